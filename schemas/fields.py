@@ -1,0 +1,48 @@
+"""Field types that more than one message uses."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+
+
+def _rfc3339(value: Any) -> Any:
+    if isinstance(value, str) and not _RFC3339.fullmatch(value):
+        raise ValueError("not an RFC 3339 time with an offset")
+    if not isinstance(value, str | datetime):
+        raise ValueError("not a string")
+    return value
+
+
+def _utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a time needs an offset")
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time outside the years 1 to 9999") from error
+
+
+Timestamp = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
+"""An instant, UTC; on the wire RFC 3339 with an offset."""
+
+SignInId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
+"""Drawn at random by the emitter, at least 128 bit."""
+
+SubmissionId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
+
+Attempt = Annotated[StrictInt, Field(ge=1, le=20)]
+"""1 opens a sign-in, 2 and up mean "send it again"."""
+
+Flag = StrictBool
+Text = StrictStr
+WholeNumber = StrictInt
+
+
+class Message(BaseModel):
+    """Base of everything that crosses a wire: immutable, unknown fields ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

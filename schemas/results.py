@@ -1,0 +1,161 @@
+"""The seven results that the worker publishes (CONTRACT: outbound), as values and as CloudEvents records.
+
+Each class is one ``ce_type``. Member order is wire order; ``None`` members are left out of the value.
+"""
+
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from schemas.fields import Attempt, Message, SignInId, SubmissionId, Timestamp
+
+RejectReason = Literal[
+    "invalid_email",
+    "undeliverable_email",
+    "challenge_failed",
+    "challenge_unavailable",
+    "throttled",
+    "locked",
+    "stale",
+]
+ResendRefusal = Literal[
+    "challenge_failed",
+    "challenge_unavailable",
+    "throttled",
+    "locked",
+    "stale",
+    "expiring",
+    "account_mismatch",
+    "unknown_signin",
+    "invalid_email",
+    "undeliverable_email",
+]
+OtpRejection = Literal["wrong_code", "locked", "unknown_signin"]
+Failure = Literal["too_many_attempts", "delivery_failed"]
+RetryAfter = Annotated[int, Field(ge=1)]
+
+TERMINAL_TYPES = frozenset({"signin.succeeded", "signin.failed", "signin.expired", "signin.rejected"})
+
+
+class _Result(Message):
+    signin_id: SignInId
+    account: str | None = None
+    occurred_at: Timestamp
+
+
+class CodeSent(_Result):
+    """The mail server accepted the mail."""
+
+    type: Literal["signin.code_sent"] = "signin.code_sent"
+    attempt: Attempt
+    expires_at: Timestamp
+    resend_after: Timestamp
+
+
+class ResendRefused(_Result):
+    """Attempt 2 or later was not acceptable; the sign-in goes on."""
+
+    type: Literal["signin.resend_refused"] = "signin.resend_refused"
+    attempt: Attempt
+    reason: ResendRefusal
+    retry_after_s: RetryAfter | None = None
+
+
+class OtpRejected(_Result):
+    """Not the right code; with ``locked`` no compare was made and no try charged."""
+
+    type: Literal["otp.rejected"] = "otp.rejected"
+    submission_id: SubmissionId
+    reason: OtpRejection
+    attempts_left: Annotated[int, Field(ge=0)] | None = None
+    retry_after_s: RetryAfter | None = None
+
+
+class SignInSucceeded(_Result):
+    """The right code, in time. Terminal."""
+
+    type: Literal["signin.succeeded"] = "signin.succeeded"
+    submission_id: SubmissionId
+
+
+class SignInFailed(_Result):
+    """The sign-in is over: out of tries, or its mail could not be delivered. Terminal."""
+
+    type: Literal["signin.failed"] = "signin.failed"
+    reason: Failure
+
+
+class SignInExpired(_Result):
+    """No right code within the lifetime. Terminal."""
+
+    type: Literal["signin.expired"] = "signin.expired"
+
+
+class SignInRejected(_Result):
+    """Attempt 1 was not accepted; no mail was sent. Terminal."""
+
+    type: Literal["signin.rejected"] = "signin.rejected"
+    reason: RejectReason
+    retry_after_s: RetryAfter | None = None
+
+
+Result = Annotated[
+    CodeSent | ResendRefused | OtpRejected | SignInSucceeded | SignInFailed | SignInExpired | SignInRejected,
+    Field(discriminator="type"),
+]
+
+_EVENT_IDS = uuid.UUID("6d0c7a3e-1f5b-5c0e-9a41-2f6f0a6f5d11")
+_SOURCE = "/signin-worker"
+
+
+class ResultEvent(Message):
+    """A result on its way to Kafka, with what its record needs beside the value.
+
+    ``submitted_at`` is when the submission that it answers was made (for the latency metric); it stays off the wire.
+    """
+
+    result: Result
+    traceparent: str | None = None
+    submitted_at: Timestamp | None = None
+
+    @property
+    def event_id(self) -> str:
+        """The ``ce_id``: the same for every publication of the same result (UUID version 5)."""
+        result = self.result
+        parts = [result.type, result.signin_id]
+        match result:
+            case CodeSent() | ResendRefused():
+                parts.append(str(result.attempt))
+            case OtpRejected():
+                parts += [result.account or "", result.submission_id]
+        return str(uuid.uuid5(_EVENT_IDS, "\n".join(parts)))
+
+    def key(self) -> bytes:
+        """Return the record key: the sign-in's id."""
+        return self.result.signin_id.encode()
+
+    def value(self) -> bytes:
+        """Return the record value: UTF-8 JSON without ``type``."""
+        return self.result.model_dump_json(exclude={"type"}, exclude_none=True).encode()
+
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Return the CloudEvents 1.0 headers (Kafka protocol binding, binary mode)."""
+        time = _TIME(occurred_at=self.result.occurred_at).model_dump(mode="json")["occurred_at"]
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": self.event_id,
+            "ce_source": _SOURCE,
+            "ce_type": self.result.type,
+            "ce_time": time,
+            "ce_subject": self.result.signin_id,
+            "content-type": "application/json",
+        }
+        if self.traceparent is not None:
+            headers["traceparent"] = self.traceparent
+        return [(name, text.encode()) for name, text in headers.items()]
+
+
+class _TIME(BaseModel):
+    occurred_at: Timestamp

@@ -1,0 +1,114 @@
+"""Inputs and outputs of the activities, one model each way."""
+
+from typing import Literal
+
+from schemas.fields import Attempt, Message, SignInId, Timestamp
+from schemas.policy import Policy
+from schemas.signals import Challenge, Refusal, SignInOutcome
+
+
+class EmailToCheck(Message):
+    """Input of ``validate_email_activity``: the address as given."""
+
+    email: str
+
+
+class EmailVerdict(Message):
+    """Output of ``validate_email_activity``.
+
+    ``account`` and ``mailbox`` are pseudonyms (HMAC, base64url); both are missing with ``invalid_email``.
+    """
+
+    reason: Literal["invalid_email", "undeliverable_email"] | None = None
+    account: str | None = None
+    mailbox: str | None = None
+
+
+class TokenToCheck(Message):
+    """Input of ``verify_turnstile_activity``."""
+
+    signin_id: SignInId
+    attempt: Attempt
+    token: str | None
+    ip: str | None = None
+
+
+class TokenVerdict(Message):
+    """Output of ``verify_turnstile_activity``. ``why`` names the field that failed, for the log."""
+
+    passed: bool
+    why: str | None = None
+
+
+class HandOver(Message):
+    """Input of ``hand_over_activity``: what the mailbox has to be told."""
+
+    mailbox: str
+    message: Challenge | Refusal
+    policy: Policy
+
+
+class FirstAttemptQuery(Message):
+    """Input of ``read_first_attempt_activity``."""
+
+    signin_id: SignInId
+
+
+class FirstAttempt(Message):
+    """Output of ``read_first_attempt_activity``: how attempt 1 stands. ``outcome`` is there once it ``closed``.
+
+    A terminated or failed attempt 1 is ``closed`` without an outcome.
+    """
+
+    status: Literal["unknown", "running", "closed"]
+    outcome: SignInOutcome | None = None
+
+
+class CodeToIssue(Message):
+    """Input of ``generate_otp_activity``."""
+
+    signin_id: SignInId
+    account: str
+    nonce: str
+    digits: int
+
+
+class IssuedCode(Message):
+    """Output of ``generate_otp_activity``: under which key the code is derived. Never the code."""
+
+    key_id: str
+
+
+class MailToSend(Message):
+    """Input of ``send_email_activity``. The code is derived in the activity and never stands in history."""
+
+    signin_id: SignInId
+    attempt: Attempt
+    email: str
+    account: str
+    nonce: str
+    key_id: str
+    digits: int
+    expires_at: Timestamp
+    requested_at: Timestamp
+    locale: str | None = None
+    ip: str | None = None
+    browser: str | None = None
+
+
+class CodeToVerify(Message):
+    """Input of ``verify_otp_activity``."""
+
+    signin_id: SignInId
+    account: str
+    nonce: str
+    key_id: str
+    digits: int
+    seal: str
+    seal_key_id: str
+
+
+class CodeVerdict(Message):
+    """Output of ``verify_otp_activity``."""
+
+    correct: bool
