@@ -1,0 +1,1 @@
+"""Side effects, and the ports that they need of the outside."""

@@ -11,7 +11,8 @@
     │   └── UnknownKey             this worker does not hold the key (yet)
     └── Refused                never: trying again cannot help
         ├── MailRefused            a 5xx answer from the mail server
-        └── HandOverRefused        Temporal will never take this message
+        ├── HandOverRefused        Temporal will never take this message
+        └── CodeExpired            the code's lifetime is over: no mail any more
 
 Texts are fixed: an answer of a server may hold an address or a code (SECURITY S8).
 """
@@ -80,3 +81,9 @@ class HandOverRefused(Refused):
     """Raised when Temporal will never take the message."""
 
     text = "Temporal refused the message"
+
+
+class CodeExpired(Refused):
+    """Raised when the code of a mail has expired: such a mail is never sent."""
+
+    text = "the code has expired"

@@ -15,9 +15,10 @@ class MailDomains(Protocol):
     """DNS, as far as mail needs it."""
 
     async def accept_mail(self, domain: str) -> bool:
-        """Tell whether ``domain`` (A-labels) can take mail: False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address.
+        """Tell whether ``domain`` (A-labels) can take mail.
 
-        True too when DNS gives no answer within 2 s or SERVFAIL.
+        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True too when DNS gives no answer within
+        2 s, or SERVFAIL.
         """
         ...
 
@@ -39,7 +40,7 @@ class ChallengeVerifier(Protocol):
     """Cloudflare's siteverify."""
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
-        """Ask about one token. Raises ``ChallengeUnavailable`` for 5xx, timeouts, no valid JSON, or ``internal-error``."""
+        """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer."""
         ...
 
 
@@ -62,7 +63,7 @@ class Mailer(Protocol):
     """The mail server."""
 
     async def send(self, mail: CodeMail) -> None:
-        """Return once the server accepted the mail. Raises ``MailRefused`` (5xx) or ``MailUnavailable`` (anything else)."""
+        """Return once the server accepted the mail. Raises ``MailRefused`` (5xx) or ``MailUnavailable`` (any other)."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Kafka in: what turns records into calls to Temporal."""

@@ -1,0 +1,1 @@
+"""What crosses a wire, as pydantic models."""

@@ -1,6 +1,6 @@
 """The numbers that the workflows decide by.
 
-They are settings; since a decision must replay the same years later, they travel in the workflows' inputs and so stand in
+They are settings; since a decision must replay the same for ever, they travel in the workflows' inputs and so stand in
 history. A sign-in keeps the numbers it was accepted under, a mailbox uses the newest it was handed.
 """
 

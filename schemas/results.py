@@ -141,7 +141,7 @@ class ResultEvent(Message):
         return self.result.model_dump_json(exclude={"type"}, exclude_none=True).encode()
 
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Return the CloudEvents 1.0 headers (Kafka protocol binding, binary mode)."""
+        """Return the headers of CloudEvents 1.0: Kafka protocol binding, binary mode."""
         time = _TIME(occurred_at=self.result.occurred_at).model_dump(mode="json")["occurred_at"]
         headers = {
             "ce_specversion": "1.0",

@@ -11,7 +11,7 @@ from schemas.results import ResendRefusal
 class SignInInput(Message):
     """Input of ``sign_in_workflow``: one request.
 
-    ``born_at`` is the earliest of the stamps that count for the request's age (broker's, dead letter's, else its own),
+    ``born_at`` is the earliest of the stamps that count for its age (the broker's, a dead letter's, else its own),
     never after the moment it was read.
     """
 
@@ -22,7 +22,7 @@ class SignInInput(Message):
 
 
 class SignInOutcome(Message):
-    """Result of ``sign_in_workflow``. ``account`` and ``mailbox`` are pseudonyms, there when the attempt was accepted."""
+    """Result of ``sign_in_workflow``. ``account`` and ``mailbox`` are pseudonyms, there once accepted."""
 
     status: Literal["accepted", "rejected", "refused", "late"]
     reason: str | None = None
@@ -71,5 +71,3 @@ class Submission(Message):
     seal: str
     key_id: str
     submitted_at: Timestamp
-
-

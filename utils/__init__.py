@@ -1,0 +1,1 @@
+"""Adapters, each module named after the outside thing that it talks to."""

@@ -1,0 +1,1 @@
+"""What is decided, and in which order: deterministic, no I/O within reach."""

@@ -9,7 +9,7 @@ from schemas.tasks import FirstAttempt
 
 
 class FakeMailboxes:
-    """Fulfils ``Mailboxes``: keeps ``(mailbox, message, policy)`` in ``handed``; ``answers`` is a queue of scripted errors."""
+    """Fulfils ``Mailboxes``: keeps ``(mailbox, message, policy)`` in ``handed``; ``answers`` queues scripted errors."""
 
     def __init__(self) -> None:
         self.handed: list[tuple[str, Challenge | Refusal, Policy]] = []

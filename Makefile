@@ -1,0 +1,44 @@
+# Two commands matter: make test, make check. All that they install or write lies in .cache.
+PYTHON ?= python3
+CACHE := $(CURDIR)/.cache
+VENV := $(CACHE)/venv
+BIN := $(VENV)/bin
+
+export PIP_CACHE_DIR := $(CACHE)/pip
+export UV_CACHE_DIR := $(CACHE)/uv
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: test check format lock clean
+
+test: $(VENV)/.ready
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+check: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/flake8 .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+
+$(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "signin-worker needs Python 3.11 or newer: call make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks the venv module: install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt || { echo "Could not install the installer: is a Python package index within reach?"; exit 1; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt || { echo "Could not install the locked packages: is a Python package index within reach?"; exit 1; }
+	@touch $@
+
+# Lock again, after a change of pyproject.toml.
+lock: $(VENV)/.ready
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+
+clean:
+	rm -rf $(CACHE)
