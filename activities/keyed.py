@@ -1,4 +1,4 @@
-"""Keyed digests with domain separation, for pseudonyms, codes, seals and message ids.
+"""Keyed digests with domain separation, for pseudonyms, codes and seals.
 
 A digest is HMAC-SHA-256 (RFC 2104) over a label and fields, each preceded by its length. So no two lists of fields give
 the same input ("ab", "c" is not "a", "bc"), and a digest made for one purpose is of no use for another.

@@ -1,12 +1,12 @@
-"""The state of a mailbox, as it is carried over continue-as-new. At most 64 KiB as JSON."""
+"""The state of a mailbox, as it is carried over continue-as-new: at most 64 KiB as JSON at the default settings."""
 
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.policy import Policy
+from schemas.policy import OtpPolicy, Policy
 from schemas.results import ResultEvent
-from schemas.signals import Challenge, Submission
+from schemas.signals import Submission
 
 
 class _State(BaseModel):
@@ -16,67 +16,81 @@ class _State(BaseModel):
 
 
 class Spend(_State):
-    """One unit of a budget: a mail sent or a failure charged."""
+    """One unit of a budget: a mail, or a failure. ``network`` is the client's /24 or /48, or ``unknown``."""
 
     at: datetime
     network: str
-    trusted: bool = False
 
 
-class AccountFailures(_State):
-    """Failures of one account: the last day's, and how many in a row."""
+class Ledger(_State):
+    """What was spent of one budget in the last day, oldest first, and how often in a row without a success."""
 
     spent: list[Spend] = []
     in_a_row: int = 0
-    last_at: datetime | None = None
+
+
+class Ledgers(_State):
+    """Two budgets of a kind: devices that the emitter trusts have their own (SECURITY S5)."""
+
+    strangers: Ledger = Ledger()
+    trusted: Ledger = Ledger()
 
 
 class PendingMail(_State):
-    """A mail that is to be sent, or tried again at ``not_before``."""
+    """A mail that the mail server has not accepted yet; it is tried again at ``not_before``."""
 
     attempt: int
     requested_at: datetime
     ip: str | None = None
     browser: str | None = None
     tries: int = 0
-    not_before: datetime | None = None
+    not_before: datetime
 
 
 class SignIn(_State):
-    """One live sign-in."""
+    """One live sign-in. ``attempts`` are those seen, ``charged`` the submissions that cost a try."""
 
-    challenge: Challenge
+    signin_id: str
+    email: str
+    account: str
+    network: str
+    trusted: bool
+    locale: str | None = None
+    traceparent: str | None = None
+    born_at: datetime
+    otp: OtpPolicy
     nonce: str
-    expires_at: datetime
     key_id: str | None = None
-    attempts_seen: list[int] = [1]
-    tries: int = 0
-    charged: list[str] = []
+    expires_at: datetime
+    attempts: list[int] = [1]
     mails: list[PendingMail] = []
     mail_accepted: bool = False
     last_send_at: datetime
+    tries: int = 0
+    charged: list[str] = []
     queue: list[Submission] = []
 
 
 class Waiting(_State):
-    """A submission whose sign-in is not known yet."""
+    """A submission whose sign-in is not known yet: it may have overtaken its request."""
 
     submission: Submission
     until: datetime
 
 
 class MailboxState(_State):
-    """Everything a mailbox remembers."""
+    """Everything a mailbox remembers. Three bounded rings: sign-ins that are over, turned away, submissions seen."""
 
-    policy: Policy = Policy()
+    policy: Policy
     live: dict[str, SignIn] = {}
-    finished: list[str] = []
-    sends: list[Spend] = []
-    failures: dict[str, AccountFailures] = {}
+    over: list[str] = []
+    turned_away: list[str] = []
     seen: list[str] = []
+    sends: Ledgers = Ledgers()
+    failures: dict[str, Ledgers] = {}
     waiting: list[Waiting] = []
     outbox: dict[str, list[ResultEvent]] = {}
-    last_event_at: datetime | None = None
+    last_event_at: datetime
 
 
 class MailboxInput(BaseModel):
@@ -86,3 +100,15 @@ class MailboxInput(BaseModel):
 
     policy: Policy
     carried: MailboxState | None = None
+
+
+class MailboxStatus(BaseModel):
+    """Answer to the query ``status``: counts only."""
+
+    model_config = ConfigDict(frozen=True)
+
+    live: int
+    waiting: int
+    unpublished: int
+    mails_last_day: int
+    failures_last_day: int

@@ -19,13 +19,13 @@ class OtpPolicy(Message):
 
 
 class LimitPolicy(Message):
-    """Budgets: sends per mailbox, failures per account."""
+    """Budgets: sends per mailbox, failures per account. A day's are at least 2: one network gets half."""
 
     send_cooldown_s: int = Field(60, ge=0)
     sends_per_hour: int = Field(5, ge=1)
-    sends_per_day: int = Field(20, ge=1)
+    sends_per_day: int = Field(20, ge=2)
     failures_per_hour: int = Field(10, ge=1)
-    failures_per_day: int = Field(20, ge=1)
+    failures_per_day: int = Field(20, ge=2)
     failures_in_a_row: int = Field(100, ge=1)
     trusted_failures_per_day: int = Field(5, ge=1)
 

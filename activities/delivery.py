@@ -1,0 +1,61 @@
+"""The mail with the code (SECURITY S13)."""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import SecretStr
+from temporalio import activity
+
+from activities.codes import CodeKeys
+from activities.errors import CodeExpired
+from activities.keyed import base64url
+from activities.ports import CodeMail, Mailer
+from activities.reporting import context, failure, severity
+from schemas.tasks import MailToSend
+
+logger = logging.getLogger(__name__)
+
+
+class DeliveryActivities:
+    """What hands mail to the mail server, one try a call: the workflow decides when to try again."""
+
+    def __init__(self, mailer: Mailer, keys: CodeKeys, message_id_domain: str, clock: Callable[[], datetime]) -> None:
+        self._mailer = mailer
+        self._keys = keys
+        self._message_id_domain = message_id_domain
+        self._clock = clock
+
+    @activity.defn(name="send_email_activity")
+    async def send_email_activity(self, task: MailToSend) -> None:
+        """Return once the mail server accepted the mail. A mail whose code has expired is never sent."""
+        try:
+            if self._clock() >= task.expires_at:
+                raise CodeExpired
+            await self._mailer.send(self._mail(task))
+        except Exception as error:
+            extra = context(error, signin_id=task.signin_id, attempt=task.attempt)
+            logger.log(severity(error), "mail not sent", extra=extra)
+            raise failure(error) from None
+
+    def _mail(self, task: MailToSend) -> CodeMail:
+        code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)
+        return CodeMail(
+            recipient=task.email,
+            code=SecretStr(code),
+            message_id=self._message_id(task.signin_id, task.attempt),
+            expires_at=task.expires_at,
+            requested_at=task.requested_at,
+            locale=task.locale,
+            ip=task.ip,
+            browser=task.browser,
+        )
+
+    def _message_id(self, signin_id: str, attempt: int) -> str:
+        """Return one id per sign-in and attempt, however often the mail is tried: mail servers drop the repeats.
+
+        It is a digest, since a sign-in's id is nothing that a mail should tell.
+        """
+        digest = hashlib.sha256(f"signin-worker message-id\n{signin_id}\n{attempt}".encode()).digest()
+        return f"<{base64url(digest)}@{self._message_id_domain}>"

@@ -1,0 +1,46 @@
+"""One-time codes. No code enters or leaves these activities: ids of keys and seals do (SECURITY S1, S3, S8)."""
+
+import logging
+
+from temporalio import activity
+
+from activities.codes import CodeKeys
+from activities.reporting import context, failure, severity
+from schemas.tasks import CodeToIssue, CodeToVerify, CodeVerdict, IssuedCode
+
+logger = logging.getLogger(__name__)
+
+
+class OtpActivities:
+    """What needs the code keys, but no network."""
+
+    def __init__(self, keys: CodeKeys) -> None:
+        self._keys = keys
+
+    @activity.defn(name="generate_otp_activity")
+    async def generate_otp_activity(self, task: CodeToIssue) -> IssuedCode:
+        """Choose the key of a sign-in's code. The code is derived once, to show that it can be, and forgotten."""
+        try:
+            key_id = self._keys.newest_id
+            self._keys.derive(key_id, task.account, task.signin_id, task.nonce, task.digits)
+            return IssuedCode(key_id=key_id)
+        except Exception as error:
+            logger.log(severity(error), "code not issued", extra=context(error, signin_id=task.signin_id))
+            raise failure(error) from None
+
+    @activity.defn(name="verify_otp_activity")
+    async def verify_otp_activity(self, task: CodeToVerify) -> CodeVerdict:
+        """Tell, in constant time, whether the sealed code is the sign-in's own. The caller has charged the try."""
+        try:
+            correct = self._is_correct(task)
+        except Exception as error:
+            extra = context(error, signin_id=task.signin_id, account=task.account)
+            logger.log(severity(error), "code not verified", extra=extra)
+            raise failure(error) from None
+        if not correct:
+            logger.info("wrong code", extra=context(signin_id=task.signin_id, account=task.account))
+        return CodeVerdict(correct=correct)
+
+    def _is_correct(self, task: CodeToVerify) -> bool:
+        code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)
+        return self._keys.opens(task.seal, task.seal_key_id, task.signin_id, code)

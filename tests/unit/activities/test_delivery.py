@@ -1,0 +1,94 @@
+"""Sending the code (SECURITY S13)."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from activities.codes import CodeKeys
+from activities.delivery import DeliveryActivities
+from activities.errors import MailRefused, MailUnavailable, SideEffectError
+from schemas.tasks import MailToSend
+from tests.fakes.activity_calls import called, failing, log_book
+from tests.fakes.mailer import FakeMailer
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+KEYS = CodeKeys({"k": bytes(32)})
+TASK = MailToSend(
+    signin_id="s" * 22,
+    attempt=1,
+    email="Ada@x.test",
+    account="ada",
+    nonce="n",
+    key_id="k",
+    digits=8,
+    expires_at=NOW + timedelta(seconds=300),
+    requested_at=NOW,
+    locale="de-CH",
+    ip="203.0.113.7",
+    browser="Firefox",
+)
+
+
+def _activities(mailer: FakeMailer) -> DeliveryActivities:
+    return DeliveryActivities(mailer, KEYS, "mail.x.test", lambda: NOW)
+
+
+async def _message_id(**changes: object) -> str:
+    mailer = FakeMailer()
+    await called().run(_activities(mailer).send_email_activity, TASK.model_copy(update=changes))
+    return mailer.sent[0].message_id
+
+
+async def test_the_mail_holds_the_code_and_goes_where_it_was_asked_for() -> None:
+    """All else is handed through."""
+    mailer = FakeMailer()
+    await called().run(_activities(mailer).send_email_activity, TASK)
+    (mail,) = mailer.sent
+    assert mail.recipient == "Ada@x.test"
+    assert mail.code.get_secret_value() == KEYS.derive("k", "ada", "s" * 22, "n", 8)
+    assert (mail.expires_at, mail.requested_at) == (TASK.expires_at, NOW)
+    assert (mail.locale, mail.ip, mail.browser) == ("de-CH", "203.0.113.7", "Firefox")
+
+
+async def test_a_try_again_has_the_same_message_id() -> None:
+    """Mail servers drop the repeat, whatever else changed."""
+    assert await _message_id() == await _message_id(email="other@x.test", nonce="m", browser=None)
+
+
+async def test_each_sign_in_and_attempt_has_a_message_id_of_its_own() -> None:
+    """Neither of them can be read from it."""
+    ids = [await _message_id(), await _message_id(attempt=2), await _message_id(signin_id="t" * 22)]
+    assert len(set(ids)) == 3
+    assert all(re.fullmatch(r"<[A-Za-z0-9_-]{43}@mail\.x\.test>", message_id) for message_id in ids)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3600])
+async def test_no_mail_after_expiry(seconds: int) -> None:
+    """Exactly at the limit is expired, and final."""
+    mailer = FakeMailer()
+    task = TASK.model_copy(update={"expires_at": NOW - timedelta(seconds=seconds)})
+    error = await failing(_activities(mailer).send_email_activity, task)
+    assert (error.type, error.non_retryable) == ("CodeExpired", True)
+    assert mailer.tried == []
+
+
+@pytest.mark.parametrize(("answer", "final"), [(MailRefused, True), (MailUnavailable, False)])
+async def test_the_mail_servers_answer_decides_whether_to_try_again(answer: type[SideEffectError], final: bool) -> None:
+    """5xx is final, all else is not."""
+    mailer = FakeMailer()
+    mailer.script(TASK.email, answer)
+    with log_book() as book:
+        error = await failing(_activities(mailer).send_email_activity, TASK)
+    assert (error.type, error.non_retryable) == (answer.__name__, final)
+    (record,), (extra,) = book.records, book.extras()
+    assert (record.levelname, extra["signin_id"], extra["attempt"]) == ("WARNING", TASK.signin_id, 1)
+    assert extra["error"] == answer.__name__
+
+
+async def test_a_mail_under_an_unknown_key_is_tried_again() -> None:
+    """Another worker may hold the key."""
+    mailer = FakeMailer()
+    error = await failing(_activities(mailer).send_email_activity, TASK.model_copy(update={"key_id": "gone"}))
+    assert (error.type, error.non_retryable) == ("UnknownKey", False)
+    assert mailer.tried == []

@@ -1,0 +1,129 @@
+"""Budgets of mails and failures: what may be spent, and when again if not now.
+
+Nothing here gives a budget back but time and, for failures, the right code (SECURITY S4, S5, S9; NIST SP 800-63B-4,
+section 3.2.2).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schemas.mailbox import Ledger, Ledgers, MailboxState, SignIn, Spend
+from schemas.policy import LimitPolicy
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """At most ``most`` within ``span``, of one network if one is given."""
+
+    span: timedelta
+    most: int
+    network: str | None = None
+
+    def blocked_until(self, spent: list[Spend], now: datetime) -> datetime | None:
+        """Return when one more may be spent, None for at once."""
+        inside = [one.at for one in spent if one.at > now - self.span and self.network in (None, one.network)]
+        return inside[-self.most] + self.span if len(inside) >= self.most else None
+
+
+class Budgets:
+    """The budgets of one mailbox, kept in its state: mails of the mailbox, failures of each of its accounts."""
+
+    def __init__(self, state: MailboxState) -> None:
+        self._state = state
+
+    def mail_blocked_until(self, network: str, trusted: bool, now: datetime) -> datetime | None:
+        """Return when the mailbox may be sent one more mail, None for at once."""
+        limits = self._limits
+        windows = [_Window(HOUR, limits.sends_per_hour), _Window(DAY, limits.sends_per_day)]
+        if not trusted:
+            windows.append(_Window(DAY, limits.sends_per_day // 2, network))
+        return _latest(windows, _ledger(self._state.sends, trusted).spent, now)
+
+    def charge_mail(self, network: str, trusted: bool, now: datetime) -> None:
+        """Charge one mail, whether or not the mail server will take it."""
+        _spend(_ledger(self._state.sends, trusted), network, now)
+
+    def locked_until(self, account: str, network: str, trusted: bool, now: datetime) -> datetime | None:
+        """Return when the account may fail once more, None if it is not locked."""
+        ledgers = self._state.failures.get(account)
+        if ledgers is None:
+            return None
+        own, limits = _ledger(ledgers, trusted), self._limits
+        if own.in_a_row >= limits.failures_in_a_row and own.spent:
+            return own.spent[-1].at + DAY
+        return _latest(_failure_windows(limits, network, trusted), own.spent, now)
+
+    def charge_failure(self, sign_in: SignIn, now: datetime) -> Spend:
+        """Charge a failure before the compare that may show it was none."""
+        ledgers = self._state.failures.setdefault(sign_in.account, Ledgers())
+        return _spend(_ledger(ledgers, sign_in.trusted), sign_in.network, now)
+
+    def refund_failure(self, sign_in: SignIn, entry: Spend) -> None:
+        """Take a charge back: nothing was compared. One that a success has wiped since is gone already."""
+        own = _ledger(self._state.failures.get(sign_in.account, Ledgers()), sign_in.trusted)
+        kept = [one for one in own.spent if one is not entry]
+        own.in_a_row -= len(own.spent) - len(kept)
+        own.spent = kept
+
+    def wipe_failures(self, account: str) -> None:
+        """Forget an account's failures: the right code was typed."""
+        self._state.failures.pop(account, None)
+
+    def forget(self, now: datetime) -> None:
+        """Drop what is a day old. A day without a failure also ends a row of them."""
+        for ledgers in self._all():
+            for own in (ledgers.strangers, ledgers.trusted):
+                own.spent = [entry for entry in own.spent if entry.at > now - DAY]
+                own.in_a_row = own.in_a_row if own.spent else 0
+        self._state.failures = {account: own for account, own in self._state.failures.items() if any(_entries(own))}
+
+    def last_spent_at(self) -> datetime | None:
+        """Return the time of the newest entry."""
+        return max((entry.at for ledgers in self._all() for entry in _entries(ledgers)), default=None)
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many mails and how many failures are remembered."""
+        failures = sum(len(list(_entries(own))) for own in self._state.failures.values())
+        return len(list(_entries(self._state.sends))), failures
+
+    @property
+    def _limits(self) -> LimitPolicy:
+        return self._state.policy.limits
+
+    def _all(self) -> Iterator[Ledgers]:
+        yield self._state.sends
+        yield from self._state.failures.values()
+
+
+def _failure_windows(limits: LimitPolicy, network: str, trusted: bool) -> list[_Window]:
+    if trusted:
+        return [_Window(DAY, limits.trusted_failures_per_day)]
+    return [
+        _Window(HOUR, limits.failures_per_hour),
+        _Window(DAY, limits.failures_per_day),
+        _Window(DAY, limits.failures_per_day // 2, network),
+    ]
+
+
+def _latest(windows: list[_Window], spent: list[Spend], now: datetime) -> datetime | None:
+    return max((until for window in windows if (until := window.blocked_until(spent, now))), default=None)
+
+
+def _ledger(ledgers: Ledgers, trusted: bool) -> Ledger:
+    return ledgers.trusted if trusted else ledgers.strangers
+
+
+def _spend(own: Ledger, network: str, now: datetime) -> Spend:
+    entry = Spend(at=now, network=network)
+    own.spent.append(entry)
+    own.in_a_row += 1
+    return entry
+
+
+def _entries(ledgers: Ledgers) -> Iterator[Spend]:
+    yield from ledgers.strangers.spent
+    yield from ledgers.trusted.spent

@@ -1,0 +1,66 @@
+"""One idempotent step of a workflow: local first, then durable.
+
+A local activity costs no task of its own but holds the workflow task, so it gets one second. If that was not enough, a
+dependency is slow or down: the step becomes a normal activity, which operators see and which is tried again for as long
+as it makes sense.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+LOCAL_TRY = timedelta(seconds=1)
+DURABLE_TRY = timedelta(seconds=15)
+
+
+def durable_retries(never: Sequence[str]) -> RetryPolicy:
+    """Return 1, 2, 4, … 30 s between tries, save for the error types named in ``never``."""
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=1),
+        backoff_coefficient=2,
+        maximum_interval=timedelta(seconds=30),
+        non_retryable_error_types=list(never),
+    )
+
+
+async def step(
+    activity: Callable[[Any, Task], Awaitable[Answer]],
+    task: Task,
+    *,
+    never: Sequence[str] = (),
+    within: timedelta | None = None,
+) -> Answer:
+    """Run an activity that may run twice; ``within`` bounds all durable tries together.
+
+    Raises ``ActivityError`` if the time is over or the activity failed with a type named in ``never``.
+    """
+    try:
+        return await workflow.execute_local_activity_method(
+            activity,
+            task,
+            start_to_close_timeout=LOCAL_TRY,
+            schedule_to_close_timeout=2 * LOCAL_TRY,
+            retry_policy=RetryPolicy(maximum_attempts=1),
+        )
+    except ActivityError as error:
+        if failure_type(error) in never:
+            raise
+    return await workflow.execute_activity_method(
+        activity,
+        task,
+        start_to_close_timeout=DURABLE_TRY if within is None else min(DURABLE_TRY, within),
+        schedule_to_close_timeout=within,
+        retry_policy=durable_retries(never),
+    )
+
+
+def failure_type(error: ActivityError) -> str | None:
+    """Return the type of the error that an activity raised, None for a timeout."""
+    return error.cause.type if isinstance(error.cause, ApplicationError) else None

@@ -1,0 +1,199 @@
+"""``VerifyOTPWorkflow``: one mailbox. It awaits; the rules are asked of ``Mailbox``."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy, VersioningBehavior
+from temporalio.exceptions import ActivityError
+
+from activities.delivery import DeliveryActivities
+from activities.otp import OtpActivities
+from activities.publishing import PublishingActivities
+from schemas.mailbox import MailboxInput, MailboxState, MailboxStatus
+from schemas.signals import Challenge, Refusal, Submission
+from workflows.jobs import CompareCode, IssueCode, Job, PublishResult, SendMail
+from workflows.mailbox import Mailbox
+from workflows.names import (
+    OPEN_OR_RESEND_SIGNAL,
+    REFUSE_RESEND_SIGNAL,
+    STATUS_QUERY,
+    SUBMIT_SIGNAL,
+    VERIFY_OTP_WORKFLOW,
+)
+from workflows.steps import failure_type, step
+
+MOST_SIGNALS = 1_000
+_MUCH_LATER = timedelta(hours=1)
+_LAST_PUBLICATIONS = timedelta(seconds=3)
+_NEVER_DELIVERED = ["MailRefused"]
+
+
+@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class VerifyOTPWorkflow:
+    """Issues, sends and checks the codes of one mailbox, and publishes all that is said about its sign-ins."""
+
+    @workflow.init
+    def __init__(self, mailbox: MailboxInput) -> None:
+        self._mailbox = Mailbox(mailbox.carried or MailboxState(policy=mailbox.policy, last_event_at=workflow.now()))
+        self._changed = True
+        self._signals = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at: datetime | None = None
+
+    @workflow.run
+    async def run(self, mailbox: MailboxInput) -> None:
+        """Serve the mailbox until there is nothing left to remember."""
+        while True:
+            self._changed = False
+            self._work(workflow.now())
+            if self._mailbox.is_done(workflow.now()):
+                return
+            if self._may_continue_as_new():
+                await self._continue_as_new()
+            self._set_timer(self._mailbox.next_deadline(workflow.now()))
+            await workflow.wait_condition(lambda: self._changed)
+
+    @workflow.signal(name=OPEN_OR_RESEND_SIGNAL)
+    def open_or_resend(self, challenge: Challenge) -> None:
+        """Take an acceptable attempt."""
+        nonce = str(workflow.uuid4())
+        self._decide(challenge.signin_id, lambda now: self._mailbox.open_or_resend(challenge, nonce, now))
+
+    @workflow.signal(name=REFUSE_RESEND_SIGNAL)
+    def refuse_resend(self, refusal: Refusal) -> None:
+        """Take word of an attempt from 2 on that was not acceptable."""
+        self._decide(refusal.signin_id, lambda now: self._mailbox.refuse(refusal, now))
+
+    @workflow.signal(name=SUBMIT_SIGNAL)
+    def submit(self, submission: Submission) -> None:
+        """Take a code that a person typed, sealed."""
+        self._decide(submission.signin_id, lambda now: self._mailbox.submit(submission, now))
+
+    @workflow.query(name=STATUS_QUERY)
+    def status(self) -> MailboxStatus:
+        """Count what is there."""
+        return self._mailbox.status()
+
+    def _decide(self, signin_id: str, rule: Callable[[datetime], None]) -> None:
+        """Let a rule decide about a signal. An error in the rules costs this sign-in, not its mailbox."""
+        self._signals += 1
+        self._changed = True
+        now = workflow.now()
+        try:
+            rule(now)
+        except Exception:
+            workflow.logger.exception("the rules failed", extra={"signin_id": signin_id})
+            self._mailbox.abandon(signin_id, now)
+
+    def _work(self, now: datetime) -> None:
+        self._mailbox.tick(now)
+        full = self._is_full()
+        hold_compares = full and not self._mailbox.is_sending
+        for job in self._mailbox.take_jobs(now, hold_mails=full, hold_compares=hold_compares):
+            task = asyncio.create_task(self._do(job))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, job: Job) -> None:
+        try:
+            await self._run(job)
+        except Exception:
+            workflow.logger.exception("the rules failed", extra={"signin_id": job.signin_id})
+            self._mailbox.abandon(job.signin_id, workflow.now())
+        self._changed = True
+
+    async def _run(self, job: Job) -> None:
+        """Run a job and tell the mailbox how it ended."""
+        match job:
+            case IssueCode():
+                await self._issue(job)
+            case SendMail():
+                await self._send(job)
+            case CompareCode():
+                await self._compare(job)
+            case PublishResult():
+                await step(PublishingActivities.publish_result_activity, job.event)
+                self._mailbox.published(job.signin_id)
+            case never:
+                assert_never(never)
+
+    async def _issue(self, job: IssueCode) -> None:
+        try:
+            issued = await step(OtpActivities.generate_otp_activity, job.task, within=_until(job.until))
+        except ActivityError:
+            self._mailbox.abandon(job.signin_id, workflow.now())
+        else:
+            self._mailbox.code_issued(job.signin_id, issued.key_id)
+
+    async def _send(self, job: SendMail) -> None:
+        """Try a mail once. Never a local activity: it would hold up the verdicts of other sign-ins."""
+        policy = self._mailbox.state.policy
+        try:
+            await workflow.execute_activity_method(
+                DeliveryActivities.send_email_activity,
+                job.task,
+                task_queue=policy.mail_task_queue,
+                start_to_close_timeout=timedelta(seconds=policy.times.mail_attempt_s),
+                schedule_to_close_timeout=_until(job.until),
+                retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=_NEVER_DELIVERED),
+                priority=Priority(fairness_key="trusted" if job.trusted else "strangers"),
+            )
+        except ActivityError as error:
+            if failure_type(error) in _NEVER_DELIVERED:
+                self._mailbox.mail_refused(job.signin_id, job.attempt, workflow.now())
+            else:
+                self._mailbox.mail_failed(job.signin_id, job.attempt, workflow.now())
+        else:
+            self._mailbox.mail_accepted(job.signin_id, job.attempt, workflow.now())
+
+    async def _compare(self, job: CompareCode) -> None:
+        try:
+            verdict = await step(OtpActivities.verify_otp_activity, job.task, within=_until(job.until))
+        except ActivityError:
+            self._mailbox.not_compared(job.signin_id)
+        else:
+            self._mailbox.compared(job.signin_id, verdict.correct, workflow.now())
+
+    def _set_timer(self, deadline: datetime | None) -> None:
+        """Keep one timer. One that fires early costs less than a new one, unless the wait is long."""
+        if deadline is None:
+            return
+        running = self._timer is not None and not self._timer.done()
+        if running and self._timer_at is not None and self._timer_at <= deadline < self._timer_at + _MUCH_LATER:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = asyncio.create_task(self._wake_in(deadline - workflow.now()))
+
+    async def _wake_in(self, pause: timedelta) -> None:
+        await workflow.sleep(pause)
+        self._changed = True
+
+    def _is_full(self) -> bool:
+        return self._signals >= MOST_SIGNALS or workflow.info().is_continue_as_new_suggested()
+
+    def _may_continue_as_new(self) -> bool:
+        """Tell whether a new run may take over: a mail or a compare in flight would be done twice, or for nothing."""
+        mailbox = self._mailbox
+        return self._is_full() and mailbox.is_small and not mailbox.is_sending and not mailbox.is_comparing
+
+    async def _continue_as_new(self) -> None:
+        """Hand everything to a new run. A publication that Kafka is slow to take is made again there."""
+        try:
+            await workflow.wait_condition(lambda: not self._tasks, timeout=_LAST_PUBLICATIONS)
+        except TimeoutError:
+            workflow.logger.info("continuing as new with a result on its way")
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._may_continue_as_new():
+            state = self._mailbox.state
+            workflow.continue_as_new(MailboxInput(policy=state.policy, carried=state))
+
+
+def _until(moment: datetime) -> timedelta:
+    """Return the time that is left, at least a moment: a timeout must not be zero."""
+    return max(moment - workflow.now(), timedelta(milliseconds=1))
