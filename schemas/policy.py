@@ -48,3 +48,4 @@ class Policy(Message):
     limits: LimitPolicy = LimitPolicy()
     times: TimePolicy = TimePolicy()
     mail_task_queue: str = "signin-mail"
+    signals_per_run: int = Field(1_000, ge=1)

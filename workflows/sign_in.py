@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 from activities.email_check import EmailActivities
 from activities.handing_over import HandOverActivities
@@ -106,7 +106,7 @@ class SignInWorkflow:
         within = timedelta(seconds=self._policy.times.challenge_s)
         try:
             verdict = await step(TurnstileActivities.verify_turnstile_activity, token, within=within)
-        except ActivityError:
+        except FailureError:
             return "challenge_unavailable"
         return None if verdict.passed else "challenge_failed"
 

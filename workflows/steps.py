@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -39,7 +39,7 @@ async def step(
 ) -> Answer:
     """Run an activity that may run twice; ``within`` bounds all durable tries together.
 
-    Raises ``ActivityError`` if the time is over or the activity failed with a type named in ``never``.
+    Raises ``FailureError`` if the time is over or the activity failed with a type named in ``never``.
     """
     try:
         return await workflow.execute_local_activity_method(
@@ -49,7 +49,7 @@ async def step(
             schedule_to_close_timeout=2 * LOCAL_TRY,
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
-    except ActivityError as error:
+    except (ActivityError, ApplicationError, TimeoutError) as error:  # a local one fails with its bare cause
         if failure_type(error) in never:
             raise
     return await workflow.execute_activity_method(
@@ -61,6 +61,7 @@ async def step(
     )
 
 
-def failure_type(error: ActivityError) -> str | None:
+def failure_type(error: FailureError) -> str | None:
     """Return the type of the error that an activity raised, None for a timeout."""
-    return error.cause.type if isinstance(error.cause, ApplicationError) else None
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return cause.type if isinstance(cause, ApplicationError) else None

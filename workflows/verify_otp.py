@@ -7,7 +7,7 @@ from typing import assert_never
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy, VersioningBehavior
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 
 from activities.delivery import DeliveryActivities
 from activities.otp import OtpActivities
@@ -25,7 +25,6 @@ from workflows.names import (
 )
 from workflows.steps import failure_type, step
 
-MOST_SIGNALS = 1_000
 _MUCH_LATER = timedelta(hours=1)
 _LAST_PUBLICATIONS = timedelta(seconds=3)
 _NEVER_DELIVERED = ["MailRefused"]
@@ -124,7 +123,7 @@ class VerifyOTPWorkflow:
     async def _issue(self, job: IssueCode) -> None:
         try:
             issued = await step(OtpActivities.generate_otp_activity, job.task, within=_until(job.until))
-        except ActivityError:
+        except FailureError:
             self._mailbox.abandon(job.signin_id, workflow.now())
         else:
             self._mailbox.code_issued(job.signin_id, issued.key_id)
@@ -142,7 +141,7 @@ class VerifyOTPWorkflow:
                 retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=_NEVER_DELIVERED),
                 priority=Priority(fairness_key="trusted" if job.trusted else "strangers"),
             )
-        except ActivityError as error:
+        except FailureError as error:
             if failure_type(error) in _NEVER_DELIVERED:
                 self._mailbox.mail_refused(job.signin_id, job.attempt, workflow.now())
             else:
@@ -153,7 +152,7 @@ class VerifyOTPWorkflow:
     async def _compare(self, job: CompareCode) -> None:
         try:
             verdict = await step(OtpActivities.verify_otp_activity, job.task, within=_until(job.until))
-        except ActivityError:
+        except FailureError:
             self._mailbox.not_compared(job.signin_id)
         else:
             self._mailbox.compared(job.signin_id, verdict.correct, workflow.now())
@@ -175,7 +174,10 @@ class VerifyOTPWorkflow:
         self._changed = True
 
     def _is_full(self) -> bool:
-        return self._signals >= MOST_SIGNALS or workflow.info().is_continue_as_new_suggested()
+        return (
+            self._signals >= self._mailbox.state.policy.signals_per_run
+            or workflow.info().is_continue_as_new_suggested()
+        )
 
     def _may_continue_as_new(self) -> bool:
         """Tell whether a new run may take over: a mail or a compare in flight would be done twice, or for nothing."""

@@ -1,5 +1,6 @@
 """A mail server in memory."""
 
+import asyncio
 from collections import defaultdict, deque
 
 from activities.errors import SideEffectError
@@ -17,6 +18,16 @@ class FakeMailer:
         self.tried: list[CodeMail] = []
         self.answers: defaultdict[str, deque[type[SideEffectError] | None]] = defaultdict(deque)
         self.always: dict[str, type[SideEffectError]] = {}
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Let the mails that are tried from now on wait for ``release``."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let the mails go on that were held."""
+        self._open.set()
 
     def script(self, recipient: str, *answers: type[SideEffectError] | None) -> None:
         """Queue the answers of the next tries for one recipient."""
@@ -25,6 +36,7 @@ class FakeMailer:
     async def send(self, mail: CodeMail) -> None:
         """Accept the mail, or raise what was scripted."""
         self.tried.append(mail)
+        await self._open.wait()
         queue = self.answers[mail.recipient]
         error = queue.popleft() if queue else self.always.get(mail.recipient)
         if error is not None:

@@ -1,0 +1,36 @@
+"""The consumer's metrics in memory."""
+
+from collections import Counter
+
+from consumers.ports import ConsumerSnapshot
+
+
+class FakeConsumerMetrics:
+    """Fulfils ``ConsumerMetrics``."""
+
+    def __init__(self) -> None:
+        self.done: Counter[tuple[str, str]] = Counter()
+        self.postponed: Counter[str] = Counter()
+        self.future: Counter[str] = Counter()
+        self.rebalances = 0
+        self.snapshots: list[ConsumerSnapshot] = []
+
+    def record_done(self, topic: str, outcome: str) -> None:
+        """Count a record."""
+        self.done[topic, outcome] += 1
+
+    def call_postponed(self, reason: str) -> None:
+        """Count a try."""
+        self.postponed[reason] += 1
+
+    def time_in_future(self, topic: str) -> None:
+        """Count an event."""
+        self.future[topic] += 1
+
+    def rebalanced(self) -> None:
+        """Count an assignment."""
+        self.rebalances += 1
+
+    def observe(self, snapshot: ConsumerSnapshot) -> None:
+        """Keep the snapshot."""
+        self.snapshots.append(snapshot)

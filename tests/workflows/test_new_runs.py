@@ -1,0 +1,101 @@
+"""Continue-as-new of a mailbox, on a real server: the time-skipping one loses signals that come meanwhile."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from temporalio.client import Client
+
+from activities.errors import PublishUnavailable
+from schemas.policy import Policy
+from tests.fakes.stage import Stage
+from tests.fakes.waiting import until
+
+
+async def changed(stage: Stage, run_id: str | None) -> bool:
+    """Tell whether another run serves the mailbox."""
+    return (await stage.mailbox().describe()).run_id != run_id
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], deadline_s: float = 15) -> None:
+    """Ask until the answer is yes."""
+    async with asyncio.timeout(deadline_s):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client: Client) -> None:
+    """The charge comes first (SECURITY S3). More signals than a run takes: it continues as new on the way."""
+    async with Stage(temporal_client, now).working() as stage:
+        signin_id = await stage.signed_in()
+        room = asyncio.Semaphore(20)
+
+        async def submit() -> None:
+            async with room:
+                await stage.submit(signin_id, "wrong")
+
+        await asyncio.gather(*(submit() for _ in range(1_000)))
+        await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id), 30)
+        assert stage.said(signin_id).count("otp.rejected wrong_code") == 5
+
+
+async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
+    """Continue-as-new carries live sign-ins, tries and what was seen; the mail is not sent again (SECURITY S4)."""
+    policy = Policy(signals_per_run=3)
+    async with Stage(temporal_client, now, policy).working() as stage:
+        signin_id = await stage.signed_in()
+        run_ids = set()
+        for _ in range(5):
+            submission_id = uuid.uuid4().hex
+            for _ in range(3):
+                await stage.submit(signin_id, "wrong", submission_id=submission_id)
+            run_ids.add((await stage.mailbox().describe()).run_id)
+        await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id))
+        assert stage.said(signin_id).count("otp.rejected wrong_code") == 5
+        assert len(stage.mailer.tried) == 1
+        assert len(run_ids) > 1
+
+
+async def test_no_new_run_while_a_mail_is_on_its_way(
+    temporal_client: Client,
+) -> None:
+    """It would be sent again. Mails that come due meanwhile wait for the new run."""
+    policy = Policy(signals_per_run=2)
+    async with Stage(temporal_client, now, policy).working() as stage:
+        stage.mailer.hold()
+        await (await stage.request()).result()
+        await until(lambda: stage.mailer.tried)
+        run_id = (await stage.mailbox().describe()).run_id
+        await (await stage.request(email="ada+2@example.com")).result()
+        await stage.submit("nobody-000000000000000", "1")
+        assert (await stage.mailbox().describe()).run_id == run_id
+        assert len(stage.mailer.tried) == 1
+        stage.mailer.release()
+        await until(lambda: len(stage.mailer.sent) == 2)
+        assert len(stage.mailer.tried) == 2
+        await eventually(lambda: changed(stage, run_id))
+
+
+async def test_an_outage_of_kafka_does_not_keep_a_mailbox_from_a_new_run(
+    temporal_client: Client,
+) -> None:
+    """The unpublished result is carried and published by the new run, once it can be."""
+    policy = Policy(signals_per_run=2)
+    async with Stage(temporal_client, now, policy).working() as stage:
+        stage.publisher.down = PublishUnavailable
+        handle = await stage.request()
+        await handle.result()
+        signin_id = handle.id.split("/")[1]
+        await until(lambda: stage.mailer.sent)
+        run_id = (await stage.mailbox().describe()).run_id
+        await stage.submit(signin_id, "wrong")
+        await eventually(lambda: changed(stage, run_id))
+        stage.publisher.down = None
+        await stage.published(2)
+        assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]

@@ -1,0 +1,165 @@
+"""``VerifyOTPWorkflow`` on Temporal's time-skipping server."""
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.testing import WorkflowEnvironment
+
+from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
+from schemas.mailbox import MailboxStatus, PendingMail
+from tests.fakes.stage import ADA, Stage
+from tests.fakes.waiting import until
+
+
+async def test_the_code_of_the_mail_succeeds(stage: Stage) -> None:
+    """Typed with blanks, as people do."""
+    signin_id = await stage.signed_in()
+    code = stage.code()
+    await stage.submit(signin_id, f" {code[:4]} {code[4:]}")
+    await stage.published(2)
+    assert stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
+    assert all(event.traceparent for event in stage.publisher.published)
+
+
+async def test_wrong_codes_count_down_to_the_end(stage: Stage) -> None:
+    """Five tries; the right code after that is of no use."""
+    signin_id = await stage.signed_in()
+    for wrong in ("0", "00000000", "x" * 64, "1234567", "999999999"):
+        await stage.submit(signin_id, wrong)
+    await stage.submit(signin_id, stage.code())
+    await stage.published(7)
+    assert stage.said(signin_id) == [
+        "signin.code_sent",
+        *["otp.rejected wrong_code"] * 5,
+        "signin.failed too_many_attempts",
+    ]
+
+
+async def test_no_code_in_time_expires(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """300 s after the first mail, though it was sent again."""
+    signin_id = await stage.signed_in()
+    await time_skipping.sleep(60)
+    await (await stage.request(signin_id, attempt=2)).result()
+    await stage.published(2)
+    await time_skipping.sleep(241)
+    await stage.published(3)
+    assert stage.said(signin_id) == ["signin.code_sent", "signin.code_sent", "signin.expired"]
+    first, second = stage.mailer.sent
+    assert first.code == second.code
+    assert first.message_id != second.message_id
+
+
+async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """After 10 s."""
+    await stage.submit("nobody-000000000000000", "12345678")
+    await time_skipping.sleep(9)
+    assert stage.publisher.published == []
+    await time_skipping.sleep(2)
+    await stage.published(1)
+    assert stage.said("nobody-000000000000000") == ["otp.rejected unknown_signin"]
+
+
+async def test_mail_is_tried_again_until_it_is_taken(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """One Message-ID, one code, however often."""
+    stage.mailer.script(ADA, MailUnavailable, MailUnavailable, MailUnavailable)
+    handle = await stage.request()
+    await handle.result()
+    for _ in range(3):
+        await time_skipping.sleep(10)
+    await stage.published(1)
+    assert len(stage.mailer.tried) == 4
+    assert len({(mail.message_id, mail.code.get_secret_value()) for mail in stage.mailer.tried}) == 1
+
+
+async def test_mail_that_is_never_taken_is_a_failed_delivery(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """At the end of the lifetime, and no mail after it."""
+    stage.mailer.always[ADA] = MailUnavailable
+    handle = await stage.request()
+    await handle.result()
+    await time_skipping.sleep(301)
+    await stage.published(1)
+    tried = len(stage.mailer.tried)
+    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    await time_skipping.sleep(100)
+    assert len(stage.mailer.tried) == tried
+
+
+async def test_a_refused_mail_ends_the_sign_in_at_once(stage: Stage) -> None:
+    """A 5xx answer is not asked again."""
+    stage.mailer.always[ADA] = MailRefused
+    handle = await stage.request()
+    await handle.result()
+    await stage.published(1)
+    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    assert len(stage.mailer.tried) == 1
+
+
+async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """Two sign-ins of one mailbox: a mail that won't go out, and a verdict."""
+    with time_skipping.auto_time_skipping_disabled():
+        stage.mailer.always["ada+slow@example.com"] = MailUnavailable
+        await (await stage.request(email="ada+slow@example.com")).result()
+        signin_id = await stage.signed_in()
+        await stage.submit(signin_id, stage.code())
+        await until(lambda: stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"])
+
+
+async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """Nothing is lost or turned round by an outage."""
+    stage.publisher.down = PublishUnavailable
+    handle = await stage.request()
+    await handle.result()
+    signin_id = handle.id.split("/")[1]
+    await until(lambda: stage.mailer.sent)
+    await stage.submit(signin_id, "wrong")
+    await stage.submit(signin_id, stage.code())
+    await time_skipping.sleep(100)
+    assert stage.publisher.published == []
+    stage.publisher.down = None
+    await time_skipping.sleep(100)
+    await stage.published(3)
+    assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
+
+
+async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """One run, on few events (its cost is a count: a regression shows here)."""
+    signin_id = await stage.signed_in()
+    await stage.submit(signin_id, stage.code())
+    await stage.published(2)
+    mailbox = stage.mailbox()
+    assert await mailbox.query("status", result_type=MailboxStatus) == MailboxStatus(
+        live=0, waiting=0, unpublished=0, mails_last_day=1, failures_last_day=0
+    )
+    await time_skipping.sleep(86_390)
+    assert (await mailbox.describe()).status is WorkflowExecutionStatus.RUNNING
+    await time_skipping.sleep(20)
+    await mailbox.result()
+    history = await mailbox.fetch_history()
+    assert len(history.events) <= 34
+
+
+async def test_an_error_in_the_rules_costs_one_sign_in_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mailbox goes on, and the one concerned gets its terminal result."""
+    with monkeypatch.context() as patch:
+        patch.setattr(PendingMail, "__init__", broken)
+        handle = await stage.request()
+        await stage.published(1)
+    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    await stage.signed_in()
+
+
+def broken(*_: object, **__: object) -> None:
+    """Fail as a bug would."""
+    raise RuntimeError("a bug")
+
+
+async def test_no_history_holds_a_code(stage: Stage) -> None:
+    """Not even without encryption (SECURITY S8)."""
+    signin_id = await stage.signed_in()
+    code = stage.code()
+    await stage.submit(signin_id, "wrong")
+    await stage.submit(signin_id, code)
+    await stage.published(3)
+    for workflow_id in (f"signin/{signin_id}/1", stage.mailbox_id()):
+        history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
+        assert code not in history.to_json()
+        assert ADA not in workflow_id
