@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import FailureError
 
 from activities.email_check import EmailActivities
@@ -24,7 +23,7 @@ Reason = RejectReason
 _LONGEST_PAUSE_S = 8
 
 
-@workflow.defn(name=SIGN_IN_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=SIGN_IN_WORKFLOW)
 class SignInWorkflow:
     """One attempt of one sign-in. Attempt 1 opens it or rejects it; later ones are for its mailbox to judge."""
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy, VersioningBehavior
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import FailureError
 
 from activities.delivery import DeliveryActivities
@@ -30,7 +30,7 @@ _LAST_PUBLICATIONS = timedelta(seconds=3)
 _NEVER_DELIVERED = ["MailRefused"]
 
 
-@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=VERIFY_OTP_WORKFLOW)
 class VerifyOTPWorkflow:
     """Issues, sends and checks the codes of one mailbox, and publishes all that is said about its sign-ins."""
 

@@ -1,5 +1,6 @@
 """Both workflows on a Temporal server, with real activities over fakes of the outside."""
 
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,7 +43,6 @@ from workflows.names import (
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
-KEY = bytes(range(32))
 ADA = "ada@example.com"
 
 
@@ -58,8 +58,8 @@ class Stage:
         self.publisher = FakePublisher()
         self.verifier = FakeVerifier()
         self.domains = FakeMailDomains()
-        self.keys = CodeKeys({"k": KEY})
-        self.pseudonyms = Pseudonyms(KEY)
+        self.keys = CodeKeys({"k": secrets.token_bytes(32)})
+        self.pseudonyms = Pseudonyms(secrets.token_bytes(32))  # so no other stage on this server has the same mailboxes
         self.mailboxes: Mailboxes = TemporalMailboxes(client, self.task_queue)
         self._now = now
 

@@ -1,0 +1,151 @@
+"""Where records go that can never be applied (CONTRACT: dead letters)."""
+
+import asyncio
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from consumers.dispatch import Handler
+from consumers.intake import Delivery
+from consumers.outcomes import Outcome, Rejected
+from consumers.ports import Clock, DeadLetterWriter, Headers, KafkaUnavailable, Record, Sleep, Stopwatch, utc_now
+from consumers.retrying import Backoff
+
+logger = logging.getLogger(__name__)
+
+SUFFIX: Final = ".dlt"
+_ORIGIN: Final = ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp")
+_OWN: Final = frozenset({*_ORIGIN, "dlt-group", "dlt-error", "dlt-reason", "dlt-failed-at", "dlt-attempts"})
+_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
+_MINUTE_S: Final = 60.0
+
+
+class DeadLetterRate:
+    """A breaker: more than ``per_minute`` dead letters in a minute stop consumption until ``resume``. 0: never."""
+
+    def __init__(self, per_minute: int = 10_000, stopwatch: Stopwatch = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._stopwatch = stopwatch
+        self._times: deque[float] = deque()
+        self._closed = asyncio.Event()
+        self._closed.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether consumption stands still."""
+        return not self._closed.is_set()
+
+    @property
+    def stops_intake(self) -> bool:
+        """Whether nothing new may be read: as long as it is open."""
+        return self.is_open
+
+    def resume(self) -> None:
+        """Go on: an operator says so. Counting starts anew."""
+        self._times.clear()
+        self._closed.set()
+
+    async def admit(self) -> None:
+        """Count one dead letter that is about to be written; return when it may be, maybe only after ``resume``."""
+        while not self._counted():
+            await self._closed.wait()
+
+    def _counted(self) -> bool:
+        now = self._stopwatch()
+        while self._times and self._times[0] <= now - _MINUTE_S:
+            self._times.popleft()
+        if not self.is_open and self._per_minute and len(self._times) >= self._per_minute:
+            logger.error("too many dead letters in a minute: consumption stops", extra={"limit": self._per_minute})
+            self._closed.clear()
+        if not self.is_open and self._per_minute:
+            self._times.append(now)
+        return not self.is_open
+
+
+class DeadLettering:
+    """A handler around a handler: a rejected record is in its dead-letter topic before its outcome is returned."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        writer: DeadLetterWriter,
+        rate: DeadLetterRate,
+        group: str,
+        clock: Clock = utc_now,
+        backoff: Callable[[], Backoff] = Backoff,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._handler = handler
+        self._writer = writer
+        self._rate = rate
+        self._group = group
+        self._clock = clock
+        self._backoff = backoff
+        self._sleep = sleep
+
+    async def __call__(self, delivery: Delivery) -> Outcome:
+        """Return the handler's outcome. While Kafka does not take a dead letter, it tries again."""
+        outcome = await self._handler(delivery)
+        if isinstance(outcome, Rejected):
+            await self._rate.admit()
+            await self._write(delivery.record, outcome)
+        return outcome
+
+    async def _write(self, record: Record, rejected: Rejected) -> None:
+        topic = record.topic + SUFFIX
+        headers = dead_letter_headers(record, rejected, self._group, self._clock())
+        where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+        waits = self._backoff().waits()
+        while True:
+            try:
+                await self._writer.write(topic, record.key, record.value, headers)
+            except KafkaUnavailable:
+                logger.warning("a dead letter could not be written: its offset stays open", extra=where)
+                await self._sleep(next(waits))
+            else:
+                logger.warning("dead letter", extra={**where, "error": rejected.error, "reason": rejected.reason})
+                return
+
+
+def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
+    """Return the record's headers, untouched, and where it came from and why it is here.
+
+    A record that was put back keeps its first origin and first failure, and counts its attempts up.
+    """
+    before = {name: _text(value) for name, value in record.headers if name in _OWN}
+    origin = _first_origin(before)
+    own = {
+        **(origin or _origin_of(record)),
+        "dlt-group": group,
+        "dlt-error": rejected.error,
+        "dlt-reason": rejected.reason,
+        "dlt-failed-at": origin and before.get("dlt-failed-at") or now.isoformat().replace("+00:00", "Z"),
+        "dlt-attempts": str(1 + (_attempts(before) if origin else 0)),
+    }
+    kept = [(name, value) for name, value in record.headers if name not in _OWN]
+    return [*kept, *((name, text.encode()) for name, text in own.items())]
+
+
+def _origin_of(record: Record) -> dict[str, str]:
+    numbers = {"dlt-partition": record.partition, "dlt-offset": record.offset, "dlt-timestamp": record.timestamp_ms}
+    return {"dlt-topic": record.topic} | {name: str(number) for name, number in numbers.items()}
+
+
+def _first_origin(before: dict[str, str]) -> dict[str, str] | None:
+    """Return the origin noted on a record that was put back; None unless it is whole."""
+    origin = {name: before.get(name, "") for name in _ORIGIN}
+    whole = origin["dlt-topic"] and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
+    return origin if whole else None
+
+
+def _attempts(before: dict[str, str]) -> int:
+    text = before.get("dlt-attempts", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 1
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")

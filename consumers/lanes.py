@@ -1,0 +1,88 @@
+"""Order per key, everything else side by side."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+_Item = TypeVar("_Item")
+
+
+class Lanes(Generic[_Item]):
+    """Items of one lane are worked on one after the other, in the order they were put; lanes run side by side.
+
+    Bounded by count and by bytes: whoever puts asks ``room`` first. An item that raises is a bug: its lane stops, and
+    ``raise_failure`` tells.
+    """
+
+    def __init__(self, work: Callable[[_Item], Awaitable[None]], max_items: int, max_bytes: int) -> None:
+        self._work = work
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._lanes: dict[Hashable, deque[tuple[_Item, int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._items = 0
+        self._bytes = 0
+        self._failure: BaseException | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Items put and not done."""
+        return self._items
+
+    @property
+    def room(self) -> int:
+        """How many items more may be put; 0 too when the bytes are used up."""
+        return max(0, self._max_items - self._items) if self._bytes < self._max_bytes else 0
+
+    @property
+    def roomy(self) -> bool:
+        """Whether a quarter is free of both: when to go on after there was no room."""
+        return self._items * 4 <= self._max_items * 3 and self._bytes * 4 <= self._max_bytes * 3
+
+    def put(self, lane: Hashable, item: _Item, size: int) -> None:
+        """Queue an item of ``size`` bytes."""
+        self._items += 1
+        self._bytes += size
+        queue = self._lanes.get(lane)
+        if queue is not None:
+            queue.append((item, size))
+            return
+        self._lanes[lane] = queue = deque([(item, size)])
+        task = asyncio.create_task(self._run(lane, queue))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until all is done, the time is up, or something failed."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    async def drop(self) -> None:
+        """Forget everything: what is under way is cancelled, and over when this returns."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._lanes.clear()
+        self._items = self._bytes = 0
+
+    def raise_failure(self) -> None:
+        """Raise what an item raised, if one did."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self, lane: Hashable, queue: deque[tuple[_Item, int]]) -> None:
+        while queue:
+            item, size = queue[0]
+            await self._work(item)
+            queue.popleft()
+            self._items -= 1
+            self._bytes -= size
+        # No await since the queue was seen empty: nothing can have been put in between.
+        del self._lanes[lane]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = self._failure or task.exception()

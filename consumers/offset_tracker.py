@@ -1,0 +1,57 @@
+"""Which offset of a partition may be committed."""
+
+from typing import NamedTuple
+
+
+class Ticket(NamedTuple):
+    """One record under way. A ticket of another epoch moves nothing."""
+
+    epoch: int
+    offset: int
+
+
+class OffsetTracker:
+    """Follows one partition through one assignment.
+
+    Offsets come in rising order, with gaps (compaction, transaction markers), and are finished in any order. Only
+    unfinished ones take memory.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._next: int | None = None
+        # Filled in rising order, so its first key is the lowest unfinished offset.
+        self._unfinished: dict[int, float] = {}
+
+    def track(self, offset: int, stamp: float) -> Ticket | None:
+        """Begin a record born at ``stamp`` (seconds). None: this offset was begun or passed over before."""
+        if self._next is not None and offset < self._next:
+            return None
+        self._next = offset + 1
+        self._unfinished[offset] = stamp
+        return Ticket(self._epoch, offset)
+
+    def finish(self, ticket: Ticket) -> None:
+        """Mark a record as done."""
+        if ticket.epoch == self._epoch:
+            self._unfinished.pop(ticket.offset, None)
+
+    def skip_to(self, offset: int) -> None:
+        """Note that nothing below ``offset`` will come any more."""
+        self._next = offset if self._next is None else max(self._next, offset)
+
+    @property
+    def watermark(self) -> int | None:
+        """The offset to commit: all below it is done. None until anything is known."""
+        return next(iter(self._unfinished), self._next)
+
+    @property
+    def span(self) -> int:
+        """How far reading is ahead of the watermark: what a crash would read again."""
+        watermark = self.watermark
+        return 0 if watermark is None or self._next is None else self._next - watermark
+
+    @property
+    def oldest_stamp(self) -> float | None:
+        """The smallest stamp of the unfinished ones."""
+        return min(self._unfinished.values(), default=None)

@@ -1,0 +1,300 @@
+"""The composition root and the command line: the one place that reads settings and builds clients."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import sys
+import uuid
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+
+import typer
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import Worker
+
+from activities.codes import CodeKeys
+from activities.delivery import DeliveryActivities
+from activities.email_check import EmailActivities
+from activities.errors import TemporalUnavailable
+from activities.handing_over import HandOverActivities
+from activities.otp import OtpActivities
+from activities.pseudonyms import Pseudonyms
+from activities.publishing import PublishingActivities
+from activities.turnstile_check import TurnstileActivities
+from consumers.breaker import Breaker, GuardedGateway
+from consumers.dead_letters import DeadLettering, DeadLetterRate
+from consumers.decode import Decoder
+from consumers.dispatch import Ages, Dispatcher
+from consumers.gateway import TemporalGateway
+from consumers.intake import Intake
+from consumers.loop import ConsumerLoop, LoopLimits
+from consumers.observed import Observed
+from consumers.ports import KafkaUnavailable, utc_now
+from consumers.retrying import Retrying
+from schemas.inbound import Client as Device
+from schemas.inbound import OtpSubmitted, SignInRequested
+from utils import dependencies
+from utils.endpoints import CannotListen, build_app, serving
+from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, ReliableProducer, ResultPublisher, emit
+from utils.kafka_source import KafkaSource
+from utils.kafka_topics import create_topics
+from utils.logs import configure_logging
+from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
+from utils.settings import Settings, SettingsError, load_settings
+from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError
+from utils.temporal_workers import SdkTelemetry, build_workers
+from utils.terminal import Finding, command_group, documenting, end, examine, show, usage_errors
+from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
+from workflows.sign_in import SignInWorkflow
+from workflows.verify_otp import VerifyOTPWorkflow
+
+logger = logging.getLogger(__name__)
+
+Role = Literal["all", "consumer", "worker"]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Emitted = SignInRequested | OtpSubmitted
+_T = TypeVar("_T")
+_TEMPORAL_AWAY: Final = "Temporal: not reached yet"
+# Of the 30 s promised: a drain of at most 20 s and two more steps of 3 s; then the clients are closed.
+_LAST_STEP_S: Final = 3.0
+_STOP_WITHIN_S: Final = 20 + 2 * _LAST_STEP_S
+
+cli = command_group("Passwordless sign-in by e-mailed one-time code: Kafka in, Temporal inside, Kafka out.")
+topics_cli = command_group("Kafka's topics.")
+cli.add_typer(topics_cli, name="topics")
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process."""
+    try:
+        cli()
+    except SystemExit as ending:
+        leave(ending.code)
+    raise AssertionError("a command line always ends with a code")
+
+
+def build_consumer(settings: Settings, client: Client, metrics: Metrics, stack: AsyncExitStack) -> ConsumerLoop:
+    """Compose Kafka in."""
+    kafka, queue = settings.kafka, settings.temporal.task_queue
+    access, names, keys = dependencies.kafka_access(settings), _pseudonyms(settings), _code_keys(settings)
+    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    stack.push_async_callback(briefly, producer.close)
+    counts, letters, breaker = ConsumerCounts(metrics), KafkaDeadLetters(producer), Breaker()
+    rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
+    gateway = GuardedGateway(TemporalGateway(client, queue, settings.policy(), names, keys), breaker)
+    ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
+    handle = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id), counts)
+    most = settings.consumer
+    limits = LoopLimits(most.max_in_flight, most.max_in_flight_bytes, drain_s=most.drain_s)
+    limits = replace(limits, commit_timeout_s=_LAST_STEP_S, stop_s=_LAST_STEP_S)
+    return ConsumerLoop(
+        KafkaSource(access, kafka.group_id, (kafka.requested_topic, kafka.submitted_topic)),
+        Intake(Decoder(kafka.requested_topic, kafka.submitted_topic), names, counts),
+        handle,
+        counts,
+        (breaker, rate),
+        limits,
+    )
+
+
+def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics, stack: AsyncExitStack) -> list[Worker]:
+    """Compose the workflows and activities."""
+    turnstile, queue, keys = settings.turnstile, settings.temporal.task_queue, _code_keys(settings)
+    producer = ReliableProducer(dependencies.kafka_access(settings))
+    stack.push_async_callback(briefly, producer.close)
+    siteverify = dependencies.siteverify_client(settings)
+    stack.push_async_callback(briefly, siteverify.close)
+    publisher = MeasuredPublisher(ResultPublisher(producer, settings.kafka.results_topic), metrics, utc_now)
+    mailer = MeasuredMailer(dependencies.smtp_mailer(settings), metrics, utc_now)
+    otp = OtpActivities(keys)
+    hand_over = HandOverActivities(TemporalMailboxes(client, queue), TemporalFirstAttempts(client))
+    return build_workers(
+        client,
+        task_queue=queue,
+        workflows=[SignInWorkflow, VerifyOTPWorkflow],
+        activities=[
+            EmailActivities(dependencies.mail_domains(settings), _pseudonyms(settings)).validate_email_activity,
+            TurnstileActivities(
+                siteverify, frozenset(turnstile.hostnames), turnstile.action, turnstile.max_token_age_s, utc_now
+            ).verify_turnstile_activity,
+            otp.generate_otp_activity,
+            otp.verify_otp_activity,
+            hand_over.hand_over_activity,
+            hand_over.read_first_attempt_activity,
+            PublishingActivities(publisher).publish_result_activity,
+        ],
+        mail_activity=DeliveryActivities(mailer, keys, settings.smtp.message_id_domain, utc_now).send_email_activity,
+        mails_per_second=settings.limits.mails_per_second,
+        interceptors=[MeasuredActivities(metrics)],
+    )
+
+
+def _pseudonyms(settings: Settings) -> Pseudonyms:
+    return Pseudonyms(settings.keys.account.get_secret_value())
+
+
+def _code_keys(settings: Settings) -> CodeKeys:
+    return CodeKeys(settings.keys.code.get_secret_value())
+
+
+async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> None:
+    """Run until ``stop``; what is down at the start is waited for.
+
+    Raises ``SettingsError``, ``TemporalSettingsError``, ``CannotListen``, ``Stopped``, and whatever a bug raised.
+    """
+    metrics, telemetry, services = Metrics(), SdkTelemetry(), list[Service]()
+    conditions: dict[str, Callable[[], bool]] = {_TEMPORAL_AWAY: lambda: False}
+    app = build_app(
+        lambda: [absence for absence, is_met in conditions.items() if not is_met()],
+        lambda: metrics.exposition() + telemetry.metrics(),
+    )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(app, settings.http.host, settings.http.port))
+        reach = partial(dependencies.temporal_client, settings, telemetry.runtime)
+        client = await until_available("Temporal", reach, (TemporalUnavailable, RPCError), stop)
+        if role != "consumer":
+            workers = build_temporal_workers(settings, client, metrics, stack)
+            services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
+            conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
+        if role != "worker":
+            consumer = build_consumer(settings, client, metrics, stack)
+            services.append(Service("consumer", consumer.run, consumer.stop))
+            conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
+            conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
+        del conditions[_TEMPORAL_AWAY]
+        logger.info("started", extra={"role": role})
+        await supervise(services, stop, _STOP_WITHIN_S)
+
+
+@cli.command()
+def run(role: Annotated[Role, typer.Option(help="What this process does.")] = "all") -> None:
+    """Run the worker until SIGTERM."""
+    settings = _settings()
+
+    async def until_signal() -> None:
+        with contextlib.suppress(Stopped):
+            await run_worker(settings, role, stop_on_signals())
+
+    _carried_out(until_signal())
+    logger.info("stopped")
+
+
+@cli.command(cls=documenting(Settings))
+def check(as_json: Json = False) -> None:
+    """Check the settings, then each dependency: a line each, with what to do.
+
+    Temporal's client is set up by Temporal's own variables: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY,
+    TEMPORAL_TLS_*, TEMPORAL_PROFILE.
+    """
+    said: list[str] = []
+    try:
+        settings = load_settings(os.environ, said.append)
+    except SettingsError as error:
+        show([Finding("settings", False, problem) for problem in error.problems], as_json=as_json)
+        raise typer.Exit(os.EX_CONFIG) from None
+    configure_logging(format=settings.log.format, level="critical", stream=sys.stderr)
+    known = dependencies.settings_findings(settings, said)
+    if not asyncio.run(examine(dependencies.probes(settings), as_json=as_json, known=known)):
+        raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@topics_cli.command("create")
+def create() -> None:
+    """Create the topics that are missing; those that are there are compared, never changed."""
+    settings = _settings(only="SIGNIN_KAFKA__")
+    for report in _carried_out(create_topics(dependencies.kafka_access(settings), dependencies.topic_plans(settings))):
+        typer.echo(f"{report.name}: {'created' if report.created else 'there'}")
+        for difference in report.differences:
+            typer.echo(f"  {difference}")
+
+
+@cli.command()
+def request(
+    email: str,
+    signin_id: Annotated[str, typer.Option(help="By default a random one.")] = "",
+    attempt: Annotated[int, typer.Option(help="2 and up: send it again.")] = 1,
+    token: Annotated[str, typer.Option(help="Turnstile's token.")] = "",
+    ip: Annotated[str | None, typer.Option(help="The person's address.")] = None,
+    user_agent: Annotated[str | None, typer.Option(help="The person's browser.")] = None,
+    locale: Annotated[str | None, typer.Option(help="Such as de-CH.")] = None,
+    trusted_device: Annotated[bool, typer.Option("--trusted-device", help="The device is known.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Emit signin.requested, and print the sign-in's id."""
+    settings = _settings(only="SIGNIN_KAFKA__")
+    with usage_errors():
+        event = SignInRequested(
+            signin_id=signin_id or secrets.token_urlsafe(16),
+            attempt=attempt,
+            email=email,
+            requested_at=utc_now(),
+            turnstile_token=token or None,
+            client=Device(ip=ip, user_agent=user_agent, locale=locale, trusted_device=trusted_device),
+        )
+    _emit(settings, settings.kafka.requested_topic, event, {"signin_id": event.signin_id}, as_json)
+
+
+@cli.command()
+def submit(
+    signin_id: str,
+    email: str,
+    code: str,
+    submission_id: Annotated[str, typer.Option(help="By default a random one.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Emit otp.submitted, and print the submission's id."""
+    settings = _settings(only="SIGNIN_KAFKA__")
+    with usage_errors():
+        event = OtpSubmitted(
+            submission_id=submission_id or str(uuid.uuid4()),
+            signin_id=signin_id,
+            email=email,
+            code=code,
+            submitted_at=utc_now(),
+        )
+    ids = {"signin_id": signin_id, "submission_id": event.submission_id}
+    _emit(settings, settings.kafka.submitted_topic, event, ids, as_json)
+
+
+def _emit(settings: Settings, topic: str, event: Emitted, ids: dict[str, str], as_json: bool) -> None:
+    value = event.model_dump_json(exclude_none=True).encode()
+    place = _carried_out(emit(dependencies.kafka_access(settings), topic, event.signin_id.encode(), value))
+    typer.echo(json.dumps(ids | place._asdict()) if as_json else "\n".join(f"{name} {id}" for name, id in ids.items()))
+
+
+def _settings(only: str = "SIGNIN_") -> Settings:
+    """Read the settings and set up the log, or end with what is wrong."""
+    said: list[str] = []
+    try:
+        settings = load_settings(os.environ, said.append, only)
+    except SettingsError as error:
+        end(os.EX_CONFIG, error.problems)
+    configure_logging(format=settings.log.format, level=settings.log.level, stream=sys.stderr)
+    for sentence in said:
+        logger.warning(sentence)
+    return settings
+
+
+def _carried_out(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do the work, and end with the code and the advice that its failure asks for."""
+    try:
+        return asyncio.run(work)
+    except SettingsError as error:
+        end(os.EX_CONFIG, error.problems)
+    except TemporalSettingsError as error:
+        end(os.EX_CONFIG, [f"{error}: correct the variables TEMPORAL_* or the profile."])
+    except CannotListen:
+        end(os.EX_CONFIG, ["SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT cannot be listened on: choose others."])
+    except KafkaUnavailable as error:
+        end(os.EX_UNAVAILABLE, [f"Kafka is unavailable ({error}): signin-worker check tells more."])
+
+
+if __name__ == "__main__":
+    main()

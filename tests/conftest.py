@@ -1,0 +1,134 @@
+"""Fixtures that several suites share: the real parts of the local stack, started when a test first asks for them."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psutil  # type: ignore[import-untyped]  # no stubs among the locked packages
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from deploy.local.backends import Kafka, Temporal, choose_kafka, choose_temporal, described
+from deploy.local.dns_server import DnsServer
+from deploy.local.mail_server import MailServer
+from deploy.local.places import StackError
+from deploy.local.processes import executable
+from deploy.local.siteverify import SiteverifyServer
+from deploy.local.temporal import LocalTemporal
+
+
+S = TypeVar("S", Kafka, Temporal)
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Names that no other test uses. The topics exist, with dead-letter topics named ``<topic>.dlt``."""
+
+    requested: str
+    submitted: str
+    results: str
+    group_id: str
+
+    @property
+    def dead_letters(self) -> tuple[str, str]:
+        """The topics of what can't be read: requests first, submissions second."""
+        return f"{self.requested}.dlt", f"{self.submitted}.dlt"
+
+
+def pytest_report_header() -> str:
+    """Say in pytest's header which Kafka and Temporal the tests use."""
+    try:
+        return f"stack: {described()}"
+    except StackError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Kafka]:
+    """Give a real Kafka broker: ``kafka.bootstrap_servers``."""
+    yield from _running(choose_kafka())
+
+
+@pytest.fixture(scope="session")
+def temporal() -> Iterator[Temporal]:
+    """Give a real Temporal server: ``temporal.address``, namespace ``default``."""
+    yield from _running(choose_temporal())
+
+
+@pytest.fixture
+async def temporal_client(temporal: Temporal) -> Client:
+    """Give a client of the real server that converts pydantic models."""
+    return await Client.connect(
+        temporal.address, namespace=LocalTemporal.namespace, data_converter=pydantic_data_converter
+    )
+
+
+@pytest.fixture
+async def topics(kafka: Kafka) -> Topics:
+    """Create topics for this test alone: inbound ones with two partitions and the broker's stamp, results with one."""
+    run = uuid.uuid4().hex[:12]
+    topics = Topics(f"signin.requested.{run}", f"otp.submitted.{run}", f"signin.results.{run}", f"group-{run}")
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    inbound = [NewTopic(name, 2, 1, topic_configs=stamped) for name in (topics.requested, topics.submitted)]
+    others = [NewTopic(name, 1, 1) for name in (topics.results, *topics.dead_letters)]
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_topics(inbound + others)
+    finally:
+        await admin.close()
+    return topics
+
+
+@pytest.fixture
+async def mail_server() -> AsyncIterator[MailServer]:
+    """Give an SMTP server in the test's own loop (plain; build ``MailServer(security=…)`` yourself for TLS)."""
+    server = MailServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def siteverify() -> AsyncIterator[SiteverifyServer]:
+    """Give a server that speaks Turnstile's siteverify, in the test's own loop."""
+    server = SiteverifyServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def dns_server() -> AsyncIterator[DnsServer]:
+    """Give a DNS server with a scripted zone, in the test's own loop."""
+    server = DnsServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """Give Temporal's time-skipping test server, one a test: its clock runs ahead and must not reach the next test."""
+    program = str(executable("temporal-test-server"))
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=program, data_converter=pydantic_data_converter
+    )
+    yield environment
+    for child in psutil.Process().children():
+        if child.cmdline()[:1] == [program]:
+            child.kill()  # it has nothing to save, and takes 1.5 s to leave when asked politely
+    await environment.shutdown()
+
+
+def _running(server: S) -> Iterator[S]:
+    try:
+        server.start()
+    except StackError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield server
+    server.stop()

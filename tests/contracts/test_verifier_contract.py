@@ -1,0 +1,103 @@
+"""What every ``ChallengeVerifier`` does: the fake, and HTTP to a server that speaks siteverify."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import pytest
+
+from activities.errors import ChallengeUnavailable
+from activities.ports import ChallengeVerifier, SiteverifyAnswer
+from deploy.local.siteverify import SECRET, Answer, SiteverifyServer, passing_token
+from tests.fakes.verifier import FakeVerifier
+from utils.turnstile import SiteverifyClient
+
+SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
+FIRST, SECOND = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10", "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d11"
+
+
+class Stage(Protocol):
+    """A verifier, and what lies behind it."""
+
+    @property
+    def verifier(self) -> ChallengeVerifier:
+        """What is tested."""
+        ...
+
+    def good_token(self) -> str:
+        """Return a token that passes once."""
+        ...
+
+    def go_down(self) -> None:
+        """Let the next call get no answer."""
+        ...
+
+
+class FakeStage:
+    """The fake."""
+
+    def __init__(self) -> None:
+        self.verifier = FakeVerifier()
+
+    def good_token(self) -> str:
+        """Script a token."""
+        self.verifier.script("good", SiteverifyAnswer(success=True, cdata=SIGNIN_ID, action="signin"))
+        return "good"
+
+    def go_down(self) -> None:
+        """Switch the fake off."""
+        self.verifier.down = True
+
+
+class HttpStage:
+    """HTTP."""
+
+    def __init__(self, server: SiteverifyServer) -> None:
+        self._server = server
+        self.verifier = SiteverifyClient(server.url, SECRET, timeout_s=2)
+
+    def good_token(self) -> str:
+        """Make a token that the server knows."""
+        return passing_token(SIGNIN_ID)
+
+    def go_down(self) -> None:
+        """Script an outage."""
+        self._server.script_any(Answer(status=503, body="down"))
+
+
+@pytest.fixture(params=["fake", "http"])
+async def stage(request: pytest.FixtureRequest, siteverify: SiteverifyServer) -> AsyncIterator[Stage]:
+    """Give each verifier in turn."""
+    if request.param == "fake":
+        yield FakeStage()
+        return
+    http = HttpStage(siteverify)
+    yield http
+    await http.verifier.close()
+
+
+async def test_a_good_token_passes_with_what_it_is_bound_to(stage: Stage) -> None:
+    """The sign-in and the action."""
+    answer = await stage.verifier.siteverify(token=stage.good_token(), ip="203.0.113.7", idempotency_key=FIRST)
+    assert (answer.success, answer.cdata, answer.action) == (True, SIGNIN_ID, "signin")
+
+
+async def test_a_token_is_good_once_but_a_repeat_of_the_same_call_passes(stage: Stage) -> None:
+    """The idempotency key tells a retry from a second use."""
+    token = stage.good_token()
+    for key, passes in ((FIRST, True), (FIRST, True), (SECOND, False)):
+        answer = await stage.verifier.siteverify(token=token, ip=None, idempotency_key=key)
+        assert answer.success is passes
+    assert answer.error_codes == ("timeout-or-duplicate",)
+
+
+async def test_an_unknown_token_is_answered_not_raised(stage: Stage) -> None:
+    """A bot's token is an ordinary answer."""
+    answer = await stage.verifier.siteverify(token="made up", ip=None, idempotency_key=FIRST)
+    assert (answer.success, answer.error_codes) == (False, ("invalid-input-response",))
+
+
+async def test_no_answer_is_unavailable(stage: Stage) -> None:
+    """An outage says nothing about the token."""
+    stage.go_down()
+    with pytest.raises(ChallengeUnavailable):
+        await stage.verifier.siteverify(token=stage.good_token(), ip=None, idempotency_key=FIRST)

@@ -1,0 +1,178 @@
+"""What every ``Mailboxes`` and ``FirstAttempts`` does: the fakes, and a real Temporal with stand-in workflows."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.errors import TemporalUnavailable
+from activities.ports import FirstAttempts, Mailboxes
+from deploy.local.backends import Temporal
+from schemas.policy import OtpPolicy, Policy
+from schemas.signals import Challenge, Refusal
+from schemas.tasks import FirstAttempt
+from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
+from tests.fakes.workflows import ACCEPTED, MailboxStandIn, SignInStandIn
+from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, connect
+from utils.temporal_workers import workflow_runner
+from workflows.names import mailbox_workflow_id, sign_in_workflow_id
+
+KEYS = {"k1": b"1" * 32}
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+POLICY = Policy(otp=OtpPolicy(digits=6))
+
+
+class Stage(Protocol):
+    """Both ports, and what lies behind them."""
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """What is tested."""
+        ...
+
+    @property
+    def first_attempts(self) -> FirstAttempts:
+        """What is tested."""
+        ...
+
+    @property
+    def cut_off(self) -> FirstAttempts:
+        """One without Temporal."""
+        ...
+
+    @property
+    def cut_off_mailboxes(self) -> Mailboxes:
+        """One without Temporal."""
+        ...
+
+    async def told(self, mailbox: str) -> Sequence[str]:
+        """Return what a mailbox was told, and the digits of its policy."""
+        ...
+
+    async def let(self, signin_id: str, become: str) -> None:
+        """Let attempt 1 ``stay``, ``fail``, be ``terminated`` or be ``accepted``."""
+        ...
+
+
+class FakeStage:
+    """The fakes."""
+
+    def __init__(self) -> None:
+        self.mailboxes = FakeMailboxes()
+        self.first_attempts = FakeFirstAttempts()
+        self.cut_off = FakeFirstAttempts()
+        self.cut_off.down = True
+        self.cut_off_mailboxes = FakeMailboxes()
+        self.cut_off_mailboxes.script(TemporalUnavailable)
+
+    async def told(self, mailbox: str) -> Sequence[str]:
+        """Read what the fake keeps."""
+        mine = [(message, policy) for to, message, policy in self.mailboxes.handed if to == mailbox]
+        return [f"{type(message).__name__} {message.attempt}" for message, _ in mine] + [str(mine[0][1].otp.digits)]
+
+    async def let(self, signin_id: str, become: str) -> None:
+        """Script the fake."""
+        if become == "stay":
+            self.first_attempts.running(signin_id)
+        else:
+            self.first_attempts.closed(signin_id, ACCEPTED if become == "accepted" else None)
+
+
+class TemporalStage:
+    """Temporal."""
+
+    def __init__(self, client: Client, nowhere: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self.mailboxes = TemporalMailboxes(client, task_queue)
+        self.first_attempts = TemporalFirstAttempts(client)
+        self.cut_off = TemporalFirstAttempts(nowhere)
+        self.cut_off_mailboxes = TemporalMailboxes(nowhere, task_queue)
+
+    async def told(self, mailbox: str) -> Sequence[str]:
+        """Ask the workflow."""
+        handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
+        return await handle.query(MailboxStandIn.kinds)
+
+    async def let(self, signin_id: str, become: str) -> None:
+        """Start a workflow and wait until it is as wanted."""
+        handle = await self._client.start_workflow(
+            "sign_in_workflow",
+            "stay" if become == "terminated" else become,
+            id=sign_in_workflow_id(signin_id, 1),
+            task_queue=self._task_queue,
+        )
+        if become == "terminated":
+            await handle.terminate()
+        if become != "stay":
+            await asyncio.gather(handle.result(), return_exceptions=True)
+
+
+@pytest.fixture(params=["fake", "temporal"])
+async def stage(request: pytest.FixtureRequest, temporal: Temporal) -> AsyncIterator[Stage]:
+    """Give both in turn."""
+    if request.param == "fake":
+        yield FakeStage()
+        return
+    client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address})
+    nowhere = await connect(KEYS, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
+    queue = uuid.uuid4().hex
+    stand_ins = [MailboxStandIn, SignInStandIn]
+    async with Worker(client, task_queue=queue, workflows=stand_ins, workflow_runner=workflow_runner()):
+        yield TemporalStage(client, nowhere, queue)
+
+
+def challenge(signin_id: str, attempt: int) -> Challenge:
+    """Return a challenge."""
+    return Challenge(
+        signin_id=signin_id,
+        attempt=attempt,
+        email="ada@example.com",
+        account="a",
+        requested_at=NOW,
+        born_at=NOW,
+        policy=POLICY,
+    )
+
+
+async def test_a_mailbox_is_told_in_order_whether_it_was_there_or_not(stage: Stage) -> None:
+    """The first message opens it, under the policy that was given."""
+    mailbox, signin_id = uuid.uuid4().hex, uuid.uuid4().hex
+    await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
+    await stage.mailboxes.hand_over(mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale"), POLICY)
+    await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 3), POLICY)
+    assert await stage.told(mailbox) == ["Challenge 1", "Refusal 2", "Challenge 3", "6"]
+
+
+async def test_a_sign_in_that_was_never_seen_is_unknown(stage: Stage) -> None:
+    """There is no such workflow."""
+    assert await stage.first_attempts.read(uuid.uuid4().hex) == FirstAttempt(status="unknown")
+
+
+@pytest.mark.parametrize(
+    ("become", "seen"),
+    [
+        ("stay", FirstAttempt(status="running")),
+        ("fail", FirstAttempt(status="closed")),
+        ("terminated", FirstAttempt(status="closed")),
+        ("accepted", FirstAttempt(status="closed", outcome=ACCEPTED)),
+    ],
+)
+async def test_how_the_first_attempt_stands(stage: Stage, become: str, seen: FirstAttempt) -> None:
+    """Only one that came to its own end has an outcome."""
+    signin_id = uuid.uuid4().hex
+    await stage.let(signin_id, become)
+    assert await stage.first_attempts.read(signin_id) == seen
+
+
+async def test_without_temporal_both_are_unavailable(stage: Stage) -> None:
+    """The caller tries again; nothing is taken for unknown."""
+    with pytest.raises(TemporalUnavailable):
+        await stage.cut_off.read(uuid.uuid4().hex)
+    with pytest.raises(TemporalUnavailable):
+        await stage.cut_off_mailboxes.hand_over("m", challenge(uuid.uuid4().hex, 1), POLICY)

@@ -1,0 +1,88 @@
+"""The wheel, installed with the locked packages into a clean environment, is the worker."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from deploy.local.places import PROJECT
+from deploy.local.processes import executable
+
+pytestmark = pytest.mark.timeout(300)
+_PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils")
+
+
+def _run(*command: str | Path, cwd: Path = PROJECT, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel with the locked builder."""
+    folder = tmp_path_factory.mktemp("dist")
+    _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the runtime lock and the wheel into an environment of their own; return its folder of programs."""
+    environment = tmp_path_factory.mktemp("clean") / "venv"
+    uv, python = executable("uv"), environment / "bin" / "python"
+    _run(uv, "venv", "--quiet", "--python", sys.executable, environment)
+    install = (uv, "pip", "install", "--quiet", "--python", python)
+    _run(*install, "--require-hashes", "-r", PROJECT / "requirements" / "runtime.txt")
+    _run(*install, "--no-deps", "--no-index", wheel)
+    return python.parent
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_the_wheel_holds_all_of_the_source_and_nothing_else(wheel: Path) -> None:
+    """Every file of the five packages is in it, templates too; tests and deploy are not."""
+    tracked = (path for package in _PACKAGES for path in (PROJECT / package).rglob("*") if path.is_file())
+    wanted = {str(path.relative_to(PROJECT)) for path in tracked if "__pycache__" not in path.parts}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == wanted | {"signin_worker.py"}
+
+
+def test_the_locked_packages_fit_together_and_suffice(installed: Path) -> None:
+    """What the wheel asks for is what the runtime lock holds."""
+    _run(executable("uv"), "pip", "check", "--quiet", "--python", installed / "python")
+
+
+def test_every_module_can_be_imported(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    """Isolated from the sources, each module imports from the installed wheel."""
+    files = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py"))
+    modules = sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files)
+    program = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    assert 'site-packages' in (importlib.import_module(name).__file__ or ''), name\n"
+    )
+    _run(installed / "python", "-I", "-c", program, *modules, cwd=tmp_path, environment=_environment())
+
+
+def test_the_command_explains_itself(installed: Path, tmp_path: Path) -> None:
+    """``signin-worker --help`` names the commands."""
+    text = _run(installed / "signin-worker", "--help", cwd=tmp_path, environment=_environment())
+    assert all(name in text for name in ("run", "check", "topics", "request", "submit"))
+
+
+def test_missing_settings_end_check_with_78(installed: Path, tmp_path: Path) -> None:
+    """Without settings (production) ``signin-worker check`` ends with 78 and names a missing key."""
+    done = subprocess.run(
+        [installed / "signin-worker", "check"], cwd=tmp_path, env=_environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 78
+    assert "SIGNIN_KEYS__ACCOUNT" in done.stdout + done.stderr

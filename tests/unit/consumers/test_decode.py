@@ -1,0 +1,224 @@
+"""Bytes to events."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.decode import LARGEST_VALUE, Content, Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.outcomes import Rejected
+from consumers.ports import Headers, Record
+from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+STRUCTURED: Headers = [("Content-Type", b"Application/CloudEvents+JSON; charset=utf-8")]
+
+
+def decode(data: Any, headers: Headers = (), topic: str = REQUESTED) -> Content:
+    """Decode at ``NOW``."""
+    return Decoder(REQUESTED, SUBMITTED).decode(record(topic, data, headers=headers), NOW)
+
+
+def stamped(milliseconds: int, by_broker: bool, headers: Headers = (), own: datetime = NOW) -> ReceivedRequest:
+    """Decode a request with stamps."""
+    value = json.dumps(request_data(requested_at=own.isoformat())).encode()
+    content = Decoder(REQUESTED, SUBMITTED).decode(
+        Record(REQUESTED, 0, 0, None, value, headers, milliseconds, by_broker), NOW
+    )
+    assert isinstance(content, ReceivedRequest)
+    return content
+
+
+def milliseconds(instant: datetime) -> int:
+    """Return Kafka's form of an instant."""
+    return int(instant.timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "value: tombstone"),
+        (b"", "value: empty"),
+        (b"   ", "value: not_json at line 1 column 3"),
+        (b"NaN", "value: not_json at line 1 column 1"),
+        (b'{"a": NaN}', "value: not_json at line 1 column 7"),
+        (b"\xef\xbb\xbf{}", "value: not_json at line 1 column 1"),
+        (b"[" * 50_000, None),
+        (b'{"a": "\xff\xfe"}', None),
+        (b'{"email": "secret@example.com"', None),
+        (b'"\\ud800"', None),
+    ],
+)
+def test_what_is_no_json_is_said_so(value: bytes | None, reason: str | None) -> None:
+    """Nothing of the value is quoted, only the place."""
+    content = decode(value)
+    assert isinstance(content, Rejected)
+    assert content.error == "not_json"
+    assert reason is None or content.reason == reason
+    assert "secret" not in content.reason
+
+
+def test_too_large_values_are_not_parsed() -> None:
+    """One byte more than 64 KiB is too large, whatever it holds."""
+    assert decode(b"\xff" * (LARGEST_VALUE + 1)) == Rejected("too_large", "value: more than 65536 bytes")
+    padded = json.dumps(request_data()).encode().ljust(LARGEST_VALUE)
+    assert isinstance(decode(padded), ReceivedRequest)
+
+
+@pytest.mark.parametrize("value", [b"[]", b"1", b'"x"', b"null", b"true"])
+def test_json_that_is_no_object_breaks_the_schema(value: bytes) -> None:
+    """An event is an object."""
+    assert decode(value) == Rejected("schema", "value: not_an_object")
+    assert decode(value, STRUCTURED) == Rejected("schema", "envelope: not_an_object")
+
+
+def test_reasons_name_fields_and_rules_only() -> None:
+    """At most three of them; a value never shows, even in an error of a validator."""
+    content = decode(request_data(signin_id="secret", attempt="secret", requested_at="secret", email=""))
+    assert content == Rejected(
+        "schema", "signin_id: string_pattern_mismatch; attempt: int_type; email: string_too_short"
+    )
+    assert decode(request_data(client={"ip": 7})) == Rejected("schema", "client.ip: string_type")
+
+
+def test_of_a_doubled_key_the_last_counts() -> None:
+    """As most parsers do it."""
+    content = decode(b'{"attempt": 99, ' + json.dumps(request_data(attempt=2)).encode()[1:])
+    assert isinstance(content, ReceivedRequest)
+    assert content.event.attempt == 2
+
+
+def test_an_address_that_is_none() -> None:
+    """In a request it is a person's typing error, in a submission it breaks the schema."""
+    assert isinstance(decode(request_data(email="not an address")), ReceivedRequest)
+    content = decode(submission_data(email="not an address"), topic=SUBMITTED)
+    assert content == Rejected("schema", "email: not_an_address")
+
+
+def test_a_submission_comes_with_its_address() -> None:
+    """Parsed once, folded for the account."""
+    content = decode(submission_data(), topic=SUBMITTED)
+    assert isinstance(content, ReceivedSubmission)
+    assert content.address.account == "ada@example.com"
+    assert content.event.code == "1234 5678"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        [("ce_type", b"anything"), ("ce_id", b"1"), ("content-type", b"application/json")],
+        [("content-type", None), ("odd", None)],
+    ],
+)
+def test_plain_and_binary_mode_are_the_same(headers: Headers) -> None:
+    """The value is the data; the type is not checked."""
+    assert isinstance(decode(request_data(), headers), ReceivedRequest)
+
+
+def test_structured_mode_holds_the_data_in_an_envelope() -> None:
+    """As JSON, or as base64 of JSON."""
+    encoded = base64.b64encode(json.dumps(request_data()).encode()).decode()
+    for envelope in ({"data": request_data()}, {"data_base64": encoded}, {"data": None, "data_base64": encoded}):
+        assert isinstance(decode({"specversion": "1.0", **envelope}, STRUCTURED), ReceivedRequest)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "rejected"),
+    [
+        ({}, Rejected("schema", "data: missing")),
+        ({"data": "text"}, Rejected("schema", "value: not_an_object")),
+        ({"data_base64": 7}, Rejected("schema", "data_base64: not_base64")),
+        ({"data_base64": "e30"}, Rejected("schema", "data_base64: not_base64")),
+        ({"data_base64": "é"}, Rejected("schema", "data_base64: not_base64")),
+        ({"data_base64": ""}, Rejected("not_json", "data_base64: empty")),
+        ({"data_base64": "eA=="}, Rejected("not_json", "data_base64: not_json at line 1 column 1")),
+    ],
+)
+def test_bad_envelopes(envelope: dict[str, Any], rejected: Rejected) -> None:
+    """Each says what is wrong with it."""
+    assert decode(envelope, STRUCTURED) == rejected
+
+
+def test_the_trace_is_carried_from_wherever_it_stands() -> None:
+    """A header, CloudEvents' header, or the envelope."""
+    for headers in ([("traceparent", PARENT.encode())], [("ce_traceparent", PARENT.encode())]):
+        content = decode(request_data(), headers)
+        assert isinstance(content, ReceivedRequest)
+        assert content.traceparent == PARENT
+    content = decode({"data": request_data(), "traceparent": PARENT}, STRUCTURED)
+    assert isinstance(content, ReceivedRequest)
+    assert content.traceparent == PARENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PARENT.upper(),
+        PARENT + "-x",
+        "ff" + PARENT[2:],
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+        "\udcff",
+        "",
+    ],
+)
+def test_a_trace_that_is_none_is_dropped(text: str) -> None:
+    """It is never a reason to reject an event."""
+    content = decode(request_data(), [("traceparent", text.encode(errors="surrogateescape"))])
+    assert isinstance(content, ReceivedRequest)
+    assert content.traceparent is None
+    assert not isinstance(decode({"data": request_data(), "traceparent": 7}, STRUCTURED), Rejected)
+
+
+def test_the_brokers_stamp_counts_not_the_emitters() -> None:
+    """The emitter's own time counts only where the broker does not stamp."""
+    broker, own = NOW - timedelta(seconds=5), NOW - timedelta(hours=1)
+    assert stamped(milliseconds(broker), True, own=own).born_at == broker
+    assert stamped(milliseconds(broker), False, own=own).born_at == own
+    assert stamped(-1, True, own=own).born_at == own
+    assert stamped(10**15, True, own=own).born_at == own
+
+
+def test_a_dead_letter_put_back_is_as_old_as_it_was() -> None:
+    """The earliest stamp counts; one that is no number does not."""
+    first = NOW - timedelta(hours=2)
+    back: Headers = [
+        ("dlt-timestamp", b"no number"),
+        ("dlt-timestamp", None),
+        ("dlt-timestamp", str(milliseconds(first)).encode()),
+    ]
+    assert stamped(milliseconds(NOW), True, back).born_at == first
+    assert stamped(milliseconds(NOW), False, back).born_at == first
+    assert stamped(milliseconds(NOW), True, [("dlt-timestamp", b"-5")]).born_at == NOW
+
+
+def test_nothing_is_born_in_the_future() -> None:
+    """It counts as now, and is told."""
+    content = stamped(milliseconds(NOW + timedelta(days=1)), True)
+    assert content.born_at == NOW
+    assert content.from_future
+    assert not stamped(milliseconds(NOW), True).from_future
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*request_data(), *submission_data()]), inner),
+)
+
+
+@given(
+    st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
+    st.lists(st.tuples(st.sampled_from(["content-type", "dlt-timestamp", "traceparent"]), st.none() | st.binary())),
+    st.sampled_from([REQUESTED, SUBMITTED]),
+    st.booleans(),
+)
+def test_decoding_is_total(value: bytes, headers: list[tuple[str, bytes | None]], topic: str, structured: bool) -> None:
+    """Whatever comes, the answer is an event or a rejection with a short reason."""
+    content = decode(value, [*headers, *(STRUCTURED if structured else [])], topic)
+    assert not isinstance(content, Rejected) or 0 < len(content.reason) <= 200

@@ -1,0 +1,53 @@
+"""Which Kafka and which Temporal are used follows from the environment."""
+
+import pytest
+
+from deploy.local.backends import choose_kafka, choose_temporal, described
+from deploy.local.places import LOOPBACK, StackError, free_ports
+
+
+def test_child_processes_unless_told_otherwise() -> None:
+    """Nothing set: both are child processes."""
+    assert type(choose_kafka({})).__name__ == "LocalKafka"
+    assert type(choose_temporal({})).__name__ == "LocalTemporal"
+    assert described({}) == "Kafka: a child process; Temporal: a child process"
+
+
+def test_containers_when_asked_for() -> None:
+    """SIGNIN_TEST_BACKEND=docker chooses containers; nothing is started by choosing."""
+    environment = {"SIGNIN_TEST_BACKEND": "docker"}
+    kafka, temporal = choose_kafka(environment), choose_temporal(environment)
+    assert (type(kafka).__name__, type(temporal).__name__) == ("KafkaContainer", "TemporalContainer")
+    kafka.stop()
+    temporal.stop()
+    assert described(environment) == "Kafka: a container; Temporal: a container"
+
+
+def test_given_addresses_come_first_and_must_answer() -> None:
+    """An address of nobody is an error that names the variable to correct."""
+    one, other = free_ports(2)
+    environment = {
+        "SIGNIN_TEST_BACKEND": "docker",
+        "SIGNIN_TEST_KAFKA": f"{LOOPBACK}:{one}",
+        "SIGNIN_TEST_TEMPORAL": f"{LOOPBACK}:{other}",
+    }
+    assert described(environment) == f"Kafka: {LOOPBACK}:{one}; Temporal: {LOOPBACK}:{other}"
+    kafka, temporal = choose_kafka(environment), choose_temporal(environment)
+    with pytest.raises(StackError, match="SIGNIN_TEST_KAFKA"):
+        kafka.start()
+    with pytest.raises(StackError, match="SIGNIN_TEST_TEMPORAL"):
+        temporal.start()
+    kafka.stop()
+    temporal.stop()
+
+
+def test_an_unknown_backend_is_an_error() -> None:
+    """The error names what can be chosen."""
+    with pytest.raises(StackError, match="local or docker"):
+        choose_kafka({"SIGNIN_TEST_BACKEND": "podman"})
+
+
+def test_a_malformed_address_is_an_error() -> None:
+    """An address without a port is as good as nobody's."""
+    with pytest.raises(StackError, match="No Kafka answers at nowhere"):
+        choose_kafka({"SIGNIN_TEST_KAFKA": "nowhere"}).start()

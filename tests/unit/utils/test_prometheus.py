@@ -1,0 +1,179 @@
+"""What is counted and timed, under the names of the contract."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
+
+from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
+from activities.ports import CodeMail
+from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition, PartitionPosition
+from schemas.results import OtpRejected, ResultEvent, SignInExpired
+from tests.fakes.mailer import FakeMailer
+from tests.fakes.publisher import FakePublisher
+from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
+
+NOW = datetime(2026, 11, 23, 9, 0, 42, tzinfo=UTC)
+SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
+MAIL = CodeMail(
+    recipient="ada@example.com",
+    code=SecretStr("12345678"),
+    message_id="<a@b>",
+    expires_at=NOW + timedelta(seconds=300),
+    requested_at=NOW - timedelta(seconds=2),
+)
+
+
+def clock() -> datetime:
+    """Return the same instant always."""
+    return NOW
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Return one sample."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def test_mails_are_counted_by_outcome_and_timed_once_accepted() -> None:
+    """Accepted, refused and unavailable are told apart; only an accepted mail has a duration."""
+    metrics, fake = Metrics(), FakeMailer()
+    mailer = MeasuredMailer(fake, metrics, clock)
+    fake.script(MAIL.recipient, MailRefused, MailUnavailable, None)
+    for error in (MailRefused, MailUnavailable):
+        with pytest.raises(error):
+            await mailer.send(MAIL)
+    await mailer.send(MAIL)
+    assert [value(metrics, "signin_mails_total", outcome=each) for each in ("accepted", "refused", "unavailable")] == [
+        1,
+        1,
+        1,
+    ]
+    assert value(metrics, "signin_request_to_mail_seconds_count") == 1
+    assert value(metrics, "signin_request_to_mail_seconds_sum") == 2
+
+
+async def test_results_are_counted_by_type_and_reason_once_acknowledged() -> None:
+    """A result that Kafka did not take is not counted; one without a reason has an empty label."""
+    metrics, fake = Metrics(), FakePublisher()
+    publisher = MeasuredPublisher(fake, metrics, clock)
+    fake.script(PublishUnavailable)
+    expired = ResultEvent(result=SignInExpired(signin_id=SIGNIN_ID, occurred_at=NOW))
+    with pytest.raises(PublishUnavailable):
+        await publisher.publish(expired)
+    await publisher.publish(expired)
+    assert value(metrics, "signin_results_total", type="signin.expired", reason="") == 1
+    assert value(metrics, "signin_submit_to_result_seconds_count") == 0
+
+
+async def test_answers_to_submissions_are_timed() -> None:
+    """From the submission to the acknowledgement; an emitter's clock that runs ahead counts as no time."""
+    metrics = Metrics()
+    publisher = MeasuredPublisher(FakePublisher(), metrics, clock)
+    result = OtpRejected(signin_id=SIGNIN_ID, occurred_at=NOW, submission_id="s" * 16, reason="wrong_code")
+    await publisher.publish(ResultEvent(result=result, submitted_at=NOW - timedelta(seconds=3)))
+    await publisher.publish(ResultEvent(result=result, submitted_at=NOW + timedelta(seconds=3)))
+    assert value(metrics, "signin_results_total", type="otp.rejected", reason="wrong_code") == 2
+    assert value(metrics, "signin_submit_to_result_seconds_count") == 2
+    assert value(metrics, "signin_submit_to_result_seconds_sum") == 3
+
+
+class Inner(ActivityInboundInterceptor):
+    """The end of the chain: raises what it is given, or returns 42."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        """Take no outbound."""
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        """Return or raise."""
+        if self.error is not None:
+            raise self.error
+        return 42
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, "done"),
+        (ApplicationError("x", type="MailRefused", non_retryable=True), "refused"),
+        (ApplicationError("x", type="MailUnavailable"), "unavailable"),
+        (ApplicationError("x", type="UnexpectedError"), "bug"),
+        (KeyError("x"), "bug"),
+        (asyncio.CancelledError(), "cancelled"),
+    ],
+)
+async def test_activities_are_timed_by_name_and_outcome(error: BaseException | None, outcome: str) -> None:
+    """Each ending has its own label and passes through unchanged."""
+    metrics = Metrics()
+    interceptor = MeasuredActivities(metrics).intercept_activity(Inner(error))
+
+    async def run() -> Any:
+        return await interceptor.execute_activity(ExecuteActivityInput(fn=run, args=(), executor=None, headers={}))
+
+    environment = ActivityEnvironment()
+    if error is None:
+        assert await environment.run(run) == 42
+    else:
+        with pytest.raises(type(error)):
+            await environment.run(run)
+    name = environment.info.activity_type
+    assert value(metrics, "signin_activity_seconds_count", activity=name, outcome=outcome) == 1
+
+
+def test_consumer_counts_what_it_is_told() -> None:
+    """Records by outcome, postponed calls by reason, odd clocks, assignments."""
+    metrics = Metrics()
+    counts: ConsumerMetrics = ConsumerCounts(metrics)
+    counts.record_done("otp.submitted", "applied")
+    counts.call_postponed("throttled")
+    counts.time_in_future("otp.submitted")
+    counts.rebalanced()
+    assert value(metrics, "signin_consumer_records_total", topic="otp.submitted", outcome="applied") == 1
+    assert value(metrics, "signin_consumer_postponed_total", reason="throttled") == 1
+    assert value(metrics, "signin_consumer_future_events_total", topic="otp.submitted") == 1
+    assert value(metrics, "signin_consumer_rebalances_total") == 1
+
+
+def test_consumer_gauges_follow_the_snapshot() -> None:
+    """Each owned partition has lag and age; one that is lost vanishes; what is not known is not shown."""
+    metrics = Metrics()
+    counts = ConsumerCounts(metrics)
+    first, second = Partition("t", 0), Partition("t", 1)
+    known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5)
+    unknown = PartitionPosition(second, end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
+    counts.observe(ConsumerSnapshot([known, unknown], in_flight=2, breaker_open=True))
+    assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") == 6
+    assert value(metrics, "signin_consumer_lag_records", topic="t", partition="1") is None
+    assert value(metrics, "signin_consumer_oldest_unfinished_age_seconds", topic="t", partition="0") == 1.5
+    assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") == 4
+    assert (value(metrics, "signin_consumer_in_flight"), value(metrics, "signin_consumer_breaker_open")) == (2, 1)
+    counts.observe(ConsumerSnapshot([unknown], in_flight=0, breaker_open=False))
+    assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") is None
+    assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") is None
+    assert value(metrics, "signin_consumer_breaker_open") == 0
+
+
+def test_names_are_those_of_the_contract() -> None:
+    """Alerts rely on them."""
+    metrics = Metrics()
+    names = {family.name for family in metrics.registry.collect()}
+    assert {
+        "signin_consumer_lag_records",
+        "signin_consumer_oldest_unfinished_age_seconds",
+        "signin_consumer_records",
+        "signin_consumer_in_flight",
+        "signin_consumer_breaker_open",
+        "signin_results",
+        "signin_mails",
+        "signin_activity_seconds",
+        "signin_request_to_mail_seconds",
+        "signin_submit_to_result_seconds",
+    } <= names
+    assert b"signin_consumer_breaker_open 0.0" in metrics.exposition()

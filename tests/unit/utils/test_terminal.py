@@ -1,0 +1,44 @@
+"""What commands print."""
+
+import json
+
+import pytest
+
+from utils.settings import Settings
+from utils.terminal import Finding, examine, settings_table
+
+GOOD = Finding("SMTP", True, "takes mail")
+BAD = Finding("Kafka", False, "no answer", fix="start it.")
+
+
+async def good() -> Finding:
+    """Find nothing wrong."""
+    return GOOD
+
+
+async def bad() -> Finding:
+    """Find something wrong."""
+    return BAD
+
+
+async def test_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """For people: one line per thing, with the fix."""
+    assert not await examine([bad, good], as_json=False)
+    assert capsys.readouterr().out == "FAIL Kafka: no answer Fix: start it.\nok   SMTP: takes mail\n"
+
+
+async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs: one object with the verdict, and what was known before."""
+    assert await examine([good], as_json=True, known=[Finding("settings", True, "read")])
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is True
+    assert [each["name"] for each in report["findings"]] == ["settings", "SMTP"]
+
+
+def test_settings_table_has_defaults_and_files() -> None:
+    """Each variable with its text, default and file, and never a secret's default."""
+    table = dict(settings_table(Settings))
+    assert table["SIGNIN_OTP__DIGITS"] == "digits of a code, 6 to 10. Default: 8."
+    assert table["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"].endswith("Default: localhost:9092.")
+    assert table["SIGNIN_SMTP__PASSWORD"].endswith("Or SIGNIN_SMTP__PASSWORD_FILE.")
+    assert "Default" not in table["SIGNIN_TURNSTILE__SECRET"]

@@ -1,0 +1,165 @@
+"""Signals, and services that run until one comes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from utils.unix_process import EndedEarly, Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
+
+_UNSTOPPABLE = """
+import asyncio
+from utils.unix_process import stop_on_signals
+
+async def main():
+    stop = stop_on_signals()
+    print("up", flush=True)
+    await stop.wait()
+    print("asked", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+class Away(Exception):
+    """Raised when the thing is not there."""
+
+
+class FakeService:
+    """Runs until it is stopped, or until it raises or ends by itself."""
+
+    def __init__(self, name: str = "s", stubborn: bool = False) -> None:
+        self.name = name
+        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.running = asyncio.Event()
+        self._stubborn = stubborn
+        self.stops = 0
+
+    async def run(self) -> None:
+        """Run."""
+        self.running.set()
+        await self.end
+
+    async def stop(self) -> None:
+        """Stop, unless stubborn."""
+        self.stops += 1
+        if not self._stubborn and not self.end.done():
+            self.end.set_result(None)
+
+    def service(self) -> Service:
+        """Return what ``supervise`` takes."""
+        return Service(self.name, self.run, self.stop)
+
+
+async def test_closing_is_brief() -> None:
+    """What cannot be closed is left."""
+    await briefly(asyncio.Event().wait)
+
+
+async def test_first_signal_asks_to_stop() -> None:
+    """SIGTERM sets the event and nothing else."""
+    stop = stop_on_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(stop.wait(), 5)
+
+
+def test_second_signal_ends_at_once() -> None:
+    """A process that does not stop in time can be ended, with 143."""
+    with subprocess.Popen([sys.executable, "-c", _UNSTOPPABLE], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+
+
+@pytest.mark.parametrize(("code", "status"), [(69, 69), (None, 0), (0, 0)])
+def test_leaving_takes_the_code_along(code: int | None, status: int) -> None:
+    """No code is success, as with ``sys.exit``."""
+    with pytest.raises(SystemExit) as left:
+        leave(code, sys.exit)
+    assert left.value.code == status
+
+
+async def test_waits_until_available() -> None:
+    """What is away is asked for again until it answers."""
+    answers = [Away(), None]
+
+    async def attempt() -> str:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+        return "there"
+
+    assert await until_available("it", attempt, (Away,), asyncio.Event()) == "there"
+    assert answers == []
+
+
+async def test_stop_ends_the_wait() -> None:
+    """Nobody waits for a dependency once the process is asked to stop."""
+    stop = asyncio.Event()
+
+    async def attempt() -> None:
+        stop.set()
+        raise Away
+
+    with pytest.raises(Stopped):
+        await until_available("it", attempt, (Away,), stop)
+
+
+async def test_services_run_until_stop() -> None:
+    """All run side by side, and all are stopped."""
+    stop, services = asyncio.Event(), [FakeService("a"), FakeService("b")]
+    supervising = asyncio.ensure_future(supervise([each.service() for each in services], stop, 5))
+    for each in services:
+        await asyncio.wait_for(each.running.wait(), 5)
+    assert not supervising.done()
+    stop.set()
+    await asyncio.wait_for(supervising, 5)
+    assert [each.stops for each in services] == [1, 1]
+
+
+async def test_one_failure_stops_the_others_and_is_raised() -> None:
+    """A worker without its consumer would be half alive."""
+    services = [FakeService("a"), FakeService("b")]
+    services[0].end.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await supervise([each.service() for each in services], asyncio.Event(), 5)
+    assert [each.stops for each in services] == [0, 1]
+
+
+async def test_a_cancellation_that_leaks_at_the_end_is_no_error() -> None:
+    """What aiokafka's stop raises can be the cancellation of its own tasks."""
+    stop, leaky = asyncio.Event(), FakeService()
+    stop.set()
+    leaky.end.cancel()
+    with pytest.raises(EndedEarly):
+        await supervise([leaky.service()], asyncio.Event(), 5)
+
+    other = FakeService()
+
+    async def cut_short() -> None:
+        other.end.cancel()
+
+    await supervise([Service("s", other.run, cut_short)], stop, 5)
+
+
+async def test_an_early_end_is_an_error() -> None:
+    """A service that returns by itself has lost its way."""
+    ended, other = FakeService("a"), FakeService("b")
+    ended.end.set_result(None)
+    with pytest.raises(EndedEarly, match="a"):
+        await supervise([ended.service(), other.service()], asyncio.Event(), 5)
+
+
+async def test_a_service_that_does_not_stop_is_given_up() -> None:
+    """The time to stop is bounded."""
+    stop, stubborn = asyncio.Event(), FakeService(stubborn=True)
+    stop.set()
+    with pytest.raises(TimeoutError):
+        await supervise([stubborn.service()], stop, 0.01)

@@ -1,0 +1,193 @@
+"""The mail server, over SMTP (RFC 5321). TLS is always verified where it is used."""
+
+import asyncio
+import contextlib
+import email.utils
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from typing import Literal, Protocol
+
+import aiosmtplib
+
+from activities.addresses import parse_address
+from activities.errors import MailRefused, MailUnavailable
+from activities.ports import CodeMail
+from utils.mail_templates import MailText
+
+logger = logging.getLogger(__name__)
+
+Security = Literal["starttls", "tls", "none"]
+
+_PERMANENT = 500
+_AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings' fault, not the recipient's
+_QUIT_TIMEOUT_S = 1.0
+
+
+class Renderer(Protocol):
+    """What makes a mail's text."""
+
+    def render(self, mail: CodeMail, now: datetime) -> MailText:
+        """Return the mail as it reads at ``now``."""
+        ...
+
+
+class SmtpMailer:
+    """Fulfils ``Mailer``. A connection a mail, so one recipient's trouble never delays another's.
+
+    ``sender``: an address, or ``Name <address>``. ``cafile``: trusted besides nothing else (PEM), the system's store
+    without. A whole try, from connect to the answer after DATA, ends within ``timeout_s`` seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: Security,
+        sender: str,
+        renderer: Renderer,
+        username: str | None = None,
+        password: str | None = None,
+        cafile: str | None = None,
+        timeout_s: float = 8.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._security = security
+        self._sender = sender_address(sender)
+        self._renderer = renderer
+        self._username = username
+        self._password = password
+        self._context = None if security == "none" else ssl.create_default_context(cafile=cafile)
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    async def send(self, mail: CodeMail) -> None:
+        """Return once the server accepted the mail.
+
+        Raises ``MailRefused`` for a 5xx answer to the envelope or the data, else ``MailUnavailable``: also when the
+        server refuses us (greeting, TLS, AUTH), which is no fault of the recipient's.
+        """
+        recipient = envelope_recipient(mail.recipient)
+        message = self._message(mail, recipient)
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await _connect(client)
+                await _transmit(client, message, self._sender.addr_spec, recipient.addr_spec)
+            await _quit(client)
+        except TimeoutError:
+            raise MailUnavailable from None
+        finally:
+            client.close()
+
+    async def probe(self) -> None:
+        """Connect, with TLS and AUTH as for a mail, and leave. Raises ``MailUnavailable``."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await _connect(client)
+            await _quit(client)
+        except TimeoutError:
+            raise MailUnavailable from None
+        finally:
+            client.close()
+
+    def _client(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._security == "tls",
+            start_tls=self._security == "starttls",
+            tls_context=self._context,
+            username=self._username,
+            password=self._password,
+            timeout=self._timeout_s,
+            local_hostname=socket.gethostname(),  # the default asks DNS, and blocks the loop while it does
+        )
+
+    def _message(self, mail: CodeMail, recipient: Address) -> EmailMessage:
+        now = self._clock()
+        written = self._renderer.render(mail, now)
+        message = EmailMessage(policy=SMTP if recipient.addr_spec.isascii() else SMTPUTF8)
+        message["From"] = self._sender
+        message["To"] = recipient
+        message["Subject"] = written.subject
+        message["Date"] = now
+        message["Message-ID"] = mail.message_id
+        message["Auto-Submitted"] = "auto-generated"
+        message["Content-Language"] = written.language
+        # Quoted-printable: safe on every path, and the code stays legible in the source of the mail.
+        message.set_content(written.text, cte="quoted-printable")
+        message.add_alternative(written.html, subtype="html", cte="quoted-printable")
+        return message
+
+
+def sender_address(text: str) -> Address:
+    """Return the sender in ``text``. Raises ``ValueError`` if it is no address."""
+    name, spec = email.utils.parseaddr(text)
+    address = parse_address(spec)
+    if address is None or not name.isprintable():
+        raise ValueError("the sender is neither an address nor Name <address>")
+    return Address(display_name=name, username=spec.rpartition("@")[0], domain=address.domain)
+
+
+def envelope_recipient(given: str) -> Address:
+    """Return where the mail goes: the local part as given, the domain in A-labels, so most need no SMTPUTF8.
+
+    Raises ``MailRefused`` if it is no address: nothing but an address ever gets into a command or a header.
+    """
+    address = parse_address(given)
+    if address is None:
+        raise MailRefused
+    try:
+        return Address(username=address.given.rpartition("@")[0], domain=address.domain)
+    except ValueError:
+        raise MailRefused from None
+
+
+async def _connect(client: aiosmtplib.SMTP) -> None:
+    try:
+        await client.connect()
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        _log("the mail server did not let us in", error)
+        raise MailUnavailable from None
+
+
+async def _transmit(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
+    try:
+        await client.send_message(message, sender=sender, recipients=[recipient])
+    except (aiosmtplib.SMTPException, OSError) as error:
+        _log("the mail server did not take a mail", error)
+        raise (MailRefused if _is_final(error) else MailUnavailable) from None
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    """Say goodbye. The mail is accepted by now, so nothing that goes wrong here matters."""
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        await client.quit(timeout=_QUIT_TIMEOUT_S)
+
+
+def _is_final(error: Exception) -> bool:
+    match error:
+        case aiosmtplib.SMTPNotSupported():  # no SMTPUTF8 there, and this address needs it
+            return True
+        case aiosmtplib.SMTPRecipientsRefused():
+            return all(_is_final(refused) for refused in error.recipients)
+        case aiosmtplib.SMTPSenderRefused() | aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError():
+            return error.code >= _PERMANENT and error.code != _AUTHENTICATION_REQUIRED
+        case _:
+            return False
+
+
+def _log(text: str, error: Exception) -> None:
+    """Log the class and the code; the server's words may hold the address."""
+    code = getattr(error, "code", None)
+    logger.warning(text, extra={"error": type(error).__name__, "smtp_code": code})

@@ -1,0 +1,116 @@
+"""This process as Unix sees it: signals, and services that run until one comes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, NoReturn, TypeVar
+
+logger = logging.getLogger(__name__)
+
+_SHORTEST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 10.0
+_LONGEST_CLOSE_S = 1.0
+_KILLED = 128 + signal.SIGTERM
+_T = TypeVar("_T")
+
+
+class Stopped(Exception):
+    """Raised when the process was asked to stop while it waited for something."""
+
+
+class EndedEarly(Exception):
+    """Raised when a service ended that should run until it is stopped."""
+
+
+class Service(NamedTuple):
+    """Something that runs until it is stopped, at once or in a while."""
+
+    name: str
+    run: Callable[[], Awaitable[None]]
+    stop: Callable[[], Awaitable[None] | None]
+
+
+def leave(code: str | int | None, exit: Callable[[int], NoReturn] = os._exit) -> NoReturn:
+    """End the process at once, with all that was written: the SDK's threads can crash an orderly exit.
+
+    https://github.com/temporalio/sdk-python/issues/300
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    exit(code if isinstance(code, int) else os.EX_OK)
+
+
+async def briefly(close: Callable[[], Awaitable[object]]) -> None:
+    """Close something, but wait for it no longer than a moment: the other side may be away."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_CLOSE_S):
+            await close()
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets. The second of them ends the process at once, with 143."""
+    stop = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if stop.is_set():
+            os._exit(_KILLED)
+        logger.info("asked to stop", extra={"signal": signal.Signals(number).name})
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    return stop
+
+
+async def until_available(
+    what: str, attempt: Callable[[], Awaitable[_T]], unavailable: tuple[type[Exception], ...], stop: asyncio.Event
+) -> _T:
+    """Return what ``attempt`` returns, trying again while it raises ``unavailable``. Raises ``Stopped``."""
+    wait_s = _SHORTEST_WAIT_S
+    while not stop.is_set():
+        try:
+            return await attempt()
+        except unavailable as error:
+            logger.warning("waiting for a dependency", extra={"dependency": what, "reason": str(error)})
+        try:
+            await asyncio.wait_for(stop.wait(), wait_s)
+        except TimeoutError:
+            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+    raise Stopped
+
+
+async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: float) -> None:
+    """Run all until ``stop`` is set or one of them ends, then stop them side by side.
+
+    Raises what a service raised, ``EndedEarly`` if one ended by itself, ``TimeoutError`` if the stop took longer than
+    ``within_s``.
+    """
+    tasks = {service.name: asyncio.ensure_future(service.run()) for service in services}
+    asked = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({asked, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+        early = [name for name, task in tasks.items() if task.done()]
+        async with asyncio.timeout(within_s):
+            await asyncio.gather(*(_stopped(service) for service in services if service.name not in early))
+            await asyncio.wait(tasks.values())
+    finally:
+        for task in (asked, *tasks.values()):
+            task.cancel()
+    for name, task in tasks.items():
+        # A client that ends its own tasks can let their cancellation out (aiokafka does, with its brokers away).
+        if task.cancelled():
+            logger.warning("a service was cut short", extra={"service": name})
+        else:
+            task.result()
+    if early:
+        raise EndedEarly(early[0])
+
+
+async def _stopped(service: Service) -> None:
+    stopping = service.stop()
+    if stopping is not None:
+        await stopping
