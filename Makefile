@@ -1,4 +1,4 @@
-# Two commands matter: make test, make check. All that they install or write lies in .cache.
+# Three commands matter: make demo, make test, make check. All that they install or write lies in .cache.
 PYTHON ?= python3
 CACHE := $(CURDIR)/.cache
 VENV := $(CACHE)/venv
@@ -11,7 +11,11 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: test check format lock clean
+.PHONY: demo test check format lock clean
+
+# ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
+demo: $(VENV)/.ready
+	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: $(VENV)/.ready
 	$(BIN)/coverage erase
@@ -30,6 +34,7 @@ format: $(VENV)/.ready
 $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "signin-worker needs Python 3.11 or newer: call make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks the venv module: install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
+	@echo "Building the environment in .cache/venv (only the first time, or after a change of the lock) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt || { echo "Could not install the installer: is a Python package index within reach?"; exit 1; }
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt || { echo "Could not install the locked packages: is a Python package index within reach?"; exit 1; }
@@ -39,6 +44,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
 clean:
 	rm -rf $(CACHE)

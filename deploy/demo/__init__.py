@@ -1,0 +1,1 @@
+"""``make demo``: virtual people sign in through the real worker, real Kafka, real Temporal and real SMTP."""

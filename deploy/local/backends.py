@@ -1,0 +1,119 @@
+"""Which Kafka and which Temporal the demo and the tests use.
+
+The first of these that applies:
+
+1. an address given in ``SIGNIN_TEST_KAFKA`` or ``SIGNIN_TEST_TEMPORAL``;
+2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
+3. child processes of this one, from nothing but Python packages.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from deploy.local.kafka import LocalKafka, broker_answers
+from deploy.local.places import StackError
+from deploy.local.temporal import LocalTemporal, namespace_answers
+
+_BACKENDS = ("local", "docker")
+
+
+class Kafka(Protocol):
+    """A broker to be started, or one that is there already."""
+
+    bootstrap_servers: str
+
+    def start(self) -> None:
+        """Return once it answers. Raises ``StackError``."""
+        ...
+
+    def stop(self) -> None:
+        """End it, if it was started here."""
+        ...
+
+
+class Temporal(Protocol):
+    """A Temporal server to be started, or one that is there already."""
+
+    address: str
+    ui_url: str | None
+
+    def start(self) -> None:
+        """Return once it answers. Raises ``StackError``."""
+        ...
+
+    def stop(self) -> None:
+        """End it, if it was started here."""
+        ...
+
+
+class GivenKafka:
+    """A broker that somebody else runs."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+
+    def start(self) -> None:
+        """Check that it answers."""
+        if not broker_answers(self.bootstrap_servers):
+            raise StackError(f"No Kafka answers at {self.bootstrap_servers}: correct or unset SIGNIN_TEST_KAFKA.")
+
+    def stop(self) -> None:
+        """Leave it alone."""
+
+
+class GivenTemporal:
+    """A server that somebody else runs; the namespace is ``default``."""
+
+    ui_url: str | None = None
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def start(self) -> None:
+        """Check that it answers."""
+        if not namespace_answers(self.address, LocalTemporal.namespace):
+            raise StackError(
+                f"No Temporal with a namespace named {LocalTemporal.namespace} answers at {self.address}: "
+                "correct or unset SIGNIN_TEST_TEMPORAL."
+            )
+
+    def stop(self) -> None:
+        """Leave it alone."""
+
+
+def choose_kafka(environment: Mapping[str, str] = os.environ) -> Kafka:
+    """Return the broker to use, not started yet."""
+    if address := environment.get("SIGNIN_TEST_KAFKA"):
+        return GivenKafka(address)
+    if _backend(environment) == "docker":
+        from deploy.local.containers import KafkaContainer  # needs the Docker client only then
+
+        return KafkaContainer()
+    return LocalKafka()
+
+
+def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = False) -> Temporal:
+    """Return the server to use, not started yet."""
+    if address := environment.get("SIGNIN_TEST_TEMPORAL"):
+        return GivenTemporal(address)
+    if _backend(environment) == "docker":
+        from deploy.local.containers import TemporalContainer
+
+        return TemporalContainer()
+    return LocalTemporal(ui=ui)
+
+
+def described(environment: Mapping[str, str] = os.environ) -> str:
+    """Say in a line what was chosen."""
+    started = {"docker": "a container", "local": "a child process"}[_backend(environment)]
+    kafka = environment.get("SIGNIN_TEST_KAFKA") or started
+    temporal = environment.get("SIGNIN_TEST_TEMPORAL") or started
+    return f"Kafka: {kafka}; Temporal: {temporal}"
+
+
+def _backend(environment: Mapping[str, str]) -> str:
+    backend = environment.get("SIGNIN_TEST_BACKEND") or "local"
+    if backend not in _BACKENDS:
+        raise StackError(f"SIGNIN_TEST_BACKEND is {backend!r}: it can be {' or '.join(_BACKENDS)}.")
+    return backend

@@ -1,0 +1,88 @@
+"""Child processes that never outlive this one."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from deploy.local.places import StackError, new_run_folder
+
+_LEASH: Final = Path(__file__).with_name("leash.py")
+_KEPT_LINES: Final = 15
+
+
+class Child:
+    """A command on a leash, with a folder of its own that goes when it goes; its output lands in a file there."""
+
+    def __init__(self, name: str, *, grace_s: float = 10) -> None:
+        self.name = name
+        self.folder = new_run_folder(name)
+        self.log = self.folder / "output.log"
+        self._grace_s = grace_s
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the command has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+        """Start the command. It sees ``environment`` only, or this process's own if none is given."""
+        leash = [sys.executable, "-I", "-S", str(_LEASH), str(self._grace_s)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*leash, *map(str, command)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=dict(os.environ if environment is None else environment),
+                start_new_session=True,
+            )
+
+    def wait_until(self, ready: Callable[[], bool], *, within_s: float) -> None:
+        """Ask ``ready`` until it says yes. Raises ``StackError`` when the command ends first or time is up."""
+        deadline = time.monotonic() + within_s
+        while not ready():
+            if not self.running:
+                raise StackError(f"{self.name} ended while it was starting. Its last words:\n{self.last_words()}")
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"{self.name} was not ready within {within_s:g} s: is the machine very busy? "
+                    f"Its last words:\n{self.last_words()}"
+                )
+            time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """Return the end of the command's output, one line indented under another."""
+        if not self.log.exists():
+            return "  (none)"
+        lines = self.log.read_text(errors="replace").splitlines()[-_KEPT_LINES:]
+        return "\n".join(f"  {line}" for line in lines) or "  (none)"
+
+    def end(self) -> int:
+        """Send SIGTERM, after the grace time SIGKILL, and return the exit code. The folder stays."""
+        if self._process is None:
+            return 0
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """End the command and remove its folder. May be called again."""
+        self.end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.stop)
+
+
+def executable(name: str) -> Path:
+    """Return the program that a package of this environment brought. Raises ``StackError``."""
+    path = Path(sys.executable).parent / name  # not resolved: the environment's folder, not the base Python's
+    if not path.exists():
+        raise StackError(f"{path} is missing: install requirements/dev.txt into this environment (make test does it).")
+    return path

@@ -1,0 +1,150 @@
+"""A local server that speaks Turnstile's siteverify, answering as scripted.
+
+Since the call does not carry the sign-in that a widget bound its token to, a good test token does: ``passing_token``
+gives ``pass.<sign-in id>.<anything>``. As at Cloudflare's, a token is good once, except for the same idempotency key.
+Anything else is a bad token.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deploy.local.places import LOOPBACK
+
+HOSTNAME: Final = "signin.example"
+ACTION: Final = "signin"
+SECRET: Final = "local-turnstile-secret"  # a key to nothing but this server
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server does for one call: after ``delay_s`` it answers with ``status`` and ``body``.
+
+    A body that is a mapping goes out as JSON, over the members of the usual answer; text goes out as it is.
+    """
+
+    body: Mapping[str, Any] | str | None = None
+    status: int = 200
+    delay_s: float = 0
+
+
+def passing_token(signin_id: str) -> str:
+    """Return a fresh token that a person's browser got for this sign-in."""
+    return f"pass.{signin_id}.{uuid.uuid4().hex}"
+
+
+class SiteverifyServer:
+    """Listens on a free port between ``start`` and ``stop``. ``calls`` are the fields of every call, oldest first."""
+
+    def __init__(self, *, secret: str = SECRET) -> None:
+        self.secret = secret
+        self.url = ""
+        self.calls: list[dict[str, str]] = []
+        self._scripted: dict[str | None, list[Answer]] = defaultdict(list)
+        self._spent: dict[str, str | None] = {}
+        self._server: _QuietServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    def script(self, token: str, *answers: Answer) -> None:
+        """Use these answers, one a call, for the next calls with ``token``; after them the usual ones."""
+        self._scripted[token].extend(answers)
+
+    def script_any(self, *answers: Answer) -> None:
+        """Use these answers, one a call, for the next calls with whatever token: an outage."""
+        self._scripted[None].extend(answers)
+
+    async def start(self) -> None:
+        """Listen. Returns when the port is open."""
+        app = Starlette(routes=[Route("/siteverify", self._siteverify, methods=["POST"])])
+        listening = socket.create_server((LOOPBACK, 0))
+        self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}/siteverify"
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        self._server = _QuietServer(config)
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
+        await self._server.up.wait()
+
+    async def stop(self) -> None:
+        """Close the port. May be called again."""
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await self._serving
+            self._server = None
+
+    async def _siteverify(self, request: Request) -> Response:
+        body = await request.body()
+        fields = dict(json.loads(body) if "json" in request.headers.get("content-type", "") else _form(body))
+        self.calls.append(fields)
+        answer = self._next(fields.get("response", ""))
+        await asyncio.sleep(answer.delay_s)
+        if isinstance(answer.body, str):
+            return Response(answer.body, answer.status)
+        usual = self._usual(fields)
+        return Response(json.dumps({**usual, **(answer.body or {})}), answer.status, media_type="application/json")
+
+    def _next(self, token: str) -> Answer:
+        for scripted in (self._scripted[token], self._scripted[None]):
+            if scripted:
+                return scripted.pop(0)
+        return Answer()
+
+    def _usual(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        token, key = fields.get("response", ""), fields.get("idempotency_key")
+        if fields.get("secret") != self.secret:
+            return _failure("invalid-input-secret")
+        if not token:
+            return _failure("missing-input-response")
+        kind, _, rest = token.partition(".")
+        signin_id, _, _ = rest.partition(".")
+        if kind != "pass" or not signin_id:
+            return _failure("invalid-input-response")
+        if token in self._spent and (key is None or self._spent[token] != key):
+            return _failure("timeout-or-duplicate")
+        self._spent[token] = key
+        return {
+            "success": True,
+            "challenge_ts": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "hostname": HOSTNAME,
+            "action": ACTION,
+            "cdata": signin_id,
+            "error-codes": [],
+        }
+
+
+class _QuietServer(uvicorn.Server):
+    """A uvicorn that leaves the process's signals alone and says when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave Ctrl-C to the owner of the process."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self.up.set()
+
+
+def _form(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode(), keep_blank_values=True)
+
+
+def _failure(*codes: str) -> dict[str, Any]:
+    return {"success": False, "error-codes": list(codes)}

@@ -1,0 +1,87 @@
+"""The real Temporal dev server as a child process, from a Python package."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.client import Client
+from temporalio.service import RetryConfig, RPCError
+
+from deploy.local.places import LOOPBACK, StackError, free_ports
+from deploy.local.processes import Child, executable
+
+_TRIES: Final = 3
+_READY_WITHIN_S: Final = 60
+_KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
+
+
+class LocalTemporal:
+    """One dev server on free ports of the loopback interface, its state in memory only."""
+
+    namespace: Final = "default"
+
+    def __init__(self, *, ui: bool = False) -> None:
+        self.address = ""
+        self.ui_url: str | None = None
+        self._ui = ui
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start the server and return once its namespace is there. Raises ``StackError``."""
+        for remaining in reversed(range(_TRIES)):
+            try:
+                return self._start()
+            except StackError:
+                self.stop()
+                if not remaining:
+                    raise
+
+    def stop(self) -> None:
+        """End the server. May be called again."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def _start(self) -> None:
+        port, ui_port, http_port, metrics_port = free_ports(4)
+        self._child = child = Child("temporal")
+        ports = {"--port": port, "--http-port": http_port, "--metrics-port": metrics_port}
+        ui = ["--ui-port", str(ui_port), "--ui-disable-news-fetch"] if self._ui else ["--headless"]
+        command: list[str | Path] = [
+            executable("temporal"),
+            "server",
+            "start-dev",
+            "--ip",
+            LOOPBACK,
+            "--log-level",
+            "error",
+            *ui,
+        ]
+        child.start([*command, *(str(part) for pair in ports.items() for part in pair)], _environment(child.folder))
+        self.address = f"{LOOPBACK}:{port}"
+        child.wait_until(lambda: namespace_answers(self.address, self.namespace), within_s=_READY_WITHIN_S)
+        self.ui_url = f"http://{LOOPBACK}:{ui_port}" if self._ui else None
+
+
+def namespace_answers(address: str, namespace: str) -> bool:
+    """Tell whether the server describes its namespace. Works inside and outside of an event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, _answers(address, namespace)).result()
+
+
+async def _answers(address: str, namespace: str) -> bool:
+    try:
+        impatient = RetryConfig(max_elapsed_time_millis=500, max_retries=1)
+        client = await Client.connect(address, namespace=namespace, retry_config=impatient)
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
+    except (RPCError, RuntimeError):
+        return False
+    return True
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home)}  # whatever it writes goes with the folder
