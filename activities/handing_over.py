@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.ports import FirstAttempts, Mailboxes
 from activities.reporting import context, failure, severity
-from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver
+from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver, HandOverQuery
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,15 @@ class HandOverActivities:
                 error, signin_id=message.signin_id, attempt=message.attempt, message_type=type(message).__name__
             )
             logger.log(severity(error), "mailbox not told", extra=extra)
+            raise failure(error) from None
+
+    @activity.defn(name="was_handed_over_activity")
+    async def was_handed_over_activity(self, task: HandOverQuery) -> bool:
+        """Tell whether a mailbox has taken the first attempt of a sign-in."""
+        try:
+            return await self._mailboxes.has_taken(task.mailbox, task.signin_id)
+        except Exception as error:
+            logger.log(severity(error), "mailbox not asked", extra=context(error, signin_id=task.signin_id))
             raise failure(error) from None
 
     @activity.defn(name="read_first_attempt_activity")

@@ -82,6 +82,10 @@ class Mailboxes(Protocol):
         """Signal-with-start ``mailbox/<mailbox>``. Raises ``TemporalUnavailable`` or ``HandOverRefused``."""
         ...
 
+    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
+        """Tell whether attempt 1 of a sign-in was ever handed over to it. Raises ``TemporalUnavailable``."""
+        ...
+
 
 class FirstAttempts(Protocol):
     """The sign-ins' workflows."""

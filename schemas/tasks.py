@@ -48,6 +48,13 @@ class HandOver(Message):
     policy: Policy
 
 
+class HandOverQuery(Message):
+    """Input of ``was_handed_over_activity``."""
+
+    mailbox: str
+    signin_id: SignInId
+
+
 class FirstAttemptQuery(Message):
     """Input of ``read_first_attempt_activity``."""
 

@@ -7,7 +7,13 @@ from typing import Final
 
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
@@ -22,6 +28,7 @@ from schemas.signals import Challenge, Refusal, SignInOutcome
 from schemas.tasks import FirstAttempt
 from utils.payload_codec import CorruptPayload, EncryptionCodec
 from workflows.names import (
+    HAS_TAKEN_QUERY,
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
     VERIFY_OTP_WORKFLOW,
@@ -120,6 +127,21 @@ class TemporalMailboxes:
         except RPCError as error:
             raise hand_over_error(error) from None
         except _NO_ANSWER:
+            raise TemporalUnavailable from None
+
+    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
+        """Tell whether attempt 1 of a sign-in was ever handed over to it. Raises ``TemporalUnavailable``.
+
+        Temporal answers a query after every signal that it acknowledged before.
+        """
+        handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
+        try:
+            return bool(await handle.query(HAS_TAKEN_QUERY, signin_id, result_type=bool, rpc_timeout=RPC_TIMEOUT))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error):
+                return False
+            raise TemporalUnavailable from None
+        except (*_NO_ANSWER, WorkflowQueryFailedError, WorkflowQueryRejectedError, UnknownKey, CorruptPayload):
             raise TemporalUnavailable from None
 
 

@@ -186,6 +186,10 @@ class Mailbox:
         """Tell whether what would be carried into a new run is small enough."""
         return len(self.outbox) + len(self._submissions) <= MOST_CARRIED
 
+    def has_taken(self, signin_id: str) -> bool:
+        """Tell whether a sign-in was handed over: it is live, over, or was turned away here."""
+        return signin_id in self.state.live or self._memory.is_over(signin_id)
+
     def status(self) -> MailboxStatus:
         """Count what is there."""
         mails, failures = self._budgets.counts()
@@ -206,7 +210,7 @@ class Mailbox:
         self.state.last_event_at = now
 
     def _open(self, challenge: Challenge, nonce: str, now: datetime) -> None:
-        if challenge.signin_id in self.state.live or self._memory.is_over(challenge.signin_id):
+        if self.has_taken(challenge.signin_id):
             return
         sign_in = opened(challenge, nonce, now)
         if obstacle := obstacle_to_open(self.state, self._budgets, challenge, now):

@@ -8,6 +8,7 @@ SUBMIT_SIGNAL: Final = "submit"
 OPEN_OR_RESEND_SIGNAL: Final = "open_or_resend"
 REFUSE_RESEND_SIGNAL: Final = "refuse_resend"
 STATUS_QUERY: Final = "status"
+HAS_TAKEN_QUERY: Final = "has_taken"
 
 
 def sign_in_workflow_id(signin_id: str, attempt: int) -> str:

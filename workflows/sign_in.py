@@ -12,15 +12,24 @@ from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from schemas.results import RejectReason, ResendRefusal, ResendRefused, Result, ResultEvent, SignInRejected
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome
-from schemas.tasks import EmailToCheck, EmailVerdict, FirstAttempt, FirstAttemptQuery, HandOver, TokenToCheck
+from schemas.tasks import (
+    EmailToCheck,
+    EmailVerdict,
+    FirstAttempt,
+    FirstAttemptQuery,
+    HandOver,
+    HandOverQuery,
+    TokenToCheck,
+)
 from workflows.attempts import is_stale
 from workflows.clients import browser_of, network_of, valid_ip
 from workflows.names import SIGN_IN_WORKFLOW
-from workflows.steps import step
+from workflows.steps import durable_step, step
 
 Reason = RejectReason
 
 _LONGEST_PAUSE_S = 8
+_EVENTS_OF_A_FIRST_TRY = 3  # the start, and the first workflow task scheduled and started
 
 
 @workflow.defn(name=SIGN_IN_WORKFLOW)
@@ -43,20 +52,37 @@ class SignInWorkflow:
 
     async def _first_attempt(self) -> SignInOutcome:
         reason, email = await self._checks()
-        if reason is not None:
-            await self._publish(
-                SignInRejected(
-                    signin_id=self._request.signin_id, account=email.account, occurred_at=workflow.now(), reason=reason
-                )
+        if reason is None:
+            await self._hand_over(_known(email.mailbox), self._challenge(_known(email.account)))
+            return SignInOutcome(status="accepted", account=email.account, mailbox=email.mailbox)
+        taken = await self._handed_over_before()
+        if taken is not None:
+            return SignInOutcome(status="accepted", account=taken.account, mailbox=taken.mailbox)
+        await self._publish(
+            SignInRejected(
+                signin_id=self._request.signin_id, account=email.account, occurred_at=workflow.now(), reason=reason
             )
-            return SignInOutcome(status="rejected", reason=reason)
-        await self._hand_over(_known(email.mailbox), self._challenge(_known(email.account)))
-        return SignInOutcome(status="accepted", account=email.account, mailbox=email.mailbox)
+        )
+        return SignInOutcome(status="rejected", reason=reason)
+
+    async def _handed_over_before(self) -> EmailVerdict | None:
+        """Return whose mailbox has this sign-in already, though it is to be rejected now. None: no mailbox has.
+
+        A worker handed it over and died before its task was completed; the task went to another one, at a later time,
+        for which the request is stale, its token is spent, or DNS says otherwise. History shows such a task.
+        """
+        if workflow.info().get_current_history_length() <= _EVENTS_OF_A_FIRST_TRY:
+            return None
+        email = await self._check_email()
+        if email.mailbox is None:
+            return None
+        query = HandOverQuery(mailbox=email.mailbox, signin_id=self._request.signin_id)
+        return email if await durable_step(HandOverActivities.was_handed_over_activity, query) else None
 
     async def _later_attempt(self, reason: Reason | None, email: EmailVerdict, first: FirstAttempt) -> SignInOutcome:
         """Tell the mailbox of attempt 1; its results come in order, ours would not."""
         if first.status != "closed":
-            return await self._refuse_unknown()
+            return await self._refuse_unknown(email.account)
         outcome = first.outcome
         if outcome is None or outcome.mailbox is None:
             return SignInOutcome(status="late")
@@ -72,11 +98,12 @@ class SignInWorkflow:
         )
         return SignInOutcome(status="refused", reason=refusal)
 
-    async def _refuse_unknown(self) -> SignInOutcome:
+    async def _refuse_unknown(self, account: str | None) -> SignInOutcome:
         request = self._request
         await self._publish(
             ResendRefused(
                 signin_id=request.signin_id,
+                account=account,
                 occurred_at=workflow.now(),
                 attempt=request.attempt,
                 reason="unknown_signin",
@@ -146,7 +173,7 @@ class SignInWorkflow:
 
     async def _publish(self, result: Result) -> None:
         event = ResultEvent(result=result, traceparent=self._input.traceparent)
-        await step(PublishingActivities.publish_result_activity, event)
+        await durable_step(PublishingActivities.publish_result_activity, event)
 
 
 def _known(pseudonym: str | None) -> str:

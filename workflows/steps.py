@@ -1,8 +1,11 @@
-"""One idempotent step of a workflow: local first, then durable.
+"""One idempotent step of a workflow: local first, then durable; or durable from the start.
 
 A local activity costs no task of its own but holds the workflow task, so it gets one second. If that was not enough, a
 dependency is slow or down: the step becomes a normal activity, which operators see and which is tried again for as long
 as it makes sense.
+
+What a local activity did is not in history before its task is: a worker that dies in between leaves no trace of it, and
+the next one decides anew, at another time and maybe otherwise. So nothing that tells others of a decision is local.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,7 +40,7 @@ async def step(
     never: Sequence[str] = (),
     within: timedelta | None = None,
 ) -> Answer:
-    """Run an activity that may run twice; ``within`` bounds all durable tries together.
+    """Run an activity, local first, that may run twice; ``within`` bounds all durable tries together.
 
     Raises ``FailureError`` if the time is over or the activity failed with a type named in ``never``.
     """
@@ -52,6 +55,17 @@ async def step(
     except (ActivityError, ApplicationError, TimeoutError) as error:  # a local one fails with its bare cause
         if failure_type(error) in never:
             raise
+    return await durable_step(activity, task, never=never, within=within)
+
+
+async def durable_step(
+    activity: Callable[[Any, Task], Awaitable[Answer]],
+    task: Task,
+    *,
+    never: Sequence[str] = (),
+    within: timedelta | None = None,
+) -> Answer:
+    """Run a normal activity: all that was decided so far stands in history before it begins. Raises as ``step``."""
     return await workflow.execute_activity_method(
         activity,
         task,

@@ -17,13 +17,14 @@ from schemas.signals import Challenge, Refusal, Submission
 from workflows.jobs import CompareCode, IssueCode, Job, PublishResult, SendMail
 from workflows.mailbox import Mailbox
 from workflows.names import (
+    HAS_TAKEN_QUERY,
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
     STATUS_QUERY,
     SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
 )
-from workflows.steps import failure_type, step
+from workflows.steps import durable_step, failure_type, step
 
 _MUCH_LATER = timedelta(hours=1)
 _LAST_PUBLICATIONS = timedelta(seconds=3)
@@ -77,6 +78,11 @@ class VerifyOTPWorkflow:
         """Count what is there."""
         return self._mailbox.status()
 
+    @workflow.query(name=HAS_TAKEN_QUERY)
+    def has_taken(self, signin_id: str) -> bool:
+        """Tell whether the first attempt of a sign-in was handed over."""
+        return self._mailbox.has_taken(signin_id)
+
     def _decide(self, signin_id: str, rule: Callable[[datetime], None]) -> None:
         """Let a rule decide about a signal. An error in the rules costs this sign-in, not its mailbox."""
         self._signals += 1
@@ -115,7 +121,7 @@ class VerifyOTPWorkflow:
             case CompareCode():
                 await self._compare(job)
             case PublishResult():
-                await step(PublishingActivities.publish_result_activity, job.event)
+                await durable_step(PublishingActivities.publish_result_activity, job.event)
                 self._mailbox.published(job.signin_id)
             case never:
                 assert_never(never)

@@ -68,7 +68,7 @@ class FakeStage:
         self.cut_off = FakeFirstAttempts()
         self.cut_off.down = True
         self.cut_off_mailboxes = FakeMailboxes()
-        self.cut_off_mailboxes.script(TemporalUnavailable)
+        self.cut_off_mailboxes.script(TemporalUnavailable, TemporalUnavailable)
 
     async def told(self, mailbox: str) -> Sequence[str]:
         """Read what the fake keeps."""
@@ -149,6 +149,16 @@ async def test_a_mailbox_is_told_in_order_whether_it_was_there_or_not(stage: Sta
     assert await stage.told(mailbox) == ["Challenge 1", "Refusal 2", "Challenge 3", "6"]
 
 
+async def test_what_a_mailbox_has_taken(stage: Stage) -> None:
+    """Only what was handed over to this very mailbox; one that never ran has taken nothing."""
+    mailbox, signin_id = uuid.uuid4().hex, uuid.uuid4().hex
+    assert not await stage.mailboxes.has_taken(mailbox, signin_id)
+    await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
+    assert await stage.mailboxes.has_taken(mailbox, signin_id)
+    assert not await stage.mailboxes.has_taken(mailbox, uuid.uuid4().hex)
+    assert not await stage.mailboxes.has_taken(uuid.uuid4().hex, signin_id)
+
+
 async def test_a_sign_in_that_was_never_seen_is_unknown(stage: Stage) -> None:
     """There is no such workflow."""
     assert await stage.first_attempts.read(uuid.uuid4().hex) == FirstAttempt(status="unknown")
@@ -170,9 +180,11 @@ async def test_how_the_first_attempt_stands(stage: Stage, become: str, seen: Fir
     assert await stage.first_attempts.read(signin_id) == seen
 
 
-async def test_without_temporal_both_are_unavailable(stage: Stage) -> None:
+async def test_without_temporal_all_is_unavailable(stage: Stage) -> None:
     """The caller tries again; nothing is taken for unknown."""
     with pytest.raises(TemporalUnavailable):
         await stage.cut_off.read(uuid.uuid4().hex)
     with pytest.raises(TemporalUnavailable):
         await stage.cut_off_mailboxes.hand_over("m", challenge(uuid.uuid4().hex, 1), POLICY)
+    with pytest.raises(TemporalUnavailable):
+        await stage.cut_off_mailboxes.has_taken("m", uuid.uuid4().hex)

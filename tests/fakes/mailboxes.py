@@ -26,6 +26,14 @@ class FakeMailboxes:
             raise error
         self.handed.append((mailbox, message, policy))
 
+    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
+        """Tell whether a challenge was handed over, or raise what was scripted."""
+        error = self.answers.popleft() if self.answers else None
+        if error is not None:
+            raise error
+        taken = [(whose, one.signin_id) for whose, one, _ in self.handed if isinstance(one, Challenge)]
+        return (mailbox, signin_id) in taken
+
 
 class FakeFirstAttempts:
     """Fulfils ``FirstAttempts``: ``known`` by sign-in id; any other is ``unknown``. ``down`` makes every call raise."""

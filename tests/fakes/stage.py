@@ -78,6 +78,7 @@ class Stage:
                 otp.generate_otp_activity,
                 otp.verify_otp_activity,
                 hand_over.hand_over_activity,
+                hand_over.was_handed_over_activity,
                 hand_over.read_first_attempt_activity,
                 PublishingActivities(self.publisher).publish_result_activity,
             )
@@ -148,6 +149,12 @@ class Stage:
             start_signal=SUBMIT_SIGNAL,
             start_signal_args=[submission],
         )
+
+    def account(self, email: str = ADA) -> str:
+        """Return the pseudonym of an address's account."""
+        address = parse_address(email)
+        assert address is not None
+        return self.pseudonyms.account(address)
 
     def mailbox_id(self, email: str = ADA) -> str:
         """Return the workflow id of an address's mailbox."""

@@ -35,6 +35,11 @@ class MailboxStandIn:
         self.told.append(refusal)
 
     @workflow.query
+    def has_taken(self, signin_id: str) -> bool:
+        """Tell whether a challenge was taken."""
+        return any(isinstance(one, Challenge) and one.signin_id == signin_id for one in self.told)
+
+    @workflow.query
     def kinds(self) -> list[str]:
         """Return what was taken, in order, then the digits of the policy."""
         return [f"{type(message).__name__} {message.attempt}" for message in self.told] + [

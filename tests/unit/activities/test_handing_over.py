@@ -1,12 +1,14 @@
 """Telling mailboxes, and asking for first attempts."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from activities.errors import HandOverRefused, SideEffectError, TemporalUnavailable
 from activities.handing_over import HandOverActivities
 from schemas.policy import Policy
-from schemas.signals import Refusal, SignInOutcome
-from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver
+from schemas.signals import Challenge, Refusal, SignInOutcome
+from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver, HandOverQuery
 from tests.fakes.activity_calls import called, failing, log_book
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 
@@ -15,6 +17,17 @@ TASK = HandOver(
     mailbox="pseudonym", message=Refusal(signin_id=SIGNIN, attempt=2, reason="challenge_failed"), policy=Policy()
 )
 QUERY = FirstAttemptQuery(signin_id=SIGNIN)
+HANDED = HandOverQuery(mailbox="pseudonym", signin_id=SIGNIN)
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+CHALLENGE = Challenge(
+    signin_id=SIGNIN,
+    attempt=1,
+    email="ada@example.com",
+    account="a",
+    requested_at=NOW,
+    born_at=NOW,
+    policy=Policy(),
+)
 
 
 async def test_a_message_reaches_its_mailbox() -> None:
@@ -34,6 +47,26 @@ async def test_only_a_refused_message_is_not_tried_again(answer: type[SideEffect
     assert (error.type, error.non_retryable) == (answer.__name__, final)
     (extra,) = book.extras()
     assert (extra["signin_id"], extra["attempt"], extra["message_type"]) == (SIGNIN, 2, "Refusal")
+
+
+async def test_what_was_handed_over_is_known() -> None:
+    """By mailbox and sign-in."""
+    mailboxes = FakeMailboxes()
+    ask = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
+    assert not await called().run(ask, HANDED)
+    await mailboxes.hand_over("pseudonym", CHALLENGE, Policy())
+    assert await called().run(ask, HANDED)
+    assert not await called().run(ask, HandOverQuery(mailbox="another", signin_id=SIGNIN))
+
+
+async def test_a_mailbox_that_cannot_be_asked_is_asked_again() -> None:
+    """Nothing is concluded from silence here either."""
+    mailboxes = FakeMailboxes()
+    mailboxes.script(TemporalUnavailable)
+    with log_book() as book:
+        error = await failing(HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity, HANDED)
+    assert (error.type, error.non_retryable) == ("TemporalUnavailable", False)
+    assert [extra["signin_id"] for extra in book.extras()] == [SIGNIN]
 
 
 async def test_how_the_first_attempt_stands_is_handed_through() -> None:

@@ -36,6 +36,7 @@ from schemas.tasks import (
     FirstAttempt,
     FirstAttemptQuery,
     HandOver,
+    HandOverQuery,
     MailToSend,
     TokenToCheck,
 )
@@ -87,6 +88,11 @@ class TalkativePorts:
     async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
         """Tell the message."""
         self._raise(mailbox, message, policy)
+
+    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
+        """Tell both."""
+        self._raise(mailbox, signin_id)
+        return False
 
     async def read(self, signin_id: str) -> FirstAttempt:
         """Tell the sign-in."""
@@ -208,6 +214,8 @@ async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] 
     _assert_hidden("who-is-it", await _what_leaves(PublishingActivities(ports).publish_result_activity, event))
     read = HandOverActivities(ports, ports).read_first_attempt_activity
     assert "RuntimeError('s" not in await _what_leaves(read, FirstAttemptQuery(signin_id=SIGNIN))
+    ask = HandOverActivities(ports, ports).was_handed_over_activity
+    assert "RuntimeError('" not in await _what_leaves(ask, HandOverQuery(mailbox="m", signin_id=SIGNIN))
 
 
 def _activity_functions() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -222,7 +230,7 @@ ACTIVITIES = dict(_activity_functions())
 
 
 def test_the_activities_are_found() -> None:
-    """The eight that the workflows call, under the names of their methods."""
+    """The nine that the workflows call, under the names of their methods."""
     registered = {getattr(function, "__temporal_activity_definition").name for function in ACTIVITIES.values()}
     assert registered == set(ACTIVITIES)
     assert sorted(ACTIVITIES) == [
@@ -234,6 +242,7 @@ def test_the_activities_are_found() -> None:
         "validate_email_activity",
         "verify_otp_activity",
         "verify_turnstile_activity",
+        "was_handed_over_activity",
     ]
 
 

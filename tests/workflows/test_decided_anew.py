@@ -1,0 +1,86 @@
+"""What history does not hold is decided anew, later and maybe otherwise: nobody must be able to tell. A real server."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import Client
+
+from tests.fakes.stage import Stage
+from tests.fakes.waiting import until
+
+FIRST_TASK_ENDED = 4  # started, task scheduled, task started, task completed
+
+
+async def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+async def decided_anew(client: Client, workflow_id: str) -> None:
+    """Take the first workflow task of a workflow back, as if its worker had died before it was completed."""
+    described = await client.get_workflow_handle(workflow_id).describe()
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=described.run_id),
+            workflow_task_finish_event_id=FIRST_TASK_ENDED,
+            request_id=uuid.uuid4().hex,
+            reason="test",
+        )
+    )
+
+
+@pytest.mark.parametrize("turned", ["token", "domain"])
+async def test_a_verdict_that_turns_after_the_hand_over_rejects_nothing(temporal_client: Client, turned: str) -> None:
+    """The mailbox has the sign-in: a rejection would be a second terminal result."""
+    async with Stage(temporal_client, now).working() as stage:
+        signin_id = await stage.signed_in()
+        if turned == "token":
+            stage.verifier.answers.clear()  # spent
+        else:
+            stage.domains.without_mail.add("example.com")
+        await decided_anew(temporal_client, f"signin/{signin_id}/1")
+        handle = temporal_client.get_workflow_handle(f"signin/{signin_id}/1", result_type=dict)
+        assert (await handle.result())["status"] == "accepted"
+        await stage.submit(signin_id, stage.code())
+        await until(lambda: len(stage.said(signin_id)) == 2)
+        assert stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
+
+
+async def test_a_rejection_that_turns_stays_one(temporal_client: Client) -> None:
+    """It stood in history before it was published, so only an operator's reset decides anew; no mailbox was told."""
+    async with Stage(temporal_client, now).working() as stage:
+        handle = await stage.request(token="bad")
+        await handle.result()
+        signin_id = handle.id.split("/")[1]
+        await decided_anew(temporal_client, handle.id)
+        again = temporal_client.get_workflow_handle(handle.id, result_type=dict)
+        assert (await again.result())["status"] == "rejected"
+        first, second = (one for one in stage.publisher.published if one.result.signin_id == signin_id)
+        assert first.event_id == second.event_id
+
+
+async def test_no_result_is_published_by_a_local_activity(temporal_client: Client) -> None:
+    """Its decision would not be in history yet: after a crash, the same id could go out with other bytes."""
+    async with Stage(temporal_client, now).working() as stage:
+        signin_id = await stage.signed_in()
+        await stage.submit(signin_id, "wrong")
+        await stage.submit(signin_id, stage.code())
+        await until(lambda: len(stage.said(signin_id)) == 3)
+        rejected = await stage.request(token="bad")
+        await rejected.result()
+        counts = [await published(temporal_client, one) for one in (stage.mailbox_id(), rejected.id)]
+    assert counts == [(3, 0), (1, 0)]
+
+
+async def published(client: Client, workflow_id: str) -> tuple[int, int]:
+    """Return how many publications a history holds: normal ones, local ones."""
+    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    normal = sum(one.activity_type.name == "publish_result_activity" for one in scheduled)
+    markers = [event for event in history.events if event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED]
+    return normal, sum(b"publish_result_activity" in marker.SerializeToString() for marker in markers)
