@@ -54,7 +54,9 @@ class Metrics:
         self.rebalances = Counter("signin_consumer_rebalances", "Assignments of partitions.", registry=registry)
         self.in_flight = Gauge("signin_consumer_in_flight", "Records in flight.", registry=registry)
         self.breaker_open = Gauge(
-            "signin_consumer_breaker_open", "1 while too many dead letters stop the consumer.", registry=registry
+            "signin_consumer_breaker_open",
+            "1 while no answer from Temporal, or too many dead letters, stop the consumer.",
+            registry=registry,
         )
         self.results = Counter("signin_results", "Results published.", ("type", "reason"), registry=registry)
         self.mails = Counter("signin_mails", "Tries to send a mail.", ("outcome",), registry=registry)

@@ -206,7 +206,7 @@ class TimeSettings(_Section):
     mail_attempt_s: Annotated[float, Field(gt=0, le=60)] = 10
     """seconds of one try to send a mail"""
     linger_s: Annotated[int, Field(ge=1)] = 86_400
-    """seconds that a mailbox stays open after its last event; budgets reach back a day"""
+    """seconds that a mailbox stays open after its last mail or failure; budgets reach back a day"""
 
 
 class ConsumerSettings(_Section):
