@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import re
 import shlex
@@ -69,6 +70,18 @@ def test_make_has_the_targets(command: str) -> None:
     program = {"demo": "-m deploy.demo", "test": "-m pytest", "check": "mypy"}[target]
     assert program in done.stdout
     assert ("deploy.demo --keep" in done.stdout) == ("--keep" in command)
+
+
+def test_contributors_commands_are_there() -> None:
+    """Targets of make, test files and modules that CONTRIBUTING.md names."""
+    for command in (line for block in blocks(PROJECT / "CONTRIBUTING.md", "sh") for line in block.text.splitlines()):
+        program, *arguments = shlex.split(command)
+        if program == "make":
+            subprocess.run(["make", *arguments, "--dry-run"], cwd=PROJECT, capture_output=True, timeout=30, check=True)
+            continue
+        assert (program, arguments[0]) == (".cache/venv/bin/python", "-m")
+        assert importlib.util.find_spec(arguments[1]) is not None
+        assert all((PROJECT / path).exists() for path in arguments[2:])
 
 
 def test_the_wheel_that_is_installed_is_the_one_that_is_built(tmp_path: Path) -> None:
