@@ -117,7 +117,7 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
     A record that was put back keeps its first origin and first failure, and counts its attempts up.
     """
     before = {name: _text(value) for name, value in record.headers if name in _OWN}
-    origin = _first_origin(before)
+    origin = _first_origin(before, record.topic)
     own = {
         **(origin or _origin_of(record)),
         "dlt-group": group,
@@ -135,10 +135,13 @@ def _origin_of(record: Record) -> dict[str, str]:
     return {"dlt-topic": record.topic} | {name: str(number) for name, number in numbers.items()}
 
 
-def _first_origin(before: dict[str, str]) -> dict[str, str] | None:
-    """Return the origin noted on a record that was put back; None unless it is whole."""
+def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
+    """Return the origin noted on a record that was put back; None unless it is whole.
+
+    A record is only ever put back on the topic it came from: an origin on another one was made up by its emitter.
+    """
     origin = {name: before.get(name, "") for name in _ORIGIN}
-    whole = origin["dlt-topic"] and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
+    whole = origin["dlt-topic"] == topic and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
     return origin if whole else None
 
 

@@ -87,7 +87,7 @@ async def test_the_outcome_waits_for_kafkas_acknowledgement() -> None:
 
 def again(headers: Headers) -> dict[str, bytes | None]:
     """Return the headers of a record that was put back with ``headers``, and is rejected again."""
-    record = Record("signin.requested", 0, 900, None, b"", headers, 1_800_000_000_000)
+    record = Record("otp.submitted", 0, 900, None, b"", headers, 1_800_000_000_000)
     made = dead_letter_headers(record, Rejected("not_json", "value: empty"), "other", NOW)
     names = [name for name, _ in made if name.startswith("dlt-")]
     assert len(names) == len(set(names)) == 9
@@ -107,12 +107,19 @@ def test_a_record_put_back_keeps_its_first_origin() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [("dlt-offset", b"x"), ("dlt-topic", b""), ("dlt-timestamp", None), ("dlt-partition", "٣".encode())]
+    "broken",
+    [
+        ("dlt-offset", b"x"),
+        ("dlt-topic", b""),
+        ("dlt-topic", b"signin.results"),
+        ("dlt-timestamp", None),
+        ("dlt-partition", "٣".encode()),
+    ],
 )
-def test_an_origin_that_is_not_whole_is_none(broken: tuple[str, bytes | None]) -> None:
-    """Somebody else's headers are replaced."""
+def test_an_origin_that_is_not_whole_or_elsewhere_is_none(broken: tuple[str, bytes | None]) -> None:
+    """Somebody else's headers are replaced: a record is only ever put back where it came from."""
     headers = again([*OWN, broken])
-    assert headers["dlt-topic"] == b"signin.requested"
+    assert headers["dlt-topic"] == b"otp.submitted"
     assert headers["dlt-offset"] == b"900"
     assert headers["dlt-failed-at"] == b"2026-11-23T09:00:00.125000Z"
     assert headers["dlt-attempts"] == b"1"
