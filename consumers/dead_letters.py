@@ -2,25 +2,20 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 from consumers.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
-from consumers.ports import Clock, DeadLetterWriter, Headers, KafkaUnavailable, Record, Sleep, Stopwatch, utc_now
+from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Record, Sleep, Stopwatch, utc_now
+from consumers.provenance import SUFFIX, dead_letter_headers
 from consumers.retrying import Backoff
 
 logger = logging.getLogger(__name__)
 
-SUFFIX: Final = ".dlt"
-_ORIGIN: Final = ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp")
-_OWN: Final = frozenset({*_ORIGIN, "dlt-group", "dlt-error", "dlt-reason", "dlt-failed-at", "dlt-attempts"})
-_NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 _MINUTE_S: Final = 60.0
 
 
@@ -109,46 +104,3 @@ class DeadLettering:
             else:
                 logger.warning("dead letter", extra={**where, "error": rejected.error, "reason": rejected.reason})
                 return
-
-
-def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
-    """Return the record's headers, untouched, and where it came from and why it is here.
-
-    A record that was put back keeps its first origin and first failure, and counts its attempts up.
-    """
-    before = {name: _text(value) for name, value in record.headers if name in _OWN}
-    origin = _first_origin(before, record.topic)
-    own = {
-        **(origin or _origin_of(record)),
-        "dlt-group": group,
-        "dlt-error": rejected.error,
-        "dlt-reason": rejected.reason,
-        "dlt-failed-at": origin and before.get("dlt-failed-at") or now.isoformat().replace("+00:00", "Z"),
-        "dlt-attempts": str(1 + (_attempts(before) if origin else 0)),
-    }
-    kept = [(name, value) for name, value in record.headers if name not in _OWN]
-    return [*kept, *((name, text.encode()) for name, text in own.items())]
-
-
-def _origin_of(record: Record) -> dict[str, str]:
-    numbers = {"dlt-partition": record.partition, "dlt-offset": record.offset, "dlt-timestamp": record.timestamp_ms}
-    return {"dlt-topic": record.topic} | {name: str(number) for name, number in numbers.items()}
-
-
-def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
-    """Return the origin noted on a record that was put back; None unless it is whole.
-
-    A record is only ever put back on the topic it came from: an origin on another one was made up by its emitter.
-    """
-    origin = {name: before.get(name, "") for name in _ORIGIN}
-    whole = origin["dlt-topic"] == topic and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
-    return origin if whole else None
-
-
-def _attempts(before: dict[str, str]) -> int:
-    text = before.get("dlt-attempts", "")
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 1
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode(errors="replace")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.dead_letters import DeadLettering, DeadLetterRate, dead_letter_headers
+from consumers.dead_letters import DeadLettering, DeadLetterRate
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Headers, Record
@@ -83,51 +83,6 @@ async def test_the_outcome_waits_for_kafkas_acknowledgement() -> None:
     assert len(naps.taken) == 30
     assert max(naps.taken) <= 10
     assert len(writer.written) == 1
-
-
-def again(headers: Headers) -> dict[str, bytes | None]:
-    """Return the headers of a record that was put back with ``headers``, and is rejected again."""
-    record = Record("otp.submitted", 0, 900, None, b"", headers, 1_800_000_000_000)
-    made = dead_letter_headers(record, Rejected("not_json", "value: empty"), "other", NOW)
-    names = [name for name, _ in made if name.startswith("dlt-")]
-    assert len(names) == len(set(names)) == 9
-    return dict(made)
-
-
-def test_a_record_put_back_keeps_its_first_origin() -> None:
-    """It counts attempts up; error, reason and group are the newest."""
-    headers = again([("a", b"1"), *OWN])
-    for name in ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp", "dlt-failed-at"):
-        assert headers[name] == dict(OWN)[name]
-    assert headers["dlt-attempts"] == b"2"
-    assert headers["dlt-error"] == b"not_json"
-    assert headers["dlt-reason"] == b"value: empty"
-    assert headers["dlt-group"] == b"other"
-    assert headers["a"] == b"1"
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        ("dlt-offset", b"x"),
-        ("dlt-topic", b""),
-        ("dlt-topic", b"signin.results"),
-        ("dlt-timestamp", None),
-        ("dlt-partition", "٣".encode()),
-    ],
-)
-def test_an_origin_that_is_not_whole_or_elsewhere_is_none(broken: tuple[str, bytes | None]) -> None:
-    """Somebody else's headers are replaced: a record is only ever put back where it came from."""
-    headers = again([*OWN, broken])
-    assert headers["dlt-topic"] == b"otp.submitted"
-    assert headers["dlt-offset"] == b"900"
-    assert headers["dlt-failed-at"] == b"2026-11-23T09:00:00.125000Z"
-    assert headers["dlt-attempts"] == b"1"
-
-
-def test_attempts_that_are_no_number_count_as_one() -> None:
-    """The origin is whole, so there was one before."""
-    assert again([*OWN, ("dlt-attempts", b"many")])["dlt-attempts"] == b"2"
 
 
 async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytest.LogCaptureFixture) -> None:
