@@ -81,6 +81,14 @@ class Decoder:
             return rejection.rejected
 
 
+def readable_data(record: Record) -> Any:
+    """Return the JSON of the event in ``record``, whatever it holds. None: it can't be read."""
+    try:
+        return _data_of(record)[0]
+    except _Rejection:
+        return None
+
+
 def _request(data: Any, envelope: Mapping[str, Any], record: Record, now: datetime) -> Content:
     event = _validated(SignInRequested, data)
     born_at, from_future = _birth(record, event.requested_at, now)

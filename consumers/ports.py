@@ -10,7 +10,7 @@ How the root composes it::
     consumer = ConsumerLoop(source, intake, handle, metrics, switches=(breaker, rate))
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -30,6 +30,10 @@ def utc_now() -> datetime:
 
 class KafkaUnavailable(Exception):
     """Raised by ports when Kafka did not do what was asked, this time. Trying again may help."""
+
+
+class RecordRefused(KafkaUnavailable):
+    """Raised when Kafka will never take this one record, by its size: trying again helps only after a change there."""
 
 
 class Partition(NamedTuple):
@@ -127,6 +131,48 @@ class DeadLetterWriter(Protocol):
 
     async def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Return once all in-sync replicas have the record. Raises ``KafkaUnavailable``."""
+        ...
+
+
+class ReplayMark(NamedTuple):
+    """What is remembered of a partition's dead letters: all below ``offset`` were put back; ``note`` tells the rest."""
+
+    offset: int
+    note: str
+
+
+class LetterSource(Protocol):
+    """The dead-letter topics, read from their beginning."""
+
+    async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
+        """Return each partition's first offset and its end, as of now. Raises ``KafkaUnavailable``."""
+        ...
+
+    def read(self, partition: Partition, first: int, end: int) -> AsyncIterator[Record]:
+        """Yield the records from ``first`` to before ``end``, in order. Raises ``KafkaUnavailable``."""
+        ...
+
+
+class ReplayMemory(Protocol):
+    """Where it is kept what was put back."""
+
+    async def recall(self, partition: Partition) -> ReplayMark | None:
+        """Return what was noted last. Raises ``KafkaUnavailable``."""
+        ...
+
+    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+        """Return once it is kept. Raises ``KafkaUnavailable``."""
+        ...
+
+
+class InboundWriter(Protocol):
+    """The inbound topics, to put records back."""
+
+    async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
+        """Return once all in-sync replicas have key, value and headers of ``record``.
+
+        On ``partition`` if the topic has it, else by the key. Raises ``RecordRefused`` and ``KafkaUnavailable``.
+        """
         ...
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from activities.errors import PublishUnavailable
-from consumers.ports import Headers, KafkaUnavailable
+from consumers.ports import Headers, KafkaUnavailable, Record, RecordRefused
 from schemas.results import ResultEvent
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ LARGEST_DEAD_LETTER: Final = 8 * 1024 * 1024
 """Bytes. Above any record that a broker takes by default, plus the headers we add."""
 
 _LARGEST_RESULT = 1024 * 1024
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _LINGER_MS = 2
 _STOP_TIMEOUT_S = 5.0
 
@@ -96,16 +97,24 @@ class ReliableProducer:
         self._starting = asyncio.Lock()
         self._retiring: set[asyncio.Task[None]] = set()
 
-    async def send(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()) -> Place:
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> Place:
         """Return once all in-sync replicas have the record. Raises ``KafkaUnavailable`` within ``timeout_s``.
 
+        ``RecordRefused`` if it is too large. It goes to ``partition`` if the topic has it, else where its key belongs.
         After a timeout the record may arrive all the same: batches of an idempotent producer never expire.
         """
         producer = None
         try:
             async with asyncio.timeout(self._timeout_s):
                 producer = await self._started()
-                acknowledged = await _enqueue(producer, topic, key, value, headers)
+                acknowledged = await _enqueue(producer, topic, key, value, headers, partition)
                 acknowledged.add_done_callback(_look_at_error)
                 metadata = await asyncio.shield(acknowledged)
         except (TimeoutError, KafkaTimeoutError):  # the latter: its buffer is full
@@ -113,7 +122,8 @@ class ReliableProducer:
         except (KafkaError, OSError) as error:
             self._retire(producer)
             logger.warning("Kafka did not take a record", extra={"topic": topic, "error": type(error).__name__})
-            raise KafkaUnavailable(type(error).__name__) from None
+            kind = RecordRefused if isinstance(error, _TOO_LARGE) else KafkaUnavailable
+            raise kind(type(error).__name__) from None
         return Place(metadata.topic, metadata.partition, metadata.offset)
 
     async def close(self) -> None:
@@ -185,6 +195,17 @@ class KafkaDeadLetters:
         await self._producer.send(topic, key, value, headers)
 
 
+class KafkaInbound:
+    """Fulfils ``InboundWriter``. Its producer takes records up to ``LARGEST_DEAD_LETTER`` bytes."""
+
+    def __init__(self, producer: ReliableProducer) -> None:
+        self._producer = producer
+
+    async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
+        """Return once all in-sync replicas have it. Raises ``RecordRefused`` and ``KafkaUnavailable``."""
+        await self._producer.send(topic, record.key, record.value, record.headers, partition)
+
+
 async def emit(access: KafkaAccess, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> Place:
     """Write one record and return where it lies. Raises ``KafkaUnavailable``."""
     producer = ReliableProducer(access)
@@ -195,18 +216,23 @@ async def emit(access: KafkaAccess, topic: str, key: bytes, value: bytes, header
 
 
 async def _enqueue(
-    producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: Headers
+    producer: Any, topic: str, key: bytes | None, value: bytes | None, headers: Headers, partition: int | None
 ) -> asyncio.Future[Any]:
     """Return what is done once the record is acknowledged."""
+    if partition is not None and partition not in await producer.partitions_for(topic):
+        partition = None
     if key is not None or value is not None:
-        future: asyncio.Future[Any] = await producer.send(topic, value, key=key, headers=list(headers))
+        future: asyncio.Future[Any] = await producer.send(
+            topic, value, key=key, headers=list(headers), partition=partition
+        )
         return future
     # aiokafka's send refuses a record with neither; a dead letter may be one. A batch of its own is not refused.
     batch = producer.create_batch()
     batch.append(timestamp=None, key=None, value=None, headers=list(headers))
     batch.close()
-    partitions = await producer.partitions_for(topic)
-    future = await producer.send_batch(batch, topic, partition=min(partitions))
+    if partition is None:
+        partition = min(await producer.partitions_for(topic))
+    future = await producer.send_batch(batch, topic, partition=partition)
     return future
 
 

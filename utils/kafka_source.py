@@ -64,18 +64,18 @@ class KafkaSource:
         )
         consumer.subscribe(self._topics, listener=_Listener(listener))
         try:
-            async with _translated(_START_TIMEOUT_S):
+            async with translated(_START_TIMEOUT_S):
                 await consumer.start()
         except BaseException:
-            await _stop(consumer)
+            await stop_consumer(consumer)
             raise
         self._consumer = consumer
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
         """Return records, or none after about ``timeout_ms``. Never cancelled. Raises ``KafkaUnavailable``."""
-        async with _translated(None):
+        async with translated(None):
             batches = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
-        return [_record(record) for batch in batches.values() for record in batch]
+        return [as_record(record) for batch in batches.values() for record in batch]
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Stop reading these; those not assigned are passed over. Forgotten by a rebalance."""
@@ -90,7 +90,7 @@ class KafkaSource:
 
         Partitions not assigned are passed over. Raises ``KafkaUnavailable``.
         """
-        async with _translated(_CALL_TIMEOUT_S):
+        async with translated(_CALL_TIMEOUT_S):
             for partition in self._assigned(partitions):
                 committed = await self._consumer.committed(partition)
                 if committed is None:
@@ -101,7 +101,7 @@ class KafkaSource:
     async def position(self, partition: Partition) -> int | None:
         """Return the offset after the last one that ``poll`` handed out or skipped; None if not known. Quick."""
         try:
-            async with _translated(_POSITION_TIMEOUT_S):
+            async with translated(_POSITION_TIMEOUT_S):
                 offset: int = await self._consumer.position(TopicPartition(*partition))
         except KafkaUnavailable:
             return None
@@ -109,14 +109,14 @@ class KafkaSource:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit exactly these: the offset of the next record to read. Cancellable. Raises ``KafkaUnavailable``."""
-        async with _translated(_CALL_TIMEOUT_S):
+        async with translated(_CALL_TIMEOUT_S):
             await self._consumer.commit(
                 {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
             )
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         """Return the ends of these, of paused ones too, called from a task of its own. Raises ``KafkaUnavailable``."""
-        async with _translated(_CALL_TIMEOUT_S):
+        async with translated(_CALL_TIMEOUT_S):
             ends = await self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
         return {Partition(*partition): offset for partition, offset in ends.items()}
 
@@ -124,7 +124,7 @@ class KafkaSource:
         """Leave the group. Commits nothing, calls no listener."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await _stop(consumer)
+            await stop_consumer(consumer)
 
     def _assigned(self, partitions: Collection[Partition]) -> list[TopicPartition]:
         assignment = self._consumer.assignment()
@@ -147,7 +147,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
 
 
 @asynccontextmanager
-async def _translated(timeout_s: float | None) -> AsyncIterator[None]:
+async def translated(timeout_s: float | None) -> AsyncIterator[None]:
     """Raise whatever aiokafka raises in the block, and its slowness, as ``KafkaUnavailable``."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -159,14 +159,15 @@ async def _translated(timeout_s: float | None) -> AsyncIterator[None]:
         raise KafkaUnavailable(type(error).__name__) from None
 
 
-async def _stop(consumer: Any) -> None:
+async def stop_consumer(consumer: Any) -> None:
     """Stop, but wait no longer than a few seconds for brokers that are away, and close the connections anyway."""
     if not await ended(asyncio.ensure_future(consumer.stop()), _STOP_TIMEOUT_S):
         logger.warning("the consumer did not leave its group")
         await ended(asyncio.ensure_future(consumer._client.close()), _STOP_TIMEOUT_S)
 
 
-def _record(record: ConsumerRecord[Any, Any]) -> Record:
+def as_record(record: ConsumerRecord[Any, Any]) -> Record:
+    """Return aiokafka's record as ours."""
     return Record(
         topic=record.topic,
         partition=record.partition,

@@ -26,7 +26,7 @@ from deploy.local.certificates import loopback_certificate
 from schemas.results import ResultEvent, SignInExpired
 from utils import kafka
 from utils.kafka import KafkaAccess, KafkaDeadLetters, ReliableProducer, ResultPublisher
-from utils.kafka_source import SETTINGS, _stop, _translated
+from utils.kafka_source import SETTINGS, stop_consumer, translated
 from utils.kafka_topics import TopicPlan, TopicState, _differences, planned_topics
 
 ACCESS = KafkaAccess("127.0.0.1:1")
@@ -71,7 +71,9 @@ class DoubleProducer:
         if isinstance(answer, BaseException):
             raise answer
 
-    async def send(self, topic: str, value: bytes, *, key: bytes, headers: Iterable[Any]) -> asyncio.Future[Any]:
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes, headers: Iterable[Any], partition: int | None
+    ) -> asyncio.Future[Any]:
         """Queue a record."""
         delivery = self._broker.deliveries.popleft() if self._broker.deliveries else None
         if isinstance(delivery, KafkaTimeoutError | AssertionError):
@@ -273,16 +275,16 @@ class Leaky:
 async def test_a_consumer_that_stops_half_way_is_closed_and_cancels_nobody() -> None:
     """Its cancellation is not ours: shutting down goes on."""
     consumer = Leaky()
-    await _stop(consumer)
+    await stop_consumer(consumer)
     assert consumer.closed
 
 
 async def test_slowness_and_errors_of_kafka_are_one_error() -> None:
     """Whatever happens in a call, the loop gets ``KafkaUnavailable``."""
     with pytest.raises(KafkaUnavailable, match="no answer"):
-        async with _translated(0.01):
+        async with translated(0.01):
             await asyncio.Event().wait()
     for error in (KafkaError(), ConnectionResetError(), ConsumerStoppedError()):
         with pytest.raises(KafkaUnavailable, match=type(error).__name__):
-            async with _translated(None):
+            async with translated(None):
                 raise error

@@ -1,0 +1,29 @@
+"""Dead letters as the consumer makes them."""
+
+from datetime import UTC, datetime
+
+from consumers.outcomes import DeadLetterError, Rejected
+from consumers.ports import Headers, Record
+from consumers.provenance import SUFFIX, dead_letter_headers
+from tests.fakes.inbound import SUBMITTED, signin_id
+
+FAILED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+def letter_record(
+    number: int = 0,
+    topic: str = SUBMITTED,
+    *,
+    value: bytes | None = b"",
+    error: DeadLetterError = "schema",
+    times: int = 1,
+    failed_at: datetime = FAILED_AT,
+    headers: Headers = (),
+    partition: int = 0,
+) -> Record:
+    """Return what the consumer wrote for the record at offset ``number`` of ``topic``, dead-lettered so many times."""
+    record = Record(topic, partition, number, signin_id(number).encode(), value, headers, 1_800_000_000_000)
+    for _ in range(times):
+        own = dead_letter_headers(record, Rejected(error, "code: missing"), "group", failed_at)
+        record = Record(topic, partition, number, record.key, value, own, record.timestamp_ms)
+    return Record(topic + SUFFIX, 0, 0, record.key, value, record.headers, record.timestamp_ms)

@@ -1,0 +1,105 @@
+"""Dead-letter topics and what is remembered of them, and inbound topics to put records back on, in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+
+from consumers.ports import KafkaUnavailable, Partition, Record, RecordRefused, ReplayMark
+
+
+class FakeLetterTopics:
+    """Fulfils ``LetterSource`` and ``ReplayMemory``. While ``down`` is set everything raises.
+
+    ``lost_notes``: so many calls of ``note`` raise before anything is kept.
+    """
+
+    def __init__(self, *topics: str, partitions: int = 1) -> None:
+        self.logs: dict[Partition, list[Record]] = {
+            Partition(topic, number): [] for topic in topics for number in range(partitions)
+        }
+        self.firsts: dict[Partition, int] = {}
+        self.ends: dict[Partition, int] = {}
+        self.marks: dict[Partition, ReplayMark] = {}
+        self.notes = 0
+        self.lost_notes = 0
+        self.down = False
+
+    def append(self, record: Record, gap: int = 0) -> Record:
+        """Append ``gap`` offsets behind the end; return the record with its offset."""
+        offset = self.ends.get(record.source, 0) + gap
+        placed = replace(record, offset=offset)
+        self.logs[record.source].append(placed)
+        self.ends[record.source] = offset + 1
+        return placed
+
+    def retain(self, partition: Partition, first: int) -> None:
+        """Forget all below ``first``, as retention does."""
+        self.firsts[partition] = first
+        self.logs[partition] = [record for record in self.logs[partition] if record.offset >= first]
+
+    async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
+        """Return first offsets and ends."""
+        self._demand()
+        found = [partition for partition in self.logs if partition.topic == topic]
+        if not found:
+            raise KafkaUnavailable(f"the topic {topic} is missing")
+        return {each: (self.firsts.get(each, 0), self.ends.get(each, 0)) for each in found}
+
+    async def read(self, partition: Partition, first: int, end: int) -> AsyncIterator[Record]:
+        """Yield records."""
+        self._demand()
+        for record in list(self.logs[partition]):
+            await asyncio.sleep(0)
+            if first <= record.offset < end:
+                yield record
+
+    async def recall(self, partition: Partition) -> ReplayMark | None:
+        """Return the last note."""
+        self._demand()
+        return self.marks.get(partition)
+
+    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+        """Keep a note."""
+        self._demand()
+        if self.lost_notes:
+            self.lost_notes -= 1
+            raise KafkaUnavailable
+        self.notes += 1
+        self.marks[partition] = mark
+
+    def _demand(self) -> None:
+        if self.down:
+            raise KafkaUnavailable
+
+
+@dataclass(frozen=True)
+class PutBackRecord:
+    """A record on an inbound topic: where it was put, and what it was."""
+
+    topic: str
+    partition: int | None
+    record: Record
+
+
+class FakeInbound:
+    """Fulfils ``InboundWriter``. Records above ``largest`` bytes are refused; ``failures`` calls raise."""
+
+    def __init__(self, largest: int = 1_000_000) -> None:
+        self.written: list[PutBackRecord] = []
+        self.largest = largest
+        self.failures = 0
+
+    @property
+    def values(self) -> list[bytes | None]:
+        """The values written, in order."""
+        return [each.record.value for each in self.written]
+
+    async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
+        """Acknowledge, or raise."""
+        await asyncio.sleep(0)
+        if self.failures:
+            self.failures -= 1
+            raise KafkaUnavailable
+        if record.size > self.largest:
+            raise RecordRefused
+        self.written.append(PutBackRecord(topic, partition, record))
