@@ -39,10 +39,12 @@ class DeadLetterRate:
         """Whether nothing new may be read: as long as it is open."""
         return self.is_open
 
-    def resume(self) -> None:
-        """Go on: an operator says so. Counting starts anew."""
+    def resume(self) -> bool:
+        """Go on: an operator says so. Counting starts anew. Return whether consumption stood still."""
+        stood_still = self.is_open
         self._times.clear()
         self._closed.set()
+        return stood_still
 
     async def admit(self) -> None:
         """Count one dead letter that is about to be written; return when it may be, maybe only after ``resume``."""

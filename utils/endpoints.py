@@ -1,16 +1,34 @@
-"""What operators and orchestrators ask over HTTP: ``/livez``, ``/readyz``, ``/metrics``."""
+"""What operators and orchestrators ask over HTTP: ``/livez``, ``/readyz``, ``/metrics``, and one thing they may order.
+
+Nobody has to say who he is here. Whoever reaches the port can close the breaker of dead letters (``RESUME``): then as
+many dead letters more may be written as open it again, each of which can be put back. So the port is for the inside of
+a cluster, and no web page may press that button.
+"""
 
 import asyncio
 import contextlib
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Final
 
+import httpx
 import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+
+logger = logging.getLogger(__name__)
+
+RESUME: Final = "/dead-letters/resume"
+
+# Every browser sends one of these with a POST; no command line does. That ends forged requests and rebound names alike.
+_BROWSERS_HEADERS: Final = frozenset({"origin", "sec-fetch-site"})
+_TIMEOUT_S: Final = 5.0
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 class CannotListen(Exception):
@@ -24,10 +42,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-def build_app(missing: Callable[[], Sequence[str]], metrics: Callable[[], bytes]) -> Starlette:
-    """Build the three endpoints. ``missing`` names what is not ready.
+class NoInstance(Exception):
+    """Raised when no instance that could do it answers. Its text says what is there instead."""
 
-    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread.
+
+def build_app(
+    missing: Callable[[], Sequence[str]],
+    metrics: Callable[[], bytes],
+    resume: Callable[[], bool] | None = None,
+) -> Starlette:
+    """Build the endpoints. ``missing`` names what is not ready.
+
+    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread. ``resume`` closes the breaker of
+    dead letters and returns whether it was open; without it there is no such endpoint.
     """
 
     async def livez(_request: Request) -> Response:
@@ -40,7 +67,38 @@ def build_app(missing: Callable[[], Sequence[str]], metrics: Callable[[], bytes]
     async def show_metrics(_request: Request) -> Response:
         return Response(await asyncio.to_thread(metrics), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)])
+    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+    if resume is not None:
+        routes.append(Route(RESUME, _resuming(resume), methods=["POST"]))
+    return Starlette(routes=routes)
+
+
+def _resuming(resume: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
+    # A coroutine, though it awaits nothing: it must run in the event loop that the breaker belongs to.
+    async def resuming(request: Request) -> Response:
+        if _BROWSERS_HEADERS & set(request.headers):
+            return JSONResponse({"error": "not for web pages"}, status_code=403)
+        resumed = resume()
+        peer = request.client.host if request.client else None
+        logger.warning("an operator resumes consumption", extra={"breaker_was_open": resumed, "peer": peer})
+        return JSONResponse({"resumed": resumed})
+
+    return resuming
+
+
+async def ask_to_resume(host: str, port: int) -> bool:
+    """Close the breaker of the instance that listens there; return whether it was open. Raises ``NoInstance``."""
+    reachable = _EVERYWHERE.get(host, host)
+    place = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
+            answer = await client.post(f"http://{place}{RESUME}")
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise NoInstance(f"nobody answers at {place}") from None
+    try:
+        return bool(answer.json()["resumed"])
+    except (ValueError, KeyError, TypeError):
+        raise NoInstance(f"no signin-worker with a consumer answers at {place}") from None
 
 
 @contextlib.asynccontextmanager

@@ -99,9 +99,10 @@ async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytes
     waiting = [asyncio.ensure_future(handle(delivery())) for _ in range(2)]
     await until(lambda: rate.is_open)
     assert len(writer.written) == 3
-    rate.resume()
+    assert rate.resume()
     await asyncio.gather(*waiting)
     assert not rate.is_open
+    assert not rate.resume()
     assert len(writer.written) == 5
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 

@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from utils.endpoints import CannotListen, build_app, serving
+from utils.endpoints import RESUME, CannotListen, NoInstance, ask_to_resume, build_app, serving
 
 
 async def test_ready_when_nothing_is_missing() -> None:
@@ -49,3 +49,57 @@ async def test_served_over_ipv6() -> None:
     async with serving(build_app(lambda: [], lambda: b""), "::1", 0) as port:
         async with httpx.AsyncClient(base_url=f"http://[::1]:{port}", trust_env=False) as client:
             assert (await client.get("/livez")).text == "ok\n"
+
+
+class Breaker:
+    """Open until it is resumed."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+
+    def resume(self) -> bool:
+        """Close it."""
+        was_open, self.is_open = self.is_open, False
+        return was_open
+
+
+@pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("::1", "::")])
+async def test_consumption_is_resumed_over_http(host: str, asked: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Who asks hears whether there was something to resume; it is on record who asked."""
+    breaker = Breaker()
+    async with serving(build_app(lambda: [], lambda: b"", breaker.resume), host, 0) as port:
+        assert await ask_to_resume(asked, port) is True
+        assert not breaker.is_open
+        assert await ask_to_resume(asked, port) is False
+    assert [record.__dict__["breaker_was_open"] for record in caplog.records] == [True, False]
+    assert all(record.__dict__["peer"] in ("127.0.0.1", "::1") for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://127.0.0.1:8080"}, {"Origin": "null"}, {"Sec-Fetch-Site": "none"}]
+)
+async def test_no_web_page_resumes(headers: dict[str, str]) -> None:
+    """Browsers say that they are ones with every POST, whatever the page and whatever name it was reached by."""
+    breaker = Breaker()
+    app = build_app(lambda: [], lambda: b"", breaker.resume)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:
+        assert (await client.post(RESUME, headers=headers)).status_code == 403
+        assert (await client.get(RESUME)).status_code == 405
+        assert breaker.is_open
+        assert (await client.post(RESUME)).json() == {"resumed": True}
+
+
+async def test_without_a_consumer_there_is_nothing_to_resume() -> None:
+    """A process that only works has no such endpoint, and who asks is told."""
+    async with serving(build_app(lambda: [], lambda: b""), "127.0.0.1", 0) as port:
+        with pytest.raises(NoInstance, match="no signin-worker with a consumer answers at 127.0.0.1:"):
+            await ask_to_resume("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no such host"])
+async def test_where_nobody_listens_nobody_answers(host: str) -> None:
+    """Whatever is wrong with the place."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(NoInstance, match="nobody answers at"):
+        await ask_to_resume(host, port)
