@@ -40,9 +40,11 @@ from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
 from schemas.inbound import Client as Device
 from schemas.inbound import OtpSubmitted, SignInRequested
+from signin_dead_letters import DeadLetterCommands, Desk
 from utils import dependencies
-from utils.endpoints import CannotListen, build_app, serving
-from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, ReliableProducer, ResultPublisher, emit
+from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
+from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
+from utils.kafka_letters import KafkaLetters
 from utils.kafka_source import KafkaSource
 from utils.kafka_topics import create_topics
 from utils.logs import configure_logging
@@ -80,14 +82,15 @@ def main() -> NoReturn:
     raise AssertionError("a command line always ends with a code")
 
 
-def build_consumer(settings: Settings, client: Client, metrics: Metrics, stack: AsyncExitStack) -> ConsumerLoop:
+def build_consumer(
+    settings: Settings, client: Client, metrics: Metrics, rate: DeadLetterRate, stack: AsyncExitStack
+) -> ConsumerLoop:
     """Compose Kafka in."""
     kafka, queue = settings.kafka, settings.temporal.task_queue
     access, names, keys = dependencies.kafka_access(settings), _pseudonyms(settings), _code_keys(settings)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     stack.push_async_callback(briefly, producer.close)
     counts, letters, breaker = ConsumerCounts(metrics), KafkaDeadLetters(producer), Breaker()
-    rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
     gateway = GuardedGateway(TemporalGateway(client, queue, settings.policy(), names, keys), breaker)
     ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
     handle = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id), counts)
@@ -152,9 +155,11 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
     """
     metrics, telemetry, services = Metrics(), SdkTelemetry(), list[Service]()
     conditions: dict[str, Callable[[], bool]] = {_TEMPORAL_AWAY: lambda: False}
+    rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
     app = build_app(
         lambda: [absence for absence, is_met in conditions.items() if not is_met()],
         lambda: metrics.exposition() + telemetry.metrics(),
+        None if role == "worker" else rate.resume,
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(serving(app, settings.http.host, settings.http.port))
@@ -165,7 +170,7 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
             conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
         if role != "worker":
-            consumer = build_consumer(settings, client, metrics, stack)
+            consumer = build_consumer(settings, client, metrics, rate, stack)
             services.append(Service("consumer", consumer.run, consumer.stop))
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
@@ -291,11 +296,29 @@ def _carried_out(work: Coroutine[Any, Any, _T]) -> _T:
         end(os.EX_CONFIG, error.problems)
     except TemporalSettingsError as error:
         end(os.EX_CONFIG, [f"{error}: correct the variables TEMPORAL_* or the profile."])
+    except NoInstance as error:
+        end(os.EX_UNAVAILABLE, [f"{error}: name one that has a consumer by SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT."])
     except CannotListen:
         end(os.EX_CONFIG, ["SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT cannot be listened on: choose others."])
     except KafkaUnavailable as error:
         end(os.EX_UNAVAILABLE, [f"Kafka is unavailable ({error}): signin-worker check tells more."])
 
+
+def dead_letter_desk() -> Desk:
+    """Compose what dead letters are worked on with."""
+    settings = _settings(only="SIGNIN_KAFKA__")
+    kafka, access = settings.kafka, dependencies.kafka_access(settings)
+    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    letters = KafkaLetters(access, f"{kafka.group_id}.dlt-replay")
+    return Desk((kafka.requested_topic, kafka.submitted_topic), letters, KafkaInbound(producer), producer.close)
+
+
+async def _resume() -> bool:
+    http = _settings(only="SIGNIN_HTTP__").http
+    return await ask_to_resume(http.host, http.port)
+
+
+cli.add_typer(DeadLetterCommands(dead_letter_desk, _resume, _carried_out).group(), name="dlt")
 
 if __name__ == "__main__":
     main()

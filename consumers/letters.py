@@ -25,6 +25,11 @@ class DeadLetter:
     signin_id: str | None
 
     @property
+    def place(self) -> str:
+        """Where it lies: topic/partition/offset."""
+        return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+    @property
     def failed_at(self) -> datetime:
         """When it failed first; if that is not noted, when it was written here."""
         return self.provenance.failed_at or datetime.fromtimestamp(max(0, self.record.timestamp_ms) / 1000, UTC)

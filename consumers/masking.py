@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from consumers.decode import LARGEST_VALUE
+from consumers.letters import DeadLetter
 from consumers.ports import Headers, Record
 
 _LONGEST_SHAPE: Final = 2_000
@@ -69,9 +70,20 @@ def masked_headers(headers: Headers) -> list[tuple[str, str | None]]:
     return [(_masked_name(name), None if value is None else _shown(name, _text(value))) for name, value in headers]
 
 
-def shown_header(name: str, text: str) -> str:
-    """Return one header's text: in clear if it is of the form that its name asks for."""
-    return _shown(name, text)
+def masked_letter(letter: DeadLetter) -> dict[str, str | int | None]:
+    """Return what there is to know of a dead letter at a glance."""
+    noted = letter.provenance
+    origin = f"{_shown('dlt-topic', noted.topic)}/{noted.partition}/{noted.offset}" if noted.topic else None
+    return {
+        "place": letter.place,
+        "origin": origin,
+        "error": _shown("dlt-error", noted.error),
+        "reason": _shown("dlt-reason", noted.reason),
+        "failed_at": letter.failed_at.isoformat().replace("+00:00", "Z"),
+        "attempts": noted.attempts,
+        "signin_id": letter.signin_id,
+        "key": masked_key(letter.record.key),
+    }
 
 
 def masked_value(record: Record) -> dict[str, Any]:

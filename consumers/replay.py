@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from consumers.letters import DeadLetter, Selection, Shelf, dead_letter
-from consumers.ports import InboundWriter, KafkaUnavailable, LetterSource, RecordRefused, ReplayMemory, Sleep, Stopwatch
+from consumers.ports import InboundWriter, KafkaUnavailable, LetterSource, RecordRefused, ReplayMark, ReplayMemory
+from consumers.ports import Sleep, Stopwatch
 from consumers.provenance import SUFFIX
 from consumers.put_back import LONGEST_NOTE
 
@@ -114,7 +115,10 @@ async def pending(source: LetterSource, shelf: Shelf, selection: Selection) -> A
 
 
 class Replay:
-    """Puts back what the rules let through, shelf by shelf, in batches. Within a sign-in the order is kept."""
+    """Puts back what the rules let through, shelf by shelf, in batches. Within a sign-in the order is kept.
+
+    ``tally`` says what became of the letters up to now.
+    """
 
     def __init__(
         self,
@@ -135,13 +139,13 @@ class Replay:
         self._pace = pace
         self._stopwatch = stopwatch
         self._sleep = sleep
-        self._tally = Tally()
+        self.tally = Tally()
 
     async def run(self, shelves: Sequence[Shelf]) -> Tally:
         """Return what became of the letters. Raises ``KafkaUnavailable`` and ``ReplayStopped``."""
         for shelf in shelves:
             await self._empty(shelf)
-        return self._tally
+        return self.tally
 
     async def _empty(self, shelf: Shelf) -> None:
         batch, size, began = list[DeadLetter](), 0, self._stopwatch()
@@ -179,7 +183,7 @@ class Replay:
                 self._pass_over(letter, "larger than its topic allows")
             else:
                 shelf.put_back.add(letter.record.offset)
-                self._tally.put_back += 1
+                self.tally.put_back += 1
 
     async def _surely(self, letter: DeadLetter) -> None:
         """Try a few times: one refused record makes its producer fail for all that are under way."""
@@ -195,7 +199,7 @@ class Replay:
 
     async def _note(self, shelf: Shelf) -> None:
         mark = shelf.put_back.mark()
-        if mark == shelf.noted:
+        if mark == (shelf.noted or ReplayMark(shelf.first, "")):
             return
         if await self._memory.recall(shelf.partition) != shelf.noted:
             raise AnotherReplay
@@ -205,5 +209,5 @@ class Replay:
         shelf.noted = mark
 
     def _pass_over(self, letter: DeadLetter, why: str) -> None:
-        self._tally.passed_over[why] += 1
+        self.tally.passed_over[why] += 1
         self._watch.passed_over(letter, why)

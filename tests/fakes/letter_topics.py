@@ -24,6 +24,14 @@ class FakeLetterTopics:
         self.lost_notes = 0
         self.down = False
 
+    async def __aenter__(self) -> "FakeLetterTopics":
+        """Connect, or raise."""
+        self._demand()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Disconnect."""
+
     def append(self, record: Record, gap: int = 0) -> Record:
         """Append ``gap`` offsets behind the end; return the record with its offset."""
         offset = self.ends.get(record.source, 0) + gap

@@ -104,6 +104,8 @@ Run = Callable[..., tuple[int, str, str]]
         ["request", "ada@example.com", "--signin-id", "short"],
         ["submit", SIGNIN_ID, "ada@example.com", "1" * 65],
         ["submit", SIGNIN_ID, "ada@example.com", "12345678", "--submission-id", "short"],
+        ["dlt", "list", "--topic", "signin.results"],
+        ["dlt", "show", "signin.results/0/0"],
     ],
 )
 @pytest.mark.usefixtures("environ")
@@ -115,7 +117,16 @@ def test_usage_errors_end_with_64(run: Run, arguments: list[str]) -> None:
     assert "12345678" not in errors
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["request", "a@b.example"], ["submit", SIGNIN_ID, "a@b.example", "1"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["request", "a@b.example"],
+        ["submit", SIGNIN_ID, "a@b.example", "1"],
+        ["dlt", "list"],
+        ["dlt", "replay"],
+    ],
+)
 @pytest.mark.usefixtures("environ")
 def test_bad_settings_end_with_78(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     """Each problem is a sentence on stderr."""
@@ -126,7 +137,16 @@ def test_bad_settings_end_with_78(run: Run, monkeypatch: pytest.MonkeyPatch, arg
 
 
 @pytest.mark.parametrize(
-    "arguments", [["topics", "create"], ["request", "a@b.example"], ["submit", SIGNIN_ID, "a@b.example", "12345678"]]
+    "arguments",
+    [
+        ["topics", "create"],
+        ["request", "a@b.example"],
+        ["submit", SIGNIN_ID, "a@b.example", "12345678"],
+        ["dlt", "list"],
+        ["dlt", "show", "otp.submitted.dlt/0/0"],
+        ["dlt", "replay"],
+        ["dlt", "replay", "--dry-run", "--json"],
+    ],
 )
 @pytest.mark.usefixtures("environ")
 def test_without_kafka_commands_end_with_69(run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
@@ -136,6 +156,19 @@ def test_without_kafka_commands_end_with_69(run: Run, monkeypatch: pytest.Monkey
     code, output, errors = run(*arguments)
     assert (code, output) == (69, "")
     assert "Kafka is unavailable" in errors
+
+
+@pytest.mark.usefixtures("environ")
+def test_without_an_instance_nothing_is_resumed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who resumes needs an address of an instance, and no other setting: 69 with what to do, 78 if it is none."""
+    monkeypatch.setenv("SIGNIN_ENVIRONMENT", "production")
+    monkeypatch.delenv("SIGNIN_SMTP__HOST")
+    code, output, errors = run("dlt", "resume")
+    assert (code, output) == (69, "")
+    assert errors.startswith("nobody answers at 127.0.0.1:")
+    assert "SIGNIN_HTTP__HOST" in errors
+    monkeypatch.setenv("SIGNIN_HTTP__PORT", "http")
+    assert run("dlt", "resume")[0] == 78
 
 
 @pytest.mark.usefixtures("environ")

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.decode import LARGEST_VALUE
-from consumers.masking import masked_headers, masked_key, masked_value, shown_header
+from consumers.letters import dead_letter
+from consumers.masking import masked_headers, masked_key, masked_letter, masked_value
 from consumers.ports import Record
-from tests.fakes.inbound import request_data, signin_id, submission_data
+from tests.fakes.dead_letters import letter_record
+from tests.fakes.inbound import SUBMITTED, request_data, signin_id, submission_data
 
 CODE, SPACED, ADDRESS, TOKEN = "90417263", "9041 7263", "ada.lovelace+x@example.com", "0.Zq3xYw_tok-en"
 SECRETS = (CODE, SPACED, ADDRESS, "lovelace", TOKEN, "Zq3xYw")
@@ -166,13 +168,34 @@ def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
 )
 def test_our_own_reasons_are_shown(reason: str) -> None:
     """They name fields and rules."""
-    assert shown_header("dlt-reason", reason) == reason
+    assert masked_headers([("dlt-reason", reason.encode())]) == [("dlt-reason", reason)]
 
 
 @pytest.mark.parametrize("reason", [f"code {CODE}", f"code: {SPACED}", "9-0-4-1-7-2", ADDRESS, "a\x1b[31m", "a\nb"])
 def test_a_reason_that_somebody_else_wrote_may_hold_anything(reason: str) -> None:
     """So it is shown only in the form of ours."""
-    assert not [secret for secret in (*SECRETS, "9-0-4", "\x1b") if secret in shown_header("dlt-reason", reason)]
+    letter = dead_letter(Record(f"{SUBMITTED}.dlt", 0, 0, None, None, [("dlt-reason", reason.encode())]))
+    assert not [secret for secret in (*SECRETS, "9-0-4", "\x1b") if secret in str(masked_letter(letter)["reason"])]
+
+
+def test_a_letter_at_a_glance() -> None:
+    """Where it lies, where it came from, what was wrong, how often, and whose it is."""
+    assert masked_letter(dead_letter(letter_record(7, times=2, partition=3))) == {
+        "place": "otp.submitted.dlt/0/0",
+        "origin": "otp.submitted/3/7",
+        "error": "schema",
+        "reason": "code: missing",
+        "failed_at": "2026-11-23T09:00:00Z",
+        "attempts": 2,
+        "signin_id": signin_id(7),
+        "key": signin_id(7),
+    }
+
+
+def test_of_a_record_without_provenance_little_is_known() -> None:
+    """It is listed all the same."""
+    told = masked_letter(dead_letter(Record("otp.submitted.dlt", 1, 2, None, None, (), 0)))
+    assert [told[name] for name in ("place", "origin", "error", "key")] == ["otp.submitted.dlt/1/2", None, "", None]
 
 
 def texts() -> st.SearchStrategy[str]:

@@ -96,6 +96,15 @@ async def test_nothing_is_put_back_a_second_time() -> None:
     assert bench.mark == ReplayMark(4, "")
 
 
+async def test_where_nothing_changed_nothing_is_noted() -> None:
+    """An empty partition, and one of which all was left out."""
+    bench = Bench()
+    await bench.replay()
+    bench.topics.append(letter_record(0))
+    await bench.replay(Selection(error="refused"))
+    assert bench.topics.notes == 0
+
+
 async def test_what_a_filter_left_out_stays_to_be_put_back() -> None:
     """The rest follows when it is meant, and each goes back once."""
     errors: list[DeadLetterError] = ["schema", "not_json", "schema", "refused", "not_json"]
