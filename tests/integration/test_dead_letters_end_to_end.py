@@ -1,0 +1,207 @@
+"""A bad deploy, as an operator lives through it: the real worker, the real commands, real servers."""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumers.ports import Partition, ReplayMark
+from deploy.local.backends import Kafka, Temporal
+from deploy.local.dns_server import DnsServer
+from deploy.local.mail_server import MailServer
+from deploy.local.places import LOOPBACK, PROJECT, free_ports
+from deploy.local.processes import Child
+from deploy.local.siteverify import ACTION, HOSTNAME, SECRET, SiteverifyServer, passing_token
+from deploy.local.temporal import LocalTemporal
+from deploy.local.waiting import eventually
+from tests.conftest import Topics
+from tests.fakes.inbound import request_data
+from utils.kafka import KafkaAccess
+from utils.kafka_letters import KafkaLetters
+
+SIGN_INS = 5
+WITHIN_S = 60
+
+
+class Operator:
+    """Runs the worker and its commands, and looks at Kafka."""
+
+    def __init__(self, child: Child, settings: dict[str, str], topics: Topics) -> None:
+        self.child = child
+        self.settings = settings
+        self.topics = topics
+        self._base = f"http://{LOOPBACK}:{settings['SIGNIN_HTTP__PORT']}"
+        self._servers = settings["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"]
+
+    async def start(self, **different: str) -> None:
+        """Start the worker, with some settings different; return once it is ready."""
+        self.child.start([sys.executable, "-m", "signin_worker", "run"], self._environment() | different)
+        await eventually(lambda: self.is_ready(), "ready", within_s=WITHIN_S)
+
+    async def command(self, *arguments: str) -> str:
+        """Run a command that succeeds; return what it prints."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "signin_worker", *arguments),
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(WITHIN_S):
+            output, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return output.decode()
+
+    async def is_ready(self) -> bool:
+        """Tell whether the worker is."""
+        return (await self._asked("/readyz")).startswith('{"ready":true')
+
+    async def is_halted(self) -> bool:
+        """Tell whether it says that a breaker is open, in both places."""
+        return "halted" in await self._asked("/readyz") and await self.metric("signin_consumer_breaker_open") == 1
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples with these labels."""
+        families = text_string_to_metric_families(await self._asked("/metrics"))
+        samples = (sample for family in families for sample in family.samples if sample.name == name)
+        return sum(each.value for each in samples if labels.items() <= each.labels.items())
+
+    async def emit(self, values: list[dict[str, Any]]) -> None:
+        """Emit requests."""
+        async with AIOKafkaProducer(bootstrap_servers=self._servers) as producer:
+            for value in values:
+                await producer.send_and_wait(
+                    self.topics.requested, json.dumps(value).encode(), value["signin_id"].encode()
+                )
+
+    async def count(self, topic: str) -> int:
+        """Return how many records a topic holds."""
+        async with AIOKafkaConsumer(topic, bootstrap_servers=self._servers) as consumer:
+            return sum((await consumer.end_offsets(consumer.assignment())).values())
+
+    async def holds(self, topic: str, count: int) -> None:
+        """Wait until a topic holds so many records."""
+
+        async def is_there() -> bool:
+            return await self.count(topic) >= count
+
+        await eventually(is_there, f"{count} records on {topic}", within_s=WITHIN_S)
+
+    async def results(self) -> list[tuple[str, str]]:
+        """Return the type and the sign-in of every result."""
+        partition = TopicPartition(self.topics.results, 0)
+        async with AIOKafkaConsumer(bootstrap_servers=self._servers, auto_offset_reset="earliest") as consumer:
+            consumer.assign([partition])
+            count = (await consumer.end_offsets([partition]))[partition]
+            records = [await consumer.getone() for _ in range(count)]
+        return [(dict(record.headers)["ce_type"].decode(), record.key.decode()) for record in records]
+
+    async def forget_replays(self) -> None:
+        """Turn back what is remembered, as an operator can, or as a crash before every note would have left it."""
+        group = f"{self.topics.group_id}.dlt-replay"
+        async with KafkaLetters(KafkaAccess(self._servers), group) as letters:
+            await letters.note(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
+
+    async def _asked(self, path: str) -> str:
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return (await client.get(self._base + path)).text
+        except httpx.TransportError:
+            return ""
+
+    def _environment(self) -> dict[str, str]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith(("SIGNIN_", "TEMPORAL_"))}
+        return others | {"PYTHONPATH": str(PROJECT), "HOME": str(self.child.folder)} | self.settings
+
+
+def key() -> str:
+    """Return a key."""
+    return b64encode(secrets.token_bytes(32)).decode()
+
+
+@pytest.fixture
+def operator(
+    kafka: Kafka,
+    temporal: Temporal,
+    topics: Topics,
+    mail_server: MailServer,
+    siteverify: SiteverifyServer,
+    dns_server: DnsServer,
+) -> Iterator[Operator]:
+    """Give an operator of a worker that has everything it depends on."""
+    settings = {
+        "SIGNIN_ENVIRONMENT": "development",
+        "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "SIGNIN_KAFKA__GROUP_ID": topics.group_id,
+        "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.requested,
+        "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.submitted,
+        "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
+        "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
+        "SIGNIN_SMTP__HOST": mail_server.host,
+        "SIGNIN_SMTP__PORT": str(mail_server.port),
+        "SIGNIN_SMTP__SECURITY": "none",
+        "SIGNIN_TURNSTILE__URL": siteverify.url,
+        "SIGNIN_TURNSTILE__SECRET": SECRET,
+        "SIGNIN_TURNSTILE__HOSTNAMES": HOSTNAME,
+        "SIGNIN_TURNSTILE__ACTION": ACTION,
+        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
+        "SIGNIN_DNS__PORT": str(dns_server.port),
+        "SIGNIN_KEYS__ACCOUNT": key(),
+        "SIGNIN_KEYS__CODE": f"test:{key()}",
+        "SIGNIN_KEYS__PAYLOAD": f"test:{key()}",
+        "SIGNIN_HTTP__PORT": str(free_ports(1)[0]),
+        "SIGNIN_LOG__FORMAT": "json",
+        "TEMPORAL_ADDRESS": temporal.address,
+        "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
+    }
+    child = Child("worker", grace_s=35)
+    yield Operator(child, settings, topics)
+    child.stop()
+
+
+@pytest.mark.timeout(300)
+async def test_a_bad_deploy_is_stopped_and_made_good(operator: Operator, mail_server: MailServer) -> None:
+    """Two topics mixed up: the breaker stops it. Put right, each person gets one mail, however often it is replayed."""
+    topics, requests = operator.topics, [request_data(n, email=f"p{n}@mail.example") for n in range(SIGN_INS)]
+    for request in requests:
+        request |= {"signin_id": secrets.token_urlsafe(16), "requested_at": datetime.now(UTC).isoformat()}
+        request["turnstile_token"] = passing_token(request["signin_id"])
+    mixed_up = {"SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted, "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested}
+    await operator.start(**mixed_up, SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="3")
+    await operator.emit(requests)
+    await eventually(operator.is_halted, "the breaker is open", within_s=WITHIN_S)
+    assert await operator.count(topics.dead_letters[0]) == 3
+    assert await operator.command("dlt", "resume") == "Consumption goes on.\n"
+    await operator.holds(topics.dead_letters[0], SIGN_INS)
+    assert await operator.command("dlt", "resume") == "Consumption was not stopped: nothing to do.\n"
+    assert await asyncio.to_thread(operator.child.end) == 0
+
+    await operator.start()
+    assert await operator.command("dlt", "replay") == f"put back: {SIGN_INS}\n"
+    await operator.holds(topics.results, SIGN_INS)
+    for request in requests:
+        await mail_server.mail_to(request["email"], within_s=WITHIN_S)
+
+    await operator.forget_replays()
+    assert await operator.command("dlt", "replay") == f"put back: {SIGN_INS}\n"
+
+    async def all_known() -> bool:
+        return await operator.metric("signin_consumer_records_total", outcome="duplicate") == SIGN_INS
+
+    await eventually(all_known, "every record was known already", within_s=WITHIN_S)
+    assert len(mail_server.mails) == SIGN_INS
+    wanted = {("signin.code_sent", request["signin_id"]) for request in requests}
+    assert sorted(await operator.results()) == sorted(wanted)
+    assert await operator.count(topics.dead_letters[0]) == SIGN_INS
+    assert await asyncio.to_thread(operator.child.end) == 0
