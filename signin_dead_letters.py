@@ -22,7 +22,7 @@ from utils.terminal import command_group, end
 
 _T = TypeVar("_T")
 _PLACE: Final = re.compile(r"([A-Za-z0-9._-]+)/(\d{1,9})/(\d{1,18})", re.ASCII)
-_AGO: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_AGO: Final = re.compile(r"(\d{1,5})([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MEMBERS: Final = ("place", "origin", "error", "reason", "failed_at", "attempts", "signin_id")
 _HEADINGS: Final = (*_MEMBERS, "put_back")

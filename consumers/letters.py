@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from consumers.provenance import Provenance, provenance_of
 from consumers.put_back import PutBack
 from schemas.fields import SignInId
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGNIN_ID: Final = TypeAdapter(SignInId)
 
 
@@ -32,7 +33,7 @@ class DeadLetter:
     @property
     def failed_at(self) -> datetime:
         """When it failed first; if that is not noted, when it was written here."""
-        return self.provenance.failed_at or datetime.fromtimestamp(max(0, self.record.timestamp_ms) / 1000, UTC)
+        return self.provenance.failed_at or _instant(self.record.timestamp_ms)
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ async def letters_on(
             letter = dead_letter(record)
             if selection.takes(letter):
                 yield letter, record.offset in shelf.put_back
+
+
+def _instant(milliseconds: int) -> datetime:
+    """Return the time; the beginning of the epoch for what is none."""
+    try:
+        return _EPOCH + timedelta(milliseconds=max(0, milliseconds))
+    except OverflowError:
+        return _EPOCH
 
 
 def _signin_id(record: Record) -> str | None:

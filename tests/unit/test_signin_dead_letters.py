@@ -139,6 +139,7 @@ def test_filters_are_the_same_for_list_and_replay(office: Office, arguments: lis
         ["list", "--since", "yesterday"],
         ["list", "--since", "2026-11-23T09:00:00"],
         ["replay", "--until", "9d9"],
+        ["replay", "--since", "999999d"],
         ["replay", "--rate", "0"],
         ["replay", "--max-attempts", "0"],
         ["show"],

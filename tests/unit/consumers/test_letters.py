@@ -58,7 +58,8 @@ def test_without_a_time_of_failure_the_stamp_of_the_dead_letter_counts() -> None
     """No letter escapes a selection by time."""
     record = Record(TOPIC, 0, 0, None, None, (), 1_700_000_000_000)
     assert dead_letter(record).failed_at == datetime.fromtimestamp(1_700_000_000, UTC)
-    assert dead_letter(replace(record, timestamp_ms=-1)).failed_at == datetime.fromtimestamp(0, UTC)
+    for no_time in (-1, 2**62):
+        assert dead_letter(replace(record, timestamp_ms=no_time)).failed_at == datetime.fromtimestamp(0, UTC)
 
 
 @pytest.mark.parametrize(
