@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Protocol, TypeVar
+from typing import Annotated, Any, Final, Protocol
 
 import typer
 
@@ -18,9 +18,8 @@ from consumers.ports import InboundWriter, LetterSource, Partition, ReplayMemory
 from consumers.provenance import SUFFIX
 from consumers.replay import AnotherReplay, Pace, Replay, Rules, Tally, TooScattered, pending
 from utils.rich_output import Rows, progress
-from utils.terminal import command_group, end
+from utils.terminal import CarryOut, command_group, end
 
-_T = TypeVar("_T")
 _PLACE: Final = re.compile(r"([A-Za-z0-9._-]+)/(\d{1,9})/(\d{1,18})", re.ASCII)
 _AGO: Final = re.compile(r"(\d{1,5})([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -63,14 +62,6 @@ class Desk:
     letters: Letters
     inbound: InboundWriter
     close: Callable[[], Awaitable[None]]
-
-
-class CarryOut(Protocol):
-    """Runs what a command has to do, and ends the command with code and advice where that fails."""
-
-    def __call__(self, work: Coroutine[Any, Any, _T], /) -> _T:
-        """Return what the work returns."""
-        ...
 
 
 class DeadLetterCommands:

@@ -2,12 +2,9 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import secrets
 import sys
-import uuid
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -38,9 +35,8 @@ from consumers.loop import ConsumerLoop, LoopLimits
 from consumers.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
-from schemas.inbound import Client as Device
-from schemas.inbound import OtpSubmitted, SignInRequested
 from signin_dead_letters import DeadLetterCommands, Desk
+from signin_events import EventCommands, PostBox
 from utils import dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
@@ -52,7 +48,7 @@ from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer,
 from utils.settings import Settings, SettingsError, load_settings
 from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError
 from utils.temporal_workers import SdkTelemetry, build_workers
-from utils.terminal import Finding, command_group, documenting, end, examine, show, usage_errors
+from utils.terminal import Finding, command_group, documenting, end, examine, show
 from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
@@ -61,7 +57,6 @@ logger = logging.getLogger(__name__)
 
 Role = Literal["all", "consumer", "worker"]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Emitted = SignInRequested | OtpSubmitted
 _T = TypeVar("_T")
 _TEMPORAL_AWAY: Final = "Temporal: not reached yet"
 # Of the 30 s promised: a drain of at most 20 s and two more steps of 3 s; then the clients are closed.
@@ -221,60 +216,6 @@ def create() -> None:
             typer.echo(f"  {difference}")
 
 
-@cli.command()
-def request(
-    email: str,
-    signin_id: Annotated[str, typer.Option(help="By default a random one.")] = "",
-    attempt: Annotated[int, typer.Option(help="2 and up: send it again.")] = 1,
-    token: Annotated[str, typer.Option(help="Turnstile's token.")] = "",
-    ip: Annotated[str | None, typer.Option(help="The person's address.")] = None,
-    user_agent: Annotated[str | None, typer.Option(help="The person's browser.")] = None,
-    locale: Annotated[str | None, typer.Option(help="Such as de-CH.")] = None,
-    trusted_device: Annotated[bool, typer.Option("--trusted-device", help="The device is known.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Emit signin.requested, and print the sign-in's id."""
-    settings = _settings(only="SIGNIN_KAFKA__")
-    with usage_errors():
-        event = SignInRequested(
-            signin_id=signin_id or secrets.token_urlsafe(16),
-            attempt=attempt,
-            email=email,
-            requested_at=utc_now(),
-            turnstile_token=token or None,
-            client=Device(ip=ip, user_agent=user_agent, locale=locale, trusted_device=trusted_device),
-        )
-    _emit(settings, settings.kafka.requested_topic, event, {"signin_id": event.signin_id}, as_json)
-
-
-@cli.command()
-def submit(
-    signin_id: str,
-    email: str,
-    code: str,
-    submission_id: Annotated[str, typer.Option(help="By default a random one.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Emit otp.submitted, and print the submission's id."""
-    settings = _settings(only="SIGNIN_KAFKA__")
-    with usage_errors():
-        event = OtpSubmitted(
-            submission_id=submission_id or str(uuid.uuid4()),
-            signin_id=signin_id,
-            email=email,
-            code=code,
-            submitted_at=utc_now(),
-        )
-    ids = {"signin_id": signin_id, "submission_id": event.submission_id}
-    _emit(settings, settings.kafka.submitted_topic, event, ids, as_json)
-
-
-def _emit(settings: Settings, topic: str, event: Emitted, ids: dict[str, str], as_json: bool) -> None:
-    value = event.model_dump_json(exclude_none=True).encode()
-    place = _carried_out(emit(dependencies.kafka_access(settings), topic, event.signin_id.encode(), value))
-    typer.echo(json.dumps(ids | place._asdict()) if as_json else "\n".join(f"{name} {id}" for name, id in ids.items()))
-
-
 def _settings(only: str = "SIGNIN_") -> Settings:
     """Read the settings and set up the log, or end with what is wrong."""
     said: list[str] = []
@@ -304,6 +245,13 @@ def _carried_out(work: Coroutine[Any, Any, _T]) -> _T:
         end(os.EX_UNAVAILABLE, [f"Kafka is unavailable ({error}): signin-worker check tells more."])
 
 
+def post_box() -> PostBox:
+    """Compose what events are emitted with."""
+    settings = _settings(only="SIGNIN_KAFKA__")
+    write = partial(emit, dependencies.kafka_access(settings))
+    return PostBox(settings.kafka.requested_topic, settings.kafka.submitted_topic, write)
+
+
 def dead_letter_desk() -> Desk:
     """Compose what dead letters are worked on with."""
     settings = _settings(only="SIGNIN_KAFKA__")
@@ -318,6 +266,7 @@ async def _resume() -> bool:
     return await ask_to_resume(http.host, http.port)
 
 
+EventCommands(post_box, _carried_out).add_to(cli)
 cli.add_typer(DeadLetterCommands(dead_letter_desk, _resume, _carried_out).group(), name="dlt")
 
 if __name__ == "__main__":

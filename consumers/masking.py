@@ -153,7 +153,9 @@ def _is_clear(name: str, text: str) -> bool:
 
 
 def _masked_name(name: str) -> str:
-    return name if _NAME.fullmatch(name) else _cut(_shape(name[:_LONGEST_TEXT]), len(name), _LONGEST_TEXT)
+    if _NAME.fullmatch(name):
+        return name
+    return _cut(" ".join(_shape(name[:_LONGEST_TEXT]).split()), len(name), _LONGEST_TEXT)
 
 
 def _cut(shown: str, length: int, longest: int) -> str:

@@ -5,9 +5,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import typer
 import typer.core
@@ -19,6 +19,7 @@ from utils.environment import Variable, variables
 logger = logging.getLogger(__name__)
 
 _CLICKS_USAGE_ERROR: Final = 2
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Finding:
 
 
 Probe = Callable[[], Awaitable[Finding]]
+
+
+class CarryOut(Protocol):
+    """Runs what a command has to do, and ends the command with code and advice where that fails."""
+
+    def __call__(self, work: Coroutine[Any, Any, _T], /) -> _T:
+        """Return what the work returns."""
+        ...
 
 
 async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Finding] = ()) -> bool:

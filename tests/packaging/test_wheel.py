@@ -49,11 +49,11 @@ def _environment() -> dict[str, str]:
 
 
 def test_the_wheel_holds_all_of_the_source_and_nothing_else(wheel: Path) -> None:
-    """Every file of the five packages is in it, templates too; tests and deploy are not."""
+    """Every file of the five packages and of the root is in it, templates too; tests and deploy are not."""
     tracked = (path for package in _PACKAGES for path in (PROJECT / package).rglob("*") if path.is_file())
     wanted = {str(path.relative_to(PROJECT)) for path in tracked if "__pycache__" not in path.parts}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == wanted | {"signin_worker.py", "signin_dead_letters.py"}
+    assert held == wanted | {path.name for path in PROJECT.glob("signin_*.py")}
 
 
 def test_the_locked_packages_fit_together_and_suffice(installed: Path) -> None:
@@ -76,7 +76,7 @@ def test_every_module_can_be_imported(wheel: Path, installed: Path, tmp_path: Pa
 def test_the_command_explains_itself(installed: Path, tmp_path: Path) -> None:
     """``signin-worker --help`` names the commands."""
     text = _run(installed / "signin-worker", "--help", cwd=tmp_path, environment=_environment())
-    assert all(name in text for name in ("run", "check", "topics", "request", "submit"))
+    assert all(name in text for name in ("run", "check", "topics", "request", "submit", "dlt"))
 
 
 def test_missing_settings_end_check_with_78(installed: Path, tmp_path: Path) -> None:

@@ -1,16 +1,13 @@
 """The commands for dead letters, on topics in memory."""
 
-import ast
 import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-import signin_dead_letters
 from consumers.ports import Partition, Record, ReplayMark
 from consumers.replay import TooScattered
 from signin_dead_letters import DeadLetterCommands, Desk, instant
@@ -283,12 +280,3 @@ def test_times_are_instants_or_so_long_ago() -> None:
     assert instant("2026-11-23T10:00:00+01:00") == datetime(2026, 11, 23, 9, tzinfo=UTC)
     for text, ago in (("90s", 90), ("15m", 900), ("2h", 7_200), ("1d", 86_400)):
         assert abs((datetime.now(UTC) - instant(text)).total_seconds() - ago) < 60
-
-
-def test_only_the_composition_root_reads_settings_and_builds_clients() -> None:
-    """import-linter cannot see modules that are in no package, so this rule is tested here."""
-    tree = ast.parse(Path(signin_dead_letters.__file__).read_text())
-    imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
-    assert {name for name in imported if name.startswith("utils")} == {"utils.rich_output", "utils.terminal"}
-    assert not imported & {"aiokafka", "httpx", "signin_worker"}

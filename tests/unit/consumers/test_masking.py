@@ -142,6 +142,7 @@ def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
         (ADDRESS, b""),
         ("dlt-topic", ADDRESS.encode()),
         ("ce_type", b"\xff"),
+        ("a\nb 1", b"x\ty"),
     ]
     assert masked_headers(headers) == [
         ("content-type", "application/json; charset=utf-8"),
@@ -153,6 +154,7 @@ def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
         ("***.********+*@*******.***", ""),
         ("dlt-topic", "***.********+*@*******.***"),
         ("ce_type", "?"),
+        ("* * #", "*\t*"),
     ]
 
 
