@@ -8,14 +8,17 @@ from typing import Final
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 _ROWS_OF_A_PAGE: Final = 100
 
 
 class Rows:
-    """A table that need not fit into memory: on a terminal a page at a time, elsewhere a line per row, with tabs."""
+    """A table that need not fit into memory: on a terminal a page at a time, elsewhere a line per row, with tabs.
+
+    The first column stays in one piece, to be copied into the next command.
+    """
 
     def __init__(self, headings: Sequence[str], console: Console | None = None) -> None:
         self._headings = headings
@@ -44,7 +47,7 @@ class Rows:
             typer.echo(nothing, err=True)
 
     def _turn(self) -> None:
-        table = Table(*self._headings)
+        table = Table(Column(self._headings[0], no_wrap=True), *self._headings[1:])
         for cells in self._page:
             table.add_row(*(Text(cell, overflow="fold") for cell in cells))
         self._console.print(table)
