@@ -130,6 +130,7 @@ class Replay:
         pace: Pace,
         stopwatch: Stopwatch = time.monotonic,
         sleep: Sleep = asyncio.sleep,
+        longest_note: int = LONGEST_NOTE,
     ) -> None:
         self._source = source
         self._memory = memory
@@ -139,6 +140,7 @@ class Replay:
         self._pace = pace
         self._stopwatch = stopwatch
         self._sleep = sleep
+        self._longest_note = longest_note
         self.tally = Tally()
 
     async def run(self, shelves: Sequence[Shelf]) -> Tally:
@@ -203,7 +205,7 @@ class Replay:
             return
         if await self._memory.recall(shelf.partition) != shelf.noted:
             raise AnotherReplay
-        if len(mark.note) > LONGEST_NOTE:
+        if len(mark.note) > self._longest_note:
             raise TooScattered
         await self._memory.note(shelf.partition, mark)
         shelf.noted = mark

@@ -1,17 +1,19 @@
-"""Dead letters on a real Kafka: put back, remembered, shown; the commands run as a person runs them."""
+"""Dead letters on a real Kafka: put back, remembered, listed and shown."""
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from typer.testing import CliRunner
 
 from consumers.letters import DeadLetter, Selection, shelves
 from consumers.outcomes import DeadLetterError, Rejected
@@ -20,6 +22,7 @@ from consumers.provenance import dead_letter_headers
 from consumers.replay import AnotherReplay, Pace, Replay, Rules, Tally
 from deploy.local.backends import Kafka
 from deploy.local.places import PROJECT
+from signin_worker import cli
 from tests.conftest import Topics
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
@@ -108,21 +111,18 @@ class Office:
         return [record.value for record in await self.inbound()]
 
     async def command(self, *arguments: str) -> tuple[int, str, str]:
-        """Run ``signin-worker dlt`` as a process of its own; return exit code, output and errors."""
-        settings = {
-            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.access.bootstrap_servers,
-            "SIGNIN_KAFKA__GROUP_ID": self.topics.group_id,
-            "SIGNIN_KAFKA__REQUESTED_TOPIC": self.topics.requested,
-            "SIGNIN_KAFKA__SUBMITTED_TOPIC": self.topics.submitted,
-            "SIGNIN_KAFKA__RESULTS_TOPIC": self.topics.results,
-            "SIGNIN_LOG__FORMAT": "json",
-        }
-        others = {name: value for name, value in os.environ.items() if not name.startswith("SIGNIN_")}
+        """Run ``signin-worker dlt`` in this process; return exit code, output and errors."""
+        run = CliRunner(env=self._settings()).invoke
+        result = await asyncio.to_thread(run, cli, ["dlt", *arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    async def process(self, *arguments: str) -> tuple[int, str, str]:
+        """Do the same as a process of its own, as a person does."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "signin_worker", "dlt", *arguments),
             cwd=PROJECT,
-            env=others | settings,
+            env=os.environ | self._settings(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -132,11 +132,30 @@ class Office:
         assert process.returncode is not None
         return process.returncode, output.decode(), errors.decode()
 
+    def _settings(self) -> dict[str, str]:
+        return {
+            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.access.bootstrap_servers,
+            "SIGNIN_KAFKA__GROUP_ID": self.topics.group_id,
+            "SIGNIN_KAFKA__REQUESTED_TOPIC": self.topics.requested,
+            "SIGNIN_KAFKA__SUBMITTED_TOPIC": self.topics.submitted,
+            "SIGNIN_KAFKA__RESULTS_TOPIC": self.topics.results,
+            "SIGNIN_LOG__FORMAT": "json",
+        }
+
     async def lines(self, *arguments: str) -> list[dict[str, object]]:
         """Run a command that prints JSON lines and succeeds."""
         code, output, errors = await self.command(*arguments, "--json")
         assert code == 0, errors
         return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -167,7 +186,7 @@ async def test_the_command_puts_back_byte_for_byte_and_once(office: Office) -> N
         assert dict(record.headers)["dlt-attempts"] == b"1"
         assert len(record.headers) == len(headers) + 9
     assert [line["put_back"] for line in await office.lines("list")] == [True] * 4
-    code, output, errors = await office.command("replay")
+    code, output, errors = await office.process("replay")
     assert (code, output) == (0, "put back: 0\n"), errors
     assert len(await office.inbound()) == 4
 
