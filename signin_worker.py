@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
@@ -204,6 +206,20 @@ def check(as_json: Json = False) -> None:
     known = dependencies.settings_findings(settings, said)
     if not asyncio.run(examine(dependencies.probes(settings), as_json=as_json, known=known)):
         raise typer.Exit(os.EX_UNAVAILABLE)
+
+
+@cli.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    report: Annotated[str, typer.Option("--json", metavar="FILE", help="Write what happened; - is stdout.")] = "",
+) -> None:
+    """Let virtual people sign in on real servers started for them, as make demo does."""
+    sources = Path(__file__).resolve().parent
+    if not (sources / "deploy" / "demo").is_dir() or find_spec("jgo") is None:
+        end(os.EX_UNAVAILABLE, ["The demo needs the project's sources and what they are tested with: call make demo."])
+    arguments = [*(["--keep"] if keep else []), *(["--json", report] if report else [])]
+    environment = os.environ | {"PYTHONPATH": str(sources)}
+    os.execve(sys.executable, [sys.executable, "-m", "deploy.demo", *arguments], environment)
 
 
 @topics_cli.command("create")

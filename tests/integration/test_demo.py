@@ -11,10 +11,9 @@ from deploy.local.backends import Kafka, Temporal
 from deploy.local.places import PROJECT, cache_folder
 
 
-def _run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "deploy.demo", *arguments]
+def _run(environment: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command,
+        [sys.executable, "-m", *command],
         cwd=PROJECT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -29,7 +28,7 @@ def test_everybody_fares_as_expected(kafka: Kafka, temporal: Temporal) -> None:
     """All virtual people get the results they should; the demo ends with 0 and leaves no folder behind."""
     before = set((cache_folder() / "run").iterdir())
     addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
-    done = _run(addresses, "--json", "-")
+    done = _run(addresses, "signin_worker", "demo", "--json", "-")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["right"] and len(report["people"]) == 10
@@ -40,6 +39,6 @@ def test_everybody_fares_as_expected(kafka: Kafka, temporal: Temporal) -> None:
 
 def test_a_stack_that_cannot_start_is_explained() -> None:
     """A wrong address ends the demo with 69 and a sentence that names the variable."""
-    done = _run({"SIGNIN_TEST_KAFKA": "127.0.0.1:1", "SIGNIN_TEST_TEMPORAL": "127.0.0.1:1"})
+    done = _run({"SIGNIN_TEST_KAFKA": "127.0.0.1:1", "SIGNIN_TEST_TEMPORAL": "127.0.0.1:1"}, "deploy.demo")
     assert done.returncode == 69
     assert "correct or unset SIGNIN_TEST_" in done.stdout

@@ -86,3 +86,12 @@ def test_missing_settings_end_check_with_78(installed: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 78
     assert "SIGNIN_KEYS__ACCOUNT" in done.stdout + done.stderr
+
+
+def test_the_demo_asks_for_the_sources(installed: Path, tmp_path: Path) -> None:
+    """They are no part of the wheel: ``signin-worker demo`` ends with 69 and says what to do."""
+    done = subprocess.run(
+        [installed / "signin-worker", "demo"], cwd=tmp_path, env=_environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 69
+    assert "make demo" in done.stderr
