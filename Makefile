@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format lock histories clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -45,6 +45,10 @@ lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
+
+# Record the workflows' histories anew, for the version in pyproject.toml.
+histories: $(VENV)/.ready
+	$(BIN)/python -m tests.histories
 
 clean:
 	rm -rf $(CACHE)

@@ -1,0 +1,65 @@
+"""Runs that an earlier release began go on under this one: every recorded history replays."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests import histories
+from utils.temporal_workers import workflow_runner
+from workflows.sign_in import SignInWorkflow
+from workflows.verify_otp import VerifyOTPWorkflow
+
+HISTORIES = sorted(Path(histories.__path__[0]).glob("*/*.json"))
+
+
+async def replay(text: str) -> None:
+    """Replay a recorded history with the workflows of now."""
+    recorded = json.loads(text)
+    replayer = Replayer(
+        workflows=[SignInWorkflow, VerifyOTPWorkflow],
+        workflow_runner=workflow_runner(),
+        data_converter=pydantic_data_converter,
+    )
+    await replayer.replay_workflow(WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"]))
+
+
+def test_the_histories_tell_of_both_workflows() -> None:
+    """Of requests as well as of mailboxes, among them one that continued as new."""
+    names = {path.stem for path in HISTORIES}
+    assert {"accepted", "rejected_challenge_failed", "mailbox_succeeded", "mailbox_first_run"} <= names
+    assert len(names) >= 18
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+async def test_a_recorded_history_replays(path: Path) -> None:
+    """The same commands in the same order."""
+    await replay(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "activity"),
+    [("accepted", "validate_email_activity"), ("mailbox_succeeded", "send_email_activity")],
+)
+async def test_a_history_that_does_not_fit_is_noticed(name: str, activity: str) -> None:
+    """Of either workflow: one in which an activity had another name."""
+    (text,) = (path.read_text() for path in HISTORIES if path.stem == name)
+    changed = json.loads(text, object_hook=lambda item: _renamed(item, activity))
+    with pytest.raises(NondeterminismError):
+        await replay(json.dumps(changed))
+
+
+def _renamed(item: dict[str, Any], activity: str) -> dict[str, Any]:
+    """Rename an activity, where it stands as a name and in what a local one left behind."""
+    if item.get("name") == activity:
+        return {"name": "another_activity"}
+    data = item.get("data")
+    if isinstance(data, str) and activity in (text := base64.b64decode(data).decode(errors="replace")):
+        return item | {"data": base64.b64encode(text.replace(activity, "another_activity").encode()).decode()}
+    return item
