@@ -78,7 +78,9 @@ async def _demo(console: Console, *, keep: bool, report: str | None) -> int:
         right = not trouble and not any(person.trouble for person in people)
         if not right:
             console.print(*trouble, sep="\n", style="red", markup=False)
-            say(f"the worker's log is kept: {shutil.copy(stack.worker.log, cache_folder() / 'demo-worker.log')}")
+            say(
+                f"the worker's log is kept: {shutil.copy(stack.worker.process.log, cache_folder() / 'demo-worker.log')}"
+            )
         took_s = time.monotonic() - begun
         if report:
             write_report(report, people, journal, trouble, took_s)
@@ -133,7 +135,7 @@ async def _all_quiet(wire: Wire, journal: Journal) -> list[str]:
 
 async def _end_worker(stack: Stack) -> list[str]:
     try:
-        await stack.end_worker()
+        await stack.worker.end()
     except StackError as error:
         return [str(error)]
     return []

@@ -12,16 +12,16 @@ BY_HAND_LIFETIME_S: Final = 300  # the people of the demo type faster than you
 
 def by_hand(stack: Stack) -> str:
     """Write the settings to a file for the shell and return the text that says what to do with it."""
-    settings = stack.worker.folder / "settings.sh"
+    settings = stack.worker.process.folder / "settings.sh"
     settings.touch(mode=0o600)
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in stack.settings.items())
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in stack.worker.settings.items())
     settings.write_text("".join(lines) + f'worker() {{ {shlex.quote(sys.executable)} -m signin_worker "$@"; }}\n')
     topics, brokers = stack.topics, stack.kafka.bootstrap_servers
     return f"""
 Temporal    {stack.temporal.ui_url or "(no UI)"}   (gRPC: {stack.temporal.address})
-Metrics     {stack.metrics_url}
+Metrics     {stack.worker.metrics_url}
 Kafka       {brokers}   {topics.requested}, {topics.submitted} → {topics.results}
-Worker log  {stack.worker.log}
+Worker log  {stack.worker.process.log}
 
 To try it by hand, in another terminal (a code lives {BY_HAND_LIFETIME_S} s now; mails and results appear here):
   cd {shlex.quote(str(PROJECT))} && . {shlex.quote(str(settings))}

@@ -21,7 +21,7 @@ async def keep_reading(stack: Stack, journal: Journal) -> None:
     temporal = await Client.connect(stack.temporal.address, namespace=LocalTemporal.namespace)
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         while True:
-            await _read_metrics(client, stack.metrics_url, journal.gauges)
+            await _read_metrics(client, stack.worker.metrics_url, journal.gauges)
             await _read_workflows(temporal, stack.topics.task_queue, journal.gauges)
             await asyncio.sleep(_EVERY_S)
 

@@ -2,38 +2,15 @@
 
 import asyncio
 import json
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from deploy.local.arrivals import Arrivals
+from deploy.local.topics import Topics
 
 Headers = tuple[tuple[str, bytes], ...]
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Names of the topics, and of the worker's group and task queue. On a shared server they get a prefix."""
-
-    requested: str
-    submitted: str
-    results: str
-    group_id: str
-    task_queue: str
-
-    @classmethod
-    def named(cls, *, shared: bool) -> "Topics":
-        """Return the contract's names, or fresh ones where others may be using those."""
-        prefix = f"demo-{uuid.uuid4().hex[:8]}." if shared else ""
-        names = ("signin.requested", "otp.submitted", "signin.results", "signin-worker", "signin")
-        return cls(*(prefix + name for name in names))
-
-    @property
-    def dead_letters(self) -> tuple[str, str]:
-        """The two dead-letter topics."""
-        return f"{self.requested}.dlt", f"{self.submitted}.dlt"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import subprocess
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -37,11 +38,26 @@ rootLogger.appenderRef.console.ref = console
 
 
 class LocalKafka:
-    """One broker on free ports of the loopback interface; all its data goes when it stops."""
+    """One broker on free ports of the loopback interface; all its data goes when it stops.
 
-    def __init__(self) -> None:
+    ``proxied_as`` is a port that is not the broker's own: who asks at ``behind_proxy`` is sent there from then on.
+    ``settings`` are the broker's, beside our own.
+    """
+
+    def __init__(self, *, proxied_as: int | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.bootstrap_servers = ""
+        self.behind_proxy = ""
+        self._proxied_as = proxied_as
+        self._settings = dict(settings or {})
         self._child: Child | None = None
+        self._command: list[str] = []
+
+    @property
+    def process(self) -> Child:
+        """The broker's process. Raises ``StackError`` if it was never started."""
+        if self._child is None:
+            raise StackError("Kafka was not started.")
+        return self._child
 
     def start(self) -> None:
         """Start the broker and return once it answers a metadata request. Raises ``StackError``."""
@@ -60,18 +76,29 @@ class LocalKafka:
             self._child.stop()
             self._child = None
 
+    def start_again(self) -> None:
+        """Start it where it was, with the data that it had, after its process was killed."""
+        self._run(self.bootstrap_servers)
+
+    def _run(self, address: str) -> None:
+        child = self.process
+        child.start(self._command)
+        child.wait_until(lambda: broker_answers(address), within_s=_READY_WITHIN_S)
+
     def _start(self, jars: Path) -> None:
-        port, controller_port = free_ports(2)
+        port, controller_port, proxied_port = free_ports(3)
         self._child = child = Child("kafka")
         settings = child.folder / "server.properties"
-        settings.write_text(_settings(port, controller_port, child.folder / "data"))
+        listeners = {"PLAINTEXT": (port, port), "CONTROLLER": (controller_port, controller_port)}
+        if self._proxied_as is not None:
+            listeners["PROXIED"] = (proxied_port, self._proxied_as)
+        settings.write_text(_settings(listeners, child.folder / "data", self._settings))
         (child.folder / "log4j2.properties").write_text(_LOG_SETTINGS)
         java = _java(jars, child.folder)
         _format(java, settings)
-        child.start([*java, "kafka.Kafka", str(settings)])
-        address = f"{LOOPBACK}:{port}"
-        child.wait_until(lambda: broker_answers(address), within_s=_READY_WITHIN_S)
-        self.bootstrap_servers = address
+        self._command = [*java, "kafka.Kafka", str(settings)]
+        self._run(address := f"{LOOPBACK}:{port}")
+        self.bootstrap_servers, self.behind_proxy = address, f"{LOOPBACK}:{proxied_port}"
 
 
 def broker_answers(bootstrap_servers: str) -> bool:
@@ -118,18 +145,23 @@ def _format(java: list[str], settings: Path) -> None:
         raise StackError(f"Kafka could not prepare its data folder:\n{done.stdout}{done.stderr}")
 
 
-def _settings(port: int, controller_port: int, data: Path) -> str:
+def _settings(listeners: Mapping[str, tuple[int, int]], data: Path, more: Mapping[str, str]) -> str:
+    """Return the broker's settings. ``listeners``: the port of each, and the one that clients are told."""
+    told = {name: f"{name}://{LOOPBACK}:{port}" for name, (_, port) in listeners.items() if name != "CONTROLLER"}
     values = {
         "process.roles": "broker,controller",
         "node.id": 1,
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{listeners['CONTROLLER'][0]}",
+        "listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, (port, _) in listeners.items()),
+        "advertised.listeners": ",".join(told.values()),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
         "log.dirs": data,
         "auto.create.topics.enable": "false",  # as in production: a missing topic is an error
         "group.initial.rebalance.delay.ms": 0,
+        "broker.session.timeout.ms": 2_000,  # so long does the controller wait for one that was killed
+        "broker.heartbeat.interval.ms": 500,
         "offsets.topic.num.partitions": 4,
         "offsets.topic.replication.factor": 1,
         "transaction.state.log.num.partitions": 4,
@@ -139,5 +171,6 @@ def _settings(port: int, controller_port: int, data: Path) -> str:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "log.cleaner.dedupe.buffer.size": 16_777_216,
+        **more,
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())

@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ from deploy.local.certificates import loopback_certificate
 from deploy.local.places import LOOPBACK, new_run_folder
 
 ACCEPTED: Final = "250 OK"
+_KINDS: Final[tuple[Literal["plain", "html"], ...]] = ("plain", "html")
+_CODE: Final = re.compile(r"(?<![\w#&;])\d(?:[ -]?\d){5,9}(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class ReceivedMail:
         """Return one of the two bodies; empty if it is missing."""
         body = self.message.get_body((kind,))
         return "" if body is None else str(body.get_content())
+
+    def code(self) -> str:
+        """Return the code that a person sees in the mail. Raises ``AssertionError`` unless both parts show one."""
+        codes = {re.sub(r"\D", "", shown) for kind in _KINDS for shown in _CODE.findall(_visible(self.text(kind)))}
+        assert len(codes) == 1, f"the two parts of the mail show {len(codes)} codes instead of one"
+        return codes.pop()
 
 
 class MailServer:
@@ -186,3 +195,7 @@ async def _given(server: SMTP, reply: Reply) -> str:
     if reply.hang_up and isinstance(server.transport, asyncio.Transport):
         server.transport.abort()
     return reply.text
+
+
+def _visible(text: str) -> str:
+    return re.sub(r"<(style|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import psutil  # type: ignore[import-untyped]  # has no types
+
 from deploy.local.places import StackError, new_run_folder
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
 _KEPT_LINES: Final = 15
+_STARTED_WITHIN_S: Final = 10
+_PAUSE_S: Final = 0.05
 
 
 class Child:
@@ -31,6 +36,28 @@ class Child:
     def running(self) -> bool:
         """Tell whether the command has been started and has not ended."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def command(self) -> psutil.Process:
+        """The command itself, at the end of the leash. Raises ``StackError`` if it is not running."""
+        assert self._process is not None, "it was never started"
+        deadline = time.monotonic() + _STARTED_WITHIN_S
+        while self.running and time.monotonic() < deadline:
+            if children := psutil.Process(self._process.pid).children():
+                return children[0]
+            time.sleep(_PAUSE_S)
+        raise StackError(f"{self.name} is not running.")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone."""
+        self.command.send_signal(number)
+
+    def kill(self) -> int:
+        """Send SIGKILL and return the exit code once it is gone; the folder stays, and it may be started again."""
+        assert self._process is not None, "it was never started"
+        if self.running:
+            self.signal(signal.SIGKILL)
+        return self._process.wait()
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
         """Start the command. It sees ``environment`` only, or this process's own if none is given."""
@@ -56,7 +83,7 @@ class Child:
                     f"{self.name} was not ready within {within_s:g} s: is the machine very busy? "
                     f"Its last words:\n{self.last_words()}"
                 )
-            time.sleep(0.05)
+            time.sleep(_PAUSE_S)
 
     def last_words(self) -> str:
         """Return the end of the command's output, one line indented under another."""

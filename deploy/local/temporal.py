@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -19,15 +20,27 @@ _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
 class LocalTemporal:
-    """One dev server on free ports of the loopback interface, its state in memory only."""
+    """One dev server on free ports of the loopback interface.
+
+    Its state is in memory only, unless ``durable``: then it may be killed and started again.
+    """
 
     namespace: Final = "default"
 
-    def __init__(self, *, ui: bool = False) -> None:
+    def __init__(self, *, ui: bool = False, durable: bool = False) -> None:
         self.address = ""
         self.ui_url: str | None = None
         self._ui = ui
+        self._durable = durable
         self._child: Child | None = None
+        self._command: list[str] = []
+
+    @property
+    def process(self) -> Child:
+        """The server's process. Raises ``StackError`` if it was never started."""
+        if self._child is None:
+            raise StackError("Temporal was not started.")
+        return self._child
 
     def start(self) -> None:
         """Start the server and return once its namespace is there. Raises ``StackError``."""
@@ -45,13 +58,25 @@ class LocalTemporal:
             self._child.stop()
             self._child = None
 
+    def start_again(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start it where it was, after its process was killed, with other dynamic ``settings`` of the server."""
+        options = (f"{name}={value}" for name, value in (settings or {}).items())
+        extra = [part for option in options for part in ("--dynamic-config-value", option)]
+        self._run([*self._command, *extra])
+
+    def _run(self, command: list[str]) -> None:
+        child = self.process
+        child.start(command, _environment(child.folder))
+        child.wait_until(lambda: namespace_answers(self.address, self.namespace), within_s=_READY_WITHIN_S)
+
     def _start(self) -> None:
         port, ui_port, http_port, metrics_port = free_ports(4)
         self._child = child = Child("temporal")
         ports = {"--port": port, "--http-port": http_port, "--metrics-port": metrics_port}
         ui = ["--ui-port", str(ui_port), "--ui-disable-news-fetch"] if self._ui else ["--headless"]
-        command: list[str | Path] = [
-            executable("temporal"),
+        file = ["--db-filename", str(child.folder / "temporal.db")] if self._durable else []
+        command = [
+            str(executable("temporal")),
             "server",
             "start-dev",
             "--ip",
@@ -59,10 +84,11 @@ class LocalTemporal:
             "--log-level",
             "error",
             *ui,
+            *file,
         ]
-        child.start([*command, *(str(part) for pair in ports.items() for part in pair)], _environment(child.folder))
+        self._command = [*command, *(str(part) for pair in ports.items() for part in pair)]
         self.address = f"{LOOPBACK}:{port}"
-        child.wait_until(lambda: namespace_answers(self.address, self.namespace), within_s=_READY_WITHIN_S)
+        self._run(self._command)
         self.ui_url = f"http://{LOOPBACK}:{ui_port}" if self._ui else None
 
 

@@ -1,0 +1,123 @@
+"""The worker itself, as the real command in a process of its own."""
+
+import asyncio
+import os
+import secrets
+import sys
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Final
+
+import httpx
+
+from deploy.local.places import LOOPBACK, PROJECT, StackError, cache_folder
+from deploy.local.processes import Child
+from deploy.local.siteverify import ACTION, HOSTNAME, SECRET
+from deploy.local.waiting import eventually
+
+_READY_WITHIN_S: Final = 60
+_GRACE_S: Final = 35
+_KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "COVERAGE_PROCESS_START")
+
+
+class LocalWorker:
+    """One ``signin-worker run``. It may end, or be ended, and be started again with the ``settings`` of then."""
+
+    def __init__(self, settings: Mapping[str, str], http_port: int, name: str = "worker") -> None:
+        listening = {"SIGNIN_HTTP__HOST": LOOPBACK, "SIGNIN_HTTP__PORT": str(http_port)}
+        self.settings = {**settings, **listening}
+        self.process = Child(name, grace_s=_GRACE_S)
+        self._http_port = http_port
+
+    @property
+    def metrics_url(self) -> str:
+        """Where it shows its metrics."""
+        return self._url("metrics")
+
+    async def create_topics(self) -> None:
+        """Run ``signin-worker topics create``. Raises ``StackError``."""
+        process = await asyncio.create_subprocess_exec(
+            *command("topics", "create"),
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            raise StackError(f"signin-worker topics create ended with {process.returncode}:\n{output.decode()}")
+
+    def launch(self) -> None:
+        """Start it and return at once."""
+        self.process.start(command("run"), self._environment())
+
+    async def start(self) -> None:
+        """Start it and return once it is ready. Raises ``StackError``."""
+        self.launch()
+        try:
+            await eventually(self.is_ready, "the worker is ready", within_s=_READY_WITHIN_S)
+        except TimeoutError as error:
+            raise StackError(
+                f"The worker was not ready within {_READY_WITHIN_S} s. Its last words:\n{self.process.last_words()}"
+            ) from error
+
+    async def is_ready(self) -> bool:
+        """Ask it. Raises ``StackError`` if it has ended."""
+        if not self.process.running:
+            raise StackError(f"The worker ended while it was starting. Its last words:\n{self.process.last_words()}")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return (await client.get(self._url("readyz"))).is_success
+            except httpx.TransportError:
+                return False
+
+    async def end(self) -> None:
+        """Send SIGTERM. Raises ``StackError`` if it does not end with 0."""
+        code = await asyncio.to_thread(self.process.end)
+        if code != 0:
+            words = self.process.last_words()
+            raise StackError(f"The worker ended with {code} after SIGTERM. Its last words:\n{words}")
+
+    def stop(self) -> None:
+        """End it and remove its folder. May be called again."""
+        self.process.stop()
+
+    def _url(self, page: str) -> str:
+        return f"http://{LOOPBACK}:{self._http_port}/{page}"
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        own = {
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONPYCACHEPREFIX": str(cache_folder() / "pycache"),
+            "HOME": str(self.process.folder),  # no profile of the user's, no file outside the cache
+            "TMPDIR": str(self.process.folder),
+        }
+        return {**kept, **self.settings, **own}
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the worker's command line."""
+    return [sys.executable, "-m", "signin_worker", *arguments]
+
+
+def development_settings(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return settings for a worker of the local stack, with keys of its own; ``addresses`` and names go on top."""
+    return {
+        "SIGNIN_ENVIRONMENT": "development",
+        "SIGNIN_SMTP__SECURITY": "none",
+        "SIGNIN_SMTP__SENDER": "Sign-in <signin@mail.example>",
+        "SIGNIN_TURNSTILE__SECRET": SECRET,
+        "SIGNIN_TURNSTILE__HOSTNAMES": HOSTNAME,
+        "SIGNIN_TURNSTILE__ACTION": ACTION,
+        "SIGNIN_KEYS__ACCOUNT": new_key(),
+        "SIGNIN_KEYS__CODE": f"local:{new_key()}",
+        "SIGNIN_KEYS__PAYLOAD": f"local:{new_key()}",
+        "SIGNIN_LOG__FORMAT": "json",
+        **addresses,
+    }
+
+
+def new_key() -> str:
+    """Draw a key, as the settings take it."""
+    return b64encode(secrets.token_bytes(32)).decode()
