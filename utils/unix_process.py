@@ -84,25 +84,26 @@ async def until_available(
 
 
 async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: float) -> None:
-    """Run all until ``stop`` is set or one of them ends, then stop them side by side.
+    """Run all until ``stop`` is set or one of them ends, then stop them side by side, for ``within_s`` seconds.
 
-    Raises what a service raised, ``EndedEarly`` if one ended by itself, ``TimeoutError`` if the stop took longer than
-    ``within_s``.
+    What has not stopped by then is cut short. Raises what a service raised, ``EndedEarly`` if one ended by itself.
     """
     tasks = {service.name: asyncio.ensure_future(service.run()) for service in services}
     asked = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({asked, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
         early = [name for name, task in tasks.items() if task.done()]
-        async with asyncio.timeout(within_s):
-            await asyncio.gather(*(_stopped(service) for service in services if service.name not in early))
-            await asyncio.wait(tasks.values())
+        with contextlib.suppress(TimeoutError):
+            # Temporal's workers take their leave of the server: one that is frozen never answers.
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*(_stopped(service) for service in services if service.name not in early))
+                await asyncio.wait(tasks.values())
     finally:
         for task in (asked, *tasks.values()):
             task.cancel()
     for name, task in tasks.items():
         # A client that ends its own tasks can let their cancellation out (aiokafka does, with its brokers away).
-        if task.cancelled():
+        if not task.done() or task.cancelled():
             logger.warning("a service was cut short", extra={"service": name})
         else:
             task.result()

@@ -157,9 +157,18 @@ async def test_an_early_end_is_an_error() -> None:
         await supervise([ended.service(), other.service()], asyncio.Event(), 5)
 
 
-async def test_a_service_that_does_not_stop_is_given_up() -> None:
-    """The time to stop is bounded."""
-    stop, stubborn = asyncio.Event(), FakeService(stubborn=True)
+async def test_a_service_that_does_not_stop_is_cut_short(caplog: pytest.LogCaptureFixture) -> None:
+    """The time to stop is bounded, and its end no bug: Temporal's workers wait for a server that may be frozen."""
+    stop, stubborn, other = asyncio.Event(), FakeService("stubborn", stubborn=True), FakeService("other")
     stop.set()
-    with pytest.raises(TimeoutError):
-        await supervise([stubborn.service()], stop, 0.01)
+    await supervise([stubborn.service(), other.service()], stop, 0.01)
+    assert (stubborn.stops, other.stops) == (1, 1)
+    assert [record.__dict__["service"] for record in caplog.records] == ["stubborn"]
+
+
+async def test_a_failure_is_raised_though_others_do_not_stop() -> None:
+    """What went wrong first is what is told."""
+    broken, stubborn = FakeService("broken"), FakeService("stubborn", stubborn=True)
+    broken.end.set_exception(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await supervise([stubborn.service(), broken.service()], asyncio.Event(), 0.01)
