@@ -1,0 +1,87 @@
+"""What an operator, or an accident, does to Kafka's topics and groups."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.structs import OffsetAndMetadata
+
+_TOPIC, _LITERAL, _WRITE, _DENY = 2, 3, 4, 2  # as Kafka's protocol numbers them
+_EVERYBODY: Final = ("User:*", "*")
+
+
+class KafkaAdmin:
+    """Each call connects anew: brokers come and go."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+
+    async def evict_all(self, group_id: str) -> None:
+        """Tell a group at once that its members, all dead, are gone; else it waits for their sessions, 10 s."""
+        async with self._admin() as admin:
+            (answer,) = await admin.describe_consumer_groups([group_id])
+            (group,) = answer.groups
+            coordinator = await admin.find_coordinator(group_id)
+            for member_id, *_ in group[5]:
+                await admin._send_request_to_node(coordinator, LeaveGroupRequest(group_id, member_id))
+
+    async def commit(self, group_id: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Set the offsets of a group that has no members."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap_servers, group_id=group_id, enable_auto_commit=False
+        )
+        await consumer.start()
+        try:
+            places = {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
+            consumer.assign(list(places))
+            await consumer.commit(places)
+        finally:
+            await consumer.stop()
+
+    async def delete_records(self, before: Mapping[tuple[str, int], int]) -> None:
+        """Delete what lies before these offsets, as a retention does."""
+        async with self._admin() as admin:
+            await admin.delete_records(
+                {TopicPartition(*place): RecordsToDelete(offset) for place, offset in before.items()}
+            )
+
+    async def delete_topic(self, name: str) -> None:
+        """Delete a topic."""
+        async with self._admin() as admin:
+            await admin.delete_topics([name])
+
+    async def create_topic(self, name: str, partitions: int = 1) -> None:
+        """Create a topic."""
+        async with self._admin() as admin:
+            await admin.create_topics([NewTopic(name, partitions, 1)])
+
+    async def allow_messages(self, largest: int, topics: Iterable[str]) -> None:
+        """Let topics take messages of this size."""
+        settings = {"max.message.bytes": str(largest), "message.timestamp.type": "LogAppendTime"}
+        async with self._admin() as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings) for name in topics])
+
+    async def forbid_writing(self, topic: str) -> None:
+        """Deny everybody to write to a topic."""
+        async with self._admin() as admin:
+            await admin._send_request(CreateAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
+
+    async def allow_writing(self, topic: str) -> None:
+        """Take that back."""
+        async with self._admin() as admin:
+            await admin._send_request(DeleteAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[Any]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()

@@ -1,0 +1,107 @@
+"""The servers of a whole run: real Kafka and Temporal that can be hurt, each behind a proxy, and the small ones."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from deploy.local.dns_server import DnsServer
+from deploy.local.kafka import LocalKafka
+from deploy.local.mail_server import MailServer
+from deploy.local.processes import Child
+from deploy.local.siteverify import SiteverifyServer
+from deploy.local.temporal import LocalTemporal
+from tests.faults.proxy import Proxy, http2_frame, kafka_frame, nothing
+
+
+_AUTHORISING: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+
+
+@dataclass
+class Servers:
+    """What runs. The worker reaches Kafka and Temporal through the proxies only, the tests go directly."""
+
+    kafka: LocalKafka
+    temporal: LocalTemporal
+    kafka_proxy: Proxy
+    temporal_proxy: Proxy
+    mail_server: MailServer
+    siteverify: SiteverifyServer
+    dns_server: DnsServer
+
+    def addresses(self) -> dict[str, str]:
+        """Return the worker's settings for all of them."""
+        return {
+            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self.kafka_proxy.port}",
+            "SIGNIN_SMTP__HOST": self.mail_server.host,
+            "SIGNIN_SMTP__PORT": str(self.mail_server.port),
+            "SIGNIN_TURNSTILE__URL": self.siteverify.url,
+            "SIGNIN_DNS__NAMESERVERS": self.dns_server.host,
+            "SIGNIN_DNS__PORT": str(self.dns_server.port),
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{self.temporal_proxy.port}",
+            "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
+        }
+
+    async def kill_temporal(self) -> None:
+        """Kill it; its state is in a file."""
+        await asyncio.to_thread(self.temporal.process.kill)
+
+    async def revive_temporal(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start it again, with other dynamic settings of the server."""
+        await asyncio.to_thread(self.temporal.start_again, settings)
+
+    async def kill_kafka(self) -> None:
+        """Kill the only broker."""
+        await asyncio.to_thread(self.kafka.process.kill)
+
+    async def revive_kafka(self) -> None:
+        """Start the broker again."""
+        await asyncio.to_thread(self.kafka.start_again)
+
+    async def heal(self) -> None:
+        """Undo whatever a case that failed has left behind."""
+        for proxy in (self.kafka_proxy, self.temporal_proxy):
+            proxy.delay_s, proxy.swallows = 0, nothing
+            proxy.open()
+        if not self.temporal.process.running:
+            await self.revive_temporal()
+        if not self.kafka.process.running:
+            await self.revive_kafka()
+        thaw(self.temporal.process)
+        thaw(self.kafka.process)
+
+
+def freeze(child: Child) -> None:
+    """Stop a process in its tracks: its connections stay open, and nothing answers."""
+    child.signal(signal.SIGSTOP)
+
+
+def thaw(child: Child) -> None:
+    """Let it go on."""
+    child.signal(signal.SIGCONT)
+
+
+@asynccontextmanager
+async def running_servers() -> AsyncIterator[Servers]:
+    """Start all of them; end them in reverse."""
+    async with AsyncExitStack() as exits:
+        kafka_proxy, temporal_proxy = Proxy(kafka_frame), Proxy(http2_frame)
+        for proxy in (kafka_proxy, temporal_proxy):
+            await proxy.listen()
+            exits.push_async_callback(proxy.stop)
+        kafka, temporal = LocalKafka(proxied_as=kafka_proxy.port, settings=_AUTHORISING), LocalTemporal(durable=True)
+        for server in (kafka, temporal):
+            exits.push_async_callback(asyncio.to_thread, server.stop)
+        await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
+        kafka_proxy.lead_to(kafka.behind_proxy)
+        temporal_proxy.lead_to(temporal.address)
+        mail_server, siteverify, dns_server = MailServer(), SiteverifyServer(), DnsServer()
+        for small in (mail_server, siteverify, dns_server):
+            await small.start()
+            exits.push_async_callback(small.stop)
+        yield Servers(kafka, temporal, kafka_proxy, temporal_proxy, mail_server, siteverify, dns_server)
