@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test check format lock histories clean
+.PHONY: demo test faults check format lock histories clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -21,6 +21,10 @@ test: $(VENV)/.ready
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
+
+# All faults of the programme, about 50 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
+faults: $(VENV)/.ready
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""The faults, one function each, by what they are done to."""

@@ -1,0 +1,151 @@
+"""Upstream's and downstream's ends of the topics: emits events into the ledger, and hears results as they come."""
+
+import asyncio
+import json
+import secrets
+import uuid
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from deploy.local.siteverify import passing_token
+from deploy.local.topics import Topics
+from schemas.results import TERMINAL_TYPES
+from tests.faults.ledger import Event, Fate, Ledger, Poison, Request, Submission
+
+Headers = tuple[tuple[str, bytes], ...]
+LARGEST: Final = 8 * 1024 * 1024
+
+
+class SignInIsOver(Exception):
+    """Raised when somebody waits for a result of a sign-in that has had its last."""
+
+
+class Wire:
+    """Connected between ``start`` and ``stop``, directly to the broker."""
+
+    def __init__(self, bootstrap_servers: str, topics: Topics, ledger: Ledger) -> None:
+        self.topics = topics
+        self.ledger = ledger
+        self._heard: dict[str, dict[str, str]] = defaultdict(dict)  # sign-in, event id, kind
+        self._over: set[str] = set()
+        self._news = asyncio.Condition()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=LARGEST
+        )
+        self._reader = AIOKafkaConsumer(
+            topics.results, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"
+        )
+        self._listening: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect; the topics have to be there."""
+        await self._producer.start()
+        await self._reader.start()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        await self._reader.stop()
+        await self._producer.stop()
+
+    async def request(
+        self,
+        signin_id: str,
+        address: str,
+        *,
+        attempt: int = 1,
+        token: str | None = None,
+        times: int = 1,
+        headers: Headers = (),
+        fate: Fate = "applied",
+    ) -> None:
+        """Emit ``signin.requested``, the same bytes ``times`` times over."""
+        event = {
+            "signin_id": signin_id,
+            "attempt": attempt,
+            "email": address,
+            "requested_at": now(),
+            "turnstile_token": token or passing_token(signin_id),
+            "client": {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0 Firefox/140.0", "locale": "en-GB"},
+        }
+        note = Request(signin_id, attempt, fate)
+        for _ in range(times):
+            await self.emit(self.topics.requested, signin_id.encode(), json.dumps(event).encode(), headers, note)
+
+    async def submit(
+        self,
+        signin_id: str,
+        address: str,
+        code: str,
+        *,
+        submission_id: str = "",
+        times: int = 1,
+        headers: Headers = (),
+        fate: Fate = "applied",
+    ) -> str:
+        """Emit ``otp.submitted``, the same ``times`` times over; return the submission's id."""
+        submission_id = submission_id or str(uuid.uuid4())
+        event = {
+            "submission_id": submission_id,
+            "signin_id": signin_id,
+            "email": address,
+            "code": code,
+            "submitted_at": now(),
+        }
+        note = Submission(signin_id, submission_id, fate)
+        for _ in range(times):
+            await self.emit(self.topics.submitted, signin_id.encode(), json.dumps(event).encode(), headers, note)
+        return submission_id
+
+    async def poison(self, topic: str, value: bytes | None, headers: Headers = (), key: bytes | None = None) -> None:
+        """Emit what nobody can apply."""
+        key = key if key is not None else secrets.token_bytes(8)
+        await self.emit(topic, key, value, headers, Poison(key, value, headers))
+
+    async def emit(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, event: Event) -> None:
+        """Send a record; returns once the broker has it and the ledger knows."""
+        done = await self._producer.send_and_wait(topic, value, key=key, headers=list(headers))
+        self.ledger.add((done.topic, done.partition, done.offset), event)
+
+    async def hear(self, signin_id: str, count: int, within_s: float, kind: str = "") -> None:
+        """Wait until there are ``count`` different results of a sign-in, of one kind or of any.
+
+        Raises ``TimeoutError``, and ``SignInIsOver`` if there will not be that many.
+        """
+
+        def heard() -> int:
+            return sum(one.startswith(kind) for one in self._heard[signin_id].values())
+
+        try:
+            async with self._news, asyncio.timeout(within_s):
+                await self._news.wait_for(lambda: heard() >= count or signin_id in self._over)
+        except TimeoutError:
+            raise TimeoutError(f"{heard()} of {count} results within {within_s:g} s") from None
+        if heard() < count:
+            raise SignInIsOver
+
+    async def _listen(self) -> None:
+        async for record in self._reader:
+            headers = {name: value.decode() for name, value in record.headers}
+            signin_id, kind = headers["ce_subject"], headers["ce_type"]
+            async with self._news:
+                self._heard[signin_id][headers["ce_id"]] = kind
+                if kind in TERMINAL_TYPES:
+                    self._over.add(signin_id)
+                self._news.notify_all()
+
+
+def now() -> str:
+    """Return the time of day as events have it."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def new_signin_id() -> str:
+    """Draw an id of 128 bit."""
+    return secrets.token_hex(16)
