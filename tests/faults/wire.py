@@ -6,9 +6,10 @@ import secrets
 import uuid
 from collections import defaultdict
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 
 from deploy.local.siteverify import passing_token
 from deploy.local.topics import Topics
@@ -110,8 +111,17 @@ class Wire:
 
     async def emit(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, event: Event) -> None:
         """Send a record; returns once the broker has it and the ledger knows."""
-        done = await self._producer.send_and_wait(topic, value, key=key, headers=list(headers))
+        done = await (await self._enqueued(topic, value, key=key, headers=list(headers)))
         self.ledger.add((done.topic, done.partition, done.offset), event)
+
+    async def _enqueued(self, topic: str, value: bytes | None, **rest: Any) -> "asyncio.Future[Any]":
+        """Return what is done once the broker has the record. While brokers are away, the producer has no room."""
+        while True:
+            try:
+                future: asyncio.Future[Any] = await self._producer.send(topic, value, **rest)
+            except KafkaTimeoutError:
+                continue
+            return future
 
     async def hear(self, signin_id: str, count: int, within_s: float, kind: str = "") -> None:
         """Wait until there are ``count`` different results of a sign-in, of one kind or of any.
