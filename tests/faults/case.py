@@ -11,6 +11,7 @@ from tests.faults.servers import Servers
 from tests.faults.stage import Scale, Stage, stage
 
 MOST_SHOWN = 12
+MOST_MEMORY = 512_000_000  # bytes; a worker that waits for nothing takes 120 MB, and caches 1,000 workflows
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
         except Exception as error:  # one case must not end the programme
             trouble.append(f"{type(error).__name__}: {error}")
         trouble += scene.crowd.trouble
+        if scene.peak_rss > MOST_MEMORY:
+            trouble.append(f"a worker took {scene.peak_rss:,} bytes of memory; {MOST_MEMORY:,} are allowed")
         return Finding(
             name=case.name,
             injected=case.injected,

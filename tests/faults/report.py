@@ -32,7 +32,7 @@ mails that arrived. A case holds if
   terminal result a sign-in, the last; a repeated result has the same `ce_id` and the same bytes (rule 3);
 * nobody got a mail that they did not ask for; a second copy, after a crash between the mail server's answer and
   its record in Temporal, is the same mail again (same `Message-ID`, same code);
-* the committed offsets are the ends of the partitions;
+* the committed offsets are the ends of the partitions, and no worker took more than 512 MB of memory;
 * all by itself: no case helps the worker but by starting a process that was killed, as an orchestrator does.
 
 *Recovery*: the longest time from a fault's end until all that was produced by then was done and committed.
