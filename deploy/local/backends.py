@@ -100,7 +100,7 @@ def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = F
     if _backend(environment) == "docker":
         from deploy.local.containers import TemporalContainer
 
-        return TemporalContainer()
+        return TemporalContainer(ui=ui)
     return LocalTemporal(ui=ui)
 
 

@@ -1,5 +1,7 @@
 """Which Kafka and which Temporal are used follows from the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from deploy.local.backends import choose_kafka, choose_temporal, described
@@ -51,3 +53,13 @@ def test_a_malformed_address_is_an_error() -> None:
     """An address without a port is as good as nobody's."""
     with pytest.raises(StackError, match="No Kafka answers at nowhere"):
         choose_kafka({"SIGNIN_TEST_KAFKA": "nowhere"}).start()
+
+
+def test_docker_that_is_not_there_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without a Docker that answers, the error names the image and how to go without Docker."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    environment = {"SIGNIN_TEST_BACKEND": "docker"}
+    with pytest.raises(StackError, match=r"apache/kafka:.* SIGNIN_TEST_BACKEND"):
+        choose_kafka(environment).start()
+    with pytest.raises(StackError, match=r"temporalio/temporal:.* SIGNIN_TEST_BACKEND"):
+        choose_temporal(environment).start()
