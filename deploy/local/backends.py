@@ -5,17 +5,22 @@ The first of these that applies:
 1. an address given in ``SIGNIN_TEST_KAFKA`` or ``SIGNIN_TEST_TEMPORAL``;
 2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
 3. child processes of this one, from nothing but Python packages.
+
+Docker is asked for and not just taken where it is there: the same command does the same on every machine, and a Docker
+that can pull no image breaks nothing. Whoever has it is told of the choice.
 """
 
 import os
 from collections.abc import Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 from deploy.local.kafka import LocalKafka, broker_answers
 from deploy.local.places import StackError
 from deploy.local.temporal import LocalTemporal, namespace_answers
 
-_BACKENDS = ("local", "docker")
+_BACKENDS: Final = ("local", "docker")
+_DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 
 class Kafka(Protocol):
@@ -109,7 +114,13 @@ def described(environment: Mapping[str, str] = os.environ) -> str:
     started = {"docker": "a container", "local": "a child process"}[_backend(environment)]
     kafka = environment.get("SIGNIN_TEST_KAFKA") or started
     temporal = environment.get("SIGNIN_TEST_TEMPORAL") or started
-    return f"Kafka: {kafka}; Temporal: {temporal}"
+    undecided = not environment.get("SIGNIN_TEST_BACKEND") and started in (kafka, temporal)
+    hint = " (Docker is there: SIGNIN_TEST_BACKEND=docker takes the official images)"
+    return f"Kafka: {kafka}; Temporal: {temporal}{hint if undecided and _docker_is_there(environment) else ''}"
+
+
+def _docker_is_there(environment: Mapping[str, str]) -> bool:
+    return bool(environment.get("DOCKER_HOST")) or _DOCKER_SOCKET.exists()
 
 
 def _backend(environment: Mapping[str, str]) -> str:

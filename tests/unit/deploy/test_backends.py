@@ -12,7 +12,17 @@ def test_child_processes_unless_told_otherwise() -> None:
     """Nothing set: both are child processes."""
     assert type(choose_kafka({})).__name__ == "LocalKafka"
     assert type(choose_temporal({})).__name__ == "LocalTemporal"
-    assert described({}) == "Kafka: a child process; Temporal: a child process"
+    assert described({}).startswith("Kafka: a child process; Temporal: a child process")
+
+
+def test_whoever_has_docker_is_told_of_the_choice() -> None:
+    """The line names the variable, unless the choice was made or nothing is started anyway."""
+    here = {"DOCKER_HOST": "unix:///somewhere"}
+    given = {"SIGNIN_TEST_KAFKA": "one:1", "SIGNIN_TEST_TEMPORAL": "other:2"}
+    assert "SIGNIN_TEST_BACKEND=docker" in described(here)
+    assert "SIGNIN_TEST_BACKEND=docker" in described(here | {"SIGNIN_TEST_KAFKA": "one:1"})
+    assert "SIGNIN_TEST_BACKEND" not in described(here | {"SIGNIN_TEST_BACKEND": "local"})
+    assert "SIGNIN_TEST_BACKEND" not in described(here | given)
 
 
 def test_containers_when_asked_for() -> None:
