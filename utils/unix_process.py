@@ -15,6 +15,7 @@ _SHORTEST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 10.0
 _LONGEST_CLOSE_S = 1.0
 _KILLED = 128 + signal.SIGTERM
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 _T = TypeVar("_T")
 
 
@@ -52,7 +53,11 @@ async def briefly(close: Callable[[], Awaitable[object]]) -> None:
 
 
 def stop_on_signals() -> asyncio.Event:
-    """Return an event that SIGTERM or SIGINT sets. The second of them ends the process at once, with 143."""
+    """Return an event that SIGTERM or SIGINT sets. The second of them ends the process at once, with 143.
+
+    A signal that came earlier counts, if it was blocked until now. Linux drops what the first process of a container
+    has no handler for: without the block (the image's entry point sets it) a stop during the imports is lost.
+    """
     stop = asyncio.Event()
 
     def on_signal(number: int) -> None:
@@ -61,8 +66,9 @@ def stop_on_signals() -> asyncio.Event:
         logger.info("asked to stop", extra={"signal": signal.Signals(number).name})
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     return stop
 
 

@@ -24,6 +24,19 @@ async def main():
 asyncio.run(main())
 """
 
+_STOPPED_EARLY = """
+import asyncio, os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+from utils.unix_process import stop_on_signals
+
+async def main():
+    await stop_on_signals().wait()
+    print("asked", flush=True)
+
+asyncio.run(main())
+"""
+
 
 class Away(Exception):
     """Raised when the thing is not there."""
@@ -65,6 +78,12 @@ async def test_first_signal_asks_to_stop() -> None:
     stop = stop_on_signals()
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(stop.wait(), 5)
+
+
+def test_a_signal_that_was_blocked_counts() -> None:
+    """SIGTERM that came before there was a handler asks to stop once there is one."""
+    done = subprocess.run([sys.executable, "-c", _STOPPED_EARLY], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "asked\n")
 
 
 def test_second_signal_ends_at_once() -> None:
