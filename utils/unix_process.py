@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, NoReturn, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -90,31 +90,39 @@ async def until_available(
 
 
 async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: float) -> None:
-    """Run all until ``stop`` is set or one of them ends, then stop them side by side, for ``within_s`` seconds.
+    """Run all until ``stop`` is set or one of them ends, then stop them side by side, within ``within_s``.
 
-    What has not stopped by then is cut short. Raises what a service raised, ``EndedEarly`` if one ended by itself.
+    What does not stop in time is cut short, and that is no error: Temporal can hang as well as be away, and all that
+    was not finished is done again by the next process. Raises what a service raised, ``EndedEarly`` if one ended by
+    itself.
     """
     tasks = {service.name: asyncio.ensure_future(service.run()) for service in services}
     asked = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({asked, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
         early = [name for name, task in tasks.items() if task.done()]
-        with contextlib.suppress(TimeoutError):
-            # Temporal's workers take their leave of the server: one that is frozen never answers.
-            async with asyncio.timeout(within_s):
-                await asyncio.gather(*(_stopped(service) for service in services if service.name not in early))
-                await asyncio.wait(tasks.values())
+        await _stop_all([service for service in services if service.name not in early], tasks.values(), within_s)
     finally:
         for task in (asked, *tasks.values()):
             task.cancel()
     for name, task in tasks.items():
         # A client that ends its own tasks can let their cancellation out (aiokafka does, with its brokers away).
-        if not task.done() or task.cancelled():
-            logger.warning("a service was cut short", extra={"service": name})
-        else:
+        if task.done() and not task.cancelled():
             task.result()
+        else:
+            logger.warning("a service was cut short", extra={"service": name})
     if early:
         raise EndedEarly(early[0])
+
+
+async def _stop_all(services: Sequence[Service], tasks: Iterable[asyncio.Future[None]], within_s: float) -> None:
+    try:
+        async with asyncio.timeout(within_s) as limit:
+            await asyncio.gather(*map(_stopped, services))
+            await asyncio.wait(tasks)
+    except TimeoutError:
+        if not limit.expired():
+            raise
 
 
 async def _stopped(service: Service) -> None:
