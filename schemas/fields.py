@@ -5,16 +5,21 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic_core import PydanticCustomError
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
+_LEAP_SECOND = re.compile(r":60(?=[.Zz+-])")
 
 
 def _rfc3339(value: Any) -> Any:
-    if isinstance(value, str) and not _RFC3339.fullmatch(value):
-        raise ValueError("not an RFC 3339 time with an offset")
-    if not isinstance(value, str | datetime):
-        raise ValueError("not a string")
-    return value
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "not a string")
+    if not _RFC3339.fullmatch(value):
+        raise PydanticCustomError("not_rfc3339", "not an RFC 3339 time with an offset")
+    # RFC 3339 allows a leap second and datetime does not: the second before it, as POSIX clocks count.
+    return _LEAP_SECOND.sub(":59", value)
 
 
 def _utc(value: datetime) -> datetime:
@@ -23,7 +28,7 @@ def _utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("a time outside the years 1 to 9999") from error
+        raise PydanticCustomError("outside_years_1_to_9999", "a time outside the years 1 to 9999") from error
 
 
 Timestamp = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]

@@ -86,6 +86,21 @@ def test_reasons_name_fields_and_rules_only() -> None:
     assert decode(request_data(client={"ip": 7})) == Rejected("schema", "client.ip: string_type")
 
 
+@pytest.mark.parametrize(
+    ("at", "rule"),
+    [
+        ("2026-11-23T09:00:00", "not_rfc3339"),
+        (1795424400, "string_type"),
+        (None, "string_type"),
+        ("0001-01-01T00:00:00+14:00", "outside_years_1_to_9999"),
+        ("2026-02-30T09:00:00Z", "datetime_from_date_parsing"),
+    ],
+)
+def test_a_bad_time_breaks_a_rule_with_a_name(at: Any, rule: str) -> None:
+    """Whoever reads the dead letter learns what a time has to look like."""
+    assert decode(request_data(requested_at=at)) == Rejected("schema", f"requested_at: {rule}")
+
+
 def test_of_a_doubled_key_the_last_counts() -> None:
     """As most parsers do it."""
     content = decode(b'{"attempt": 99, ' + json.dumps(request_data(attempt=2)).encode()[1:])

@@ -57,6 +57,15 @@ def test_a_minimal_request_gets_the_defaults() -> None:
     assert trust.client.trusted_device is False
 
 
+@pytest.mark.parametrize(
+    "at", ["2016-12-31T23:59:60Z", "2016-12-31t23:59:60.75z", "2017-01-01 05:29:60+05:30", "2016-12-31T15:59:60-08:00"]
+)
+def test_a_leap_second_is_a_time(at: str) -> None:
+    """RFC 3339 has it, though Python's clock does not: it counts as the second before."""
+    requested_at = SignInRequested.model_validate(REQUEST | {"requested_at": at}).requested_at
+    assert requested_at.replace(microsecond=0) == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
 def test_long_client_texts_are_cut() -> None:
     """At 512 characters."""
     client = SignInRequested.model_validate(REQUEST | {"client": {"user_agent": "x" * 600}}).client
@@ -68,6 +77,7 @@ def test_long_client_texts_are_cut() -> None:
     [{"signin_id": "short"}, {"signin_id": SIGNIN + "\n"}, {"signin_id": "a" * 65}, {"attempt": 0}, {"attempt": 21}]
     + [{"attempt": "1"}, {"attempt": True}, {"attempt": 1.0}, {"email": ""}, {"email": "a" * 321}, {"email": None}]
     + [{"requested_at": at} for at in ("2026-11-23T09:00:00", 1795424400, "2026-11-23", "2026-13-23T09:00:00Z", None)]
+    + [{"requested_at": "2026-11-23T09:60:00Z"}, {"requested_at": "2026-11-23T09:00:61Z"}]
     + [{"requested_at": "0001-01-01T00:00:00+14:00"}, {"client": []}, {"client": {"trusted_device": "yes"}}]
     + [{"client": {"ip": 5}}, {"turnstile_token": 5}],
 )
