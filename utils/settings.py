@@ -10,6 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from consumers.dead_letters import SUFFIX
 from utils.environment import PREFIX, read_tree, unknown_variables, variable_name
 from utils.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.key_rings import MAKE_A_KEY
@@ -101,6 +102,13 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         for name in ("sasl_username", "sasl_password"):
             if getattr(kafka, name) is None:
                 yield f"{variable_name('kafka', name)} is missing: SIGNIN_KAFKA__SECURITY_PROTOCOL asks for SASL."
+    inbound = (kafka.requested_topic, kafka.submitted_topic)
+    topics = (*inbound, *(name + SUFFIX for name in inbound), kafka.results_topic)
+    if len(set(topics)) < len(topics):
+        yield (
+            "SIGNIN_KAFKA__REQUESTED_TOPIC, SIGNIN_KAFKA__SUBMITTED_TOPIC and SIGNIN_KAFKA__RESULTS_TOPIC must differ "
+            "from each other and from the dead letters' topics, which are the first two with .dlt appended."
+        )
     if (settings.smtp.username is None) != (settings.smtp.password is None):
         yield "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD go together: set both or neither."
     if settings.replay_horizon_s < settings.max_event_age_s + settings.otp.lifetime_s:

@@ -4,6 +4,7 @@ Types and ranges stand here, what is unsafe or missing in ``settings``. The text
 """
 
 import os
+import re
 from email.utils import parseaddr
 from ipaddress import ip_address
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +20,8 @@ from utils.key_rings import Key, KeyRing, random_key, random_key_ring
 SITEVERIFY_URL: Final = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 # https://developers.cloudflare.com/turnstile/troubleshooting/testing/: passes, fails, token already spent.
 TEST_SECRETS: Final = tuple(f"{digit}x0000000000000000000000000000000AA" for digit in (1, 2, 3))
+_HIGHEST_PORT: Final = 65_535
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -53,8 +56,16 @@ def _url(value: str) -> str:
     return value
 
 
+def _brokers(values: tuple[str, ...]) -> tuple[str, ...]:
+    for place, value in enumerate(values, start=1):
+        broker = _BROKER.fullmatch(value)
+        if broker is None or not 1 <= int(broker["port"] or 9092) <= _HIGHEST_PORT:
+            raise ValueError(f"entry {place} must be host:port")
+    return values
+
+
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
+Port = Annotated[int, Field(ge=1, le=_HIGHEST_PORT)]
 File = Annotated[str, AfterValidator(_readable_file)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,245}$")]
 
@@ -66,7 +77,7 @@ class _Section(BaseModel):
 class KafkaSettings(_Section):
     """Where the events are."""
 
-    bootstrap_servers: Annotated[CommaList, Field(min_length=1)] = ("localhost:9092",)
+    bootstrap_servers: Annotated[CommaList, Field(min_length=1), AfterValidator(_brokers)] = ("localhost:9092",)
     """host:port of one broker or more"""
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(str.upper)
@@ -180,17 +191,17 @@ class LimitSettings(_Section):
     """seconds between two mails of one sign-in"""
     sends_per_hour: Annotated[int, Field(ge=1)] = 5
     """mails per mailbox and hour"""
-    sends_per_day: Annotated[int, Field(ge=1)] = 20
-    """mails per mailbox and day"""
+    sends_per_day: Annotated[int, Field(ge=2)] = 20
+    """mails per mailbox and day, at least 2: one network gets half"""
     failures_per_hour: Annotated[int, Field(ge=1)] = 10
     """wrong codes per account and hour"""
-    failures_per_day: Annotated[int, Field(ge=1)] = 20
-    """wrong codes per account and day"""
+    failures_per_day: Annotated[int, Field(ge=2)] = 20
+    """wrong codes per account and day, at least 2: one network gets half"""
     failures_in_a_row: Annotated[int, Field(ge=1)] = 100
     """wrong codes without a success after which an account is locked for a day"""
     trusted_failures_per_day: Annotated[int, Field(ge=1)] = 5
     """wrong codes per account and day from devices that the emitter trusts"""
-    mails_per_second: Annotated[float, Field(gt=0)] | None = None
+    mails_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """mails per second of all workers together; no limit by default"""
 
 

@@ -4,11 +4,13 @@ import base64
 from pathlib import Path
 
 import pytest
+from annotated_types import Ge
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.policy import Policy
-from utils.environment import variables
+from schemas.fields import Message
+from schemas.policy import LimitPolicy, OtpPolicy, Policy
+from utils.environment import variable_name, variables
 from utils.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.settings import Settings, SettingsError, load_settings
 
@@ -135,6 +137,11 @@ def test_production_refuses_what_development_is_warned_of(variable: str, value: 
         ("SIGNIN_OTP__DIGITS", "4711"),
         ("SIGNIN_LIMITS__MAILS_PER_SECOND", "4711x"),
         ("SIGNIN_KAFKA__BOOTSTRAP_SERVERS", ","),
+        ("SIGNIN_KAFKA__BOOTSTRAP_SERVERS", "a:9092,b:4711x"),
+        ("SIGNIN_KAFKA__BOOTSTRAP_SERVERS", "a:74711"),
+        ("SIGNIN_KAFKA__BOOTSTRAP_SERVERS", "a:90:4711"),
+        ("SIGNIN_KAFKA__BOOTSTRAP_SERVERS", "kafka://4711:9092"),
+        ("SIGNIN_LIMITS__MAILS_PER_SECOND", "inf"),
         ("SIGNIN_KAFKA__RESULTS_TOPIC", "4711 4711"),
         ("SIGNIN_LOG__FORMAT", "4711"),
         ("SIGNIN_DNS__NAMESERVERS", "192.0.2.1,4711x"),
@@ -148,6 +155,24 @@ def test_invalid_value_is_named_once_and_never_shown(variable: str, value: str) 
     assert problem.endswith(".")
     assert "4711" not in problem
     assert KEY not in problem
+
+
+@pytest.mark.parametrize("servers", ["kafka", "kafka:9092", "192.0.2.1:9092, [2001:db8::1]:9093", "k-1.example.com:1"])
+def test_brokers_have_a_host_and_maybe_a_port(servers: str) -> None:
+    """What the client can use is taken, and blanks after a comma are not part of a name."""
+    brokers = load_settings(PRODUCTION | {"SIGNIN_KAFKA__BOOTSTRAP_SERVERS": servers}).kafka.bootstrap_servers
+    assert ",".join(brokers) == servers.replace(" ", "")
+
+
+@pytest.mark.parametrize(("section", "model"), [("otp", OtpPolicy), ("limits", LimitPolicy)])
+def test_what_the_policy_refuses_the_settings_refuse(section: str, model: type[Message]) -> None:
+    """A number that is too small is a sentence at the start, not a bug once the policy is built."""
+    for name, field in model.model_fields.items():
+        (rule,) = (rule for rule in field.metadata if isinstance(rule, Ge))
+        assert isinstance(rule.ge, int)
+        variable = variable_name(section, name)
+        (problem,) = problems(PRODUCTION | {variable: str(rule.ge - 1)})
+        assert problem.startswith(f"{variable} is not valid")
 
 
 def test_invalid_and_missing_are_told_together() -> None:
@@ -171,6 +196,10 @@ def test_invalid_and_missing_are_told_together() -> None:
         ),
         ({"SIGNIN_SMTP__USERNAME": "u"}, "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD"),
         ({"SIGNIN_REPLAY_HORIZON_S": "599"}, "SIGNIN_REPLAY_HORIZON_S is too short"),
+        ({"SIGNIN_KAFKA__SUBMITTED_TOPIC": "signin.requested"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),
+        ({"SIGNIN_KAFKA__RESULTS_TOPIC": "otp.submitted"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),
+        ({"SIGNIN_KAFKA__RESULTS_TOPIC": "signin.requested.dlt"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),
+        ({"SIGNIN_KAFKA__REQUESTED_TOPIC": "otp.submitted.dlt"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),
     ],
 )
 def test_contradictions_are_refused_everywhere(more: dict[str, str], first_words: str) -> None:
