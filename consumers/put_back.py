@@ -1,4 +1,4 @@
-"""Which dead letters of a partition were put back, in a form that Kafka keeps for us (docs/adr/0010-remembering-replays.md).
+"""Which dead letters of a partition were put back, in a form that Kafka keeps for us (docs/adr/0010).
 
 A committed offset says that all below it is done. Those above it that are done too, since others between were not
 selected or were passed over, stand as a bitmap in the text that Kafka keeps beside a committed offset.

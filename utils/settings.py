@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from consumers.dead_letters import SUFFIX
+from consumers.provenance import SUFFIX
 from utils.environment import PREFIX, read_tree, unknown_variables, variable_name
 from utils.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.key_rings import MAKE_A_KEY
