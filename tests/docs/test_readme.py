@@ -47,13 +47,13 @@ def block_with(part: str) -> str:
 
 MAKE, KEEP = block_with("make demo\n"), block_with("--keep")
 KEYS, INSTALL, DOCKER = block_with("> secrets/account"), block_with("hatchling"), block_with("docker build")
-RUN, REQUEST, SUBMIT = block_with("topics create"), block_with("request"), block_with("submit")
-ROLES, CHECKS = block_with("--role"), block_with("check --json")
+RUN, REQUEST, SUBMIT = block_with("topics create"), block_with("worker request"), block_with("worker submit")
+ROLES, CHECKS, REPLAY = block_with("--role"), block_with("check --json"), block_with("dlt replay")
 
 
 def test_no_command_escapes() -> None:
     """Each block is run or examined by a test of this file."""
-    examined = {MAKE, KEEP, KEYS, INSTALL, DOCKER, RUN, REQUEST, SUBMIT, ROLES, CHECKS}
+    examined = {MAKE, KEEP, KEYS, INSTALL, DOCKER, RUN, REQUEST, SUBMIT, ROLES, CHECKS, REPLAY}
     assert examined == set(SHELL) and len(SHELL) == len(examined)
     assert {block.language for block in blocks(README, *"sh dotenv text json bash shell console".split(), "")} <= {
         *("sh", "dotenv", "text", "json", ""),
@@ -103,7 +103,7 @@ def test_the_image_is_built_and_run_as_the_dockerfile_wants() -> None:
     assert "id=pip,target=" in text and "--secret id=pip,src=" in README.read_text()
     assert re.findall(r"^EXPOSE (\d+)", text, re.MULTILINE) == ["8080"] and "8080:8080" in runs[1]
     assert all("signin-worker.env" in run and "$PWD/secrets:/secrets:ro" in run for run in runs)
-    assert 'ENTRYPOINT ["signin-worker"]' in text and runs[0][-1] == "check"
+    assert re.search(r'^ENTRYPOINT \[.*"signin-worker"\]$', text, re.MULTILINE) and runs[0][-1] == "check"
 
 
 async def test_the_production_environment_is_complete(tmp_path: Path) -> None:
@@ -235,6 +235,7 @@ async def test_from_topics_to_a_sign_in(stack: Stack) -> None:
         return 'signin_results_total{reason="",type="signin.succeeded"} 1.0' in await stack.metrics()
 
     await eventually(has_succeeded, "the sign-in has succeeded", within_s=30)
+    assert "put back: 0" in await stack.run(REPLAY)
     assert await stack.stop() == [0, 0, 0]
 
 
