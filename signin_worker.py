@@ -204,8 +204,7 @@ def check(as_json: Json = False) -> None:
         raise typer.Exit(os.EX_CONFIG) from None
     configure_logging(format=settings.log.format, level="critical", stream=sys.stderr)
     known = dependencies.settings_findings(settings, said)
-    if not asyncio.run(examine(dependencies.probes(settings), as_json=as_json, known=known)):
-        raise typer.Exit(os.EX_UNAVAILABLE)
+    raise typer.Exit(asyncio.run(examine(dependencies.probes(settings), as_json=as_json, known=known)))
 
 
 @cli.command()

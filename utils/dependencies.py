@@ -3,6 +3,7 @@
 A check tells whether it is there and set up right, and if not, what to do.
 """
 
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -123,14 +124,15 @@ async def check_temporal(settings: Settings) -> Finding:
         client = await connect(settings.keys.payload.get_secret_value())
         problem = await retention_problem(client, settings.replay_horizon_s)
     except TemporalSettingsError as error:
-        return _bad("Temporal", f"{error}.", "correct the variables TEMPORAL_* or the profile.")
+        fix = "correct the variables TEMPORAL_* or the profile."
+        return Finding("Temporal", False, f"{error}.", fix, os.EX_CONFIG)
     except TemporalUnavailable:
         return _bad("Temporal", "no answer.", "start it, or correct TEMPORAL_ADDRESS and TEMPORAL_TLS_*.")
     except RPCError as error:
         fix = "create it, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
         return _bad("Temporal", f"the namespace cannot be used ({error.status.name}).", fix)
     if problem is not None:
-        return _bad("Temporal", problem, "lower the one or raise the other.")
+        return Finding("Temporal", False, problem, "lower the one or raise the other.", os.EX_CONFIG)
     return Finding("Temporal", True, f"namespace {client.namespace} at {client.service_client.config.target_host}.")
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import typer
@@ -24,12 +24,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Finding:
-    """How one thing stands. ``fix`` says what to do if it is not ``ok``."""
+    """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``code`` how the command ends."""
 
     name: str
     ok: bool
     text: str
     fix: str | None = None
+    code: int = os.EX_UNAVAILABLE
 
     def line(self) -> str:
         """Return it as a line for people."""
@@ -48,10 +49,10 @@ class CarryOut(Protocol):
         ...
 
 
-async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Finding] = ()) -> bool:
-    """Ask one probe after the other, print what each found as soon as it is known; tell whether all is well.
+async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Finding] = ()) -> int:
+    """Ask one probe after the other, print what each found as soon as it is known; return the exit code.
 
-    As JSON it is one object at the end.
+    As JSON it is one object at the end. A setting to correct (78) counts more than a dependency that is away (69).
     """
     findings = list(known)
     if not as_json:
@@ -62,14 +63,14 @@ async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Fin
             show(findings[-1:], as_json=False)
     if as_json:
         show(findings, as_json=True)
-    return all(finding.ok for finding in findings)
+    return max((finding.code for finding in findings if not finding.ok), default=os.EX_OK)
 
 
 def show(findings: Sequence[Finding], *, as_json: bool) -> None:
     """Print findings: a line each, or one JSON object."""
     if as_json:
-        report = {"ok": all(each.ok for each in findings), "findings": [asdict(each) for each in findings]}
-        typer.echo(json.dumps(report))
+        listed = [{"name": each.name, "ok": each.ok, "text": each.text, "fix": each.fix} for each in findings]
+        typer.echo(json.dumps({"ok": all(each.ok for each in findings), "findings": listed}))
     else:
         for each in findings:
             typer.echo(each.line())

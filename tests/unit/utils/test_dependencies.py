@@ -99,10 +99,10 @@ async def test_temporal_is_fine(monkeypatch: pytest.MonkeyPatch, temporal: Tempo
 
 
 async def test_temporal_that_forgets_too_early_is_told(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
-    """A horizon beyond the retention is a failure."""
+    """A horizon beyond the retention is a setting to correct, as it is for ``run``."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     finding = await dependencies.check_temporal(configured(REPLAY_HORIZON_S=10**8))
-    assert not finding.ok
+    assert (finding.ok, finding.code) == (False, 78)
     assert "retention" in finding.text
 
 
@@ -119,7 +119,7 @@ async def test_temporals_own_settings_are_checked(monkeypatch: pytest.MonkeyPatc
     """A profile that is not there is told as such."""
     monkeypatch.setenv("TEMPORAL_PROFILE", "nobody-wrote-it")
     finding = await dependencies.check_temporal(configured())
-    assert not finding.ok
+    assert (finding.ok, finding.code) == (False, 78)
     assert "TEMPORAL_" in str(finding.fix)
 
 

@@ -23,16 +23,26 @@ async def bad() -> Finding:
 
 async def test_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     """For people: one line per thing, with the fix."""
-    assert not await examine([bad, good], as_json=False)
+    assert await examine([bad, good], as_json=False) == 69
     assert capsys.readouterr().out == "FAIL Kafka: no answer Fix: start it.\nok   SMTP: takes mail\n"
 
 
 async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """For programs: one object with the verdict, and what was known before."""
-    assert await examine([good], as_json=True, known=[Finding("settings", True, "read")])
+    assert await examine([good], as_json=True, known=[Finding("settings", True, "read")]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is True
     assert [each["name"] for each in report["findings"]] == ["settings", "SMTP"]
+    assert list(report["findings"][0]) == ["name", "ok", "text", "fix"]
+
+
+async def test_a_setting_to_correct_counts_more_than_an_absence() -> None:
+    """Waiting helps with what is away; a setting stays wrong."""
+
+    async def wrong() -> Finding:
+        return Finding("Temporal", False, "forgets too early", "lower the one.", 78)
+
+    assert await examine([wrong, bad, good], as_json=False) == 78
 
 
 def test_settings_table_has_defaults_and_files() -> None:
