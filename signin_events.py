@@ -43,7 +43,8 @@ class EventCommands:
     def add_to(self, group: typer.Typer) -> None:
         """Add the commands."""
         group.command()(self.request)
-        group.command()(self.submit)
+        # An id may begin with a hyphen.
+        group.command(context_settings={"ignore_unknown_options": True})(self.submit)
 
     def request(
         self,
@@ -61,7 +62,7 @@ class EventCommands:
         box = self._open_box()
         with usage_errors():
             event = SignInRequested(
-                signin_id=signin_id or secrets.token_urlsafe(16),
+                signin_id=signin_id or secrets.token_hex(16),
                 attempt=attempt,
                 email=email,
                 requested_at=utc_now(),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -403,6 +404,14 @@ def test_topics_are_created_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     assert f"{names['REQUESTED']}: there" in output
 
 
+@pytest.mark.parametrize("signin_id", ["-" + SIGNIN_ID[1:], "--" + SIGNIN_ID[2:], "-" * 22])
+@pytest.mark.usefixtures("environ")
+def test_an_id_that_begins_with_a_hyphen_is_no_option(run: Run, signin_id: str) -> None:
+    """One in 64 ids in base64url does: it gets as far as Kafka, which is away here."""
+    code, _, errors = run("submit", signin_id, "ada@example.com", "-1234 5678")
+    assert (code, "Kafka is unavailable" in errors) == (69, True)
+
+
 async def test_events_are_emitted_and_their_ids_printed(
     run: Run, monkeypatch: pytest.MonkeyPatch, served: dict[str, str], topics: Topics
 ) -> None:
@@ -412,6 +421,7 @@ async def test_events_are_emitted_and_their_ids_printed(
     code, output, _ = await asyncio.to_thread(run, "request", "ada@example.com", "--token", "t", "--json")
     emitted = json.loads(output)
     assert (code, emitted["topic"], emitted["offset"]) == (0, topics.requested, 0)
+    assert re.fullmatch("[0-9a-f]{32}", emitted["signin_id"]), "128 bit, and no option to any command line"
     code, output, _ = await asyncio.to_thread(run, "submit", emitted["signin_id"], "ada@example.com", "12345678")
     assert code == 0
     assert output.splitlines()[0] == f"signin_id {emitted['signin_id']}"
