@@ -232,5 +232,5 @@ async def stage(servers: Servers, scale: Scale, settings: dict[str, str]) -> Asy
         await scene.open()
         yield scene
     finally:
+        await servers.heal()  # first: clients of a broker that is away do not even stop
         await scene.close()
-        await servers.heal()
