@@ -50,16 +50,21 @@ SignIn = Annotated[str | None, typer.Option("--signin-id", help="Only of this si
 Lines = Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")]
 
 
-class Letters(AbstractAsyncContextManager[Any], LetterSource, ReplayMemory, Protocol):
-    """Kafka's dead-letter topics, connected while it is entered."""
+class Letters(AbstractAsyncContextManager[Any], LetterSource, Protocol):
+    """The dead-letter topics, connected while it is entered."""
+
+
+class Memory(AbstractAsyncContextManager[Any], ReplayMemory, Protocol):
+    """What was put back, connected while it is entered."""
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What dead letters are worked on with. ``topics``: the inbound ones; ``close``: called in the end."""
+    """What dead letters are worked on with. ``topics``: the inbound ones; ``close`` is called after a replay."""
 
     topics: Sequence[str]
     letters: Letters
+    memory: Memory
     inbound: InboundWriter
     close: Callable[[], Awaitable[None]]
 
@@ -201,16 +206,16 @@ class _Screen:
 
 async def _list(desk: Desk, topics: Sequence[str], selection: Selection, as_json: bool) -> None:
     rows = _LetterRows(as_json)
-    async with desk.letters:
-        found = await shelves(desk.letters, desk.letters, topics)
+    async with desk.letters, desk.memory:
+        found = await shelves(desk.letters, desk.memory, topics)
         async for letter, put_back in letters_on(desk.letters, found, selection):
             rows.add(letter, "yes" if put_back else "no", put_back=put_back)
     rows.end()
 
 
 async def _show(desk: Desk, partition: Partition, offset: int, as_json: bool) -> None:
-    async with desk.letters:
-        for shelf in await shelves(desk.letters, desk.letters, [partition.topic]):
+    async with desk.letters, desk.memory:
+        for shelf in await shelves(desk.letters, desk.memory, [partition.topic]):
             if shelf.partition == partition and shelf.first <= offset < shelf.end:
                 async for record in desk.letters.read(partition, offset, offset + 1):
                     _print(dead_letter(record), offset in shelf.put_back, as_json)
@@ -232,8 +237,8 @@ def _print(letter: DeadLetter, put_back: bool, as_json: bool) -> None:
 
 async def _rehearse(desk: Desk, topics: Sequence[str], rules: Rules, as_json: bool) -> None:
     rows = _LetterRows(as_json)
-    async with desk.letters:
-        for shelf in await shelves(desk.letters, desk.letters, topics):
+    async with desk.letters, desk.memory:
+        for shelf in await shelves(desk.letters, desk.memory, topics):
             async for letter in pending(desk.letters, shelf, rules.selection):
                 why = rules.objection(letter)
                 words = f"passed over: {why}" if why else "would be"
@@ -243,11 +248,11 @@ async def _rehearse(desk: Desk, topics: Sequence[str], rules: Rules, as_json: bo
 
 async def _replay(desk: Desk, topics: Sequence[str], rules: Rules, rate: float, as_json: bool) -> None:
     try:
-        async with desk.letters:
-            found = await shelves(desk.letters, desk.letters, topics)
+        async with desk.letters, desk.memory:
+            found = await shelves(desk.letters, desk.memory, topics)
             with progress("dead letters", sum(shelf.end - shelf.first for shelf in found)) as move:
                 screen = _Screen(move, as_json)
-                replay = Replay(desk.letters, desk.letters, desk.inbound, rules, screen, Pace(rate))
+                replay = Replay(desk.letters, desk.memory, desk.inbound, rules, screen, Pace(rate))
                 try:
                     await replay.run(found)
                 finally:

@@ -42,7 +42,7 @@ from signin_events import EventCommands, PostBox
 from utils import dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
-from utils.kafka_letters import KafkaLetters
+from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
 from utils.kafka_source import KafkaSource
 from utils.kafka_topics import create_topics
 from utils.logs import configure_logging
@@ -272,8 +272,9 @@ def dead_letter_desk() -> Desk:
     settings = _settings(only="SIGNIN_KAFKA__")
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
-    letters = KafkaLetters(access, f"{kafka.group_id}.dlt-replay")
-    return Desk((kafka.requested_topic, kafka.submitted_topic), letters, KafkaInbound(producer), producer.close)
+    topics = (kafka.requested_topic, kafka.submitted_topic)
+    memory = KafkaReplayMemory(access, f"{kafka.group_id}.dlt-replay")
+    return Desk(topics, KafkaLetters(access), memory, KafkaInbound(producer), producer.close)
 
 
 async def _resume() -> bool:

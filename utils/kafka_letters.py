@@ -1,8 +1,8 @@
-"""Kafka's dead-letter topics, read without a group; what was put back is a committed offset of a group of its own."""
+"""Kafka's dead-letter topics, read without a group; what was put back is the committed offset of a group of its own."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
@@ -21,19 +21,15 @@ _POLL_MS: Final = 200
 _POLL_RECORDS: Final = 500
 
 
-class KafkaLetters:
-    """Fulfils ``LetterSource`` and ``ReplayMemory``. Partitions are assigned by hand, one at a time: nobody joins.
+class _Connected:
+    """A consumer of aiokafka between entering and leaving."""
 
-    Offsets committed by hand have no owner, so Kafka takes them from anybody; who commits looks before.
-    """
-
-    def __init__(self, access: KafkaAccess, group_id: str, silence_s: float = 30.0) -> None:
+    def __init__(self, access: KafkaAccess, group_id: str | None) -> None:
         self._access = access
         self._group_id = group_id
-        self._silence_s = silence_s
         self._consumer: Any = None
 
-    async def __aenter__(self) -> "KafkaLetters":
+    async def __aenter__(self) -> Self:
         """Connect. Raises ``KafkaUnavailable``."""
         consumer = AIOKafkaConsumer(**self._access.options(), **_SETTINGS, group_id=self._group_id)
         try:
@@ -48,6 +44,18 @@ class KafkaLetters:
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
         await stop_consumer(self._consumer)
+
+
+class KafkaLetters(_Connected):
+    """Fulfils ``LetterSource``. One partition at a time is assigned, by hand.
+
+    It has no group: while aiokafka looks for a group's coordinator, another assignment ends the task that looks, and
+    with it the consumer.
+    """
+
+    def __init__(self, access: KafkaAccess, silence_s: float = 30.0) -> None:
+        super().__init__(access, None)
+        self._silence_s = silence_s
 
     async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
         """Return each partition's first offset and its end, as of now. Raises ``KafkaUnavailable``."""
@@ -81,23 +89,31 @@ class KafkaLetters:
             elif time.monotonic() - heard > self._silence_s:
                 raise KafkaUnavailable(f"no records within {self._silence_s:g} s")
 
+    async def _position(self, place: TopicPartition) -> int:
+        async with translated(_CALL_TIMEOUT_S):
+            position: int = await self._consumer.position(place)
+        return position
+
+
+class KafkaReplayMemory(_Connected):
+    """Fulfils ``ReplayMemory`` by a consumer that has no partitions: only its way to the group's coordinator is used.
+
+    aiokafka has no public way there without partitions. Offsets that are committed so have no owner, so Kafka takes
+    them from anybody: who commits looks before.
+    """
+
+    def __init__(self, access: KafkaAccess, group_id: str) -> None:
+        super().__init__(access, group_id)
+
     async def recall(self, partition: Partition) -> ReplayMark | None:
         """Return what was noted last. Raises ``KafkaUnavailable``."""
         place = TopicPartition(*partition)
         async with translated(_CALL_TIMEOUT_S):
-            # Of the public ways one tells no metadata, and the other does not wait for a coordinator.
             found = await self._consumer._coordinator.fetch_committed_offsets([place])
         return ReplayMark(found[place].offset, found[place].metadata) if place in found else None
 
     async def note(self, partition: Partition, mark: ReplayMark) -> None:
         """Return once Kafka has committed it. Raises ``KafkaUnavailable``."""
-        place = TopicPartition(*partition)
+        offsets = {TopicPartition(*partition): OffsetAndMetadata(mark.offset, mark.note)}
         async with translated(_CALL_TIMEOUT_S):
-            if place not in self._consumer.assignment():
-                self._consumer.assign([place])
-            await self._consumer.commit({place: OffsetAndMetadata(mark.offset, mark.note)})
-
-    async def _position(self, place: TopicPartition) -> int:
-        async with translated(_CALL_TIMEOUT_S):
-            position: int = await self._consumer.position(place)
-        return position
+            await self._consumer._coordinator.commit_offsets(None, offsets)

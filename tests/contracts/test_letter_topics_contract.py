@@ -13,13 +13,9 @@ from deploy.local.backends import Kafka
 from tests.conftest import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
-from utils.kafka_letters import KafkaLetters
+from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
 
 VALUES = (b"0", b"1", b"2", b"3")
-
-
-class Letters(LetterSource, ReplayMemory, Protocol):
-    """Both ports."""
 
 
 class Stage(Protocol):
@@ -29,8 +25,13 @@ class Stage(Protocol):
     requested: str
 
     @property
-    def letters(self) -> Letters:
-        """Where letters are read and notes kept."""
+    def letters(self) -> LetterSource:
+        """Where letters are read."""
+        ...
+
+    @property
+    def memory(self) -> ReplayMemory:
+        """Where notes are kept."""
         ...
 
     @property
@@ -51,7 +52,7 @@ class FakeStage:
     """The fakes."""
 
     def __init__(self) -> None:
-        self.letters = FakeLetterTopics("requested.dlt")
+        self.letters = self.memory = FakeLetterTopics("requested.dlt")
         self.inbound = FakeInbound()
         self.dead_letters = Partition("requested.dlt", 0)
         self.requested = "requested"
@@ -71,9 +72,12 @@ class FakeStage:
 class KafkaStage:
     """Kafka."""
 
-    def __init__(self, kafka: Kafka, topics: Topics, letters: KafkaLetters, producer: ReliableProducer) -> None:
-        self._servers = kafka.bootstrap_servers
+    def __init__(
+        self, servers: str, topics: Topics, letters: KafkaLetters, memory: KafkaReplayMemory, producer: ReliableProducer
+    ) -> None:
+        self._servers = servers
         self.letters = letters
+        self.memory = memory
         self.inbound = KafkaInbound(producer)
         self.dead_letters = Partition(topics.dead_letters[0], 0)
         self.requested = topics.requested
@@ -104,8 +108,8 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
         return
     access = KafkaAccess(kafka.bootstrap_servers)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
-    async with KafkaLetters(access, f"{topics.group_id}.dlt-replay") as letters:
-        yield KafkaStage(kafka, topics, letters, producer)
+    async with KafkaLetters(access) as letters, KafkaReplayMemory(access, topics.group_id) as memory:
+        yield KafkaStage(kafka.bootstrap_servers, topics, letters, memory, producer)
     await producer.close()
 
 
@@ -134,7 +138,7 @@ async def test_a_topic_that_is_missing_is_unavailable(stage: Stage) -> None:
 
 async def test_silence_is_an_outage(kafka: Kafka, topics: Topics) -> None:
     """Where records should be and none come, reading ends in bounded time."""
-    async with KafkaLetters(KafkaAccess(kafka.bootstrap_servers), topics.group_id, silence_s=0.5) as letters:
+    async with KafkaLetters(KafkaAccess(kafka.bootstrap_servers), silence_s=0.5) as letters:
         with pytest.raises(KafkaUnavailable, match="no records within 0.5 s"):
             async for _ in letters.read(Partition(topics.dead_letters[0], 0), 0, 10):
                 pass
@@ -143,20 +147,20 @@ async def test_silence_is_an_outage(kafka: Kafka, topics: Topics) -> None:
 async def test_without_brokers_there_are_no_letters() -> None:
     """Connecting fails in bounded time."""
     with pytest.raises(KafkaUnavailable):
-        async with KafkaLetters(KafkaAccess("127.0.0.1:1"), "group"):
+        async with KafkaLetters(KafkaAccess("127.0.0.1:1")):
             pass
 
 
 async def test_what_is_noted_is_recalled(stage: Stage) -> None:
     """The last note, with its text as it was; also in the midst of reading."""
     await stage.prepare()
-    assert await stage.letters.recall(stage.dead_letters) is None
-    await stage.letters.note(stage.dead_letters, ReplayMark(1, ""))
+    assert await stage.memory.recall(stage.dead_letters) is None
+    await stage.memory.note(stage.dead_letters, ReplayMark(1, ""))
     seen = []
     async for record in stage.letters.read(stage.dead_letters, 1, 4):
-        await stage.letters.note(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
+        await stage.memory.note(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
         seen.append(record.offset)
-        assert await stage.letters.recall(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
+        assert await stage.memory.recall(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
     assert seen == [1, 2, 3]
 
 

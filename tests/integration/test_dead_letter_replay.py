@@ -27,7 +27,7 @@ from tests.conftest import Topics
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaAccess, KafkaDeadLetters, KafkaInbound, ReliableProducer
-from utils.kafka_letters import KafkaLetters
+from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 ALL = Selection()
@@ -43,8 +43,8 @@ class Silent:
         """Say nothing."""
 
 
-class Forgetful(KafkaLetters):
-    """Letters of somebody who is killed before anything is noted."""
+class Forgetful(KafkaReplayMemory):
+    """The memory of somebody who is killed before anything is noted."""
 
     async def note(self, partition: Partition, mark: ReplayMark) -> None:
         """Be gone."""
@@ -76,17 +76,17 @@ class Office:
         await KafkaDeadLetters(self.producer).write(self.topics.dead_letters[1], key, value, own)
         return own
 
-    async def replay(self, selection: Selection = ALL, letters: KafkaLetters | None = None) -> Tally:
+    async def replay(self, selection: Selection = ALL, memory: KafkaReplayMemory | None = None) -> Tally:
         """Put back once."""
-        async with letters or self.letters() as source:
-            found = await shelves(source, source, self.topics.dead_letters)
-            return await Replay(source, source, KafkaInbound(self.producer), Rules(selection), Silent(), Pace(1e6)).run(
+        async with KafkaLetters(self.access) as source, memory or self.memory() as notes:
+            found = await shelves(source, notes, self.topics.dead_letters)
+            return await Replay(source, notes, KafkaInbound(self.producer), Rules(selection), Silent(), Pace(1e6)).run(
                 found
             )
 
-    def letters(self) -> KafkaLetters:
-        """Return the letters as the commands see them."""
-        return KafkaLetters(self.access, f"{self.topics.group_id}.dlt-replay")
+    def memory(self) -> KafkaReplayMemory:
+        """Return the memory of the commands."""
+        return KafkaReplayMemory(self.access, f"{self.topics.group_id}.dlt-replay")
 
     async def inbound(self) -> list[Record]:
         """Return everything on both inbound topics, by partition and offset."""
@@ -209,7 +209,8 @@ async def test_after_a_crash_before_the_note_it_is_put_back_again(office: Office
     """The ids are the same, so it is applied once: nothing is lost, and that is what counts."""
     await office.add(0, b"0")
     with pytest.raises(KafkaUnavailable, match="killed"):
-        await office.replay(letters=Forgetful(office.access, f"{office.topics.group_id}.dlt-replay"))
+        group = f"{office.topics.group_id}.dlt-replay"
+        await office.replay(memory=Forgetful(office.access, group))
     assert (await office.replay()).put_back == 1
     assert await office.values() == [b"0", b"0"]
 
@@ -217,10 +218,10 @@ async def test_after_a_crash_before_the_note_it_is_put_back_again(office: Office
 async def test_of_two_replays_at_once_one_goes_on(office: Office) -> None:
     """Whoever notes second stops; a third has nothing to do."""
     await office.add(0, b"0")
-    async with office.letters() as source:
-        found = await shelves(source, source, office.topics.dead_letters)
+    async with KafkaLetters(office.access) as source, office.memory() as notes:
+        found = await shelves(source, notes, office.topics.dead_letters)
         assert (await office.replay()).put_back == 1
-        replay = Replay(source, source, KafkaInbound(office.producer), Rules(), Silent(), Pace(1e6))
+        replay = Replay(source, notes, KafkaInbound(office.producer), Rules(), Silent(), Pace(1e6))
         with pytest.raises(AnotherReplay):
             await replay.run(found)
     assert (await office.replay()).put_back == 0
@@ -272,8 +273,8 @@ async def test_what_no_transaction_committed_is_no_letter(office: Office) -> Non
         await producer.send_and_wait(topic, b"aborted")
         await producer.abort_transaction()
     assert (await office.replay()).put_back == 1
-    async with office.letters() as letters:
-        assert await letters.recall(Partition(topic, 0)) == ReplayMark(3, "")
+    async with office.memory() as memory:
+        assert await memory.recall(Partition(topic, 0)) == ReplayMark(3, "")
     assert await office.values() == [b"0"]
 
 

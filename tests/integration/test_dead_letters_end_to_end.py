@@ -27,7 +27,7 @@ from deploy.local.waiting import eventually
 from tests.conftest import Topics
 from tests.fakes.inbound import request_data
 from utils.kafka import KafkaAccess
-from utils.kafka_letters import KafkaLetters
+from utils.kafka_letters import KafkaReplayMemory
 
 SIGN_INS = 5
 WITHIN_S = 60
@@ -110,8 +110,8 @@ class Operator:
     async def forget_replays(self) -> None:
         """Turn back what is remembered, as an operator can, or as a crash before every note would have left it."""
         group = f"{self.topics.group_id}.dlt-replay"
-        async with KafkaLetters(KafkaAccess(self._servers), group) as letters:
-            await letters.note(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
+        async with KafkaReplayMemory(KafkaAccess(self._servers), group) as memory:
+            await memory.note(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
 
     async def _asked(self, path: str) -> str:
         try:

@@ -50,7 +50,7 @@ class Office:
         async def close() -> None:
             self.closed += 1
 
-        return Desk((REQUESTED, SUBMITTED), self.letters, self.inbound, close)
+        return Desk((REQUESTED, SUBMITTED), self.letters, self.letters, self.inbound, close)
 
     async def _resume(self) -> bool:
         was_open, self.breaker_open = self.breaker_open, False
