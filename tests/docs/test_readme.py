@@ -256,7 +256,7 @@ async def test_the_sentences_of_the_likeliest_mistakes_are_said(stack: Stack, si
     wrong, bare, help_text = await asyncio.gather(
         stack.shell.run(f"{source}signin-worker check"), *(stack.shell.run(line) for line in CHECKS.splitlines())
     )
-    assert (wrong.code, bare.code, help_text.code) == (69, 78, 0)
+    assert (wrong.code, bare.code, help_text.code) == (78, 78, 0)
     assert "SIGNIN_OTP__DIGITS" in help_text.output
     findings = [finding["text"] for finding in json.loads(bare.output)["findings"]]
     prefix = stack.local["SIGNIN_KAFKA__RESULTS_TOPIC"].removesuffix("signin.results")

@@ -24,6 +24,7 @@ from tests.fakes.stage import Stage
 from tests.histories.plays import PLAYS, UNHURRIED_PLAYS, Play, Sleep
 
 _PLAY_WITHIN_S: Final = 120
+_TELLTALES: Final = ("identity", "stackTrace")
 
 
 def main() -> None:
@@ -37,12 +38,12 @@ def main() -> None:
 
 
 async def _record(folder: Path) -> None:
-    for play in PLAYS:  # a server each: its clock runs ahead
+    for play, policy in PLAYS:  # a server each: its clock runs ahead
         async with await WorkflowEnvironment.start_time_skipping(
             test_server_existing_path=str(executable("temporal-test-server"))
         ) as environment:
             address = environment.client.service_client.config.target_host
-            await _played(play, Policy(), address, environment.get_current_time, environment.sleep, folder)
+            await _played(play, policy, address, environment.get_current_time, environment.sleep, folder)
     server = LocalTemporal()
     await asyncio.to_thread(server.start)
     try:
@@ -66,9 +67,9 @@ async def _played(
 
 
 def _anonymous(data: Any) -> Any:
-    """Leave out who did it: process ids and names of machines."""
+    """Leave out who did it and where: process ids, names of machines, paths."""
     if isinstance(data, dict):
-        return {name: _anonymous(value) for name, value in data.items() if name != "identity"}
+        return {name: _anonymous(value) for name, value in data.items() if name not in _TELLTALES}
     if isinstance(data, str):
         return data.replace(f"{os.getpid()}@{socket.gethostname()}", "worker")
     return [_anonymous(item) for item in data] if isinstance(data, list) else data

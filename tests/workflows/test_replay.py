@@ -38,6 +38,13 @@ def test_the_histories_tell_of_both_workflows() -> None:
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_history_does_not_tell_where_it_was_recorded(path: Path) -> None:
+    """Neither who did it nor a path of that machine."""
+    text = path.read_text()
+    assert '"identity"' not in text and '"stackTrace"' not in text and "/site-packages/" not in text
+
+
+@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 async def test_a_recorded_history_replays(path: Path) -> None:
     """The same commands in the same order."""
     await replay(path.read_text())
