@@ -1,6 +1,7 @@
 """Inbound records and dead letters on the wire (CONTRACT), against golden files.
 
-A file holds a record as a broker hands it out (bytes that are not UTF-8 as base64), and what becomes of it.
+A file holds a record as a broker hands it out (bytes that are not UTF-8 as base64, long ones as a text and how often),
+and what becomes of it.
 """
 
 import base64
@@ -26,9 +27,12 @@ DECODER = Decoder("signin.requested", "otp.submitted")
 
 
 def content(data: Any) -> bytes | None:
-    """Return the bytes that stand in a golden file as text, or as base64."""
-    if isinstance(data, dict):
-        return base64.b64decode(data["base64"])
+    """Return the bytes that stand in a golden file as text, as base64, or as a text that is repeated."""
+    match data:
+        case {"base64": encoded}:
+            return base64.b64decode(encoded)
+        case {"repeated": text, "times": times}:
+            return str(text).encode() * int(times)
     return None if data is None else str(data).encode()
 
 
@@ -47,14 +51,24 @@ def load(path: Path) -> dict[str, Any]:
     return golden
 
 
-def test_every_encoding_of_every_event_and_every_error_has_a_golden_file() -> None:
-    """Two events in four encodings; four errors, and a record that was put back."""
-    kinds = {path.stem for path in INBOUND}
+def test_every_encoding_of_every_event_has_a_golden_file() -> None:
+    """Four encodings; a request with all of its members and with as few as may be. A submission may miss none."""
+    events = ("requested", "requested_minimal", "submitted")
     encodings = ("plain", "binary", "structured", "structured_base64")
-    assert kinds == {f"{event}_{one}" for event in ("requested", "submitted") for one in encodings} | {
-        "requested_minimal"
+    assert {path.stem for path in INBOUND} == {f"{event}_{encoding}" for event in events for encoding in encodings}
+
+
+def test_every_error_has_a_golden_file() -> None:
+    """The first time, and when the record was put back; besides, an origin that an emitter made up."""
+    errors = get_args(DeadLetterError)
+    assert {path.stem for path in DEAD_LETTERS} == {
+        *errors,
+        *(f"put_back_{error}" for error in errors),
+        "made_up_origin",
     }
-    assert {path.stem for path in DEAD_LETTERS} == {*get_args(DeadLetterError), "put_back"}
+    for path in DEAD_LETTERS:
+        error = dict(load(path)["headers"])["dlt-error"]
+        assert path.stem in (error, f"put_back_{error}", "made_up_origin")
 
 
 @pytest.mark.parametrize("path", INBOUND, ids=lambda path: path.stem)
