@@ -140,7 +140,7 @@ def sender_address(text: str) -> Address:
 
 
 def envelope_recipient(given: str) -> Address:
-    """Return where the mail goes: the local part as given, the domain in A-labels, so most need no SMTPUTF8.
+    """Return where the mail goes: the address as given. A domain with U-labels goes as A-labels: few need SMTPUTF8.
 
     Raises ``MailRefused`` if it is no address: nothing but an address ever gets into a command or a header.
     """
@@ -148,7 +148,8 @@ def envelope_recipient(given: str) -> Address:
     if address is None:
         raise MailRefused
     try:
-        return Address(username=address.given.rpartition("@")[0], domain=address.domain)
+        local, _, domain = address.given.rpartition("@")
+        return Address(username=local, domain=domain if domain.isascii() else address.domain)
     except ValueError:
         raise MailRefused from None
 

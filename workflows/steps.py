@@ -21,14 +21,19 @@ Answer = TypeVar("Answer")
 
 LOCAL_TRY = timedelta(seconds=1)
 DURABLE_TRY = timedelta(seconds=15)
+FIRST_PAUSE = timedelta(seconds=1)
 
 
-def durable_retries(never: Sequence[str]) -> RetryPolicy:
-    """Return 1, 2, 4, … 30 s between tries, save for the error types named in ``never``."""
+def durable_retries(never: Sequence[str], within: timedelta | None) -> RetryPolicy:
+    """Return 1, 2, 4, … 30 s between tries, save for the error types named in ``never``.
+
+    Where time is bounded, never more than a tenth of it: Temporal gives up as soon as the next try would not fit in.
+    """
+    longest = timedelta(seconds=30) if within is None else max(within / 10, FIRST_PAUSE)
     return RetryPolicy(
-        initial_interval=timedelta(seconds=1),
+        initial_interval=FIRST_PAUSE,
         backoff_coefficient=2,
-        maximum_interval=timedelta(seconds=30),
+        maximum_interval=min(timedelta(seconds=30), longest),
         non_retryable_error_types=list(never),
     )
 
@@ -71,7 +76,7 @@ async def durable_step(
         task,
         start_to_close_timeout=DURABLE_TRY if within is None else min(DURABLE_TRY, within),
         schedule_to_close_timeout=within,
-        retry_policy=durable_retries(never),
+        retry_policy=durable_retries(never, within),
     )
 
 

@@ -65,9 +65,9 @@ async def test_siteverify_away_for_too_long_fails_closed(stage: Stage, time_skip
     described = await handle.describe()
     assert described.close_time is not None
     waited = described.close_time - described.start_time
-    assert timedelta(seconds=15) < waited < timedelta(seconds=35)
+    assert timedelta(seconds=25) < waited < timedelta(seconds=35)
     assert len({asked.idempotency_key for asked in stage.verifier.asked}) == 1
-    assert len(stage.verifier.asked) > 3
+    assert len(stage.verifier.asked) > 8
 
 
 async def test_siteverify_away_for_a_moment_is_asked_again(stage: Stage, time_skipping: WorkflowEnvironment) -> None:

@@ -196,7 +196,7 @@ async def test_one_bad_recipient_delays_nobody(mail_server: MailServer) -> None:
     ("given", "wire", "recoded"),
     [
         ("ada+x@example.com", "ada+x@example.com", False),
-        ("Ada@Example.com", "Ada@example.com", False),
+        ("Ada@Example.com", None, False),
         ("o'hara!#$%&*/=?^`{|}~@example.com", "o'hara!#$%&*/=?^`{|}~@example.com", False),
         ("ada@münchen.example", "ada@xn--mnchen-3ya.example", False),
         ("jürgen@example.com", "jürgen@example.com", True),
@@ -206,7 +206,7 @@ async def test_one_bad_recipient_delays_nobody(mail_server: MailServer) -> None:
 async def test_every_address_is_reached_as_given(
     mail_server: MailServer, given: str, wire: str | None, recoded: bool
 ) -> None:
-    """A domain goes out as A-labels; SMTPUTF8 is used only for a local part that needs it."""
+    """Only U-labels of a domain go out as A-labels; SMTPUTF8 is used only for a local part that needs it."""
     await mailer(mail_server).send(mail(given))
     [received] = mail_server.mails
     assert received.recipients == (given if wire is None else wire,)
