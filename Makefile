@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults check format lock histories clean
+.PHONY: demo test faults check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -34,6 +34,9 @@ check: $(VENV)/.ready
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format .
+
+# What the other targets need, and nothing more.
+environment: $(VENV)/.ready
 
 $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "signin-worker needs Python 3.11 or newer: call make PYTHON=/path/to/python3.11"; exit 1; }

@@ -1,0 +1,66 @@
+"""What the GitHub workflows promise: pinned actions, least rights, every supported Python, no push before the tests."""
+
+import re
+import tomllib
+from typing import Any, Final
+
+import yaml
+
+from deploy.local.places import PROJECT
+
+_PINNED: Final = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+_FILES: Final = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
+
+
+def _jobs(name: str) -> dict[str, Any]:
+    workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / f"{name}.yml").read_text())
+    assert workflow["permissions"] == {}
+    jobs = workflow["jobs"]
+    assert isinstance(jobs, dict)
+    return jobs
+
+
+def test_actions_are_pinned_by_hash() -> None:
+    """Each has a commit, since a tag can be moved, and beside it the version that the commit is."""
+    lines = [line for file in _FILES for line in file.read_text().splitlines()]
+    used = [line.partition("uses: ")[2] for line in lines if "uses: " in line]
+    assert used
+    assert [each for each in used if not each.startswith("./") and not _PINNED.fullmatch(each)] == []
+
+
+def test_one_job_may_write_and_only_packages() -> None:
+    """All the others read the sources."""
+    rights = {(name, job): rights for name in ("ci", "deploy") for job, rights in _rights(name).items()}
+    assert rights.pop(("deploy", "image")) == {"contents": "read", "packages": "write"}
+    assert all(each == {"contents": "read"} for each in rights.values())
+
+
+def _rights(name: str) -> dict[str, Any]:
+    return {job: definition["permissions"] for job, definition in _jobs(name).items()}
+
+
+def test_the_tests_run_on_every_supported_python() -> None:
+    """The matrix is what the classifiers say, from the oldest that is required on, and Docker is tried as well."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    supported = [text.rpartition(" ")[2] for text in project["classifiers"] if "Python :: 3." in text]
+    matrix = _jobs("ci")["test"]["strategy"]["matrix"]
+    assert matrix["python"] == supported
+    assert project["requires-python"] == f">={supported[0]}"
+    assert {"local", "docker"} == {*matrix["backend"], *(each["backend"] for each in matrix["include"])}
+
+
+def test_nothing_is_pushed_or_rolled_out_before_the_tests() -> None:
+    """The image waits for all of ci, staging for the image, production for staging, and it takes tags only."""
+    jobs = _jobs("deploy")
+    assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
+    assert [jobs[name]["needs"] for name in ("image", "staging", "production")] == ["ci", "image", ["image", "staging"]]
+    assert jobs["production"]["if"] == "github.ref_type == 'tag'"
+
+
+def test_each_environment_gets_its_own_manifests() -> None:
+    """The job, the repository's environment and the folder of manifests have one name."""
+    for name in ("staging", "production"):
+        job = _jobs("deploy")[name]
+        step = next(step for step in job["steps"] if "deploy/roll-out.sh" in step.get("run", ""))
+        assert (job["environment"], step["env"]["ENVIRONMENT"]) == (name, name)
+        assert (PROJECT / "deploy" / "kubernetes" / name / "kustomization.yaml").is_file()
