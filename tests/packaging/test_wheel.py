@@ -6,10 +6,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 
-from deploy.local.places import PROJECT
-from deploy.local.processes import executable
+from deploy.local.places import LOOPBACK, PROJECT, free_ports
+from deploy.local.processes import Child, executable
 
 pytestmark = pytest.mark.timeout(300)
 _PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils")
@@ -95,3 +96,28 @@ def test_the_demo_asks_for_the_sources(installed: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 69
     assert "make demo" in done.stderr
+
+
+def test_the_command_runs_until_it_is_told_to_stop(installed: Path) -> None:
+    """``signin-worker run`` serves /livez though nothing that it depends on is there, and ends SIGTERM with 0."""
+    port, nobodys = free_ports(2)
+    settings = {
+        "SIGNIN_ENVIRONMENT": "development",
+        "SIGNIN_HTTP__PORT": str(port),
+        "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{nobodys}",
+        "TEMPORAL_ADDRESS": f"{LOOPBACK}:{nobodys}",
+    }
+
+    def lives() -> bool:
+        try:
+            return httpx.get(f"http://{LOOPBACK}:{port}/livez", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    worker = Child("wheel", grace_s=30)
+    try:
+        worker.start([installed / "signin-worker", "run"], _environment() | settings | {"HOME": str(worker.folder)})
+        worker.wait_until(lives, within_s=60)
+        assert worker.end() == 0, worker.last_words()
+    finally:
+        worker.stop()
