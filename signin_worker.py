@@ -27,12 +27,14 @@ from activities.otp import OtpActivities
 from activities.pseudonyms import Pseudonyms
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
-from consumers.breaker import Breaker, GuardedGateway
+from consumers.breaker import Breaker
 from consumers.dead_letters import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
 from consumers.dispatch import Ages, Dispatcher
 from consumers.gateway import TemporalGateway
+from consumers.guarded_gateway import GuardedGateway
 from consumers.intake import Intake
+from consumers.limiter import AdaptiveLimit
 from consumers.loop import ConsumerLoop, LoopLimits
 from consumers.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
@@ -88,7 +90,8 @@ def build_consumer(
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     stack.push_async_callback(briefly, producer.close)
     counts, letters, breaker = ConsumerCounts(metrics), KafkaDeadLetters(producer), Breaker()
-    gateway = GuardedGateway(TemporalGateway(client, queue, settings.policy(), names, keys), breaker)
+    temporal = TemporalGateway(client, queue, settings.policy(), names, keys)
+    gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
     ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
     handle = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id), counts)
     most = settings.consumer

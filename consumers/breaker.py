@@ -5,9 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from consumers.decode import ReceivedRequest, ReceivedSubmission
-from consumers.dispatch import Gateway
-from consumers.outcomes import Misconfigured, NotNow, Outcome, Unreachable
+from consumers.outcomes import Misconfigured, NotNow, Unreachable
 from consumers.ports import Sleep
 
 logger = logging.getLogger(__name__)
@@ -102,22 +100,3 @@ class Breaker:
             self._closed.clear()
             level = logging.ERROR if isinstance(error, Misconfigured) else logging.WARNING
             logger.log(level, "no usable answer from Temporal: consumption stops", extra={"reason": str(error)})
-
-
-class GuardedGateway:
-    """A gateway behind a breaker, with at most ``calls`` calls under way."""
-
-    def __init__(self, gateway: Gateway, breaker: Breaker, calls: int = 32) -> None:
-        self._gateway = gateway
-        self._breaker = breaker
-        self._seats = asyncio.Semaphore(calls)
-
-    async def start(self, request: ReceivedRequest) -> Outcome:
-        """Start the request's workflow. Raises ``NotNow``."""
-        async with self._seats, self._breaker.call():
-            return await self._gateway.start(request)
-
-    async def submit(self, submission: ReceivedSubmission) -> Outcome:
-        """Signal the mailbox's workflow. Raises ``NotNow``."""
-        async with self._seats, self._breaker.call():
-            return await self._gateway.submit(submission)

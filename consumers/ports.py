@@ -4,7 +4,8 @@ How the root composes it::
 
     intake   = Intake(Decoder(requested_topic, submitted_topic), pseudonyms, metrics)
     breaker  = Breaker()
-    gateway  = GuardedGateway(TemporalGateway(client, task_queue, policy, pseudonyms, code_keys), breaker)
+    temporal = TemporalGateway(client, task_queue, policy, pseudonyms, code_keys)
+    gateway  = GuardedGateway(temporal, breaker, metrics, AdaptiveLimit(max_calls))
     rate     = DeadLetterRate(per_minute)
     handle   = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), metrics), writer, rate, group), metrics)
     consumer = ConsumerLoop(source, intake, handle, metrics, switches=(breaker, rate))
@@ -226,6 +227,10 @@ class ConsumerMetrics(Protocol):
 
     def call_postponed(self, reason: str) -> None:
         """Count a try that will be made again: ``key_busy``, ``throttled``, ``unreachable``, ``misconfigured``."""
+        ...
+
+    def limit_moved(self, limit: int) -> None:
+        """Take the number of calls to Temporal that may be under way from now on."""
         ...
 
     def time_in_future(self, topic: str) -> None:

@@ -53,6 +53,9 @@ class Metrics:
         )
         self.rebalances = Counter("signin_consumer_rebalances", "Assignments of partitions.", registry=registry)
         self.in_flight = Gauge("signin_consumer_in_flight", "Records in flight.", registry=registry)
+        self.limit = Gauge(
+            "signin_consumer_limit", "Calls to Temporal that may be under way: adapts to the server.", registry=registry
+        )
         self.breaker_open = Gauge(
             "signin_consumer_breaker_open",
             "1 while no answer from Temporal, or too many dead letters, stop the consumer.",
@@ -99,6 +102,10 @@ class ConsumerCounts:
     def call_postponed(self, reason: str) -> None:
         """Count a call that will be made again."""
         self._metrics.postponed.labels(reason=reason).inc()
+
+    def limit_moved(self, limit: int) -> None:
+        """Show how many calls may be under way."""
+        self._metrics.limit.set(limit)
 
     def time_in_future(self, topic: str) -> None:
         """Count an event whose time lies ahead."""

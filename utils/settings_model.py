@@ -227,6 +227,8 @@ class ConsumerSettings(_Section):
     """records in flight"""
     max_in_flight_bytes: Annotated[int, Field(ge=65_536)] = 16 * 1024 * 1024
     """bytes of records in flight"""
+    max_calls: Annotated[int, Field(ge=1)] = 64
+    """most calls to Temporal under way at once; below that the number adapts to what the server can do"""
     drain_s: Annotated[float, Field(gt=0, le=20)] = 15
     """seconds that records in flight have to finish at the end or in a rebalance"""
 

@@ -6,6 +6,7 @@ import pytest
 
 from consumers.breaker import Breaker
 from consumers.decode import LARGEST_VALUE
+from consumers.limiter import AdaptiveLimit
 from consumers.loop import LoopLimits
 from schemas.policy import Policy
 from tests.docs.documents import DESIGN, code, rows, section
@@ -24,6 +25,7 @@ POLICY, CONSUMER, LOOP = Policy(), ConsumerSettings(), LoopLimits()
 LIMITS = {
     "records in flight, per process": (CONSUMER.max_in_flight, CONSUMER.max_in_flight_bytes // 1024**2),
     "read ahead of the watermark, per partition": (LOOP.span,),
+    "calls to Temporal under way": (AdaptiveLimit().limit, CONSUMER.max_calls),
     "drain in a rebalance or at the end": (CONSUMER.drain_s,),
     "session, rebalance, poll interval": tuple(
         SETTINGS[f"{name}_ms"] / 1000 for name in ("session_timeout", "rebalance_timeout", "max_poll_interval")

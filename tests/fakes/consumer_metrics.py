@@ -12,6 +12,7 @@ class FakeConsumerMetrics:
         self.done: Counter[tuple[str, str]] = Counter()
         self.postponed: Counter[str] = Counter()
         self.future: Counter[str] = Counter()
+        self.limits: list[int] = []
         self.rebalances = 0
         self.snapshots: list[ConsumerSnapshot] = []
 
@@ -22,6 +23,10 @@ class FakeConsumerMetrics:
     def call_postponed(self, reason: str) -> None:
         """Count a try."""
         self.postponed[reason] += 1
+
+    def limit_moved(self, limit: int) -> None:
+        """Keep the limit."""
+        self.limits.append(limit)
 
     def time_in_future(self, topic: str) -> None:
         """Count an event."""

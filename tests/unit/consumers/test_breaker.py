@@ -1,31 +1,13 @@
-"""The breaker, and the gateway behind it."""
+"""The breaker, one call at a time; the gateway behind it has its own tests."""
 
 import asyncio
 
 import pytest
 
-from consumers.breaker import Breaker, GuardedGateway
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.outcomes import Applied, KeyBusy, Misconfigured, NotNow, Throttled, Unreachable
-from consumers.ports import utc_now
-from tests.fakes.gateway import FakeGateway
-from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record
+from consumers.breaker import Breaker
+from consumers.outcomes import KeyBusy, Misconfigured, NotNow, Throttled, Unreachable
 from tests.fakes.naps import FakeNaps
 from tests.fakes.waiting import until
-
-
-def request(number: int = 0) -> ReceivedRequest:
-    """Return a request as decoded."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(request_record(number), utc_now())
-    assert isinstance(content, ReceivedRequest)
-    return content
-
-
-def submission() -> ReceivedSubmission:
-    """Return a submission as decoded."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(submission_record(), utc_now())
-    assert isinstance(content, ReceivedSubmission)
-    return content
 
 
 async def answer(breaker: Breaker, error: NotNow | None = None) -> None:
@@ -55,26 +37,6 @@ async def test_it_opens_after_enough_failures_in_a_row() -> None:
     assert breaker.is_open
 
 
-async def test_an_open_breaker_lets_one_call_through_at_a_time() -> None:
-    """The first probe that is answered closes it, and those who waited go on side by side."""
-    naps, gateway = FakeNaps(), FakeGateway()
-    breaker = Breaker(threshold=1, probe_after_s=1, sleep=naps.sleep)
-    await open_up(breaker)
-    gateway.gate.clear()
-    guarded = GuardedGateway(gateway, breaker)
-    calls = [asyncio.create_task(guarded.start(request(number))) for number in range(5)]
-    await until(lambda: naps.waiting)
-    assert gateway.calls == 0
-    naps.wake()
-    await until(lambda: gateway.under_way == 1)
-    assert not naps.waiting
-    gateway.turns = 5
-    gateway.gate.set()
-    assert await asyncio.gather(*calls) == [Applied()] * 5
-    assert not breaker.is_open
-    assert gateway.most_under_way > 1
-
-
 async def test_probes_grow_rarer_until_one_is_answered() -> None:
     """Doubled each time, up to the longest; afterwards as at first."""
     naps = FakeNaps(instant=True)
@@ -93,21 +55,6 @@ async def test_a_wrong_configuration_opens_it_at_once_and_is_probed_slowly(caplo
     assert breaker.is_open
     assert naps.taken == [60]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-
-
-async def test_an_answer_that_was_under_way_closes_it_early() -> None:
-    """The sleeping probe does not sleep on."""
-    naps, gateway = FakeNaps(), FakeGateway()
-    breaker = Breaker(threshold=1, sleep=naps.sleep)
-    gateway.gate.clear()
-    guarded = GuardedGateway(gateway, breaker)
-    slow = asyncio.create_task(guarded.submit(submission()))
-    await until(lambda: gateway.under_way)
-    await open_up(breaker)
-    probe = asyncio.create_task(guarded.start(request()))
-    await until(lambda: naps.waiting)
-    gateway.gate.set()
-    assert [await slow, await probe] == [Applied(), Applied()]
 
 
 async def test_a_probe_that_is_cancelled_leaves_its_place_to_another() -> None:
@@ -136,15 +83,6 @@ async def test_without_a_probe_at_hand_intake_goes_on() -> None:
     probe.cancel()
     await until(lambda: not breaker.stops_intake)
     assert breaker.is_open
-
-
-async def test_calls_under_way_are_bounded() -> None:
-    """The rest waits for a seat."""
-    gateway = FakeGateway()
-    gateway.turns = 3
-    guarded = GuardedGateway(gateway, Breaker(), calls=2)
-    assert await asyncio.gather(*(guarded.start(request(number)) for number in range(10))) == [Applied()] * 10
-    assert gateway.most_under_way == 2
 
 
 async def test_busy_keys_do_not_open_it() -> None:

@@ -9,11 +9,13 @@ from functools import partial
 import pytest
 
 from activities.pseudonyms import Pseudonyms
-from consumers.breaker import Breaker, GuardedGateway
+from consumers.breaker import Breaker
 from consumers.dead_letters import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
 from consumers.dispatch import Ages, Dispatcher
+from consumers.guarded_gateway import GuardedGateway
 from consumers.intake import Intake
+from consumers.limiter import AdaptiveLimit
 from consumers.loop import ConsumerLoop, LoopLimits
 from consumers.observed import Observed
 from consumers.outcomes import Applied, Unreachable
@@ -43,7 +45,8 @@ class Bench:
         self.metrics = FakeConsumerMetrics()
         self.breaker = Breaker(threshold=3, probe_after_s=0.001, longest_probe_s=0.002)
         self.rate = DeadLetterRate(5)
-        dispatcher = Dispatcher(GuardedGateway(self.gateway, self.breaker), Ages())
+        guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
+        dispatcher = Dispatcher(guarded, Ages())
         retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
         handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
         intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), self.metrics)

@@ -1,0 +1,154 @@
+"""What the adaptive limit gets out of a real Temporal dev server, against fixed numbers of calls under way.
+
+The ways are measured in short turns, one after the other and over again, and compared by their medians: so a machine
+that is busy with other things is as busy for each of them.
+
+    python -m tests.benchmarks.adaptive_limit [SECONDS_A_TURN] [TURNS]
+"""
+
+import asyncio
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RetryConfig
+
+from activities.codes import CodeKeys
+from activities.pseudonyms import Pseudonyms
+from consumers.breaker import Breaker
+from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.dispatch import Gateway
+from consumers.gateway import TemporalGateway
+from consumers.guarded_gateway import GuardedGateway
+from consumers.outcomes import NotNow
+from consumers.ports import utc_now
+from deploy.local.temporal import LocalTemporal
+from schemas.policy import Policy
+from tests.fakes.consumer_metrics import FakeConsumerMetrics
+from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record
+
+FIXED: Final = (1, 2, 4, 8, 16, 32, 64)
+BACKLOG: Final = 256
+_DECODER: Final = Decoder(REQUESTED, SUBMITTED)
+
+Call = Callable[[Gateway], Awaitable[object]]
+
+
+@dataclass
+class Turns:
+    """What one way of calling got done: calls a second of each turn, and the seconds that its calls took."""
+
+    rates: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+
+
+class Timed:
+    """A gateway that notes how long Temporal takes for each call."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.latencies: list[float] = []
+
+    async def start(self, request: ReceivedRequest) -> object:
+        """Start."""
+        return await self._timed(self._gateway.start(request))
+
+    async def submit(self, submission: ReceivedSubmission) -> object:
+        """Submit."""
+        return await self._timed(self._gateway.submit(submission))
+
+    async def _timed(self, call: Awaitable[object]) -> object:
+        begun_at = time.perf_counter()
+        outcome = await call
+        self.latencies.append(time.perf_counter() - begun_at)
+        return outcome
+
+
+async def start(gateway: Gateway) -> object:
+    """Start a workflow of its own."""
+    content = _DECODER.decode(request_record(signin_id=uuid.uuid4().hex), utc_now())
+    assert isinstance(content, ReceivedRequest)
+    return await gateway.start(content)
+
+
+async def submit(gateway: Gateway) -> object:
+    """Signal one of a thousand mailboxes, started where it does not run."""
+    email = f"ada{uuid.uuid4().int % 1000}@example.com"
+    content = _DECODER.decode(submission_record(email=email, submission_id=uuid.uuid4().hex), utc_now())
+    assert isinstance(content, ReceivedSubmission)
+    return await gateway.submit(content)
+
+
+async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> int:
+    """Call from so many at a time for so long; return how many calls were answered."""
+    ends_at, answered = time.perf_counter() + seconds, 0
+
+    async def call_on() -> None:
+        nonlocal answered
+        while time.perf_counter() < ends_at:
+            try:
+                await call(gateway)
+                answered += 1
+            except NotNow as error:
+                await asyncio.sleep(error.shortest_wait_s)
+
+    await asyncio.gather(*(call_on() for _ in range(callers)))
+    return answered
+
+
+async def measure(gateway: Gateway, call: Call, seconds: float, turns: int) -> dict[str, Turns]:
+    """Take turns."""
+    timed = Timed(gateway)
+    metrics = FakeConsumerMetrics()
+    guarded = GuardedGateway(timed, Breaker(), metrics)  # type: ignore[arg-type]
+    ways: dict[str, tuple[Gateway, int]] = {str(number): (timed, number) for number in FIXED}  # type: ignore[misc]
+    ways["adaptive"] = (guarded, BACKLOG)
+    found = {way: Turns() for way in ways}
+    await press(call, timed, 4, seconds)  # type: ignore[arg-type]
+    await press(call, guarded, BACKLOG, seconds)
+    for _ in range(turns):
+        for way, (through, callers) in ways.items():
+            timed.latencies.clear()
+            begun_at = time.perf_counter()
+            answered = await press(call, through, callers, seconds)
+            found[way].rates.append(answered / (time.perf_counter() - begun_at))
+            found[way].latencies += timed.latencies
+    print(f"limits of the last moves: {metrics.limits[-20:]}")
+    return found
+
+
+def report(name: str, found: dict[str, Turns]) -> None:
+    """Print a line for each way."""
+    best = max(median(turns.rates) for way, turns in found.items() if way != "adaptive")
+    print(f"{name}: calls a second, share of the best fixed number, p50 and p99 in ms")
+    for way, turns in found.items():
+        rate, p99 = median(turns.rates), quantiles(turns.latencies, n=100)[98]
+        print(f"  {way:>8} {rate:7.0f} {rate / best:6.0%} {median(turns.latencies) * 1e3:8.1f} {p99 * 1e3:8.1f}")
+
+
+async def main(seconds: float, turns: int) -> None:
+    """Measure on a server of its own."""
+    server = LocalTemporal()
+    server.start()
+    try:
+        client = await Client.connect(
+            server.address,
+            data_converter=pydantic_data_converter,
+            retry_config=RetryConfig(max_elapsed_time_millis=1500, max_retries=3),
+        )
+        gateway = TemporalGateway(client, "nobody", Policy(), Pseudonyms(bytes(32)), CodeKeys({"k": bytes(32)}))
+        for name, call in (("start", start), ("signal with start", submit)):
+            report(name, await measure(gateway, call, seconds, turns))
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    given = dict(enumerate(sys.argv[1:]))
+    asyncio.run(main(float(given.get(0, 2)), int(given.get(1, 5))))
