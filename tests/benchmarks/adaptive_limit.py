@@ -26,7 +26,7 @@ from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
 from consumers.dispatch import Gateway
 from consumers.gateway import TemporalGateway
 from consumers.guarded_gateway import GuardedGateway
-from consumers.outcomes import NotNow
+from consumers.outcomes import NotNow, Outcome
 from consumers.ports import utc_now
 from deploy.local.temporal import LocalTemporal
 from schemas.policy import Policy
@@ -55,15 +55,15 @@ class Timed:
         self._gateway = gateway
         self.latencies: list[float] = []
 
-    async def start(self, request: ReceivedRequest) -> object:
+    async def start(self, request: ReceivedRequest) -> Outcome:
         """Start."""
         return await self._timed(self._gateway.start(request))
 
-    async def submit(self, submission: ReceivedSubmission) -> object:
+    async def submit(self, submission: ReceivedSubmission) -> Outcome:
         """Submit."""
         return await self._timed(self._gateway.submit(submission))
 
-    async def _timed(self, call: Awaitable[object]) -> object:
+    async def _timed(self, call: Awaitable[Outcome]) -> Outcome:
         begun_at = time.perf_counter()
         outcome = await call
         self.latencies.append(time.perf_counter() - begun_at)
@@ -106,11 +106,11 @@ async def measure(gateway: Gateway, call: Call, seconds: float, turns: int) -> d
     """Take turns."""
     timed = Timed(gateway)
     metrics = FakeConsumerMetrics()
-    guarded = GuardedGateway(timed, Breaker(), metrics)  # type: ignore[arg-type]
-    ways: dict[str, tuple[Gateway, int]] = {str(number): (timed, number) for number in FIXED}  # type: ignore[misc]
+    guarded = GuardedGateway(timed, Breaker(), metrics)
+    ways: dict[str, tuple[Gateway, int]] = {str(number): (timed, number) for number in FIXED}
     ways["adaptive"] = (guarded, BACKLOG)
     found = {way: Turns() for way in ways}
-    await press(call, timed, 4, seconds)  # type: ignore[arg-type]
+    await press(call, timed, 4, seconds)
     await press(call, guarded, BACKLOG, seconds)
     for _ in range(turns):
         for way, (through, callers) in ways.items():

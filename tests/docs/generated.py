@@ -112,7 +112,8 @@ def _metrics() -> str:
 
 
 def _with_labels(metric: Metric) -> str:
-    names = Metrics().registry._names_to_collectors[metric.name]._labelnames  # type: ignore[attr-defined]
+    collector = Metrics().registry._names_to_collectors[metric.name]
+    names = collector._labelnames  # type: ignore[attr-defined]  # no public way
     return metric_name(metric) + (f"{{{','.join(names)}}}" if names else "")
 
 

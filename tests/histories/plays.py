@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
@@ -41,7 +42,7 @@ async def fails(stage: Stage, _: Sleep) -> list[Recording]:
         signin_id = await stage.signed_in()
         for _try in range(5):
             await stage.submit(signin_id, "wrong")
-        await until(lambda one=signin_id: "signin.failed too_many_attempts" in stage.said(one))  # type: ignore[misc]
+        await until(partial(_has_failed, stage, signin_id))
     handle = await stage.request()
     await handle.result()
     await until(lambda: bool(stage.said(handle.id.split("/")[1])))
@@ -159,6 +160,10 @@ PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
 
 UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = ((goes_on_in_a_new_run, Policy(signals_per_run=3)),)
 """For a real server: the time-skipping one loses signals that come during continue-as-new."""
+
+
+def _has_failed(stage: Stage, signin_id: str) -> bool:
+    return "signin.failed too_many_attempts" in stage.said(signin_id)
 
 
 def _attempt(name: str, signin_id: str, attempt: int = 1) -> Recording:
