@@ -5,6 +5,7 @@ import json
 import secrets
 import uuid
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -139,6 +140,10 @@ class Wire:
             raise TimeoutError(f"{heard()} of {count} results within {within_s:g} s") from None
         if heard() < count:
             raise SignInIsOver
+
+    def are_over(self, signin_ids: Sequence[str]) -> bool:
+        """Tell whether each of these sign-ins has had its last result."""
+        return self._over.issuperset(signin_ids)
 
     async def _listen(self) -> None:
         async for record in self._reader:
