@@ -174,7 +174,7 @@ _CODES = RPCStatusCode
 
 ERROR_TABLE: Final = (
     # After the run continued as new, the same signal is accepted.
-    Rule(_on(_CODES.INVALID_ARGUMENT), _says("exceeded limit of signals"), KeyBusy),
+    Rule(_on(_CODES.INVALID_ARGUMENT), _says("limit for signal events"), KeyBusy),
     Rule(_on(_CODES.INVALID_ARGUMENT), _always, _refused),
     Rule(_on(_CODES.RESOURCE_EXHAUSTED), _says("larger than max"), _refused),
     Rule(_on(_CODES.RESOURCE_EXHAUSTED), _busy_workflow, KeyBusy),

@@ -185,7 +185,7 @@ def hand_over_error(error: RPCError) -> SideEffectError:
     took 10,000 signals answers INVALID_ARGUMENT until it continues as new.
     """
     text = str(error).lower()
-    if error.status is RPCStatusCode.INVALID_ARGUMENT and "exceeded limit of signals" not in text:
+    if error.status is RPCStatusCode.INVALID_ARGUMENT and "limit for signal events" not in text:
         return HandOverRefused()
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
         return HandOverRefused()

@@ -168,7 +168,7 @@ def test_every_status_has_a_meaning(status: RPCStatusCode) -> None:
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
-        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "Exceeded limit of signals per run: 10000"), KeyBusy),
+        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events"), KeyBusy),
         (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)"), Rejected),
         (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy."), KeyBusy),
         (

@@ -72,7 +72,7 @@ def test_every_status_has_a_meaning_for_a_hand_over(status: RPCStatusCode) -> No
         ),
         (RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy.", TemporalUnavailable),
         (RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit.", HandOverRefused),
-        (RPCStatusCode.INVALID_ARGUMENT, "Workflow execution has exceeded limit of signals", TemporalUnavailable),
+        (RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events", TemporalUnavailable),
     ],
 )
 def test_two_statuses_mean_two_things_each(status: RPCStatusCode, text: str, wanted: type[Exception]) -> None:
