@@ -97,6 +97,7 @@ def build_consumer(
     most = settings.consumer
     limits = LoopLimits(most.max_in_flight, most.max_in_flight_bytes, drain_s=most.drain_s)
     limits = replace(limits, commit_timeout_s=_LAST_STEP_S, stop_s=_LAST_STEP_S)
+    limits = replace(limits, head_of_line_s=most.head_of_line_s, stall_s=most.stall_s)
     return ConsumerLoop(
         KafkaSource(access, kafka.group_id, (kafka.requested_topic, kafka.submitted_topic)),
         Intake(Decoder(kafka.requested_topic, kafka.submitted_topic), names, counts),
@@ -173,6 +174,7 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
             consumer = build_consumer(settings, client, metrics, rate, stack)
             services.append(Service("consumer", consumer.run, consumer.stop))
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
+            conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
         del conditions[_TEMPORAL_AWAY]
         logger.info("started", extra={"role": role})

@@ -1,16 +1,18 @@
 """The partitions that are owned just now, and how far each one is."""
 
+import time
 from collections.abc import Collection, Mapping
 
 from consumers.offset_tracker import OffsetTracker, Ticket
-from consumers.ports import Partition, Record
+from consumers.ports import Partition, Record, Stopwatch
 
 
 class Assignment:
     """Trackers of the current epoch. Each rebalance takes everything away and begins a new epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Stopwatch = time.monotonic) -> None:
         self.epoch = 0
+        self._stopwatch = stopwatch
         self._trackers: dict[Partition, OffsetTracker] = {}
 
     @property
@@ -36,7 +38,7 @@ class Assignment:
         """Begin a record. None: its partition is not owned, or it was begun before in this epoch."""
         tracker = self._trackers.get(record.source)
         stamp = record.timestamp_ms / 1000 if record.timestamp_ms >= 0 else now_s
-        return None if tracker is None else tracker.track(record.offset, stamp)
+        return None if tracker is None else tracker.track(record.offset, stamp, self._stopwatch())
 
     def finish(self, partition: Partition, ticket: Ticket) -> None:
         """Mark a record as done; one of an earlier epoch changes nothing."""

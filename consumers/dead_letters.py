@@ -10,7 +10,7 @@ from typing import Final
 from consumers.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
-from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Record, Sleep, Stopwatch, utc_now
+from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Sleep, Stopwatch, utc_now
 from consumers.provenance import SUFFIX, dead_letter_headers
 from consumers.retrying import Backoff
 
@@ -88,11 +88,13 @@ class DeadLettering:
         """Return the handler's outcome. While Kafka does not take a dead letter, it tries again."""
         outcome = await self._handler(delivery)
         if isinstance(outcome, Rejected):
+            delivery.postponed = "too_many_dead_letters"  # read only if it lasts
             await self._rate.admit()
-            await self._write(delivery.record, outcome)
+            await self._write(delivery, outcome)
         return outcome
 
-    async def _write(self, record: Record, rejected: Rejected) -> None:
+    async def _write(self, delivery: Delivery, rejected: Rejected) -> None:
+        record = delivery.record
         topic = record.topic + SUFFIX
         headers = dead_letter_headers(record, rejected, self._group, self._clock())
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
@@ -101,6 +103,7 @@ class DeadLettering:
             try:
                 await self._writer.write(topic, record.key, record.value, headers)
             except KafkaUnavailable:
+                delivery.postponed = "dead_letter_not_written"
                 logger.warning("a dead letter could not be written: its offset stays open", extra=where)
                 await self._sleep(next(waits))
             else:

@@ -1,6 +1,6 @@
 """What happens to a record as it comes in: decoded once, and given the lane that keeps its order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Content, Decoder, ReceivedRequest, ReceivedSubmission
@@ -8,13 +8,17 @@ from consumers.outcomes import Rejected
 from consumers.ports import Clock, ConsumerMetrics, Record, utc_now
 
 
-@dataclass(frozen=True)
+@dataclass
 class Delivery:
-    """A record with what it says, and the lane within its partition in which order holds."""
+    """A record with what it says, and the lane within its partition in which order holds.
+
+    ``postponed``: why it is not done yet, as the last try told.
+    """
 
     record: Record
     content: Content
     lane: str
+    postponed: str | None = field(default=None, compare=False)
 
 
 class Intake:

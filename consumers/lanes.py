@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
@@ -39,6 +39,10 @@ class Lanes(Generic[_Item]):
     def roomy(self) -> bool:
         """Whether a quarter is free of both: when to go on after there was no room."""
         return self._items * 4 <= self._max_items * 3 and self._bytes * 4 <= self._max_bytes * 3
+
+    def items(self) -> Iterator[_Item]:
+        """Return all that is put and not done."""
+        return (item for queue in self._lanes.values() for item, _ in queue)
 
     def put(self, lane: Hashable, item: _Item, size: int) -> None:
         """Queue an item of ``size`` bytes."""

@@ -6,7 +6,9 @@ A rebalance runs in a task of Kafka's client while a poll may be under way, so t
 * A poll that was under way during a rebalance may bring records of the old assignment or of the new one; nobody can
   tell. They are dropped, and their partitions are rewound to the committed offset before the next poll. Nothing is
   lost by that, and nothing handled twice: a tracker takes no offset a second time.
-* No poll is ever cancelled: the client would never again notice that polling has stopped.
+* No poll of a consumer that lives is ever cancelled: the client would never again notice that polling has stopped. At
+  the end, or when the consumer has stalled, the poll is left to itself, and ends with its consumer.
+* A consumer that has stalled is left as at the end: drain, commit, drop, leave. The next one begins a new epoch.
 """
 
 import asyncio
@@ -19,13 +21,17 @@ from typing import Final
 from consumers.assignment import Assignment
 from consumers.committing import Committer
 from consumers.dispatch import Handler
-from consumers.intake import Delivery, Intake
+from consumers.display import Display, Work
+from consumers.fence import Fence
+from consumers.head_of_line import HeadOfLine
+from consumers.intake import Intake
 from consumers.lanes import Lanes
-from consumers.offset_tracker import Ticket
-from consumers.ports import ConsumerMetrics, ConsumerSnapshot, KafkaUnavailable, Partition, PartitionPosition, Record
+from consumers.ports import ConsumerMetrics, KafkaUnavailable, Partition, PartitionPosition, Record
 from consumers.ports import RecordSource, Switch
-from consumers.positions import PositionWatch
+from consumers.positions import Positions
+from consumers.racing import ends_before, happens_within
 from consumers.steering import Steering
+from consumers.watchdog import Symptom, Vitals, Watchdog, until_stalled
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +53,8 @@ class LoopLimits:
     observe_every_s: float = 1.0
     retry_s: float = 1.0
     stop_s: float = 5.0
-
-
-_Work = tuple[Delivery, Ticket]
+    head_of_line_s: float = 60.0
+    stall_s: float = 50.0
 
 
 class ConsumerLoop:
@@ -70,21 +75,34 @@ class ConsumerLoop:
         self._metrics = metrics
         self._limits = limits = limits or LoopLimits()
         self._assignment = Assignment()
-        self._lanes: Lanes[_Work] = Lanes(self._work, limits.records, limits.bytes)
+        self._lanes: Lanes[Work] = Lanes(self._work, limits.records, limits.bytes)
         self._committer = Committer(source, limits.commit_interval_s, limits.commit_timeout_s)
         self._steering = Steering(source, self._assignment, switches, limits.span)
-        self._watch = PositionWatch(source, self._assignment, self._committer.committed, metrics)
+        self._positions = Positions(source, self._assignment, self._committer.committed)
+        self._display = Display(
+            self._positions, HeadOfLine(limits.head_of_line_s), self._lanes, metrics, lambda: self.halted
+        )
+        self._watchdog = Watchdog(limits.stall_s)
         self._owned = asyncio.Event()
+        self._over = asyncio.Event()  # for this consumer
         self._stopping = asyncio.Event()
         self._settling = asyncio.Lock()
         self._to_rewind: set[Partition] = set()
         self._joined = False
+        self._polls = 0
+        self._poll: asyncio.Task[Sequence[Record]] | None = None
+        self._left_behind: set[asyncio.Task[None]] = set()
         self._failure: Exception | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the group was joined and the end is not near."""
         return self._joined and not self._stopping.is_set()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether Kafka answers and the consumer gets on."""
+        return self._watchdog.is_well
 
     @property
     def halted(self) -> bool:
@@ -98,30 +116,26 @@ class ConsumerLoop:
 
     def positions(self) -> Sequence[PartitionPosition]:
         """Return how each owned partition stands."""
-        return self._watch.positions()
+        return self._positions.all()
 
     def stop(self) -> None:
         """Ask ``run`` to drain, commit and return."""
         self._stopping.set()
+        self._over.set()
 
     async def run(self) -> None:
-        """Consume until ``stop``; wait for Kafka where it is away. Raises whatever a bug raised."""
-        if not await self._start():
-            return
-        watch = asyncio.create_task(
-            self._watch.run(self._limits.observe_every_s, lambda: self._lanes.in_flight, lambda: self.halted)
-        )
+        """Consume until ``stop``; wait for Kafka where it is away.
+
+        Raises ``ConsumerStalled`` if a rebuilt consumer stalls too, and whatever a bug raised.
+        """
+        showing = asyncio.create_task(self._display.run(self._limits.observe_every_s))
         try:
             while not self._stopping.is_set():
-                self._raise_failure(watch)
-                await self._turn()
-            self._owned.clear()
-            await self._settle()
+                await self._consume(showing)
         finally:
             self._stopping.set()
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
-            await self._leave()
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
         """Let go of everything: stop intake, drain, commit, drop the rest."""
@@ -139,29 +153,63 @@ class ConsumerLoop:
         self._joined = True
         self._owned.set()
 
-    async def _start(self) -> bool:
+    async def _consume(self, showing: asyncio.Task[None]) -> None:
+        """Read with one consumer until ``stop``, or until it has stalled."""
+        self._watchdog.begin()
+        fence, guard = Fence(self), asyncio.create_task(self._stalls())
+        guard.add_done_callback(lambda _: self._over.set())
+        try:
+            if await self._start(fence):
+                await self._read(showing)
+        finally:
+            fence.close()
+            guard.cancel()
+        if guard.done() and not self._stopping.is_set():
+            self._rebuild(guard.result())
+
+    def _rebuild(self, stall: Symptom) -> None:
+        logger.error("the consumer has stalled, though Kafka answers", extra=stall.as_log())
+        self._watchdog.rebuild(stall)
+        self._metrics.rebuilt()
+        self._over.clear()
+
+    async def _start(self, fence: Fence) -> bool:
         wait_s = self._limits.retry_s
-        while not self._stopping.is_set():
+        while not self._over.is_set():
+            self._polls += 1
+            starting = asyncio.create_task(self._source.start(fence))
             try:
-                await self._source.start(self)
-                return True
+                if await ends_before(self._over, starting):
+                    starting.result()
+                    return True
+                starting.cancel()
+                await self._part_with(starting)
             except KafkaUnavailable:
                 logger.warning("waiting for Kafka")
                 await self._rest(wait_s)
                 wait_s = min(wait_s * 2, _LONGEST_START_WAIT_S)
         return False
 
+    async def _read(self, showing: asyncio.Task[None]) -> None:
+        try:
+            while not self._over.is_set():
+                self._raise_failure(showing)
+                await self._turn()
+            self._owned.clear()
+            await self._settle()
+        finally:
+            await self._leave()
+
     async def _turn(self) -> None:
         """Poll once, and commit if it is time."""
         if not self._owned.is_set():
-            await self._until(self._owned, self._limits.poll_ms / 1000)
+            await happens_within(self._limits.poll_ms / 1000, self._owned)
             return
         epoch = self._assignment.epoch
         try:
             await self._rewind()
             self._steering.steer(self._lanes)
-            wait_ms = self._limits.poll_full_ms if self._steering.looks_soon else self._limits.poll_ms
-            records = await self._source.poll(wait_ms, max(1, self._lanes.room))
+            records = await self._polled()
             if not self._is_current(epoch):
                 self._to_rewind.update(record.source for record in records)
                 return
@@ -172,6 +220,15 @@ class ConsumerLoop:
             await self._rest(self._limits.retry_s)
         if self._is_current(epoch):
             self._committer.begin(self._assignment.watermarks())
+
+    async def _polled(self) -> Sequence[Record]:
+        """Return what a poll brings; nothing if the end comes first."""
+        wait_ms = self._limits.poll_full_ms if self._steering.looks_soon else self._limits.poll_ms
+        self._poll = asyncio.create_task(self._source.poll(wait_ms, max(1, self._lanes.room)))
+        if not await ends_before(self._over, self._poll):
+            return ()
+        self._polls += 1
+        return self._poll.result()
 
     async def _rewind(self) -> None:
         if self._to_rewind:
@@ -185,7 +242,7 @@ class ConsumerLoop:
                 delivery = self._intake.receive(record)
                 self._lanes.put((record.source, delivery.lane), (delivery, ticket), record.size)
 
-    async def _work(self, work: _Work) -> None:
+    async def _work(self, work: Work) -> None:
         delivery, ticket = work
         await self._handle(delivery)
         self._assignment.finish(delivery.record.source, ticket)
@@ -211,13 +268,34 @@ class ConsumerLoop:
             self._assignment.end()
 
     async def _leave(self) -> None:
+        self._joined = False
+        self._to_rewind.clear()
         await self._lanes.drop()
+        await self._part_with(asyncio.create_task(self._source.stop()))
+        if self._poll is not None:
+            self._poll.cancel()  # its consumer is gone
+
+    async def _part_with(self, parting: asyncio.Task[None]) -> None:
+        """Wait for the end of a consumer, but not for long: what is left of it ends by itself."""
+        self._left_behind.add(parting)
+        parting.add_done_callback(self._left_behind.discard)
+        done, _ = await asyncio.wait({parting}, timeout=self._limits.stop_s)
         try:
-            async with asyncio.timeout(self._limits.stop_s):
-                await self._source.stop()
-        except (KafkaUnavailable, TimeoutError):
-            logger.warning("Kafka was not told that this consumer leaves")
-        self._metrics.observe(ConsumerSnapshot((), 0, self.halted))
+            if done and not parting.cancelled():
+                return parting.result()
+        except KafkaUnavailable:
+            pass
+        logger.warning("Kafka was not told that this consumer leaves")
+
+    async def _stalls(self) -> Symptom:
+        every_s = self._limits.observe_every_s
+        return await until_stalled(
+            self._watchdog, self._vitals, lambda: self._source.is_reachable(self.assigned), every_s
+        )
+
+    def _vitals(self) -> Vitals:
+        told, paused = self._positions.told, self._steering.paused
+        return Vitals(self._owned.is_set(), self._polls, told, self.positions(), paused)
 
     async def _surely(self, step: Callable[[], Awaitable[None]]) -> None:
         """Keep an error for the loop: Kafka's client would swallow it."""
@@ -226,20 +304,12 @@ class ConsumerLoop:
         except Exception as error:
             self._failure = error
 
-    def _raise_failure(self, watch: asyncio.Task[None]) -> None:
+    def _raise_failure(self, showing: asyncio.Task[None]) -> None:
         if self._failure is not None:
             raise self._failure
         self._lanes.raise_failure()
-        if watch.done():
-            watch.result()
+        if showing.done():
+            showing.result()
 
     async def _rest(self, seconds: float) -> None:
-        await self._until(self._stopping, seconds)
-
-    @staticmethod
-    async def _until(event: asyncio.Event, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await event.wait()
-        except TimeoutError:
-            pass
+        await happens_within(seconds, self._over)

@@ -10,6 +10,14 @@ class Ticket(NamedTuple):
     offset: int
 
 
+class Unfinished(NamedTuple):
+    """A record that is not done: born at ``stamp`` (seconds, time of day), begun at ``begun_at`` (any stopwatch's)."""
+
+    offset: int
+    stamp: float
+    begun_at: float
+
+
 class OffsetTracker:
     """Follows one partition through one assignment.
 
@@ -21,14 +29,14 @@ class OffsetTracker:
         self._epoch = epoch
         self._next: int | None = None
         # Filled in rising order, so its first key is the lowest unfinished offset.
-        self._unfinished: dict[int, float] = {}
+        self._unfinished: dict[int, Unfinished] = {}
 
-    def track(self, offset: int, stamp: float) -> Ticket | None:
-        """Begin a record born at ``stamp`` (seconds). None: this offset was begun or passed over before."""
+    def track(self, offset: int, stamp: float, begun_at: float) -> Ticket | None:
+        """Begin a record born at ``stamp``. None: this offset was begun or passed over before."""
         if self._next is not None and offset < self._next:
             return None
         self._next = offset + 1
-        self._unfinished[offset] = stamp
+        self._unfinished[offset] = Unfinished(offset, stamp, begun_at)
         return Ticket(self._epoch, offset)
 
     def finish(self, ticket: Ticket) -> None:
@@ -52,6 +60,16 @@ class OffsetTracker:
         return 0 if watermark is None or self._next is None else self._next - watermark
 
     @property
+    def position(self) -> int | None:
+        """The offset to read next. None until anything is known."""
+        return self._next
+
+    @property
+    def head(self) -> Unfinished | None:
+        """The record that holds the watermark back: the lowest one that is not done."""
+        return next(iter(self._unfinished.values()), None)
+
+    @property
     def oldest_stamp(self) -> float | None:
         """The smallest stamp of the unfinished ones."""
-        return min(self._unfinished.values(), default=None)
+        return min((each.stamp for each in self._unfinished.values()), default=None)

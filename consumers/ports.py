@@ -89,7 +89,7 @@ class RecordSource(Protocol):
         ...
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Return records, or none after about ``timeout_ms``. Never cancelled.
+        """Return records, or none after about ``timeout_ms``. Never cancelled before ``stop``.
 
         Raises ``KafkaUnavailable``, and has handed out nothing then.
         """
@@ -119,11 +119,18 @@ class RecordSource(Protocol):
         ...
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the ends of these, of paused ones too, called from a task of its own. Raises ``KafkaUnavailable``."""
+        """Return the ends of these, of paused ones too, called from a task of its own. Raises ``KafkaUnavailable``.
+
+        It may be called while nothing is started: then it raises that, too.
+        """
+        ...
+
+    async def is_reachable(self, partitions: Collection[Partition]) -> bool:
+        """Ask with a client of its own whether Kafka serves this group and these partitions (none: the topics)."""
         ...
 
     async def stop(self) -> None:
-        """Leave the group. Commits nothing, calls no listener."""
+        """Leave the group. Commits nothing, calls no listener. Afterwards ``start`` makes a consumer anew."""
         ...
 
 
@@ -193,13 +200,18 @@ class Switch(Protocol):
 
 @dataclass(frozen=True)
 class PartitionPosition:
-    """How one partition stands. None: not known yet. ``watermark`` is the next offset to commit."""
+    """How one partition stands. None: not known yet. ``watermark`` is the next offset to commit.
+
+    ``position`` is the next one to read, ``head_of_line_s`` how long the record at the watermark has been in work here.
+    """
 
     partition: Partition
     end: int | None
     watermark: int | None
     committed: int | None
     oldest_unfinished_age_s: float
+    position: int | None = None
+    head_of_line_s: float = 0.0
 
     @property
     def lag(self) -> int | None:
@@ -239,6 +251,10 @@ class ConsumerMetrics(Protocol):
 
     def rebalanced(self) -> None:
         """Count an assignment."""
+        ...
+
+    def rebuilt(self) -> None:
+        """Count a consumer that stalled and was replaced."""
         ...
 
     def observe(self, snapshot: ConsumerSnapshot) -> None:

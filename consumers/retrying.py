@@ -60,6 +60,7 @@ class Retrying:
                 await self._sleep(max(next(waits), error.shortest_wait_s))
 
     def _note(self, error: NotNow, tries: int, delivery: Delivery) -> None:
+        delivery.postponed = error.name
         self._metrics.call_postponed(error.name)
         if tries == _TRIES_UNTIL_LOGGED:
             record = delivery.record

@@ -1,6 +1,6 @@
 """Which partitions are read just now."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from consumers.assignment import Assignment
@@ -35,6 +35,11 @@ class Steering:
     def halted(self) -> bool:
         """Whether a breaker is open."""
         return any(switch.is_open for switch in self._switches)
+
+    @property
+    def paused(self) -> Collection[Partition]:
+        """What is not read just now."""
+        return self._paused
 
     @property
     def looks_soon(self) -> bool:

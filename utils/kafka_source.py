@@ -34,7 +34,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
 
 _LOG_APPEND_TIME = 1
 _CALL_TIMEOUT_S = 10.0
-_START_TIMEOUT_S = 30.0
+_CHECK_TIMEOUT_S = 5.0
+_START_TIMEOUT_S = 45.0  # joining waits for a rebalance, up to 30 s: who gives up sooner begins the next one
 _STOP_TIMEOUT_S = 5.0
 _POSITION_TIMEOUT_S = 0.05
 
@@ -52,7 +53,14 @@ class KafkaSource:
         self._group_id = group_id
         self._topics = tuple(topics)
         self._metadata_max_age_ms = metadata_max_age_ms
-        self._consumer: Any = None
+        self._started: Any = None
+
+    @property
+    def _consumer(self) -> Any:
+        """The consumer that was started. Raises ``KafkaUnavailable`` while there is none."""
+        if self._started is None:
+            raise KafkaUnavailable("not started")
+        return self._started
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group. Raises ``KafkaUnavailable``, and may be called again after that."""
@@ -69,7 +77,7 @@ class KafkaSource:
         except BaseException:
             await stop_consumer(consumer)
             raise
-        self._consumer = consumer
+        self._started = consumer
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
         """Return records, or none after about ``timeout_ms``. Never cancelled. Raises ``KafkaUnavailable``."""
@@ -120,9 +128,28 @@ class KafkaSource:
             ends = await self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
         return {Partition(*partition): offset for partition, offset in ends.items()}
 
+    async def is_reachable(self, partitions: Collection[Partition]) -> bool:
+        """Ask with a client of its own whether Kafka serves this group and these partitions (none: the topics).
+
+        The consumer's own client may be what is stuck. This one joins nothing: it asks the leaders and the coordinator.
+        """
+        asked = [TopicPartition(*each) for each in partitions] or [TopicPartition(topic, 0) for topic in self._topics]
+        client = AIOKafkaConsumer(**self._access.options(), group_id=self._group_id, enable_auto_commit=False)
+        try:
+            async with translated(_CHECK_TIMEOUT_S):
+                await client.start()
+                await client.end_offsets(asked)
+                client.assign(asked)
+                await client.committed(asked[0])
+        except KafkaUnavailable:
+            return False
+        finally:
+            await stop_consumer(client)
+        return True
+
     async def stop(self) -> None:
         """Leave the group. Commits nothing, calls no listener."""
-        consumer, self._consumer = self._consumer, None
+        consumer, self._started = self._started, None
         if consumer is not None:
             await stop_consumer(consumer)
 

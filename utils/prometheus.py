@@ -36,6 +36,12 @@ class Metrics:
             partition,
             registry=registry,
         )
+        self.head_of_line = Gauge(
+            "signin_consumer_head_of_line_seconds",
+            "How long the lowest record that is not done has been in work here.",
+            partition,
+            registry=registry,
+        )
         self.records = Counter(
             "signin_consumer_records", "Records done, each once.", ("topic", "outcome"), registry=registry
         )
@@ -52,6 +58,9 @@ class Metrics:
             "signin_consumer_future_events", "Events whose time lies ahead.", ("topic",), registry=registry
         )
         self.rebalances = Counter("signin_consumer_rebalances", "Assignments of partitions.", registry=registry)
+        self.rebuilds = Counter(
+            "signin_consumer_rebuilds", "Consumers that stalled and were replaced.", registry=registry
+        )
         self.in_flight = Gauge("signin_consumer_in_flight", "Records in flight.", registry=registry)
         self.limit = Gauge(
             "signin_consumer_limit", "Calls to Temporal that may be under way: adapts to the server.", registry=registry
@@ -115,6 +124,10 @@ class ConsumerCounts:
         """Count an assignment."""
         self._metrics.rebalances.inc()
 
+    def rebuilt(self) -> None:
+        """Count a consumer that stalled and was replaced."""
+        self._metrics.rebuilds.inc()
+
     def observe(self, snapshot: ConsumerSnapshot) -> None:
         """Take the gauges of now. Partitions that another worker has are shown by that one only."""
         self._metrics.in_flight.set(snapshot.in_flight)
@@ -129,6 +142,7 @@ class ConsumerCounts:
     def _show(self, position: PartitionPosition) -> None:
         labels = _labels(position.partition)
         self._metrics.oldest_age.labels(**labels).set(position.oldest_unfinished_age_s)
+        self._metrics.head_of_line.labels(**labels).set(position.head_of_line_s)
         if position.lag is not None:
             self._metrics.lag.labels(**labels).set(position.lag)
         for kind in _OFFSETS:
@@ -138,7 +152,8 @@ class ConsumerCounts:
 
     def _forget(self, partition: Partition) -> None:
         labels = _labels(partition)
-        for gauge in (self._metrics.lag, self._metrics.oldest_age, self._metrics.offsets):
+        metrics = self._metrics
+        for gauge in (metrics.lag, metrics.oldest_age, metrics.head_of_line, metrics.offsets):
             gauge.remove_by_labels(labels)
 
 

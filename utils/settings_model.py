@@ -231,6 +231,10 @@ class ConsumerSettings(_Section):
     """most calls to Temporal under way at once; below that the number adapts to what the server can do"""
     drain_s: Annotated[float, Field(gt=0, le=20)] = 15
     """seconds that records in flight have to finish at the end or in a rebalance"""
+    head_of_line_s: Annotated[float, Field(gt=0)] = 60
+    """seconds in work after which a record that holds its partition back is logged"""
+    stall_s: Annotated[float, Field(ge=1)] = 50
+    """seconds without progress, while Kafka answers, after which the consumer is rebuilt; again, and it ends with 70"""
 
 
 class DeadLetterSettings(_Section):

@@ -14,6 +14,7 @@ class FakeConsumerMetrics:
         self.future: Counter[str] = Counter()
         self.limits: list[int] = []
         self.rebalances = 0
+        self.rebuilds = 0
         self.snapshots: list[ConsumerSnapshot] = []
 
     def record_done(self, topic: str, outcome: str) -> None:
@@ -35,6 +36,10 @@ class FakeConsumerMetrics:
     def rebalanced(self) -> None:
         """Count an assignment."""
         self.rebalances += 1
+
+    def rebuilt(self) -> None:
+        """Count a rebuild."""
+        self.rebuilds += 1
 
     def observe(self, snapshot: ConsumerSnapshot) -> None:
         """Keep the snapshot."""

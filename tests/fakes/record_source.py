@@ -47,7 +47,8 @@ class FakeRecordSource:
     """Fulfils ``RecordSource`` on a ``FakeBroker``.
 
     ``lag_of_poll``: how many turns others get between a poll taking its records and returning them, as it happens
-    in real clients: a rebalance may come in between. ``hang`` names calls that never return.
+    in real clients: a rebalance may come in between. ``hang`` names calls that never return. While ``deaf`` is set no
+    record comes, until it is started anew: a fetcher that has died.
     """
 
     def __init__(self, broker: FakeBroker, lag_of_poll: int = 0) -> None:
@@ -60,16 +61,26 @@ class FakeRecordSource:
         self.largest_poll = 0
         self.stopped = 0
         self.start_failures = 0
+        self.starts = 0
+        self.checks = 0
+        self.deaf = False
+        self.listeners: list[AssignmentListener] = []
         self.hang: set[str] = set()
         self.raising: deque[Exception] = deque()
         self._listener: AssignmentListener | None = None
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join; partitions come with ``assign``."""
+        self.starts += 1
         if self.start_failures:
             self.start_failures -= 1
             raise KafkaUnavailable
+        await self._maybe_hang("start")
         self._listener = listener
+        self.polling = False
+        self.deaf = False
+        self.positions = {}
+        self.listeners.append(listener)
 
     @property
     def started(self) -> bool:
@@ -104,6 +115,7 @@ class FakeRecordSource:
     async def _poll(self, timeout_s: float, max_records: int) -> Sequence[Record]:
         if self.raising:
             raise self.raising.popleft()
+        await self._maybe_hang("poll")
         self.broker.demand()
         records = self._taken(max_records)
         if not records:
@@ -119,6 +131,8 @@ class FakeRecordSource:
 
     def _taken(self, max_records: int) -> list[Record]:
         taken: list[Record] = []
+        if self.deaf:
+            return taken
         for partition in self.positions.keys() - self.paused:
             ahead = [each for each in self.broker.logs.get(partition, []) if each.offset >= self.positions[partition]]
             batch = ahead[: max_records - len(taken)]
@@ -161,6 +175,12 @@ class FakeRecordSource:
         await self._maybe_hang("end_offsets")
         self.broker.demand()
         return {partition: self.broker.ends.get(partition, 0) for partition in partitions}
+
+    async def is_reachable(self, partitions: Collection[Partition]) -> bool:
+        """Tell whether the broker is up."""
+        self.checks += 1
+        await asyncio.sleep(0)
+        return not self.broker.down
 
     async def stop(self) -> None:
         """Leave."""

@@ -22,6 +22,11 @@ async def rebalances(worker: LocalWorker) -> int:
     return int(sum(value for _, value in await _samples(worker, "signin_consumer_rebalances_total")))
 
 
+async def rebuilds(worker: LocalWorker) -> int:
+    """Return how often its consumer stalled and was replaced."""
+    return int(sum(value for _, value in await _samples(worker, "signin_consumer_rebuilds_total")))
+
+
 def memory_mib(worker: LocalWorker) -> float:
     """Return its resident set, in MiB."""
     return float(worker.process.command.memory_info().rss) / _MIB

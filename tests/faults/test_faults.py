@@ -17,6 +17,7 @@ _CHOSEN = (
     "broker-restart",
     "rebalance-storm",
     "offsets-reset",
+    "fetcher-stalls-on",
 )
 
 

@@ -29,7 +29,7 @@ class TrackerAgainstModel(RuleBasedStateMachine):
     def track(self, gap: int, stamp: float) -> Ticket:
         """Begin a record, perhaps after a gap."""
         offset = self.next + gap
-        ticket = self.tracker.track(offset, stamp)
+        ticket = self.tracker.track(offset, stamp, -stamp)
         assert ticket == (self.epoch, offset)
         self.begun[offset] = stamp
         self.next, self.known = offset + 1, True
@@ -39,7 +39,7 @@ class TrackerAgainstModel(RuleBasedStateMachine):
     def track_again(self, back: int) -> None:
         """Begin none twice."""
         if self.known:
-            assert self.tracker.track(self.next - back, 0) is None
+            assert self.tracker.track(self.next - back, 0, 0) is None
 
     @rule(ticket=consumes(tickets))
     def finish(self, ticket: Ticket) -> None:
@@ -85,6 +85,9 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         expected = min(unfinished, default=self.next if self.known else None)
         assert self.tracker.watermark == expected
         assert self.tracker.span == (0 if expected is None else self.next - expected)
+        assert self.tracker.position == (self.next if self.known else None)
+        head = min(unfinished, default=None)
+        assert self.tracker.head == (None if head is None else (head, self.begun[head], -self.begun[head]))
         assert self.tracker.oldest_stamp == min((self.begun[each] for each in unfinished), default=None)
 
 

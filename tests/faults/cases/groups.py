@@ -1,12 +1,14 @@
 """The consumer group: rebalances, zombies, offsets that move."""
 
 import asyncio
+import os
 import time
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer
 
 from deploy.local.worker import LocalWorker
+from tests.faults import gauges
 from tests.faults.case import Case
 from tests.faults.proxy import FETCH, JOIN_GROUP, asks_kafka, nothing
 from tests.faults.servers import freeze, thaw
@@ -14,6 +16,8 @@ from tests.faults.stage import Stage
 
 _SESSION_S = 10
 _REBALANCE_S = 30
+_NOTICED_WITHIN_S = 60
+_SHORT_STALL_S = 8
 
 
 async def rebalance_storm(stage: Stage) -> str:
@@ -109,19 +113,44 @@ async def _go_on(stage: Stage, worker: LocalWorker, what: str) -> str:
     return what
 
 
-async def fetches_swallowed(stage: Stage) -> str:
-    """Let no fetch reach Kafka, while heartbeats do: the client stalls and nobody tells it."""
+async def fetcher_stalls(stage: Stage) -> str:
+    """Let no fetch reach Kafka, while heartbeats do, until the watchdog has rebuilt the consumer."""
     worker = await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
         stage.servers.kafka_proxy.swallows = asks_kafka(FETCH)
-        await asyncio.sleep(max(10, 9 * stage.scale.pause_s))
+        since = time.monotonic()
+
+        async def rebuilt() -> bool:
+            return await gauges.rebuilds(worker) == 1
+
+        await stage.eventually(rebuilt, "the consumer is rebuilt", within_s=_NOTICED_WITHIN_S)
+        noticed_s = time.monotonic() - since
         stage.servers.kafka_proxy.swallows = nothing
-        since, ended = time.monotonic(), not worker.process.running
-        if ended:  # the watchdog's exit: an orchestrator starts it again
-            await worker.start()
+        await stage.recovered()
+    assert worker.process.running, worker.process.last_words()
+    return f"noticed and rebuilt after {noticed_s:.0f} s"
+
+
+async def fetcher_stalls_for_good(stage: Stage) -> str:
+    """Let fetches reach Kafka again only after the worker has ended itself, as an orchestrator would see it."""
+    worker = await stage.start_worker(SIGNIN_CONSUMER__STALL_S=str(_SHORT_STALL_S))
+    async with stage.crowd.coming(stage.scale.every_s):
+        await asyncio.sleep(stage.scale.pause_s)
+        stage.servers.kafka_proxy.swallows = asks_kafka(FETCH)
+        since = time.monotonic()
+        await stage.eventually(lambda: _ended(worker), "the worker ends", within_s=4 * _SHORT_STALL_S + _REBALANCE_S)
+        took_s, code = time.monotonic() - since, worker.process.end()
+        assert code == os.EX_SOFTWARE, f"exit {code}"
+        stage.servers.kafka_proxy.swallows = nothing
+        since = time.monotonic()
+        await worker.start()
         await stage.recovered(since)
-    return f"for {max(10, 9 * stage.scale.pause_s):.0f} s; the worker {'ended itself' if ended else 'went on'}"
+    return f"exit {code} after {took_s:.0f} s, with a stall of {_SHORT_STALL_S} s; started again"
+
+
+async def _ended(worker: LocalWorker) -> bool:
+    return not worker.process.running
 
 
 async def rebalance_while_frozen(stage: Stage) -> str:
@@ -156,7 +185,8 @@ CASES = (
     Case("rebalance-frozen", "a rebalance while Temporal is frozen", rebalance_while_frozen),
     Case("rejoin-late", "a worker too late for a rebalance", late_to_rejoin),
     Case("zombie", "a worker frozen past its session, then thawed", zombie),
-    Case("fetcher-stalls", "no fetch reaches Kafka, heartbeats do", fetches_swallowed),
+    Case("fetcher-stalls", "no fetch reaches Kafka, heartbeats do, until noticed", fetcher_stalls),
+    Case("fetcher-stalls-on", "the same, and after the rebuild still", fetcher_stalls_for_good),
     Case("offsets-reset", "the group's offsets set back to the beginning", offsets_reset),
     Case("offsets-below", "offsets below the partitions' start (retention)", offsets_below_the_start),
     Case("offsets-above", "offsets above the partitions' end", offsets_above_the_end),

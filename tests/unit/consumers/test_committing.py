@@ -1,13 +1,14 @@
 """Commits, and positions as the metrics show them."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from consumers.assignment import Assignment
 from consumers.committing import Committer
+from consumers.head_of_line import Held
 from consumers.ports import Partition, PartitionPosition, Record
-from consumers.positions import PositionWatch
-from tests.fakes.consumer_metrics import FakeConsumerMetrics
+from consumers.positions import Positions
 from tests.fakes.record_source import FakeBroker, FakeRecordSource
 from tests.fakes.waiting import until
 
@@ -82,41 +83,69 @@ async def test_the_last_commit_overtakes_the_one_under_way() -> None:
 
 
 async def test_positions_tell_lag_and_age() -> None:
-    """Lag counts from the watermark; the age is the record's own."""
-    broker, assignment = FakeBroker(), Assignment()
+    """Lag counts from the watermark; the age is the record's own; in work counts from when it was begun here."""
+    broker, assignment = FakeBroker(), Assignment(lambda: 100.0)
     committer = Committer(FakeRecordSource(broker))
     now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-    metrics = FakeConsumerMetrics()
-    watch = PositionWatch(FakeRecordSource(broker), assignment, committer.committed, metrics, lambda: now)
+    source = FakeRecordSource(broker)
+    positions = Positions(source, assignment, committer.committed, lambda: now, lambda: 107.5)
     assignment.begin([A, B])
     broker.mark(A, 10)
     stamp = int(now.timestamp() * 1000) - 5000
     assert assignment.track(Record("a", 0, 4, None, b"", timestamp_ms=stamp), 0)
     assert assignment.track(Record("a", 0, 5, None, b""), now.timestamp() + 1)
-    running = asyncio.create_task(watch.run(60, lambda: 2, lambda: True))
-    await until(lambda: metrics.snapshots)
-    running.cancel()
-    [snapshot] = metrics.snapshots
-    assert (snapshot.in_flight, snapshot.breaker_open) == (2, True)
-    assert snapshot.partitions == [PartitionPosition(A, 10, 4, None, 5.0), PartitionPosition(B, 0, None, None, 0.0)]
-    assert [position.lag for position in snapshot.partitions] == [6, None]
+    await positions.refresh(5)
+    assert positions.all() == [
+        PartitionPosition(A, 10, 4, None, 5.0, position=6, head_of_line_s=7.5),
+        PartitionPosition(B, 0, None, None, 0.0),
+    ]
+    assert [position.lag for position in positions.all()] == [6, None]
+    assert list(positions.held()) == [Held(A, 4, 100.0, 5.0, behind=1)]
 
 
 async def test_unknown_ends_leave_the_rest_known() -> None:
-    """Kafka away, or without an answer: what was known before stays."""
-    broker, assignment, metrics = FakeBroker(), Assignment(), FakeConsumerMetrics()
+    """Kafka away, or without an answer: what was known before stays, and no answer is counted."""
+    broker, assignment = FakeBroker(), Assignment()
     source = FakeRecordSource(broker)
-    watch = PositionWatch(source, assignment, {}, metrics)
+    positions = Positions(source, assignment, {})
     assignment.begin([A])
     broker.mark(A, 10)
-    running = asyncio.create_task(watch.run(0.001, lambda: 0, lambda: False))
-    await until(lambda: metrics.snapshots and metrics.snapshots[-1].partitions[0].end == 10)
+    await positions.refresh(5)
+    assert (positions.all()[0].end, positions.told) == (10, 1)
     broker.down = True
     broker.mark(A, 10)
-    count = len(metrics.snapshots)
-    await until(lambda: len(metrics.snapshots) > count + 2)
+    await positions.refresh(5)
     source.hang = {"end_offsets"}
-    count = len(metrics.snapshots)
-    await until(lambda: len(metrics.snapshots) > count + 2)
-    assert metrics.snapshots[-1].partitions[0].end == 10
-    running.cancel()
+    await positions.refresh(0.001)
+    assert (positions.all()[0].end, positions.told) == (10, 1)
+    positions.close()
+
+
+async def test_a_slow_answer_is_taken_when_it_comes() -> None:
+    """Nobody waits for it longer than told, and it is not asked for twice meanwhile."""
+    broker, assignment = FakeBroker(), Assignment()
+    source = SlowSource(broker)
+    positions = Positions(source, assignment, {})
+    assignment.begin([A])
+    broker.mark(A, 10)
+    await positions.refresh(0.001)
+    await positions.refresh(0.001)
+    assert (positions.all()[0].end, source.asked) == (None, 1)
+    source.gate.set()
+    await positions.refresh(5)
+    assert (positions.all()[0].end, positions.told) == (10, 1)
+
+
+class SlowSource(FakeRecordSource):
+    """A source that tells the ends only once ``gate`` is set."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        super().__init__(broker)
+        self.gate = asyncio.Event()
+        self.asked = 0
+
+    async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Return the ends, in a while."""
+        self.asked += 1
+        await self.gate.wait()
+        return await super().end_offsets(partitions)

@@ -1,82 +1,15 @@
 """The loop, on a broker in memory."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from activities.pseudonyms import Pseudonyms
-from consumers.breaker import Breaker
-from consumers.dead_letters import DeadLettering, DeadLetterRate
-from consumers.decode import Decoder
-from consumers.dispatch import Ages, Dispatcher
-from consumers.guarded_gateway import GuardedGateway
-from consumers.intake import Intake
-from consumers.limiter import AdaptiveLimit
-from consumers.loop import ConsumerLoop, LoopLimits
-from consumers.observed import Observed
 from consumers.outcomes import Applied, Unreachable
-from consumers.ports import Partition
-from consumers.retrying import Backoff, Retrying
-from tests.fakes.consumer_metrics import FakeConsumerMetrics
-from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
-from tests.fakes.gateway import FakeGateway
-from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_record, signin_id, submission_record
-from tests.fakes.record_source import FakeBroker, FakeRecordSource
+from tests.fakes.consumer_bench import P0, P1, QUICK, S0, Bench
+from tests.fakes.inbound import REQUESTED, SUBMITTED, record, signin_id, submission_record
 from tests.fakes.waiting import until
-
-P0, P1, S0 = Partition(REQUESTED, 0), Partition(REQUESTED, 1), Partition(SUBMITTED, 0)
-QUICK = LoopLimits(
-    poll_ms=5, poll_full_ms=1, commit_interval_s=0.005, observe_every_s=0.005, retry_s=0.001, drain_s=5, stop_s=0.05
-)
-
-
-class Bench:
-    """A consumer, composed as the root does it, between a broker and a gateway in memory."""
-
-    def __init__(self, limits: LoopLimits = QUICK, lag_of_poll: int = 0) -> None:
-        self.broker = FakeBroker()
-        self.source = FakeRecordSource(self.broker, lag_of_poll)
-        self.gateway = FakeGateway()
-        self.writer = FakeDeadLetterWriter()
-        self.metrics = FakeConsumerMetrics()
-        self.breaker = Breaker(threshold=3, probe_after_s=0.001, longest_probe_s=0.002)
-        self.rate = DeadLetterRate(5)
-        guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
-        dispatcher = Dispatcher(guarded, Ages())
-        retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
-        handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
-        intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), self.metrics)
-        self.loop = ConsumerLoop(self.source, intake, handle, self.metrics, (self.breaker, self.rate), limits)
-
-    def request(self, number: int, partition: int = 0, gap: int = 0, attempt: int = 1) -> None:
-        """Append a request."""
-        self.broker.append(request_record(number, partition, attempt=attempt), gap)
-
-    @property
-    def applied(self) -> list[str]:
-        """The sign-ins applied, in order."""
-        return [request.event.signin_id for request in self.gateway.requests]
-
-    @property
-    def requests(self) -> list[tuple[str, int]]:
-        """The sign-ins and attempts applied, in order."""
-        return [(request.event.signin_id, request.event.attempt) for request in self.gateway.requests]
-
-    @contextlib.asynccontextmanager
-    async def running(self, *partitions: Partition) -> AsyncIterator["asyncio.Task[None]"]:
-        """Run the loop, with these partitions assigned; stop it in the end."""
-        run = asyncio.create_task(self.loop.run())
-        await until(lambda: self.source.started)
-        await self.source.assign(*partitions)
-        try:
-            yield run
-        finally:
-            self.loop.stop()
-            await run
 
 
 async def test_records_are_applied_and_their_offsets_committed() -> None:

@@ -135,10 +135,12 @@ def test_consumer_counts_what_it_is_told() -> None:
     counts.call_postponed("throttled")
     counts.time_in_future("otp.submitted")
     counts.rebalanced()
+    counts.rebuilt()
     assert value(metrics, "signin_consumer_records_total", topic="otp.submitted", outcome="applied") == 1
     assert value(metrics, "signin_consumer_postponed_total", reason="throttled") == 1
     assert value(metrics, "signin_consumer_future_events_total", topic="otp.submitted") == 1
     assert value(metrics, "signin_consumer_rebalances_total") == 1
+    assert value(metrics, "signin_consumer_rebuilds_total") == 1
 
 
 def test_consumer_gauges_follow_the_snapshot() -> None:
@@ -146,17 +148,19 @@ def test_consumer_gauges_follow_the_snapshot() -> None:
     metrics = Metrics()
     counts = ConsumerCounts(metrics)
     first, second = Partition("t", 0), Partition("t", 1)
-    known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5)
+    known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7)
     unknown = PartitionPosition(second, end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
     counts.observe(ConsumerSnapshot([known, unknown], in_flight=2, breaker_open=True))
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") == 6
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="1") is None
     assert value(metrics, "signin_consumer_oldest_unfinished_age_seconds", topic="t", partition="0") == 1.5
+    assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") == 7
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") == 4
     assert (value(metrics, "signin_consumer_in_flight"), value(metrics, "signin_consumer_breaker_open")) == (2, 1)
     counts.observe(ConsumerSnapshot([unknown], in_flight=0, breaker_open=False))
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") is None
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") is None
+    assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") is None
     assert value(metrics, "signin_consumer_breaker_open") == 0
 
 
@@ -166,6 +170,8 @@ def test_names_are_those_of_the_contract() -> None:
     names = {family.name for family in metrics.registry.collect()}
     assert {
         "signin_consumer_lag_records",
+        "signin_consumer_head_of_line_seconds",
+        "signin_consumer_rebuilds",
         "signin_consumer_oldest_unfinished_age_seconds",
         "signin_consumer_records",
         "signin_consumer_in_flight",
