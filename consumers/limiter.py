@@ -3,9 +3,10 @@
 By Little's law the calls that wait somewhere are ``limit * (1 - base / latency)``, where ``base`` is what a call takes
 in calm, among very few others. Each round of samples moves the limit to where ``sqrt(limit)`` of them wait::
 
-    limit = limit * base / latency + sqrt(limit)
+    limit = limit * 3 * base / latency + sqrt(limit)
 
-So a server that is not full yet shows no waiting, and the limit grows; beyond, it comes back by itself.
+A server that is filling up is slower before it is full: three times as long is no crowd yet, for what waits together is
+also written together. Below that the limit grows; beyond, it comes back by itself.
 """
 
 import math
@@ -20,6 +21,7 @@ _ROUND_SAMPLES: Final = 16
 # The most that latency takes from the limit in one round. It is also why latency alone never takes it below 4, where
 # half of it is its own root: a base that was measured too low costs little.
 _STEEPEST: Final = 0.5
+_TOLERANCE: Final = 3.0
 _BACK_OFF: Final = 0.5
 _LOOKING_SHARE: Final = 0.02
 
@@ -113,7 +115,7 @@ class AdaptiveLimit:
         self._begin_round(now)
 
     def _follow(self, stretch: float) -> None:
-        wanted = self._limit * max(_STEEPEST, min(1.0, 1 / stretch)) + math.sqrt(self._limit)
+        wanted = self._limit * max(_STEEPEST, min(1.0, _TOLERANCE / stretch)) + math.sqrt(self._limit)
         if wanted < self._limit or self._was_used:
             self._limit = self._bounded(wanted)
 
