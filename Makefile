@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults check format lock histories environment clean
+.PHONY: demo test faults sabotage check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -25,6 +25,10 @@ test: $(VENV)/.ready
 # All faults of the programme, about 50 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+# Break each rule of the bridge, and see its test fail, about 3 minutes; writes docs/bridge.md. ARGS="--rule 5" for one.
+sabotage: $(VENV)/.ready
+	@$(BIN)/python -m tests.sabotage $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

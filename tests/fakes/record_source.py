@@ -47,8 +47,8 @@ class FakeRecordSource:
     """Fulfils ``RecordSource`` on a ``FakeBroker``.
 
     ``lag_of_poll``: how many turns others get between a poll taking its records and returning them, as it happens
-    in real clients: a rebalance may come in between. ``hang`` names calls that never return. While ``deaf`` is set no
-    record comes, until it is started anew: a fetcher that has died.
+    in real clients: a rebalance may come in between. ``hang`` names calls that return only once ``released``. While
+    ``deaf`` is set no record comes, until it is started anew: a fetcher that has died.
     """
 
     def __init__(self, broker: FakeBroker, lag_of_poll: int = 0) -> None:
@@ -66,6 +66,7 @@ class FakeRecordSource:
         self.deaf = False
         self.listeners: list[AssignmentListener] = []
         self.hang: set[str] = set()
+        self.released = asyncio.Event()
         self.raising: deque[Exception] = deque()
         self._listener: AssignmentListener | None = None
 
@@ -190,7 +191,7 @@ class FakeRecordSource:
 
     async def _maybe_hang(self, call: str) -> None:
         if call in self.hang:
-            await asyncio.Event().wait()
+            await self.released.wait()
 
 
 async def _turns(count: int) -> None:

@@ -76,6 +76,9 @@ async def test_the_last_commit_overtakes_the_one_under_way() -> None:
     await asyncio.sleep(0)
     bench.source.hang = set()
     await asyncio.wait_for(bench.committer.finish({A: 2}), 5)
+    bench.source.released.set()
+    for _ in range(10):
+        await asyncio.sleep(0)
     assert bench.broker.commits == [{A: 2}]
     assert bench.committer.committed == {}
     await bench.committer.finish({})

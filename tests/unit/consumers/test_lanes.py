@@ -73,9 +73,10 @@ async def test_room_is_bounded_by_count_and_by_bytes() -> None:
     lanes.put("d", "d1", 10)
     assert (lanes.room, lanes.roomy) == (0, False)
     bench.gate("a1").set()
-    await until(lambda: lanes.room == 1)
-    lanes.put("e", "e1", 770)
-    assert (lanes.room, lanes.roomy) == (0, False)
+    bench.gate("b1").set()
+    await until(lambda: lanes.room == 2)
+    lanes.put("e", "e1", 780)
+    assert (lanes.in_flight, lanes.room, lanes.roomy) == (3, 0, False)
     await lanes.drop()
     assert (lanes.room, lanes.roomy) == (4, True)
 

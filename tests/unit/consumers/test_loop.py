@@ -162,6 +162,21 @@ async def test_a_revocation_drains_commits_and_drops_the_rest() -> None:
     assert bench.metrics.rebalances == 3
 
 
+async def test_a_revocation_waits_for_what_is_under_way() -> None:
+    """What ends within the time allowed is committed before the partitions go: nobody reads it again."""
+    bench = Bench(replace(QUICK, commit_interval_s=1000))
+    bench.gateway.gate.clear()
+    bench.request(1)
+    async with bench.running(P0):
+        await until(lambda: bench.gateway.under_way)
+        revocation = asyncio.create_task(bench.source.assign())
+        await asyncio.sleep(0)
+        bench.gateway.gate.set()
+        await revocation
+        assert bench.broker.committed == {P0: 1}
+    assert len(bench.applied) == 1
+
+
 async def test_an_assignment_without_revocation_ends_the_one_before() -> None:
     """Whatever the client does, epochs do not mix."""
     bench = Bench()
@@ -188,6 +203,21 @@ async def test_a_poll_across_a_rebalance_loses_nothing(early: int) -> None:
         await until(lambda: bench.broker.committed == {P0: 30})
     assert bench.applied[-1] == signin_id(29)
     assert sorted(set(bench.applied)) == [signin_id(number) for number in range(30)]
+
+
+async def test_a_poll_across_a_rebalance_passes_nothing_by() -> None:
+    """What was in flight is dropped and read again, though the one behind it was just being polled."""
+    bench = Bench(replace(QUICK, drain_s=0.001), lag_of_poll=5_000)
+    bench.gateway.gate.clear()
+    bench.request(0)
+    async with bench.running(P0):
+        await until(lambda: bench.gateway.under_way)
+        bench.request(1)
+        await until(lambda: bench.source.positions == {P0: 2})
+        await bench.source.assign(P0)
+        bench.gateway.gate.set()
+        await until(lambda: bench.broker.committed == {P0: 2})
+    assert sorted(bench.applied) == [signin_id(0), signin_id(1)]
 
 
 @pytest.mark.parametrize("early", [0, 2, 10])

@@ -1,0 +1,1 @@
+"""Breaks each rule of the bridge on purpose, to show that a test notices."""
