@@ -59,7 +59,7 @@ def smtp_mailer(settings: Settings) -> SmtpMailer:
         port=smtp.port,
         security=smtp.security,
         sender=smtp.sender,
-        renderer=MailTemplates(),
+        renderer=MailTemplates(settings.mail.templates),
         username=smtp.username,
         password=_revealed(smtp.password),
         cafile=smtp.cafile,

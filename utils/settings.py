@@ -14,6 +14,7 @@ from consumers.provenance import SUFFIX
 from utils.environment import PREFIX, read_tree, unknown_variables, variable_name
 from utils.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.key_rings import MAKE_A_KEY
+from utils.mail_templates import MailTemplates, TemplatesError
 from utils.settings_model import TEST_SECRETS, Settings
 
 __all__ = ["Settings", "SettingsError", "load_settings"]
@@ -116,6 +117,10 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             "SIGNIN_REPLAY_HORIZON_S is too short: it must be at least SIGNIN_MAX_EVENT_AGE_S plus "
             "SIGNIN_OTP__LIFETIME_S, or codes that are in time are ignored."
         )
+    try:
+        MailTemplates(settings.mail.templates)
+    except TemplatesError as error:
+        yield f"{variable_name('mail', 'templates')} cannot be used. {error}"
 
 
 def _unsafe(settings: Settings) -> Iterator[str]:

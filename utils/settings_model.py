@@ -7,6 +7,7 @@ import os
 import re
 from email.utils import parseaddr
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -44,6 +45,12 @@ def _ip_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("names no folder")
+    return path
+
+
 def _readable_file(value: str) -> str:
     if not os.access(value, os.R_OK):
         raise ValueError("names a file that cannot be read: check path and rights")
@@ -67,6 +74,7 @@ def _brokers(values: tuple[str, ...]) -> tuple[str, ...]:
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=1, le=_HIGHEST_PORT)]
 File = Annotated[str, AfterValidator(_readable_file)]
+Folder = Annotated[Path, AfterValidator(_folder)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,245}$")]
 
 
@@ -134,6 +142,13 @@ class SmtpSettings(_Section):
     def message_id_domain(self) -> str:
         """The right-hand side of every ``Message-ID``: the sender's domain."""
         return parseaddr(self.sender)[1].rpartition("@")[2]
+
+
+class MailSettings(_Section):
+    """The mail itself."""
+
+    templates: Folder | None = None
+    """folder of sentences and layouts of your own, which go before those that are shipped (docs/mail.md)"""
 
 
 class TurnstileSettings(_Section):
@@ -279,6 +294,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     temporal: TemporalSettings = Field(default_factory=TemporalSettings)
     smtp: SmtpSettings = Field(default_factory=SmtpSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
     turnstile: TurnstileSettings = Field(default_factory=TurnstileSettings)
     dns: DnsSettings = Field(default_factory=DnsSettings)
     keys: KeySettings = Field(default_factory=KeySettings)

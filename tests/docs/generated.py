@@ -26,7 +26,7 @@ _NO_CODE: Final = {
     "utils/templates/mail.html.j2": "The layout of the mail's HTML part.",
     "utils/templates/mail.txt.j2": "The layout of the mail's text part.",
 }
-_TRANSLATION: Final = re.compile(r"utils/templates/[a-z]{2}\.json")
+_TRANSLATION: Final = re.compile(r"utils/templates/[a-z]{2}(-[a-z]+)?\.json")
 _REFERENCE: Final = re.compile(r" \((?:CONTRACT|SECURITY|BRIDGE)\b[^)]*\)")
 
 
