@@ -3,21 +3,26 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 _Item = TypeVar("_Item")
+
+QUEUED_PER_LANE: Final = 16
+"""How many items there may be in all, for each lane that there may be."""
 
 
 class Lanes(Generic[_Item]):
     """Items of one lane are worked on one after the other, in the order they were put; lanes run side by side.
 
-    Bounded by count and by bytes: whoever puts asks ``room`` first. An item that raises is a bug: its lane stops, and
-    ``raise_failure`` tells.
+    Bounded by lanes, by items and by bytes: whoever puts asks ``room`` first. What queues behind the first of its lane
+    counts far less than a lane: a flood of one key must not take the place of those that could be worked on. An item
+    that raises is a bug: its lane stops, and ``raise_failure`` tells.
     """
 
-    def __init__(self, work: Callable[[_Item], Awaitable[None]], max_items: int, max_bytes: int) -> None:
+    def __init__(self, work: Callable[[_Item], Awaitable[None]], max_lanes: int, max_bytes: int) -> None:
         self._work = work
-        self._max_items = max_items
+        self._max_lanes = max_lanes
+        self._max_items = QUEUED_PER_LANE * max_lanes
         self._max_bytes = max_bytes
         self._lanes: dict[Hashable, deque[tuple[_Item, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -32,13 +37,15 @@ class Lanes(Generic[_Item]):
 
     @property
     def room(self) -> int:
-        """How many items more may be put; 0 too when the bytes are used up."""
-        return max(0, self._max_items - self._items) if self._bytes < self._max_bytes else 0
+        """How many items more may be put, whatever their lanes; 0 too when the bytes are used up."""
+        free = min(self._max_lanes - len(self._lanes), self._max_items - self._items)
+        return max(0, free) if self._bytes < self._max_bytes else 0
 
     @property
     def roomy(self) -> bool:
-        """Whether a quarter is free of both: when to go on after there was no room."""
-        return self._items * 4 <= self._max_items * 3 and self._bytes * 4 <= self._max_bytes * 3
+        """Whether a quarter is free of all three: when to go on after there was no room."""
+        used = (len(self._lanes), self._max_lanes), (self._items, self._max_items), (self._bytes, self._max_bytes)
+        return all(each * 4 <= most * 3 for each, most in used)
 
     def items(self) -> Iterator[_Item]:
         """Return all that is put and not done."""

@@ -40,11 +40,15 @@ _LONGEST_START_WAIT_S: Final = 10.0
 
 @dataclass(frozen=True)
 class LoopLimits:
-    """Bounds of the loop. ``span``: how far one partition is read ahead of its watermark."""
+    """Bounds of the loop. ``records`` of different keys are worked on side by side, others may queue behind them.
+
+    ``span``: how far one partition is read ahead of its watermark: half of what may queue, so that a flood of one key
+    stops its own partition first.
+    """
 
     records: int = 512
     bytes: int = 16 * 1024 * 1024
-    span: int = 10_000
+    span: int = 4_096
     poll_ms: int = 200
     poll_full_ms: int = 20
     drain_s: float = 5.0

@@ -239,7 +239,7 @@ class ConsumerSettings(_Section):
     """How much the consumer takes on."""
 
     max_in_flight: Annotated[int, Field(ge=1)] = 512
-    """records in flight"""
+    """records of different keys in flight side by side; up to 16 times as many may queue behind them"""
     max_in_flight_bytes: Annotated[int, Field(ge=65_536)] = 16 * 1024 * 1024
     """bytes of records in flight"""
     max_calls: Annotated[int, Field(ge=1)] = 64

@@ -29,9 +29,9 @@ class Bench:
         self.finished.append(item)
 
 
-def lanes_of(bench: Bench, *items: str, max_items: int = 8, max_bytes: int = 800) -> Lanes[str]:
+def lanes_of(bench: Bench, *items: str, max_lanes: int = 8, max_bytes: int = 800) -> Lanes[str]:
     """Return lanes with these items put, of 10 bytes each."""
-    lanes: Lanes[str] = Lanes(bench.work, max_items, max_bytes)
+    lanes: Lanes[str] = Lanes(bench.work, max_lanes, max_bytes)
     for item in items:
         lanes.put(item[0], item, 10)
     return lanes
@@ -65,10 +65,10 @@ async def test_a_lane_that_ran_empty_can_be_used_again() -> None:
     assert bench.finished == ["a1", "a2"]
 
 
-async def test_room_is_bounded_by_count_and_by_bytes() -> None:
+async def test_room_is_bounded_by_lanes_and_by_bytes() -> None:
     """Once full, a quarter has to be free before it counts as roomy."""
     bench = Bench()
-    lanes = lanes_of(bench, "a1", "b1", "c1", max_items=4)
+    lanes = lanes_of(bench, "a1", "b1", "c1", max_lanes=4)
     assert (lanes.room, lanes.roomy) == (1, True)
     lanes.put("d", "d1", 10)
     assert (lanes.room, lanes.roomy) == (0, False)
@@ -79,6 +79,20 @@ async def test_room_is_bounded_by_count_and_by_bytes() -> None:
     assert (lanes.in_flight, lanes.room, lanes.roomy) == (3, 0, False)
     await lanes.drop()
     assert (lanes.room, lanes.roomy) == (4, True)
+
+
+async def test_what_queues_in_a_lane_takes_no_room_of_others_up_to_a_bound() -> None:
+    """Sixteen for each lane there may be; then there is no room for anybody."""
+    bench = Bench()
+    lanes = lanes_of(bench, *(f"a{number}" for number in range(31)), max_lanes=2)
+    assert (lanes.room, lanes.roomy) == (1, False)
+    lanes.put("a", "a31", 10)
+    assert (lanes.room, lanes.roomy) == (0, False)
+    for number in range(8):
+        bench.gate(f"a{number}").set()
+    await until(lambda: lanes.roomy)
+    assert (lanes.in_flight, lanes.room) == (24, 1)
+    await lanes.drop()
 
 
 async def test_draining_ends_in_time() -> None:

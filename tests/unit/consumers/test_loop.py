@@ -53,6 +53,25 @@ async def test_a_slow_key_delays_no_other_and_no_offset_is_passed() -> None:
     assert bench.applied == [signin_id(2), signin_id(1), signin_id(1)]
 
 
+async def test_a_flood_of_one_key_delays_no_other() -> None:
+    """Whatever queues in its lane takes no place of those that could be worked on, of its partition or of another."""
+    bench = Bench(replace(QUICK, records=4))
+    bench.gateway.gate.clear()
+    bench.request(1)
+    async with bench.running(P0, P1):
+        await until(lambda: bench.gateway.under_way == 1)
+        stuck_gate, bench.gateway.gate = bench.gateway.gate, asyncio.Event()
+        bench.gateway.gate.set()
+        for attempt in range(2, 21):
+            bench.request(1, attempt=attempt)
+        bench.request(2)
+        bench.request(3, partition=1)
+        await until(lambda: sorted(bench.applied) == [signin_id(2), signin_id(3)])
+        stuck_gate.set()
+        await until(lambda: bench.broker.committed == {P0: 21, P1: 1})
+    assert bench.requests[-20:] == [(signin_id(1), attempt) for attempt in range(1, 21)]
+
+
 async def test_poison_goes_to_the_dead_letters_before_its_offset_is_done() -> None:
     """And stops nothing."""
     bench = Bench()
