@@ -57,3 +57,15 @@ def _fold(local: str) -> str:
 def _without_tag(local: str) -> str:
     """Drop ``+tag``; a local part that would be empty then is kept whole."""
     return local.partition("+")[0] or local
+
+
+def masked(text: str) -> str:
+    """Return what an operator may see of an address, or of what should be one: ``a***@e***.com``.
+
+    Enough to follow up a complaint of somebody who tells the address, too little to write to anybody.
+    """
+    local, at, domain = text.strip().rpartition("@")
+    name, dot, top = domain.rpartition(".")
+    if not (local and at and name and top.isascii() and top.isalpha()):
+        return "***"
+    return f"{local[0]}***@{name[0]}***{dot}{top.lower()}"

@@ -4,6 +4,7 @@ import logging
 
 from temporalio import activity
 
+from activities.audit import audit
 from activities.ports import Publisher
 from activities.reporting import context, failure, severity
 from schemas.results import ResultEvent
@@ -19,10 +20,11 @@ class PublishingActivities:
 
     @activity.defn(name="publish_result_activity")
     async def publish_result_activity(self, event: ResultEvent) -> None:
-        """Return once Kafka acknowledged the result. A repeat has the same id and the same bytes."""
+        """Return once Kafka acknowledged the result; the audit trail tells it then. A repeat is the same bytes."""
         try:
             await self._publisher.publish(event)
         except Exception as error:
             extra = context(error, signin_id=event.result.signin_id, result=event.result.type)
             logger.log(severity(error), "result not published", extra=extra)
             raise failure(error) from None
+        audit(event)

@@ -113,12 +113,14 @@ _SOURCE = "/signin-worker"
 class ResultEvent(Message):
     """A result on its way to Kafka, with what its record needs beside the value.
 
-    ``submitted_at`` is when the submission that it answers was made (for the latency metric); it stays off the wire.
+    ``submitted_at`` is when the submission that it answers was made (for the latency metric), ``masked`` the address as
+    far as the audit trail may show it. Both stay off the wire.
     """
 
     result: Result
     traceparent: str | None = None
     submitted_at: Timestamp | None = None
+    masked: str | None = None
 
     @property
     def event_id(self) -> str:

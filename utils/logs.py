@@ -19,6 +19,7 @@ _SECRET_NAMES: Final = frozenset(
 )
 _SECRET_ENDINGS: Final = ("_email", "_key", "_otp", "_password", "_secret", "_token")
 _LOCAL_PART: Final = re.compile(r"[^\s@<>()\[\]\"',;:=]+@(?=[\w\[])")
+_MASKED_ADDRESS: Final = re.compile(r".\*\*\*@.\*\*\*\.[a-z]+")  # as the audit trail has it
 # Each of these tells of every request, or of every try to connect, at info.
 _NOISY: Final = ("aiokafka", "asyncio", "httpcore", "httpx", "uvicorn.access", "uvicorn.error")
 # Repeats every failure that an activity logged itself, with more context.
@@ -94,7 +95,7 @@ def _masked(name: str, value: Any) -> Any:
     if name.lower() in _SECRET_NAMES or name.lower().endswith(_SECRET_ENDINGS):
         return _MASK
     if isinstance(value, str):
-        return _LOCAL_PART.sub(f"{_MASK}@", value)
+        return value if _MASKED_ADDRESS.fullmatch(value) else _LOCAL_PART.sub(f"{_MASK}@", value)
     if isinstance(value, Mapping):
         return {str(inner): _masked(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

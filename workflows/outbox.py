@@ -3,6 +3,7 @@
 import math
 from datetime import datetime
 
+from activities.addresses import masked
 from schemas.mailbox import MailboxState, SignIn
 from schemas.results import (
     CodeSent,
@@ -67,7 +68,7 @@ class Outbox:
             expires_at=sign_in.expires_at,
             resend_after=resend_after,
         )
-        self._put(result, sign_in.traceparent)
+        self._put(result, sign_in)
 
     def resend_refused(self, sign_in: SignIn, attempt: int, obstacle: Obstacle[ResendRefusal], now: datetime) -> None:
         """Say that a later attempt was not acceptable."""
@@ -79,7 +80,7 @@ class Outbox:
             reason=obstacle.reason,
             retry_after_s=_seconds(obstacle.free_at, now),
         )
-        self._put(result, sign_in.traceparent)
+        self._put(result, sign_in)
 
     def wrong_code(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
         """Say that a submission was compared and wrong."""
@@ -91,7 +92,7 @@ class Outbox:
             reason="wrong_code",
             attempts_left=sign_in.otp.max_attempts - sign_in.tries,
         )
-        self._put(result, sign_in.traceparent, submission)
+        self._put(result, sign_in, submission)
 
     def locked(self, sign_in: SignIn, submission: Submission, until: datetime, now: datetime) -> None:
         """Say that a submission was not compared: the account is locked."""
@@ -104,7 +105,7 @@ class Outbox:
             attempts_left=sign_in.otp.max_attempts - sign_in.tries,
             retry_after_s=_seconds(until, now),
         )
-        self._put(result, sign_in.traceparent, submission)
+        self._put(result, sign_in, submission)
 
     def unknown_signin(self, submission: Submission, now: datetime) -> None:
         """Say that a submission's sign-in is not known for its account."""
@@ -125,17 +126,17 @@ class Outbox:
             occurred_at=now,
             submission_id=submission.submission_id,
         )
-        self._put(result, sign_in.traceparent, submission)
+        self._put(result, sign_in, submission)
 
     def failed(self, sign_in: SignIn, reason: Failure, now: datetime) -> None:
         """Say that a sign-in failed."""
         result = SignInFailed(signin_id=sign_in.signin_id, account=sign_in.account, occurred_at=now, reason=reason)
-        self._put(result, sign_in.traceparent)
+        self._put(result, sign_in)
 
     def expired(self, sign_in: SignIn, now: datetime) -> None:
         """Say that no right code came in time."""
         result = SignInExpired(signin_id=sign_in.signin_id, account=sign_in.account, occurred_at=now)
-        self._put(result, sign_in.traceparent)
+        self._put(result, sign_in)
 
     def rejected(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], now: datetime) -> None:
         """Say that attempt 1 was not acceptable."""
@@ -146,11 +147,15 @@ class Outbox:
             reason=obstacle.reason,
             retry_after_s=_seconds(obstacle.free_at, now),
         )
-        self._put(result, sign_in.traceparent)
+        self._put(result, sign_in)
 
-    def _put(self, result: Result, traceparent: str | None, submission: Submission | None = None) -> None:
-        submitted_at = None if submission is None else submission.submitted_at
-        event = ResultEvent(result=result, traceparent=traceparent, submitted_at=submitted_at)
+    def _put(self, result: Result, sign_in: SignIn | None, submission: Submission | None = None) -> None:
+        event = ResultEvent(
+            result=result,
+            traceparent=None if sign_in is None else sign_in.traceparent,
+            submitted_at=None if submission is None else submission.submitted_at,
+            masked=None if sign_in is None else masked(sign_in.email),
+        )
         self._state.outbox.setdefault(result.signin_id, []).append(event)
 
 

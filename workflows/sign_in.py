@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
+from activities.addresses import masked
 from activities.email_check import EmailActivities
 from activities.handing_over import HandOverActivities
 from activities.publishing import PublishingActivities
@@ -172,7 +173,7 @@ class SignInWorkflow:
         await step(HandOverActivities.hand_over_activity, task, never=["HandOverRefused"])
 
     async def _publish(self, result: Result) -> None:
-        event = ResultEvent(result=result, traceparent=self._input.traceparent)
+        event = ResultEvent(result=result, traceparent=self._input.traceparent, masked=masked(self._request.email))
         await durable_step(PublishingActivities.publish_result_activity, event)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from utils.logs import configure_logging
+from utils.logs import configure_logging, redact
 
 
 class Terminal(io.StringIO):
@@ -118,3 +118,9 @@ def test_the_same_complaint_is_shown_once_in_a_while() -> None:
         logging.getLogger("consumers").warning("ours")
     events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
     assert events == ["no connection to 0", "something else", "ours", "ours"]
+
+
+def test_what_the_audit_trail_masked_is_shown_as_it_is() -> None:
+    """And nothing that only looks a little like it."""
+    shown = redact(None, "", {"masked_address": "a***@e***.com", "other": "aa***@e***.com and a***@e***.com"})
+    assert shown == {"masked_address": "a***@e***.com", "other": "***@e***.com and ***@e***.com"}
