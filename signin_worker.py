@@ -41,6 +41,7 @@ from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
 from signin_dead_letters import DeadLetterCommands, Desk
 from signin_events import EventCommands, PostBox
+from signin_schemas import SchemaCommand
 from utils import dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
@@ -272,6 +273,12 @@ def post_box() -> PostBox:
     return PostBox(settings.kafka.requested_topic, settings.kafka.submitted_topic, write)
 
 
+def topic_names() -> tuple[str, str, str]:
+    """Return the topics of requests, submissions and results."""
+    kafka = _settings(only="SIGNIN_KAFKA__").kafka
+    return kafka.requested_topic, kafka.submitted_topic, kafka.results_topic
+
+
 def dead_letter_desk() -> Desk:
     """Compose what dead letters are worked on with."""
     settings = _settings(only="SIGNIN_KAFKA__")
@@ -288,6 +295,7 @@ async def _resume() -> bool:
 
 
 EventCommands(post_box, _carried_out).add_to(cli)
+SchemaCommand(topic_names).add_to(cli)
 cli.add_typer(DeadLetterCommands(dead_letter_desk, _resume, _carried_out).group(), name="dlt")
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import StrictBool, StrictInt, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
@@ -31,7 +32,12 @@ def _utc(value: datetime) -> datetime:
         raise PydanticCustomError("outside_years_1_to_9999", "a time outside the years 1 to 9999") from error
 
 
-Timestamp = Annotated[datetime, BeforeValidator(_rfc3339), AfterValidator(_utc)]
+Timestamp = Annotated[
+    datetime,
+    BeforeValidator(_rfc3339),
+    AfterValidator(_utc),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"}),
+]
 """An instant, UTC; on the wire RFC 3339 with an offset."""
 
 SignInId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]

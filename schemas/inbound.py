@@ -31,7 +31,7 @@ class Client(Message):
     ip: CutText = None
     user_agent: CutText = None
     locale: CutText = None
-    trusted_device: Annotated[Flag, BeforeValidator(_false_if_null)] = False
+    trusted_device: Annotated[Flag, BeforeValidator(_false_if_null, json_schema_input_type=bool | None)] = False
 
 
 class SignInRequested(Message):
@@ -42,7 +42,7 @@ class SignInRequested(Message):
     email: Annotated[Text, Field(min_length=1, max_length=320)]
     requested_at: Timestamp
     turnstile_token: Text | None = None
-    client: Annotated[Client, BeforeValidator(_empty_if_null)] = Client()
+    client: Annotated[Client, BeforeValidator(_empty_if_null, json_schema_input_type=Client | None)] = Client()
 
 
 class OtpSubmitted(Message):
