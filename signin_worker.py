@@ -195,6 +195,20 @@ def run(role: Annotated[Role, typer.Option(help="What this process does.")] = "a
     logger.info("stopped")
 
 
+@cli.command("codec-server")
+def codec_server() -> None:
+    """Let Temporal's web UI and command line show what is encrypted, to those who have the token."""
+    settings = _settings(only=("SIGNIN_KEYS__PAYLOAD", "SIGNIN_CODEC_SERVER__"))
+
+    async def until_signal() -> None:
+        stop, own = stop_on_signals(), settings.codec_server
+        async with serving(dependencies.codec_server(settings), own.host, own.port):
+            logger.info("started", extra={"role": "codec-server"})
+            await stop.wait()
+
+    _carried_out(until_signal(), listening="SIGNIN_CODEC_SERVER")
+
+
 @cli.command(cls=documenting(Settings))
 def check(as_json: Json = False) -> None:
     """Check the settings, then each dependency: a line each, with what to do.
@@ -237,7 +251,7 @@ def create() -> None:
             typer.echo(f"  {difference}")
 
 
-def _settings(only: str = "SIGNIN_") -> Settings:
+def _settings(only: str | tuple[str, ...] = "SIGNIN_") -> Settings:
     """Read the settings and set up the log, or end with what is wrong."""
     said: list[str] = []
     try:
@@ -250,7 +264,7 @@ def _settings(only: str = "SIGNIN_") -> Settings:
     return settings
 
 
-def _carried_out(work: Coroutine[Any, Any, _T]) -> _T:
+def _carried_out(work: Coroutine[Any, Any, _T], listening: str = "SIGNIN_HTTP") -> _T:
     """Do the work, and end with the code and the advice that its failure asks for."""
     try:
         return asyncio.run(work)
@@ -261,7 +275,7 @@ def _carried_out(work: Coroutine[Any, Any, _T]) -> _T:
     except NoInstance as error:
         end(os.EX_UNAVAILABLE, [f"{error}: name one that has a consumer by SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT."])
     except CannotListen:
-        end(os.EX_CONFIG, ["SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT cannot be listened on: choose others."])
+        end(os.EX_CONFIG, [f"{listening}__HOST and {listening}__PORT cannot be listened on: choose others."])
     except KafkaUnavailable as error:
         end(os.EX_UNAVAILABLE, [f"Kafka is unavailable ({error}): signin-worker check tells more."])
 

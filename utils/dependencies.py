@@ -10,16 +10,19 @@ from functools import partial
 from datetime import timedelta
 
 from pydantic import SecretStr
+from starlette.applications import Starlette
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 
 from activities.errors import ChallengeUnavailable, MailUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
+from utils.codec_server import codec_app
 from utils.dns_lookup import DnsMailDomains
 from utils.kafka import KafkaAccess
 from utils.kafka_topics import TopicPlan, look_up_topics, planned_topics
 from utils.mail_templates import MailTemplates
+from utils.payload_codec import EncryptionCodec
 from utils.settings import Settings, SettingsError
 from utils.smtp import SmtpMailer
 from utils.temporal import TemporalSettingsError, connect, namespace_retention
@@ -65,6 +68,15 @@ def smtp_mailer(settings: Settings) -> SmtpMailer:
         cafile=smtp.cafile,
         timeout_s=max(settings.times.mail_attempt_s - _MAIL_MARGIN_S, settings.times.mail_attempt_s / 2),
     )
+
+
+def codec_server(settings: Settings) -> Starlette:
+    """Return the codec server. Raises ``SettingsError`` without a token: what it shows are addresses."""
+    own = settings.codec_server
+    if own.token is None:
+        raise SettingsError(["SIGNIN_CODEC_SERVER__TOKEN is missing: draw 32 characters or more at random."])
+    codec = EncryptionCodec(settings.keys.payload.get_secret_value())
+    return codec_app(codec, own.token.get_secret_value(), own.origins)
 
 
 def siteverify_client(settings: Settings) -> SiteverifyClient:

@@ -41,7 +41,9 @@ class SettingsError(Exception):
 
 
 def load_settings(
-    environ: Mapping[str, str], warn: Callable[[str], None] = lambda sentence: None, only: str = PREFIX
+    environ: Mapping[str, str],
+    warn: Callable[[str], None] = lambda sentence: None,
+    only: str | tuple[str, ...] = PREFIX,
 ) -> Settings:
     """Read the settings; ``warn`` gets a sentence for all that is odd but allowed. Raises ``SettingsError``.
 

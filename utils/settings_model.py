@@ -21,6 +21,8 @@ from utils.key_rings import Key, KeyRing, random_key, random_key_ring
 SITEVERIFY_URL: Final = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 # https://developers.cloudflare.com/turnstile/troubleshooting/testing/: passes, fails, token already spent.
 TEST_SECRETS: Final = tuple(f"{digit}x0000000000000000000000000000000AA" for digit in (1, 2, 3))
+_SHORTEST_TOKEN: Final = 32
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _HIGHEST_PORT: Final = 65_535
 _BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+)(:(?P<port>[0-9]{1,5}))?")
 
@@ -55,6 +57,19 @@ def _readable_file(value: str) -> str:
     if not os.access(value, os.R_OK):
         raise ValueError("names a file that cannot be read: check path and rights")
     return value
+
+
+def _long_enough(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < _SHORTEST_TOKEN:
+        raise ValueError(f"is shorter than {_SHORTEST_TOKEN} characters: draw one at random")
+    return value
+
+
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for place, value in enumerate(values, start=1):
+        if not _ORIGIN.fullmatch(value):
+            raise ValueError(f"entry {place} must be like https://temporal.example.com, without a path")
+    return values
 
 
 def _url(value: str) -> str:
@@ -268,6 +283,19 @@ class HttpSettings(_Section):
     """port to listen on"""
 
 
+class CodecServerSettings(_Section):
+    """What ``signin-worker codec-server`` needs beside the payload keys."""
+
+    host: str = "127.0.0.1"
+    """address that the codec server listens on"""
+    port: Port = 8081
+    """port that the codec server listens on"""
+    token: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    """what callers of the codec server must bring as Authorization: Bearer; 32 characters or more"""
+    origins: Annotated[CommaList, AfterValidator(_origins)] = ()
+    """Temporal web UIs whose pages may call the codec server, such as https://temporal.example.com"""
+
+
 class LogSettings(_Section):
     """The log, to stderr."""
 
@@ -308,6 +336,7 @@ class Settings(BaseSettings):
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    codec_server: CodecServerSettings = Field(default_factory=CodecServerSettings)
     log: LogSettings = Field(default_factory=LogSettings)
 
     @classmethod

@@ -1,0 +1,54 @@
+"""Temporal's own command line, a real server, and what is encrypted on it."""
+
+import asyncio
+import base64
+import os
+import uuid
+
+import pytest
+
+from deploy.local.backends import Temporal
+from deploy.local.places import LOOPBACK
+from deploy.local.processes import executable
+from deploy.local.temporal import LocalTemporal
+from utils.codec_server import codec_app
+from utils.endpoints import serving
+from utils.payload_codec import EncryptionCodec
+from utils.temporal import connect
+
+TOKEN = "t" * 32
+KEYS = {"key": bytes(32)}
+ADDRESS = "ada.lovelace@example.com"
+
+
+async def temporal_cli(*arguments: str) -> str:
+    """Run Temporal's command line; return all that it says."""
+    asked = await asyncio.create_subprocess_exec(
+        str(executable("temporal")),
+        *arguments,
+        env={**os.environ, "HOME": "/nonexistent"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asked.communicate()
+    return said.decode()
+
+
+@pytest.mark.parametrize(("auth", "readable"), [(f"Bearer {TOKEN}", True), ("Bearer wrong", False), (None, False)])
+async def test_a_history_is_read_by_who_has_the_token(temporal: Temporal, auth: str | None, readable: bool) -> None:
+    """Without it, or without the codec server, it is as encrypted as on the server's disk."""
+    environ = {"TEMPORAL_ADDRESS": temporal.address, "TEMPORAL_NAMESPACE": LocalTemporal.namespace}
+    client = await connect(KEYS, environ=environ)
+    started = await client.start_workflow("nobody", ADDRESS, id=uuid.uuid4().hex, task_queue="nobody-polls")
+    show = ("workflow", "show", "--workflow-id", started.id, "--address", temporal.address, "--output", "json")
+    async with serving(codec_app(EncryptionCodec(KEYS), TOKEN), LOOPBACK, 0) as port:
+        codec = ("--codec-endpoint", f"http://{LOOPBACK}:{port}", "--codec-auth", auth) if auth else ()
+        said = await temporal_cli(*show, *codec)
+    assert (_shown(f'"{ADDRESS}"') in said) == readable
+    assert (_shown("binary/encrypted") in said) == (auth is None)
+    await started.terminate()
+
+
+def _shown(text: str) -> str:
+    """Return a text as the command line shows what stands in payloads: in base64."""
+    return base64.b64encode(text.encode()).decode()
