@@ -282,6 +282,53 @@ def test_run_ends_with_0_on_sigterm(run: Run, environ: dict[str, str]) -> None:
     assert "asked to stop" in errors
 
 
+def test_the_codec_server_ends_with_0_on_sigterm(
+    run: Run, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers until then; nothing but its token and the payload keys is asked for."""
+    port = int(environ["SIGNIN_HTTP__PORT"])
+    monkeypatch.setenv("SIGNIN_CODEC_SERVER__PORT", str(port))
+    monkeypatch.setenv("SIGNIN_CODEC_SERVER__TOKEN", "t" * 32)
+    monkeypatch.setenv("SIGNIN_ENVIRONMENT", "production")
+    monkeypatch.delenv("SIGNIN_SMTP__HOST")
+    caught = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    terminator = threading.Thread(target=_terminate_when_alive, args=[port])
+    terminator.start()
+    try:
+        code, output, errors = run("codec-server")
+    finally:
+        terminator.join()
+        signal.signal(signal.SIGTERM, caught)
+    assert (code, output) == (0, "")
+    assert "codec-server" in errors
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("SIGNIN_CODEC_SERVER__TOKEN", None, "SIGNIN_CODEC_SERVER__TOKEN is missing: draw 32 characters"),
+        ("SIGNIN_CODEC_SERVER__TOKEN", "short", "is shorter than 32 characters"),
+        ("SIGNIN_CODEC_SERVER__ORIGINS", "*", "entry 1 must be like https://"),
+        ("SIGNIN_CODEC_SERVER__ORIGINS", "https://a.example,https://b.example/x", "entry 2 must be like https://"),
+        ("SIGNIN_KEYS__PAYLOAD", None, "SIGNIN_KEYS__PAYLOAD is missing"),
+    ],
+)
+@pytest.mark.usefixtures("environ")
+def test_the_codec_server_needs_its_settings(
+    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, words: str
+) -> None:
+    """It shows addresses: without a token, or to any page, it does not start. No token is repeated."""
+    monkeypatch.setenv("SIGNIN_ENVIRONMENT", "production")
+    monkeypatch.setenv("SIGNIN_CODEC_SERVER__TOKEN", "t" * 32)
+    monkeypatch.delenv(variable, raising=False)
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    code, output, errors = run("codec-server")
+    assert (code, output) == (78, "")
+    assert words in errors
+    assert "short is" not in errors
+
+
 @pytest.fixture
 def settings(environ: dict[str, str]) -> Settings:
     """Return settings of a development environment."""
