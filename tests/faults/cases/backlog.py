@@ -11,9 +11,10 @@ from tests.faults.evidence import ends
 from tests.faults.people import Person, signs_in
 from tests.faults.stage import Stage
 
-_REPEATS: Final = 40  # each request comes so often: emitters are impatient too
-_FLOODS: Final = 20  # 200,000 records in the whole programme
-_AT_ONCE: Final = 50
+_REPEATS: Final = 20  # each request comes so often: emitters are impatient too
+_LATE: Final = 180  # codes for each, typed long ago: they are read, and need no call
+_AT_ONCE: Final = 20
+_AGE_S: Final = 5_000  # above the age and the lifetime of the stage's settings
 _MOST_GROWTH_MIB: Final = 64
 _LOOK_EVERY_S: Final = 1.0
 _LONGEST_DRAIN_S: Final = 1_800
@@ -54,14 +55,20 @@ async def backlog(stage: Stage) -> str:
 
 
 async def _pile_up(stage: Stage) -> list[Person]:
-    """Produce a request of each of many people, over and over."""
-    people = [stage.newcomer() for _ in range(_FLOODS * stage.scale.flood // _REPEATS)]
+    """Produce 200 records for each of many people: a request, over and over, and codes that come too late."""
+    people = [stage.newcomer() for _ in range(stage.scale.flood // 10)]
     for start in range(0, len(people), _AT_ONCE):
         some = people[start : start + _AT_ONCE]
         for person in some:
             person.expects_one_of(*_ENDED)
-        await asyncio.gather(*(person.asks(times=_REPEATS) for person in some))
+        await asyncio.gather(*(_produce(person) for person in some))
     return people
+
+
+async def _produce(person: Person) -> None:
+    await person.asks(times=_REPEATS)
+    born = (("dlt-timestamp", str(int((time.time() - _AGE_S) * 1000)).encode()),)
+    await person.wire.submit(person.signin_id, person.address, "12345678", times=_LATE, headers=born, fate="late")
 
 
 async def _most_memory(stage: Stage, seconds: float) -> float:
