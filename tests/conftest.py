@@ -1,12 +1,10 @@
 """Fixtures that several suites share: the real parts of the local stack, started when a test first asks for them."""
 
-import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import psutil  # type: ignore[import-untyped]  # no stubs among the locked packages
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from temporalio.client import Client
@@ -16,10 +14,10 @@ from temporalio.testing import WorkflowEnvironment
 from deploy.local.backends import Kafka, Temporal, choose_kafka, choose_temporal, described
 from deploy.local.dns_server import DnsServer
 from deploy.local.mail_server import MailServer
-from deploy.local.places import StackError, new_run_folder
-from deploy.local.processes import executable
+from deploy.local.places import StackError
 from deploy.local.siteverify import SiteverifyServer
 from deploy.local.temporal import LocalTemporal
+from tests.fakes.time_skipping import time_skipping_server
 
 
 S = TypeVar("S", Kafka, Temporal)
@@ -115,18 +113,8 @@ async def dns_server() -> AsyncIterator[DnsServer]:
 @pytest.fixture
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """Give Temporal's time-skipping test server, one a test: its clock runs ahead and must not reach the next test."""
-    program, folder = str(executable("temporal-test-server")), new_run_folder("time-skipping")
-    environment = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=program,
-        test_server_extra_args=[f"-Djava.io.tmpdir={folder}"],  # it unpacks a library there
-        data_converter=pydantic_data_converter,
-    )
-    yield environment
-    for child in psutil.Process().children():
-        if child.cmdline()[:1] == [program]:
-            child.kill()  # it has nothing to save, and takes 1.5 s to leave when asked politely
-    await environment.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
+    async with time_skipping_server() as environment:
+        yield environment
 
 
 def _running(server: S) -> Iterator[S]:

@@ -40,6 +40,7 @@ class Answer:
     body: Mapping[str, Any] | str | None = None
     status: int = 200
     delay_s: float = 0
+    headers: Mapping[str, str] | None = None
 
 
 def passing_token(signin_id: str) -> str:
@@ -91,7 +92,7 @@ class SiteverifyServer:
         answer = self._next(fields.get("response", ""))
         await asyncio.sleep(answer.delay_s)
         if isinstance(answer.body, str):
-            return Response(answer.body, answer.status)
+            return Response(answer.body, answer.status, answer.headers)
         usual = self._usual(fields)
         return Response(json.dumps({**usual, **(answer.body or {})}), answer.status, media_type="application/json")
 

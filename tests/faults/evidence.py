@@ -26,12 +26,12 @@ _AT_ONCE: Final = 8
 async def collect(bootstrap_servers: str, temporal: Client, topics: Topics, mail_server: MailServer) -> Evidence:
     """Ask all of them."""
     executions = [one async for one in temporal.list_workflows(f"TaskQueue = '{topics.task_queue}'")]
-    results, *dead = [await read_all(bootstrap_servers, topic) for topic in (topics.results, *topics.dead_letters)]
+    dead = [await read_all(bootstrap_servers, topic) for topic in topics.dead_letters]
     return Evidence(
         starts=_starts(executions),
         signals=await _signals(temporal, executions),
         dead=[_dead_letter(record) for records in dead for record in records],
-        results=[_result(record) for record in results],
+        results=await read_results(bootstrap_servers, topics.results),
         committed=await committed(bootstrap_servers, topics),
         ends=await ends(bootstrap_servers, topics),
         mails=[_mail(mail) for mail in mail_server.mails if mail.accepted],
@@ -77,6 +77,11 @@ async def read_all(bootstrap_servers: str, topic: str) -> list[Any]:
     finally:
         await reader.stop()
     return records
+
+
+async def read_results(bootstrap_servers: str, topic: str) -> list[ResultRecord]:
+    """Return all that was said, repeats included."""
+    return [_result(record) for record in await read_all(bootstrap_servers, topic)]
 
 
 async def _partitions(reader: Any, *topics: str) -> list[TopicPartition]:

@@ -1,0 +1,76 @@
+"""Records: poison, and whole topics again."""
+
+import asyncio
+from typing import Final
+
+from tests.faults.evidence import read_all
+from tests.redteam.attack import Attack, Count
+from tests.redteam.scene import Scene
+
+_POISON: Final[tuple[bytes | None, ...]] = (
+    *(None, b"", b"\x00", b"\xff\xfe", b"NaN", b"null", b"[]", b'"text"', b"[" * 3_000, b'{"a":' * 3_000),
+    *(b'\xef\xbb\xbf{"a": 1}', b'{"signin_id": 7}', b'{"signin_id": "short"}', b'{"signin_id": "../../../etc/passwd"}'),
+    *(b"{" + b'"a":1,' * 10_000 + b'"b":2}', b"9" * 70_000, b"x" * 66_000),
+)
+
+
+async def poisoning(scene: Scene) -> list[Count]:
+    """Emit what no one can apply, on both topics; people sign in between."""
+    before = await _dead_letters(scene)
+    poison = [value for value in _POISON for _ in range(max(1, scene.size.flood // 50))]
+    topics = scene.stage.topics.inbound
+    some = (scene.stage.wire.poison(topic, value) for value in poison for topic in topics)
+    _, *_ = await asyncio.gather(scene.signed_in(scene.address()), *some)
+    await scene.done()
+    await scene.signed_in(scene.address())
+    tries = len(topics) * len(poison)
+    return [
+        Count(
+            tried=f"records that nobody can apply, {len(_POISON)} kinds on each topic",
+            tries=tries,
+            through=tries - (await _dead_letters(scene) - before),
+            what="not among the dead letters; people signed in meanwhile and afterwards",
+            at_most=0,
+            bound="none",
+        )
+    ]
+
+
+async def reading_again(scene: Scene) -> list[Count]:
+    """Set the group's offsets to 0 and let the worker read all again that ever was emitted."""
+    await scene.signed_in(scene.address())
+    await scene.done()
+    stage = scene.stage
+    results = sum(len(own) for own in (await scene.said()).values())
+    mails = len(scene.all_mails())
+    await stage.terminate(scene.worker)
+    done = await stage.committed()
+    await stage.admin.commit(stage.topics.group_id, {place: 0 for place in done})
+    await scene.worker.start()
+    await scene.done()
+    await scene.signed_in(scene.address())
+    tries = sum(done.values())
+    more_results = sum(len(own) for own in (await scene.said()).values()) - results
+    counted = (("mails", len(scene.all_mails()) - mails - 1), ("results", more_results - 2))
+    return [
+        Count(
+            tried="records of both topics, read a second time from the start",
+            tries=tries,
+            through=number,
+            what=f"{what} that there were not before; then somebody signed in",
+            at_most=0,
+            bound="none",
+        )
+        for what, number in counted
+    ]
+
+
+async def _dead_letters(scene: Scene) -> int:
+    bootstrap_servers = scene.servers.kafka.bootstrap_servers
+    return sum([len(await read_all(bootstrap_servers, topic)) for topic in scene.stage.topics.dead_letters])
+
+
+ATTACKS = (
+    Attack("poisoning", "S8", poisoning),
+    Attack("reading-topics-again", "S7", reading_again),
+)

@@ -1,0 +1,125 @@
+"""Low and slow: a year of guessing at the rate that is allowed."""
+
+import itertools
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from schemas.policy import LimitPolicy, Policy
+from tests.fakes.mailbox_world import MailboxWorld
+from tests.fakes.stage import ADA, Stage
+from tests.fakes.time_skipping import time_skipping_server
+from tests.fakes.waiting import until
+from tests.redteam.attack import Attack, Count
+from tests.redteam.scene import Scene, network, wrong
+from utils.guesses import guess_probability
+from workflows.jobs import CompareCode
+
+_HOUR_S: Final = 3_600
+_DAY_S: Final = 24 * _HOUR_S
+_YEAR: Final = 365
+_NEVER_LOCKED: Final = 10**9
+_BURSTS: Final = (False, False, True)  # sign-ins tried an hour: of strangers in two networks, of a trusted device
+
+
+async def a_year(scene: Scene) -> list[Count]:
+    """Drive the rules themselves through a year of hours: every try that they let one have is had."""
+    policy = scene.policy
+    lenient = policy.model_copy(update={"limits": _without_a_row(policy.limits)})
+    return [
+        _count(policy, *guessed(policy, _YEAR), "hours of a year of guessing, by the rules of the mailbox", _YEAR),
+        _count(lenient, *guessed(lenient, _YEAR), "the same, without the lock after 100 failures in a row", _YEAR),
+    ]
+
+
+async def some_days(scene: Scene) -> list[Count]:
+    """Drive the real workflow on Temporal's time-skipping server through some days, and the rules beside it."""
+    days = scene.size.days
+    by_rules, _ = guessed(scene.policy, days)
+    async with time_skipping_server() as environment:
+        address = environment.client.service_client.config.target_host
+        client = await Client.connect(address, data_converter=pydantic_data_converter)
+        compares, tries = await _guess_at_the_workflow(client, environment, days, scene.policy)
+    assert compares == by_rules, f"{compares} compares of the workflow, {by_rules} by the rules"
+    return [_count(scene.policy, compares, tries, f"codes in {days} days, on a server that skips time", days)]
+
+
+def guessed(policy: Policy, days: int) -> tuple[int, int]:
+    """Return how many compares an attacker gets in so many days, and how many codes were submitted for that."""
+    world = MailboxWorld(policy)
+    compares = tries = 0
+    for hour in range(24 * days):
+        for number, trusted in enumerate(_BURSTS):
+            signin_id = world.sign_in(network=network(len(_BURSTS) * hour + number), trusted=trusted)
+            world.work()
+            for _ in range(policy.otp.max_attempts):
+                tries += 1
+                world.submit(signin_id, "wrong")
+                compares += _compared(world)
+        world.published.clear()
+        world.wait(_HOUR_S)
+    return compares, tries
+
+
+def _compared(world: MailboxWorld) -> int:
+    """Do what there is to do; return how many compares that were."""
+    compares = 0
+    while world.take() or world.jobs:
+        compares += isinstance(world.jobs[0], CompareCode)
+        world.end(world.jobs[0])
+    return compares
+
+
+async def _guess_at_the_workflow(
+    client: Client, environment: WorkflowEnvironment, days: int, policy: Policy
+) -> tuple[int, int]:
+    numbers, tries = itertools.count(), 0
+    async with Stage(client, environment.get_current_time, policy).working() as stage:
+        for _ in range(24 * days):
+            for trusted in _BURSTS:
+                about = {"ip": network(next(numbers)), "trusted_device": trusted}
+                tries += await _burst(stage, about, policy.otp.max_attempts)
+            await environment.sleep(timedelta(seconds=_HOUR_S))
+        compares = [one for one in stage.publisher.published if getattr(one.result, "reason", "") == "wrong_code"]
+        return len(compares), tries
+
+
+async def _burst(stage: Stage, about: dict[str, str | bool], most: int) -> int:
+    """Open a sign-in and guess until it is over; return how often."""
+    handle = await stage.request(client=about)
+    await handle.result()
+    signin_id = handle.id.split("/")[1]
+    await until(lambda: stage.said(signin_id))
+    if stage.said(signin_id) != ["signin.code_sent"]:
+        return 0
+    for code in wrong(stage.code(ADA), most):
+        await stage.submit(signin_id, code)
+    await until(lambda: len(stage.said(signin_id)) > most)
+    return most
+
+
+def _without_a_row(limits: LimitPolicy) -> LimitPolicy:
+    return limits.model_copy(update={"failures_in_a_row": _NEVER_LOCKED})
+
+
+def _count(policy: Policy, compares: int, tries: int, tried: str, days: int) -> Count:
+    limits = policy.limits
+    a_day = limits.failures_per_day + limits.trusted_failures_per_day
+    chance = guess_probability(digits=policy.otp.digits, tries_per_day=a_day)
+    return Count(
+        tried=tried,
+        tries=tries,
+        through=compares,
+        what=f"compares, so a hit with {compares / 10**policy.otp.digits:.1e}; a year is allowed {chance:.1e}",
+        at_most=a_day * days,
+        bound="SIGNIN_LIMITS__FAILURES_PER_DAY and __TRUSTED_FAILURES_PER_DAY, every day",
+    )
+
+
+ATTACKS = (
+    Attack("a-year-of-guessing", "S4, S18", a_year),
+    Attack("days-of-guessing", "S4, S18", some_days),
+)

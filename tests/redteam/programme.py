@@ -1,0 +1,69 @@
+"""All attacks, in the order of the report, by the settings of the worker that they are aimed at."""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Final, NamedTuple
+
+from tests.faults.servers import Servers
+from tests.redteam.attack import Attack, Finding, run
+from tests.redteam.attacks import (
+    addresses,
+    challenges,
+    guesses,
+    locks,
+    mails,
+    oracles,
+    records,
+    sign_ins,
+    traces,
+    years,
+)
+from tests.redteam.scene import Size, scene
+
+FULL: Final = Size()
+SHORT: Final = Size(flood=60, others=3, challenge_s=3, days=0)
+
+# The stage of the fault programme is lenient, since faults take long. These are the worker's own defaults again.
+_DEFAULTS: Final = {
+    "SIGNIN_OTP__LIFETIME_S": "300",
+    "SIGNIN_OTP__SHORTEST_RESEND_S": "60",
+    "SIGNIN_LIMITS__SEND_COOLDOWN_S": "60",
+    "SIGNIN_MAX_EVENT_AGE_S": "300",
+    "SIGNIN_TIMES__FIRST_ATTEMPT_WAIT_S": "60",
+    "SIGNIN_LOG__LEVEL": "debug",
+}
+
+
+class Group(NamedTuple):
+    """Attacks on one worker, and the settings that it has beside the defaults."""
+
+    settings: dict[str, str]
+    attacks: tuple[Attack, ...]
+
+
+GROUPS: Final = (
+    Group(
+        {},
+        (
+            *(*mails.ATTACKS, *guesses.ATTACKS, *sign_ins.ATTACKS, *locks.ATTACKS, *addresses.ATTACKS),
+            *(*challenges.ATTACKS, *oracles.ATTACKS, *records.ATTACKS, *years.ATTACKS),
+            *traces.ATTACKS,  # last: they look at all that the others have left behind
+        ),
+    ),
+    Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20"}, (*guesses.MANY_SENDS, *addresses.MANY_SENDS)),
+    Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20", "SIGNIN_LIMITS__FAILURES_PER_HOUR": "20"}, locks.MANY_SENDS),
+    Group({"SIGNIN_LIMITS__MAILS_PER_SECOND": "1"}, mails.DRAINING),
+)
+NAMES: Final = tuple(attack.name for group in GROUPS for attack in group.attacks)
+CHOSEN: Final = tuple(attack.name for group in GROUPS for attack in group.attacks if attack.short)
+
+
+async def findings(servers: Servers, size: Size, names: Collection[str]) -> AsyncIterator[Finding]:
+    """Try these attacks, one after the other."""
+    for group in GROUPS:
+        attacks = [attack for attack in group.attacks if attack.name in names]
+        if not attacks:
+            continue
+        settings = {**_DEFAULTS, "SIGNIN_TIMES__CHALLENGE_S": str(size.challenge_s), **group.settings}
+        async with scene(servers, size, settings) as place:
+            for attack in attacks:
+                yield await run(attack, place)

@@ -1,0 +1,190 @@
+"""What an attacker can do: emit events as anybody, at any rate, read their own mails, and hear results."""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from activities.addresses import parse_address
+from deploy.local.mail_server import ReceivedMail
+from deploy.local.worker import LocalWorker
+from schemas.policy import Policy
+from tests.faults.evidence import read_results
+from tests.faults.ledger import Request, ResultRecord
+from tests.faults.people import mistyped
+from tests.faults.servers import Servers
+from tests.faults.stage import Scale, Stage, stage
+from tests.faults.wire import Headers, SignInIsOver, new_signin_id, now
+from utils.settings import load_settings
+
+_PATIENCE_S: Final = 120.0
+_AT_ONCE: Final = 250
+_DOMAIN: Final = "ok.example"
+_BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_CLIENT: Final = {"ip": "203.0.113.7", "user_agent": _BROWSER, "locale": "en-GB"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything: the whole programme, or what fits into ``make test``."""
+
+    flood: int = 1_000
+    others: int = 20
+    challenge_s: int = 30
+    days: int = 3
+
+
+class Scene:
+    """One worker with its topics, and the attacker's end. All addresses and all tokens hold a mark to search for."""
+
+    def __init__(self, stage: Stage, worker: LocalWorker, size: Size) -> None:
+        self.stage = stage
+        self.worker = worker
+        self.size = size
+        self.servers = stage.servers
+        self.policy: Policy = load_settings(stage.settings, lambda _: None).policy()
+        self.address_mark = "7" + "".join(secrets.choice("0123456789") for _ in range(14))
+        self.token_mark = f"t0k3n{secrets.token_hex(8)}"
+
+    def address(self, name: str = "ada", domain: str = _DOMAIN) -> str:
+        """Return a new address."""
+        return f"{name}.{self.address_mark}.{secrets.token_hex(4)}@{domain}"
+
+    def token(self, signin_id: str) -> str:
+        """Return a token that a person got for this sign-in."""
+        return f"pass.{signin_id}.{self.token_mark}{uuid.uuid4().hex}"
+
+    async def ask(
+        self,
+        address: str,
+        *,
+        signin_id: str = "",
+        attempt: int = 1,
+        token: str | None = None,
+        times: int = 1,
+        headers: Headers = (),
+        **client: Any,
+    ) -> str:
+        """Emit ``signin.requested``, with what is told about the client; return the sign-in's id."""
+        signin_id = signin_id or new_signin_id()
+        event = {
+            "signin_id": signin_id,
+            "attempt": attempt,
+            "email": address,
+            "requested_at": now(),
+            "turnstile_token": self.token(signin_id) if token is None else token,
+            "client": _CLIENT | client,
+        }
+        note, value = Request(signin_id, attempt), json.dumps(event).encode()
+        for _ in range(times):
+            await self.stage.wire.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
+        return signin_id
+
+    async def type(self, signin_id: str, address: str, code: str, *, submission_id: str = "", times: int = 1) -> str:
+        """Emit ``otp.submitted``; return the submission's id."""
+        return await self.stage.wire.submit(signin_id, address, code, submission_id=submission_id, times=times)
+
+    async def flood(self, signin_id: str, address: str, codes: Iterable[str]) -> int:
+        """Submit many codes at once; return how many."""
+        waiting = list(codes)
+        for start in range(0, len(waiting), _AT_ONCE):
+            some = waiting[start : start + _AT_ONCE]
+            await asyncio.gather(*(self.type(signin_id, address, code) for code in some))
+        return len(waiting)
+
+    async def heard(self, signin_ids: Iterable[str], count: int = 1) -> None:
+        """Wait until there are so many results of each of these sign-ins, or it is over."""
+        for signin_id in signin_ids:
+            with contextlib.suppress(SignInIsOver):
+                await self.stage.wire.hear(signin_id, count, _PATIENCE_S)
+
+    async def done(self) -> None:
+        """Wait until the worker has taken all that was emitted, and a moment for what must not come."""
+        await self.stage.recovered()
+        await asyncio.sleep(1)
+
+    async def said(self) -> Mapping[str, list[ResultRecord]]:
+        """Return what was said about each sign-in, repeats left out."""
+        first: dict[str, dict[str, ResultRecord]] = defaultdict(dict)
+        for one in await read_results(self.servers.kafka.bootstrap_servers, self.stage.topics.results):
+            first[one.signin_id].setdefault(one.event_id, one)
+        return defaultdict(list, {signin_id: list(own.values()) for signin_id, own in first.items()})
+
+    async def kinds(self, signin_id: str) -> list[str]:
+        """Return what was said about a sign-in: type and reason."""
+        return [one.kind for one in (await self.said())[signin_id]]
+
+    async def compares(self, signin_ids: Collection[str]) -> int:
+        """Return how many submissions were compared, by the results."""
+        said = await self.said()
+        return sum(
+            one.kind.startswith(("otp.rejected wrong_code", "signin.succeeded"))
+            for signin_id in signin_ids
+            for one in said[signin_id]
+        )
+
+    def mails(self, address: str) -> list[ReceivedMail]:
+        """Return the mails that arrived in the mailbox of an address, however it was spelt."""
+        wanted = parse_address(address)
+        assert wanted is not None
+        return [mail for mail in self.all_mails() if wanted.mailbox in map(_mailbox, mail.recipients)]
+
+    def all_mails(self) -> list[ReceivedMail]:
+        """Return all mails of this scene."""
+        return [
+            mail
+            for mail in self.servers.mail_server.mails
+            if mail.accepted and any(self.address_mark in recipient for recipient in mail.recipients)
+        ]
+
+    async def signed_in(self, address: str, **client: Any) -> str:
+        """Sign in as its owner, from asking to the right code; return the sign-in's id."""
+        signin_id, code = await self.code(address, **client)
+        await self.type(signin_id, address, code)
+        await self.heard([signin_id], 2)
+        assert "signin.succeeded" in await self.kinds(signin_id), (
+            f"the owner is kept out: {await self.kinds(signin_id)}"
+        )
+        return signin_id
+
+    async def code(self, address: str, **client: Any) -> tuple[str, str]:
+        """Ask for a code, and read it; return the sign-in's id and the code."""
+        before = len(self.mails(address))
+        signin_id = await self.ask(address, **client)
+        await self.heard([signin_id])
+        mails = self.mails(address)
+        assert len(mails) > before, f"no mail: {await self.kinds(signin_id)}"
+        return signin_id, mails[-1].code()
+
+    def assert_alive(self) -> None:
+        """Raise ``AssertionError`` if the worker has ended."""
+        assert self.worker.process.running, self.worker.process.last_words()
+
+
+def wrong(code: str, count: int) -> list[str]:
+    """Return so many different codes, none of them the right one."""
+    others = (mistyped(f"{number:0{len(code)}d}") for number in range(count + 1))
+    return [other for other in others if other != code][:count]
+
+
+def network(number: int) -> str:
+    """Return an address in another /24 for every number."""
+    return f"10.{number // 256 % 256}.{number % 256}.9"
+
+
+@asynccontextmanager
+async def scene(servers: Servers, size: Size, settings: Mapping[str, str]) -> AsyncIterator[Scene]:
+    """Set up topics, keys and a worker of its own, and clear them away."""
+    async with stage(servers, Scale(), dict(settings)) as place:
+        yield Scene(place, await place.start_worker(), size)
+
+
+def _mailbox(address: str) -> str | None:
+    parsed = parse_address(address)
+    return None if parsed is None else parsed.mailbox
