@@ -123,10 +123,10 @@ class SmtpMailer:
         message["Date"] = now
         message["Message-ID"] = mail.message_id
         message["Auto-Submitted"] = "auto-generated"
-        message["Content-Language"] = written.language
         # Quoted-printable: safe on every path, and the code stays legible in the source of the mail.
         message.set_content(written.text, cte="quoted-printable")
         message.add_alternative(written.html, subtype="html", cte="quoted-printable")
+        message["Content-Language"] = written.language  # last: setting the content drops all that is said of content
         return message
 
 

@@ -67,6 +67,7 @@ async def test_a_mail_arrives_as_the_contract_says(mail_server: MailServer) -> N
     assert headers["Message-ID"] == "<abc@mail.example>"
     assert headers["Auto-Submitted"] == "auto-generated"
     assert headers["Subject"] == "Ihr Anmeldecode"
+    assert headers["Content-Language"] == "de"
     assert email.utils.parsedate_to_datetime(headers["Date"]) == NOW
     assert headers.get_content_type() == "multipart/alternative"
     assert "01234567" in received.text("plain").splitlines()
