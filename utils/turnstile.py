@@ -6,6 +6,7 @@ https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
 import asyncio
 import ipaddress
 import json
+from collections.abc import Mapping
 
 import httpx
 
@@ -15,6 +16,7 @@ from activities.ports import SiteverifyAnswer
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
 _OK = 200
+_LARGEST_ANSWER = 64 * 1024
 
 
 class SiteverifyClient:
@@ -28,6 +30,7 @@ class SiteverifyClient:
         self._secret = secret
         self._timeout_s = timeout_s
         self._client = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
+        self._client.headers["Accept-Encoding"] = "identity"  # what is not unpacked cannot burst
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
         """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer.
@@ -39,10 +42,13 @@ class SiteverifyClient:
             form["remoteip"] = ip
         try:
             async with asyncio.timeout(self._timeout_s):  # httpx limits each phase, not the whole
-                response = await self._client.post(self._url, data=form)
-            return _answer(response)
+                return await self._ask(form)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError):
             raise ChallengeUnavailable from None
+
+    async def _ask(self, form: Mapping[str, str]) -> SiteverifyAnswer:
+        async with self._client.stream("POST", self._url, data=form) as response:
+            return _answer(response.status_code, await _body(response))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -58,11 +64,21 @@ def is_ip(text: str) -> bool:
     return "%" not in text
 
 
-def _answer(response: httpx.Response) -> SiteverifyAnswer:
+async def _body(response: httpx.Response) -> bytes:
+    """Read what is there, as it came. Raises ``ValueError`` once it is more than any answer takes."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > _LARGEST_ANSWER:
+            raise ValueError("too long for an answer")
+    return bytes(body)
+
+
+def _answer(status: int, body: bytes) -> SiteverifyAnswer:
     """Read the answer. Raises ``ValueError`` if there is none in it."""
-    if response.status_code != _OK and not _CLIENT_ERROR <= response.status_code < _SERVER_ERROR:
+    if status != _OK and not _CLIENT_ERROR <= status < _SERVER_ERROR:
         raise ValueError("the status says nothing about the token")
-    document = json.loads(response.content)
+    document = json.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("success"), bool):
         raise ValueError("not the documented shape")
     return SiteverifyAnswer.model_validate(document)

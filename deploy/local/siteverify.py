@@ -94,7 +94,9 @@ class SiteverifyServer:
         if isinstance(answer.body, str):
             return Response(answer.body, answer.status, answer.headers)
         usual = self._usual(fields)
-        return Response(json.dumps({**usual, **(answer.body or {})}), answer.status, media_type="application/json")
+        return Response(
+            json.dumps({**usual, **(answer.body or {})}), answer.status, answer.headers, media_type="application/json"
+        )
 
     def _next(self, token: str) -> Answer:
         for scripted in (self._scripted[token], self._scripted[None]):

@@ -82,6 +82,13 @@ async def test_a_refusal_with_status_400_is_an_answer(client: SiteverifyClient, 
     assert answer.error_codes == ("invalid-input-response",)
 
 
+async def test_an_endless_answer_is_no_answer(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
+    """However good it looks: who answers with megabytes wants our memory."""
+    siteverify.script_any(Answer(body={"padding": "x" * 65_536}))
+    with pytest.raises(ChallengeUnavailable):
+        await client.siteverify(token=passing_token("A" * 22), ip=None, idempotency_key=KEY)
+
+
 async def test_a_slow_server_is_no_answer(siteverify: SiteverifyServer) -> None:
     """The whole call is limited, not each part of it."""
     client = SiteverifyClient(siteverify.url, SECRET, timeout_s=0.2)
