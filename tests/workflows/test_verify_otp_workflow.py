@@ -58,6 +58,18 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
     assert stage.said("nobody-000000000000000") == ["otp.rejected unknown_signin"]
 
 
+@pytest.mark.parametrize(("trusted", "place"), [(True, 1), (False, 2)])
+async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, place: int) -> None:
+    """Where mails wait for the rate of all workers, by a key that every server goes by."""
+    handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
+    await handle.result()
+    await stage.published(1)
+    history = await stage.mailbox().fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    (mail,) = [one for one in scheduled if one.activity_type.name == "send_email_activity"]
+    assert mail.priority.priority_key == place
+
+
 async def test_mail_is_tried_again_until_it_is_taken(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
     """One Message-ID, one code, however often."""
     stage.mailer.script(ADA, MailUnavailable, MailUnavailable, MailUnavailable)
