@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults sabotage check format lock histories environment clean
+.PHONY: demo test faults redteam sabotage check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -29,6 +29,10 @@ faults: $(VENV)/.ready
 # Break each rule of the bridge, and see its test fail, about 3 minutes; writes docs/bridge.md. ARGS="--rule 5" for one.
 sabotage: $(VENV)/.ready
 	@$(BIN)/python -m tests.sabotage $(ARGS)
+
+# The abuse list of docs/security.md, about 8 minutes; writes docs/redteam.md. ARGS="--attack NAME" tries one.
+redteam: $(VENV)/.ready
+	@$(BIN)/python -m tests.redteam $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -51,7 +51,7 @@ GROUPS: Final = (
     ),
     Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20"}, (*guesses.MANY_SENDS, *addresses.MANY_SENDS)),
     Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20", "SIGNIN_LIMITS__FAILURES_PER_HOUR": "20"}, locks.MANY_SENDS),
-    Group({"SIGNIN_LIMITS__MAILS_PER_SECOND": "1"}, mails.DRAINING),
+    Group({"SIGNIN_LIMITS__MAILS_PER_SECOND": "2"}, mails.DRAINING),
 )
 NAMES: Final = tuple(attack.name for group in GROUPS for attack in group.attacks)
 CHOSEN: Final = tuple(attack.name for group in GROUPS for attack in group.attacks if attack.short)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from deploy.local.mail_server import ReceivedMail
@@ -176,12 +176,7 @@ async def _takes_over(scene: Scene, victim: str, alike: str) -> bool:
     assert said[owner][0].kind == "signin.code_sent", said[owner][0].kind
     accounts = [json.loads(said[one][0].value).get("account") for one in (owner, attacker)]
     sent_to = {mail.recipients for mail in scene.mails(victim)}
-    own = {(form,) for form in _same_mailbox(victim)}
-    return accounts[0] == accounts[1] and not {_folded(one) for one in sent_to} <= own
-
-
-def _same_mailbox(victim: str) -> Iterable[str]:
-    return (victim.lower(),)
+    return accounts[0] == accounts[1] and {_folded(one) for one in sent_to} != {(victim,)}
 
 
 def _folded(recipients: tuple[str, ...]) -> tuple[str, ...]:

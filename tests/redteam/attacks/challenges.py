@@ -119,7 +119,8 @@ def _answers(scene: Scene) -> list[Answer]:
     """Return answers of a siteverify that is away, slow or lies."""
     elsewhere = {"location": scene.servers.siteverify.url}
     return [
-        *(Answer(status=status) for status in (500, 502, 503, 204, 301)),
+        *(Answer(status=status) for status in (500, 502, 503, 301)),
+        Answer(status=204, body=""),
         *(Answer(status=status, headers=elsewhere, body="") for status in (302, 307, 308)),
         *(Answer(body=text) for text in ("", "garbage", "[]", "null", '"true"', "true", "[" * 100_000, "{" * 100_000)),
         *(Answer(body={"success": lie}) for lie in ("true", 1, [True], {"a": 1}, None)),

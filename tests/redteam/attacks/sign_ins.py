@@ -163,7 +163,7 @@ def _is_success(kind: str) -> bool:
 ATTACKS = (
     Attack("overwriting-a-live-code", "S6, S10", overwriting, short=True),
     Attack("replaying", "S7", replaying, short=True),
-    Attack("code-elsewhere", "S6", elsewhere, short=True),
+    Attack("code-elsewhere", "S6", elsewhere),
     Attack("redirecting-the-mail", "S6, S14", redirecting),
     Attack("flooding-one-account", "S3", flooding),
 )

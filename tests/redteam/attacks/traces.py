@@ -21,6 +21,9 @@ async def searching(scene: Scene) -> list[Count]:
     secrets = _secrets(scene)
     assert len(secrets.codes) > 1, "no codes to look for"
     corpora = await dump(scene)
+    opened = next(corpus for corpus in corpora if corpus.opened)
+    known = _found(opened, secrets)
+    assert known["address in clear"] and known["token in clear"], f"the search is blind: {dict(known)}"
     assert all(corpus.size for corpus in corpora), [corpus.place for corpus in corpora if not corpus.size]
     return [await _count(corpus, secrets) for corpus in corpora]
 
