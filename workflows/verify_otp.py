@@ -29,7 +29,7 @@ from workflows.steps import durable_step, failure_type, step
 _MUCH_LATER = timedelta(hours=1)
 _LAST_PUBLICATIONS = timedelta(seconds=3)
 _NEVER_DELIVERED = ["MailRefused"]
-# Where mails wait for the rate of all workers. Keys of fairness would share it, but a server heeds them only if told to.
+# Where mails wait for the rate of all workers. Fairness keys would share it, but a server heeds them only if told to.
 _FIRST, _THEN = Priority(priority_key=1), Priority(priority_key=2)
 
 
