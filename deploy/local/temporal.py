@@ -30,6 +30,7 @@ class LocalTemporal:
     def __init__(self, *, ui: bool = False, durable: bool = False) -> None:
         self.address = ""
         self.ui_url: str | None = None
+        self.metrics_url = ""
         self._ui = ui
         self._durable = durable
         self._child: Child | None = None
@@ -88,6 +89,7 @@ class LocalTemporal:
         ]
         self._command = [*command, *(str(part) for pair in ports.items() for part in pair)]
         self.address = f"{LOOPBACK}:{port}"
+        self.metrics_url = f"http://{LOOPBACK}:{metrics_port}/metrics"
         self._run(self._command)
         self.ui_url = f"http://{LOOPBACK}:{ui_port}" if self._ui else None
 

@@ -1,0 +1,191 @@
+"""The servers of a run, and the three ways to sign people in on them, up and running with their processes known."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]  # has no types
+from temporalio.client import Client
+
+from activities.addresses import parse_address
+from activities.pseudonyms import Pseudonyms
+from deploy.local.kafka import LocalKafka
+from deploy.local.places import LOOPBACK, PROJECT, cache_folder, free_ports
+from deploy.local.processes import Child
+from deploy.local.temporal import LocalTemporal
+from deploy.local.topics import Topics
+from deploy.local.worker import LocalWorker, development_settings
+from tests.benchmarks.performance.meters import Cost, Meters, Reading, history
+from tests.benchmarks.performance.pacing import Took
+from tests.benchmarks.performance.peers import Peer, peer
+from utils.settings import load_settings
+
+OURS: Final = "ours"
+FLOOR: Final = "floor"
+USUAL: Final = "usual"
+SERVER: Final = "server"
+WORKER: Final = "worker"
+BROKER: Final = "broker"
+WORLD: Final = "world"
+CALLER: Final = "caller"
+_SETTLING_S: Final = 1.0
+_READY_WITHIN_S: Final = 60
+
+
+@dataclass
+class Turn:
+    """One load borne by one way."""
+
+    took: Took
+    cost: Cost
+    signins: int
+
+    @property
+    def per_s(self) -> float:
+        """Complete sign-ins a second."""
+        return self.signins / self.took.elapsed_s
+
+
+class Way:
+    """One way to sign people in. ``load`` is asked for the load, ``workflow_ids`` for those of one sign-in."""
+
+    def __init__(
+        self, name: str, load: Peer, meters: Meters, client: Client, workflow_ids: Callable[[str], list[str]]
+    ) -> None:
+        self.name = name
+        self._load = load
+        self._meters = meters
+        self._client = client
+        self._workflow_ids = workflow_ids
+
+    async def crowd(self, signins: int, seats: int) -> Turn:
+        """Sign so many people in, as fast as it can with ``seats`` of them at once."""
+        return await self._turn("crowd", signins, seats=seats)
+
+    async def pace(self, signins: int, per_s: float) -> Turn:
+        """Sign so many people in at a pace."""
+        return await self._turn("pace", signins, per_s=per_s)
+
+    async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
+        where = {} if self.name == FLOOR else {"way": self.name}
+        calls = await self._meters.calls()
+        before = Reading(self._meters.cpu_s(), calls)
+        took = Took(**await self._load.ask(what, signins=signins, **where, **load))
+        await asyncio.sleep(_SETTLING_S)  # what the last ones leave to be done after their result
+        cpu_s = self._meters.cpu_s()
+        cost = self._meters.cost(before, Reading(cpu_s, await self._meters.calls()), signins)
+        cost.events, cost.history_bytes, cost.workflow_tasks = await history(
+            self._client, self._workflow_ids(took.last)
+        )
+        return Turn(took, cost, signins)
+
+
+class Arena:
+    """Real Kafka and Temporal, and the world around the workers in a process of its own."""
+
+    def __init__(self, kafka: LocalKafka, temporal: LocalTemporal, world: Peer, client: Client) -> None:
+        self.kafka = kafka
+        self.temporal = temporal
+        self.world = world
+        self.client = client
+        self.small_servers: Mapping[str, str] = {}
+        self._exits = AsyncExitStack()
+
+    async def ours(self, name: str = OURS, **settings: str) -> tuple[Way, LocalWorker]:
+        """Start the real command, with topics of its own."""
+        worker, topics = await self._worker(name, settings)
+        await worker.start()
+        await self._connect(name, topics)
+        return self._way(name, worker.process.command, worker.settings), worker
+
+    async def usual(self) -> Way:
+        """Start the usual way."""
+        worker, topics = await self._worker(USUAL, {})
+        child = Child(USUAL)
+        self._exits.push_async_callback(asyncio.to_thread, child.stop)
+        child.start(module_command("usual"), environment(worker.settings))
+        await asyncio.to_thread(child.wait_until, lambda: "ready" in child.last_words(), within_s=_READY_WITHIN_S)
+        await self._connect(USUAL, topics)
+        return Way(USUAL, self.world, self._meters(child.command), self.client, lambda last: [f"usual/{last}"])
+
+    async def floor(self, name: str = FLOOR, runner: str = "sandboxed") -> tuple[Way, Peer]:
+        """Start the floor."""
+        caller = await self._exits.enter_async_context(peer("floor"))
+        pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
+        meters = self._meters(psutil.Process(pid), {CALLER: caller.process})
+        way = Way(
+            FLOOR, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"]
+        )
+        return way, caller
+
+    async def close(self) -> None:
+        """End all ways."""
+        await self._exits.aclose()
+
+    async def _worker(self, name: str, settings: Mapping[str, str]) -> tuple[LocalWorker, Topics]:
+        topics, (port,) = Topics.named(shared=True, what=name), free_ports(1)
+        addresses = {
+            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
+        }
+        own = development_settings({**addresses, **self.small_servers, **topics.settings(), **settings})
+        worker = LocalWorker(own, port, name)
+        self._exits.push_async_callback(asyncio.to_thread, worker.stop)
+        await worker.create_topics()
+        return worker, topics
+
+    async def _connect(self, name: str, topics: Topics) -> None:
+        told = {"requested": topics.requested, "submitted": topics.submitted, "results": topics.results}
+        await self.world.ask("connect", way=name, bootstrap_servers=self.kafka.bootstrap_servers, **told)
+
+    def _way(self, name: str, process: psutil.Process, settings: Mapping[str, str]) -> Way:
+        names = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
+
+        def workflow_ids(last: str) -> list[str]:
+            address = parse_address(f"{last}@ok.example")
+            assert address is not None
+            return [f"signin/{last}/1", f"mailbox/{names.mailbox(address)}"]
+
+        return Way(name, self.world, self._meters(process), self.client, workflow_ids)
+
+    def _meters(self, worker: psutil.Process, more: Mapping[str, psutil.Process] | None = None) -> Meters:
+        processes = {
+            SERVER: self.temporal.process.command,
+            WORKER: worker,
+            BROKER: self.kafka.process.command,
+            WORLD: self.world.process,
+        }
+        return Meters({**processes, **(more or {})}, self.temporal.metrics_url)
+
+
+def module_command(name: str) -> list[str]:
+    """Return the command of a module beside this one."""
+    import sys
+
+    return [sys.executable, "-m", f"{__package__}.{name}"]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process with the worker's settings."""
+    own = {"PYTHONPATH": str(PROJECT), "PYTHONPYCACHEPREFIX": str(cache_folder() / "pycache")}
+    return {**os.environ, **settings, **own}
+
+
+@asynccontextmanager
+async def arena() -> AsyncIterator[Arena]:
+    """Start the servers; end everything in reverse."""
+    async with AsyncExitStack() as exits:
+        kafka, temporal = LocalKafka(), LocalTemporal()
+        for server in (kafka, temporal):
+            exits.push_async_callback(asyncio.to_thread, server.stop)
+        await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
+        world = await exits.enter_async_context(peer("world"))
+        client = await Client.connect(temporal.address, namespace=LocalTemporal.namespace)
+        scene = Arena(kafka, temporal, world, client)
+        exits.push_async_callback(scene.close)
+        scene.small_servers = await world.ask("addresses")
+        yield scene

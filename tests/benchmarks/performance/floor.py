@@ -1,0 +1,122 @@
+"""The floor's calls, in a process of their own, beside the floor's worker: no consumer, no activities, no lingering."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections import defaultdict
+from statistics import median
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from tests.benchmarks.performance.pacing import Visit, crowded
+from tests.benchmarks.performance.peers import serve
+
+_ENDS_WITHIN_S = 5.0
+
+
+class Floor:
+    """What is asked of the floor."""
+
+    def __init__(self) -> None:
+        self._marks: dict[str, asyncio.Future[None]] = defaultdict(asyncio.get_running_loop().create_future)
+
+    async def start(self, address: str, task_queue: str, runner: str) -> int:
+        """Start the worker; return its process id."""
+        self._client, self._task_queue = await Client.connect(address), task_queue
+        self._worker = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"{__package__}.floor_worker", address, task_queue, runner),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=dict(os.environ),
+        )
+        self._listening = asyncio.create_task(self._listen())
+        return self._worker.pid
+
+    async def crowd(self, signins: int, seats: int) -> dict[str, Any]:
+        """Let people sign in as fast as they are served."""
+        self._marks.clear()
+        return (await crowded(self._signs_in, signins, seats)).as_json()
+
+    async def bare(self, times: int) -> dict[str, float]:
+        """Measure, on a quiet machine, the median of one signal's call and of one workflow task, in seconds."""
+        calls, tasks = list[float](), list[float]()
+        for _ in range(times):
+            name = secrets.token_hex(16)
+            await self._opens(name)
+            await asyncio.sleep(0.05)
+            begun = time.perf_counter()
+            await self._client.get_workflow_handle(f"floor-mailbox/{name}").signal("submit")
+            calls.append(time.perf_counter() - begun)
+            await self._marks[f"over floor-mailbox/{name}"]
+            tasks.append(await self._last_task_s(f"floor-mailbox/{name}"))
+        return {"signal_s": median(calls), "task_s": median(tasks)}
+
+    async def stop(self) -> None:
+        """End the worker."""
+        assert self._worker.stdin is not None
+        self._worker.stdin.close()
+        try:
+            async with asyncio.timeout(_ENDS_WITHIN_S):
+                await self._worker.wait()
+        except TimeoutError:
+            self._worker.kill()
+        self._listening.cancel()
+
+    async def _signs_in(self, visit: Visit) -> None:
+        name = secrets.token_hex(16)
+
+        async def asks() -> float:
+            begun = time.perf_counter()
+            await self._opens(name)
+            return time.perf_counter() - begun
+
+        async def submits() -> float:
+            begun = time.perf_counter()
+            await self._client.get_workflow_handle(f"floor-mailbox/{name}").signal("submit")
+            await self._marks[f"over floor-mailbox/{name}"]
+            return time.perf_counter() - begun
+
+        await visit.asks(asks)
+        await visit.submits(submits)
+        visit.is_through(name)
+
+    async def _opens(self, name: str) -> None:
+        start, queue = self._client.start_workflow, self._task_queue
+        await start("floor_request", id=f"floor-request/{name}", task_queue=queue)
+        await start("floor_mailbox", id=f"floor-mailbox/{name}", task_queue=queue, start_signal="open")
+        await self._marks[f"open floor-mailbox/{name}"]
+
+    async def _last_task_s(self, workflow_id: str) -> float:
+        """Return the time from the schedule of the last workflow task to its completion, as the server saw it."""
+        handle = self._client.get_workflow_handle(workflow_id)
+        await handle.result()
+        begun = ended = 0
+        async for event in handle.fetch_history_events():
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+                begun = event.event_time.ToNanoseconds()
+            elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                ended = event.event_time.ToNanoseconds()
+        return (ended - begun) / 1e9
+
+    async def _listen(self) -> None:
+        assert self._worker.stdout is not None
+        async for line in self._worker.stdout:
+            self._marks[line.decode().strip()].set_result(None)
+
+
+async def main() -> None:
+    """Serve."""
+    floor = Floor()
+    commands = (floor.start, floor.crowd, floor.bare)
+    try:
+        await serve({command.__name__: command for command in commands})
+    finally:
+        await floor.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

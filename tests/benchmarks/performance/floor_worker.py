@@ -1,0 +1,29 @@
+"""The floor's worker, set up as ours is; its stdout tells what its workflows did."""
+
+import asyncio
+import sys
+
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
+
+from tests.benchmarks.performance.floor_workflows import FloorMailbox, FloorRequest
+from utils.temporal_workers import workflow_runner
+
+
+async def main(address: str, task_queue: str, sandboxed: bool) -> None:
+    """Work until stdin is closed."""
+    client = await Client.connect(address)
+    worker = Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[FloorRequest, FloorMailbox],
+        workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
+        nonsticky_to_sticky_poll_ratio=0.5,
+    )
+    async with worker:
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "sandboxed"))

@@ -1,0 +1,90 @@
+"""What is read off processes and servers before and after a load: CPU, memory, calls, history."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+import psutil  # type: ignore[import-untyped]  # has no types
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+_MIB: Final = 1024 * 1024
+_CALL: Final = re.compile(
+    r'^service_requests\{namespace="default",operation="(\w+)",service_name="frontend"\} (\S+)$', re.MULTILINE
+)
+_POLLS: Final = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue"})
+_NOT_OURS: Final = frozenset({"RecordWorkerHeartbeat", "DescribeNamespace"})
+
+
+@dataclass
+class Reading:
+    """CPU seconds of each process, and how often the server was called for what."""
+
+    cpu_s: Mapping[str, float]
+    calls: Counter[str]
+
+
+@dataclass
+class Cost:
+    """What one sign-in cost."""
+
+    cpu_ms: dict[str, float]
+    calls: dict[str, float]
+    memory_mib: dict[str, float]
+    events: float = 0
+    history_bytes: float = 0
+    workflow_tasks: float = field(default=0)
+
+
+class Meters:
+    """Reads the processes of one way. The server's page is a megabyte: it is read outside of what is measured."""
+
+    def __init__(self, processes: Mapping[str, psutil.Process], metrics_url: str) -> None:
+        self._processes = dict(processes)
+        self._metrics_url = metrics_url
+
+    def cpu_s(self) -> dict[str, float]:
+        """Return the CPU seconds used up to now."""
+        times = {name: process.cpu_times() for name, process in self._processes.items()}
+        return {name: one.user + one.system for name, one in times.items()}
+
+    def memory_mib(self) -> dict[str, float]:
+        """Return the resident sets."""
+        return {name: process.memory_info().rss / _MIB for name, process in self._processes.items()}
+
+    async def calls(self) -> Counter[str]:
+        """Return how often each of the server's calls was made up to now."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            page = (await client.get(self._metrics_url)).text
+        return Counter({name: int(float(count)) for name, count in _CALL.findall(page)})
+
+    def cost(self, before: Reading, after: Reading, signins: int) -> Cost:
+        """Return what a sign-in cost between two readings."""
+        calls = after.calls - before.calls
+        return Cost(
+            {name: (after.cpu_s[name] - before.cpu_s[name]) * 1e3 / signins for name in after.cpu_s},
+            {name: count / signins for name, count in calls.items() if name not in _NOT_OURS},
+            self.memory_mib(),
+        )
+
+
+def made_calls(calls: Mapping[str, float]) -> float:
+    """Return the calls that do something: polls wait for work, and an idle worker makes them too."""
+    return sum(count for name, count in calls.items() if name not in _POLLS)
+
+
+async def history(client: Client, workflow_ids: list[str]) -> tuple[int, int, int]:
+    """Return how many events, bytes and workflow tasks the histories of one sign-in's workflows hold."""
+    events = size = tasks = 0
+    for workflow_id in workflow_ids:
+        handle = client.get_workflow_handle(workflow_id)
+        described = await handle.describe()
+        events += described.history_length
+        size += described.raw_description.workflow_execution_info.history_size_bytes
+        async for event in handle.fetch_history_events():
+            tasks += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    return events, size, tasks
