@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from temporalio.client import Client
 from activities.addresses import parse_address
 from activities.pseudonyms import Pseudonyms
 from deploy.local.kafka import LocalKafka
-from deploy.local.places import LOOPBACK, PROJECT, cache_folder, free_ports
+from deploy.local.places import PROJECT, cache_folder, free_ports
 from deploy.local.processes import Child
 from deploy.local.temporal import LocalTemporal
 from deploy.local.topics import Topics
@@ -46,7 +47,7 @@ class Turn:
     @property
     def per_s(self) -> float:
         """Complete sign-ins a second."""
-        return self.signins / self.took.elapsed_s
+        return self.took.per_s
 
 
 class Way:
@@ -68,6 +69,10 @@ class Way:
     async def pace(self, signins: int, per_s: float) -> Turn:
         """Sign so many people in at a pace."""
         return await self._turn("pace", signins, per_s=per_s)
+
+    def cpu_s(self, name: str) -> float:
+        """Return the CPU seconds that one of its processes has used up to now."""
+        return self._meters.cpu_s()[name]
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
         where = {} if self.name == FLOOR else {"way": self.name}
@@ -116,10 +121,15 @@ class Arena:
         caller = await self._exits.enter_async_context(peer("floor"))
         pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
         meters = self._meters(psutil.Process(pid), {CALLER: caller.process})
-        way = Way(
-            FLOOR, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"]
-        )
+        way = Way(FLOOR, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
         return way, caller
+
+    @asynccontextmanager
+    async def bridge(self) -> AsyncIterator[Peer]:
+        """Run the consumer alone, with topics of its own."""
+        worker, _ = await self._worker("bridge", {})
+        async with peer("bridging", **worker.settings) as bridge:
+            yield bridge
 
     async def close(self) -> None:
         """End all ways."""
@@ -164,8 +174,6 @@ class Arena:
 
 def module_command(name: str) -> list[str]:
     """Return the command of a module beside this one."""
-    import sys
-
     return [sys.executable, "-m", f"{__package__}.{name}"]
 
 

@@ -1,6 +1,5 @@
 """What is read off processes and servers before and after a load: CPU, memory, calls, history."""
 
-import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ _END_WITHIN_S: Final = 10
 
 
 class Peer:
-    """The other side of a process that ``serve``\\ s."""
+    """The other side of a process that calls ``serve``."""
 
     def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
         self.process = psutil.Process(process.pid)

@@ -97,7 +97,8 @@ async def main() -> None:
 
 
 def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
-    producer, siteverify = ReliableProducer(dependencies.kafka_access(settings)), dependencies.siteverify_client(settings)
+    producer = ReliableProducer(dependencies.kafka_access(settings))
+    siteverify = dependencies.siteverify_client(settings)
     stack.push_async_callback(producer.close)
     stack.push_async_callback(siteverify.close)
     keys, turnstile = CodeKeys(settings.keys.code.get_secret_value()), settings.turnstile

@@ -17,7 +17,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.otp import OtpActivities
     from activities.publishing import PublishingActivities
     from activities.turnstile_check import TurnstileActivities
-    from schemas.results import CodeSent, Result, ResultEvent, SignInExpired, SignInFailed, SignInRejected, SignInSucceeded
+    from schemas.results import CodeSent, Result, ResultEvent
+    from schemas.results import SignInExpired, SignInFailed, SignInRejected, SignInSucceeded
     from schemas.signals import SignInInput, Submission
     from schemas.tasks import CodeToIssue, CodeToVerify, EmailToCheck, MailToSend, TokenToCheck
 
@@ -55,8 +56,9 @@ class UsualSignIn:
             reason = email.reason or "challenge_failed"
             await self._tell(sign_in, SignInRejected(**self._base(sign_in, email.account), reason=reason))
             return
-        nonce, expires_at = str(workflow.uuid4()), workflow.now() + timedelta(seconds=otp.lifetime_s)
-        code: dict[str, Any] = {"signin_id": request.signin_id, "account": email.account, "nonce": nonce, "digits": otp.digits}
+        expires_at = workflow.now() + timedelta(seconds=otp.lifetime_s)
+        code: dict[str, Any] = {"signin_id": request.signin_id, "account": email.account, "digits": otp.digits}
+        code["nonce"] = str(workflow.uuid4())
         issued = await self._do(OtpActivities.generate_otp_activity, CodeToIssue(**code))
         await self._do(
             DeliveryActivities.send_email_activity,
@@ -72,7 +74,8 @@ class UsualSignIn:
                 browser="Firefox",
             ),
         )
-        sent: dict[str, Any] = {"attempt": 1, "expires_at": expires_at, "resend_after": workflow.now() + timedelta(seconds=60)}
+        resend_after = workflow.now() + timedelta(seconds=60)
+        sent: dict[str, Any] = {"attempt": 1, "expires_at": expires_at, "resend_after": resend_after}
         await self._tell(sign_in, CodeSent(**self._base(sign_in, email.account), **sent))
         await self._tell(sign_in, await self._verdict(sign_in, code | {"key_id": issued.key_id}, expires_at))
 

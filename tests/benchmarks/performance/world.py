@@ -8,6 +8,7 @@ import secrets
 import time
 import uuid
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -22,6 +23,7 @@ from tests.benchmarks.performance.peers import serve
 _CODE: Final = re.compile(rb"^(\d{8})\r?$", re.MULTILINE)  # a line of the text part
 _LAST: Final = frozenset({"signin.succeeded", "signin.failed", "signin.expired", "signin.rejected"})
 _PATIENCE_S: Final = 120.0
+_NOBODYS: Final = [("ce_id", b"nobody's"), ("ce_type", b"signin.code_sent")]
 
 
 class QuickMailServer(MailServer):
@@ -43,6 +45,8 @@ class Post:
     """One way's topics: events go out, results come in."""
 
     def __init__(self, bootstrap_servers: str, requested: str, submitted: str, results: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._results = results
         self.requested = requested
         self.submitted = submitted
         self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=1)
@@ -71,6 +75,20 @@ class Post:
     async def emit(self, topic: str, key: str, event: dict[str, Any]) -> None:
         """Send an event; it leaves within a millisecond or so."""
         await self._producer.send(topic, json.dumps(event).encode(), key=key.encode())
+
+    async def publish_s(self, times: int) -> float:
+        """Publish on the results topic, one after the other, as the worker does; return the median time."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, linger_ms=0
+        )
+        await producer.start()
+        took = []
+        for _ in range(times):
+            begun = time.perf_counter()
+            await producer.send_and_wait(self._results, b"{}", key=b"nobody", headers=_NOBODYS)
+            took.append(time.perf_counter() - begun)
+        await producer.stop()
+        return median(took)
 
     async def _listen(self) -> None:
         async for record in self._reader:
@@ -121,7 +139,11 @@ class World:
 
     async def leave_waiting(self, way: str, signins: int, seats: int) -> dict[str, Any]:
         """Let people ask for a code and never type it."""
-        return self._told(await crowded(lambda visit: self._asks(self._posts[way], visit), signins, seats))
+        return self._told(await crowded(lambda visit: self._only_asks(self._posts[way], visit), signins, seats))
+
+    async def publish_s(self, way: str, times: int) -> float:
+        """Return the median time that a publication with all acknowledgements takes, in seconds."""
+        return await self._posts[way].publish_s(times)
 
     async def repeats(self, way: str) -> int:
         """Return how many results came twice."""
@@ -149,6 +171,9 @@ class World:
 
         await visit.submits(submits)
         visit.is_through(signin_id)
+
+    async def _only_asks(self, post: Post, visit: Visit) -> None:
+        await self._asks(post, visit)
 
     async def _asks(self, post: Post, visit: Visit) -> tuple[str, str, str]:
         signin_id = secrets.token_hex(16)
@@ -200,7 +225,8 @@ def _now() -> str:
 async def main() -> None:
     """Serve."""
     world = World()
-    commands = (world.addresses, world.connect, world.crowd, world.pace, world.leave_waiting, world.repeats)
+    loads = (world.crowd, world.pace, world.leave_waiting)
+    commands = (world.addresses, world.connect, *loads, world.publish_s, world.repeats)
     try:
         await serve({command.__name__: command for command in commands})
     finally:

@@ -1,0 +1,113 @@
+"""All that ``make bench`` measures, in order."""
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+from tests.benchmarks.performance.arena import FLOOR, OURS, SERVER, USUAL, Arena, Way
+from tests.benchmarks.performance.decoding import records_per_s
+from tests.benchmarks.performance.figures import Figure, Waits
+from tests.benchmarks.performance.lingering import SETTINGS, cost_of_an_end_ms
+from tests.benchmarks.performance.peers import Peer
+from tests.benchmarks.performance.rounds import Say, Turns, compared, described, interleaved, paced
+
+CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything."""
+
+    rounds: int = 5
+    signins: int = 200
+    paced_rounds: int = 2
+    paced_s: float = 12.0
+    ends: int = 120
+    end_rounds: int = 2
+    bare: int = 40
+    bridge_rounds: int = 3
+    bridge_events: int = 1_000
+    loop_s: float = 1.0
+
+
+FULL: Final = Scale()
+SHORT: Final = Scale(2, 60, 1, 6.0, 24, 1, 10, 1, 300, 0.5)
+
+
+@dataclass
+class Measured:
+    """What a run has shown."""
+
+    figures: dict[str, Figure] = field(default_factory=dict)
+    ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    repeated_results: int = 0
+
+
+async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:
+    """Measure everything."""
+    found = Measured()
+    say("decoding …")
+    found.figures["P9"] = Figure(await records_per_s(5))
+    floor, caller = await scene.floor()
+    ours, _ = await scene.ours()
+    ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual()}
+    turns = await interleaved(ways, scale.rounds, scale.signins, say)
+    found.figures |= compared(turns)
+    found.ways = {name: described(of) for name, of in turns.items()}
+    await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL)}, turns, scale, found, say)
+    found.repeated_results = sum([await scene.world.ask("repeats", way=name) for name in (OURS, USUAL)])
+    found.figures |= await _bridge(scene, scale, say)
+    found.figures["P1b"] = await _ends(scene, turns, scale, say)
+    return found
+
+
+async def _waits(
+    scene: Arena, caller: Peer, ways: dict[str, Way], turns: Turns, scale: Scale, found: Measured, say: Say
+) -> None:
+    most = median(turn.per_s for turn in turns[OURS])
+    bare = await caller.ask("bare", times=scale.bare)
+    bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
+    sum_ms = sum(bare.values()) * 1e3
+    say(f"bare, ms: {', '.join(f'{name[:-2]} {value * 1e3:.2f}' for name, value in bare.items())}")
+    for name, waits in (await paced(ways, most, scale.paced_s, scale.paced_rounds, say)).items():
+        found.ways[name]["waits"] = waits
+    calm = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
+    notes = {f"{name[:-2]}, ms": value * 1e3 for name, value in bare.items()}
+    found.figures["P6"] = Figure([p50 / sum_ms for p50 in calm], notes)
+
+
+async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {}
+    async with scene.bridge() as bridge:
+        for kind in ("starts", "signals"):
+            await bridge.ask("bridge", kind=kind, events=scale.bridge_events)  # the limit finds its place
+            rounds = [await _bridge_round(bridge, kind, scale) for _ in range(scale.bridge_rounds)]
+            best = max(CALLERS, key=lambda callers: median(loops[callers]["per_s"] for _, loops in rounds))
+            rates = [crossing["per_s"] / loops[best]["per_s"] for crossing, loops in rounds]
+            slow = [_p99(crossing) / _p99(loops[best]) for crossing, loops in rounds]
+            notes = {
+                "best concurrency": float(best),
+                "loop, events/s": median(loops[best]["per_s"] for _, loops in rounds),
+                "bridge, events/s": median(crossing["per_s"] for crossing, _ in rounds),
+            }
+            figures[f"P5 {kind}"], figures[f"P5 {kind}, p99"] = Figure(rates, notes), Figure(slow)
+            say(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
+    return figures
+
+
+async def _bridge_round(bridge: Peer, kind: str, scale: Scale) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
+    loops = {n: await bridge.ask("loop", kind=kind, callers=n, seconds=scale.loop_s) for n in CALLERS}
+    return await bridge.ask("bridge", kind=kind, events=scale.bridge_events), loops
+
+
+def _p99(calls: dict[str, Any]) -> float:
+    return Waits.of(calls["took_s"]).p99
+
+
+async def _ends(scene: Arena, turns: Turns, scale: Scale, say: Say) -> Figure:
+    """Compare with the floor's cost, of the rounds' median: the two cannot take turns within a minute."""
+    short_lived, _ = await scene.ours("short-lived", **SETTINGS)
+    costs = [await cost_of_an_end_ms(scene, short_lived, scale.ends) for _ in range(scale.end_rounds)]
+    floor = median(turn.cost.cpu_ms[SERVER] for turn in turns[FLOOR])
+    say(f"the end of a mailbox: {', '.join(f'{cost:.1f}' for cost in costs)} ms of the server's CPU")
+    return Figure([cost / floor for cost in costs], {"ms per mailbox": median(costs), "floor, ms": floor})
