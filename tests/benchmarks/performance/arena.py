@@ -19,7 +19,7 @@ from deploy.local.processes import Child
 from deploy.local.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
-from tests.benchmarks.performance.meters import Cost, Meters, Reading, history
+from tests.benchmarks.performance.meters import Cost, Meters, Reading, history, server_calls
 from tests.benchmarks.performance.pacing import Took
 from tests.benchmarks.performance.peers import Peer, peer
 from utils.settings import load_settings
@@ -76,12 +76,13 @@ class Way:
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
         where = {} if self.name == FLOOR else {"way": self.name}
-        calls = await self._meters.calls()
+        calls = await server_calls(self._meters.metrics_url)
         before = Reading(self._meters.cpu_s(), calls)
         took = Took(**await self._load.ask(what, signins=signins, **where, **load))
         await asyncio.sleep(_SETTLING_S)  # what the last ones leave to be done after their result
         cpu_s = self._meters.cpu_s()
-        cost = self._meters.cost(before, Reading(cpu_s, await self._meters.calls()), signins)
+        calls = await server_calls(self._meters.metrics_url)
+        cost = self._meters.cost(before, Reading(cpu_s, calls), signins)
         cost.events, cost.history_bytes, cost.workflow_tasks = await history(
             self._client, self._workflow_ids(took.last)
         )

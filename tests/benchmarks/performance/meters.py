@@ -44,7 +44,7 @@ class Meters:
 
     def __init__(self, processes: Mapping[str, psutil.Process], metrics_url: str) -> None:
         self._processes = dict(processes)
-        self._metrics_url = metrics_url
+        self.metrics_url = metrics_url
 
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds used up to now."""
@@ -55,12 +55,6 @@ class Meters:
         """Return the resident sets."""
         return {name: process.memory_info().rss / _MIB for name, process in self._processes.items()}
 
-    async def calls(self) -> Counter[str]:
-        """Return how often each of the server's calls was made up to now."""
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            page = (await client.get(self._metrics_url)).text
-        return Counter({name: int(float(count)) for name, count in _CALL.findall(page)})
-
     def cost(self, before: Reading, after: Reading, signins: int) -> Cost:
         """Return what a sign-in cost between two readings."""
         calls = after.calls - before.calls
@@ -69,6 +63,13 @@ class Meters:
             {name: count / signins for name, count in calls.items() if name not in _NOT_OURS},
             self.memory_mib(),
         )
+
+
+async def server_calls(metrics_url: str) -> Counter[str]:
+    """Return how often each of the server's calls was made up to now."""
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        page = (await client.get(metrics_url)).text
+    return Counter({name: int(float(count)) for name, count in _CALL.findall(page)})
 
 
 def made_calls(calls: Mapping[str, float]) -> float:
