@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage check format lock histories environment clean
+.PHONY: demo test faults redteam sabotage bench bench-scale check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -33,6 +33,14 @@ sabotage: $(VENV)/.ready
 # The abuse list of docs/security.md, about 8 minutes; writes docs/redteam.md. ARGS="--attack NAME" tries one.
 redteam: $(VENV)/.ready
 	@$(BIN)/python -m tests.redteam $(ARGS)
+
+# Ours, the floor and the usual way in one run, 10 minutes; writes docs/performance.md, .json and .svg.
+bench: $(VENV)/.ready
+	@$(BIN)/python -m tests.benchmarks.performance $(ARGS)
+
+# With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000" takes an hour.
+bench-scale: $(VENV)/.ready
+	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -1,41 +1,62 @@
-"""``make bench``: measure, show, and write down."""
+"""``make bench`` and ``make bench-scale``: measure, show, and write down."""
 
 import argparse
 import asyncio
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
-from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
+from tests.benchmarks.performance.programme import FULL, SHORT, Measured, measure
 from tests.benchmarks.performance.report import FOLDER, write
+from tests.benchmarks.performance.scaling import Load, several_workers, waiting
 
 
 def main() -> int:
     """Return 0 unless somebody was not let through: what is slow is a figure, what is wrong is a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.performance", description=__doc__)
+    parser.add_argument("--scale", action="store_true", help="many who wait, and several workers, instead of the rest")
+    parser.add_argument("--waiting", metavar="COUNT", type=int, default=10_000, help="with --scale: how many wait")
     parser.add_argument("--short", action="store_true", help="little of everything: to see that it runs")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
-    found = asyncio.run(_measured(SHORT if options.short else FULL))
-    write(found.figures, found.ways, {"repeated_results": found.repeated_results}, options.out)
+    if options.scale:
+        load = Load(options.waiting, 1, 40) if options.short else Load(options.waiting)
+        found = asyncio.run(_scaled(load))
+    else:
+        found = asyncio.run(_measured(short=options.short))
+    write(found.figures, found.ways, {"repeats": found.repeats, **found.more}, options.out)
+    _show(found)
+    return 0 if found.is_whole else 1
+
+
+async def _measured(*, short: bool) -> Measured:
+    async with arena() as scene:
+        return await measure(scene, SHORT if short else FULL, partial(_say, time.monotonic()))
+
+
+async def _scaled(load: Load) -> Measured:
+    found, say = Measured(), partial(_say, time.monotonic())
+    async with arena() as scene:
+        found.figures["P8"], found.more["scaled"] = await several_workers(scene, load, say)
+    async with arena() as crowded, arena() as calm:
+        name = "P7" if load.waiting <= 10_000 else f"P7 {load.waiting:,}"
+        found.figures[name] = await waiting(crowded, calm, load, say)
+    return found
+
+
+def _say(begun: float, text: str) -> None:
+    print(f"{time.monotonic() - begun:5.0f} s  {text}", flush=True)
+
+
+def _show(found: Measured) -> None:
     for target in TARGETS:
         if target.name in found.figures:
             member = found.figures[target.name].as_json(target)
             met = "met" if member["met"] else "NOT MET"
             print(f"{target.name:16} {member['value']:>8g}  {member['target']:16} {met}")
-    return 1 if any(way["not_through"] for way in found.ways.values()) else 0
-
-
-async def _measured(scale: Scale) -> Measured:
-    begun = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:5.0f} s  {text}", flush=True)
-
-    async with arena() as scene:
-        return await measure(scene, scale, say)
 
 
 if __name__ == "__main__":

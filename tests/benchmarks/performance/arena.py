@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -105,7 +105,28 @@ class Arena:
         worker, topics = await self._worker(name, settings)
         await worker.start()
         await self._connect(name, topics)
-        return self._way(name, worker.process.command, worker.settings), worker
+        return self.way(name, [worker]), worker
+
+    async def beside(self, worker: LocalWorker) -> LocalWorker:
+        """Start one more worker with the same settings."""
+        (port,) = free_ports(1)
+        another = LocalWorker(worker.settings, port, "another")
+        self._exits.push_async_callback(asyncio.to_thread, another.stop)
+        await another.start()
+        return another
+
+    def way(self, name: str, workers: Sequence[LocalWorker]) -> Way:
+        """Return the way that these workers are, together."""
+        keys = load_settings(workers[0].settings, lambda _: None).keys
+        names = Pseudonyms(keys.account.get_secret_value())
+
+        def workflow_ids(last: str) -> list[str]:
+            address = parse_address(f"{last}@ok.example")
+            assert address is not None
+            return [f"signin/{last}/1", f"mailbox/{names.mailbox(address)}"]
+
+        meters = self._meters([worker.process.command for worker in workers])
+        return Way(name, self.world, meters, self.client, workflow_ids)
 
     async def usual(self) -> Way:
         """Start the usual way."""
@@ -115,13 +136,13 @@ class Arena:
         child.start(module_command("usual"), environment(worker.settings))
         await asyncio.to_thread(child.wait_until, lambda: "ready" in child.last_words(), within_s=_READY_WITHIN_S)
         await self._connect(USUAL, topics)
-        return Way(USUAL, self.world, self._meters(child.command), self.client, lambda last: [f"usual/{last}"])
+        return Way(USUAL, self.world, self._meters([child.command]), self.client, lambda last: [f"usual/{last}"])
 
     async def floor(self, name: str = FLOOR, runner: str = "sandboxed") -> tuple[Way, Peer]:
         """Start the floor."""
         caller = await self._exits.enter_async_context(peer("floor"))
         pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
-        meters = self._meters(psutil.Process(pid), {CALLER: caller.process})
+        meters = self._meters([psutil.Process(pid)], {CALLER: [caller.process]})
         way = Way(FLOOR, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
         return way, caller
 
@@ -153,22 +174,14 @@ class Arena:
         told = {"requested": topics.requested, "submitted": topics.submitted, "results": topics.results}
         await self.world.ask("connect", way=name, bootstrap_servers=self.kafka.bootstrap_servers, **told)
 
-    def _way(self, name: str, process: psutil.Process, settings: Mapping[str, str]) -> Way:
-        names = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
-
-        def workflow_ids(last: str) -> list[str]:
-            address = parse_address(f"{last}@ok.example")
-            assert address is not None
-            return [f"signin/{last}/1", f"mailbox/{names.mailbox(address)}"]
-
-        return Way(name, self.world, self._meters(process), self.client, workflow_ids)
-
-    def _meters(self, worker: psutil.Process, more: Mapping[str, psutil.Process] | None = None) -> Meters:
+    def _meters(
+        self, workers: Sequence[psutil.Process], more: Mapping[str, Sequence[psutil.Process]] | None = None
+    ) -> Meters:
         processes = {
-            SERVER: self.temporal.process.command,
-            WORKER: worker,
-            BROKER: self.kafka.process.command,
-            WORLD: self.world.process,
+            SERVER: [self.temporal.process.command],
+            WORKER: workers,
+            BROKER: [self.kafka.process.command],
+            WORLD: [self.world.process],
         }
         return Meters({**processes, **(more or {})}, self.temporal.metrics_url)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -40,20 +40,25 @@ class Cost:
 
 
 class Meters:
-    """Reads the processes of one way. The server's page is a megabyte: it is read outside of what is measured."""
+    """Reads the processes of one way, several under one name as one.
 
-    def __init__(self, processes: Mapping[str, psutil.Process], metrics_url: str) -> None:
+    The server's page is a megabyte: it is read outside of what is measured.
+    """
+
+    def __init__(self, processes: Mapping[str, Sequence[psutil.Process]], metrics_url: str) -> None:
         self._processes = dict(processes)
         self.metrics_url = metrics_url
 
     def cpu_s(self) -> dict[str, float]:
         """Return the CPU seconds used up to now."""
-        times = {name: process.cpu_times() for name, process in self._processes.items()}
-        return {name: one.user + one.system for name, one in times.items()}
+        return {name: sum(map(_cpu_s, processes)) for name, processes in self._processes.items()}
 
     def memory_mib(self) -> dict[str, float]:
         """Return the resident sets."""
-        return {name: process.memory_info().rss / _MIB for name, process in self._processes.items()}
+        return {
+            name: sum(process.memory_info().rss for process in processes) / _MIB
+            for name, processes in self._processes.items()
+        }
 
     def cost(self, before: Reading, after: Reading, signins: int) -> Cost:
         """Return what a sign-in cost between two readings."""
@@ -63,6 +68,11 @@ class Meters:
             {name: count / signins for name, count in calls.items() if name not in _NOT_OURS},
             self.memory_mib(),
         )
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 async def server_calls(metrics_url: str) -> Counter[str]:

@@ -40,7 +40,13 @@ class Measured:
 
     figures: dict[str, Figure] = field(default_factory=dict)
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
-    repeated_results: int = 0
+    repeats: dict[str, int] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether everybody came through."""
+        return not any(way["not_through"] for way in [*self.ways.values(), *self.more.values()])
 
 
 async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:
@@ -55,7 +61,7 @@ async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:
     found.figures |= compared(turns)
     found.ways = {name: described(of) for name, of in turns.items()}
     await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL)}, turns, scale, found, say)
-    found.repeated_results = sum([await scene.world.ask("repeats", way=name) for name in (OURS, USUAL)])
+    found.repeats = await scene.world.ask("repeats", way=OURS)
     found.figures |= await _bridge(scene, scale, say)
     found.figures["P1b"] = await _ends(scene, turns, scale, say)
     return found

@@ -53,16 +53,19 @@ def write(figures: dict[str, Figure], ways: dict[str, Any], more: dict[str, Any]
     known["more"] = {**(known["more"] or {}), **more}
     data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     (folder / "performance.md").write_text(rendered(known))
-    (folder / "performance.svg").write_text(plotted(known["ways"]))
+    if known["ways"]:
+        (folder / "performance.svg").write_text(plotted(known["ways"]))
 
 
 def rendered(known: dict[str, Any]) -> str:
     """Return the document for people."""
     lines = [_HEAD, "## Targets", "", "| | what | target | value | spread | rounds | met |", "|" + "---|" * 7]
     lines += [_target_row(target.name, known[target.name]) for target in TARGETS if target.name in known]
-    lines += ["", *_notes(known), "", "## The three ways", "", "![CPU per sign-in](performance.svg)", ""]
-    lines += _ways_table(known["ways"])
-    lines += ["", "## Waits", "", *_waits_table(known["ways"]), "", "## Machine", "", _machine_line(known["machine"])]
+    lines += ["", *_notes(known), ""]
+    if known["ways"]:
+        lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", "", *_ways_table(known["ways"])]
+        lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
+    lines += ["## Machine", "", _machine_line(known["machine"])]
     return "\n".join(lines) + "\n"
 
 

@@ -32,11 +32,13 @@ class QuickMailServer(MailServer):
     def __init__(self) -> None:
         super().__init__()
         self.codes: dict[str, asyncio.Future[str]] = {}
+        self.second_mails = 0
 
     async def take(self, _session: Session, envelope: Envelope, *, accepted: bool) -> None:
         """Tell the one who waits."""
         found = _CODE.search(envelope.original_content or b"")
         waiting = self.codes.pop(envelope.rcpt_tos[0], None)
+        self.second_mails += waiting is None
         if found and waiting and not waiting.done():
             waiting.set_result(found[1].decode())
 
@@ -145,9 +147,9 @@ class World:
         """Return the median time that a publication with all acknowledgements takes, in seconds."""
         return await self._posts[way].publish_s(times)
 
-    async def repeats(self, way: str) -> int:
-        """Return how many results came twice."""
-        return self._posts[way].repeats
+    async def repeats(self, way: str) -> dict[str, int]:
+        """Return how many results one way said twice, and how many mails came twice, of all ways."""
+        return {"results": self._posts[way].repeats, "mails": self._mail_server.second_mails}
 
     async def stop(self) -> None:
         """Disconnect."""
