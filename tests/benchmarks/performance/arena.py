@@ -70,9 +70,9 @@ class Way:
         """Sign so many people in at a pace."""
         return await self._turn("pace", signins, per_s=per_s)
 
-    def cpu_s(self, name: str) -> float:
-        """Return the CPU seconds that one of its processes has used up to now."""
-        return self._meters.cpu_s()[name]
+    def cpu_s(self) -> dict[str, float]:
+        """Return the CPU seconds that its processes have used up to now."""
+        return self._meters.cpu_s()
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
         where = {} if self.name == FLOOR else {"way": self.name}

@@ -29,13 +29,13 @@ async def cost_of_an_end_ms(scene: Arena, way: Way, signins: int) -> float:
     begun, opened_within_s = time.monotonic(), signins / _PER_S
     await way.pace(signins, _PER_S)
     await _until(begun + opened_within_s + _LIFETIME_S + _MARGIN_S)
-    before = way.cpu_s(SERVER)
+    before = way.cpu_s()[SERVER]
     await asyncio.sleep(_QUIET_S)
-    idle_per_s = (way.cpu_s(SERVER) - before) / _QUIET_S
+    idle_per_s = (way.cpu_s()[SERVER] - before) / _QUIET_S
     await _until(begun + _LINGER_S - 1)
-    open_before, before, since = await _open_mailboxes(scene), way.cpu_s(SERVER), time.monotonic()
+    open_before, before, since = await _open_mailboxes(scene), way.cpu_s()[SERVER], time.monotonic()
     await _until(begun + opened_within_s + _LINGER_S + _MARGIN_S)
-    used_s = way.cpu_s(SERVER) - before - idle_per_s * (time.monotonic() - since)
+    used_s = way.cpu_s()[SERVER] - before - idle_per_s * (time.monotonic() - since)
     ended = open_before - await _open_mailboxes(scene)
     assert ended == signins, f"{ended} mailboxes ended instead of {signins}"
     return used_s / signins * 1e3

@@ -9,8 +9,9 @@ from tests.benchmarks.performance.decoding import records_per_s
 from tests.benchmarks.performance.figures import Figure, Waits
 from tests.benchmarks.performance.lingering import SETTINGS, cost_of_an_end_ms
 from tests.benchmarks.performance.peers import Peer
-from tests.benchmarks.performance.rounds import Say, Turns, compared, described, interleaved, paced
+from tests.benchmarks.performance.rounds import Say, Turns, compared, described, idle, interleaved, paced
 
+_IDLE_S: Final = 5.0
 CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -40,6 +41,7 @@ class Measured:
 
     figures: dict[str, Figure] = field(default_factory=dict)
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
+    idle: dict[str, dict[str, float]] = field(default_factory=dict)
     repeats: dict[str, int] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -57,9 +59,11 @@ async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:
     floor, caller = await scene.floor()
     ours, _ = await scene.ours()
     ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual()}
+    found.idle = await idle(ways, _IDLE_S)
+    say(f"idle, CPU ms a second: {found.idle}")
     turns = await interleaved(ways, scale.rounds, scale.signins, say)
     found.figures |= compared(turns)
-    found.ways = {name: described(of) for name, of in turns.items()}
+    found.ways = {name: {**described(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
     await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL)}, turns, scale, found, say)
     found.repeats = await scene.world.ask("repeats", way=OURS)
     found.figures |= await _bridge(scene, scale, say)

@@ -90,6 +90,7 @@ def _ways_table(ways: dict[str, Any]) -> list[str]:
     rows.append(("sign-ins a second", *(_spread(way["signins_per_s"]) for way in ways.values())))
     for name, what in (("server", "Temporal server"), ("worker", "worker and consumer"), ("broker", "Kafka broker")):
         rows.append((f"CPU ms, {what}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
+    rows.append(("worker's CPU when idle, ms a second", *(_idle(way) for way in ways.values())))
     rows.append(("history events", *(f"{way['history_events']:g}" for way in ways.values())))
     rows.append(("history bytes", *(f"{way['history_bytes']:,}" for way in ways.values())))
     rows.append(("workflow tasks", *(f"{way['workflow_tasks']:g}" for way in ways.values())))
@@ -98,6 +99,10 @@ def _ways_table(ways: dict[str, Any]) -> list[str]:
     rows.append(("sign-ins measured", *(str(way["signins_measured"]) for way in ways.values())))
     rows.append(("not through within 120 s", *(str(way["not_through"]) for way in ways.values())))
     return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _idle(way: dict[str, Any]) -> str:
+    return f"{way['idle_cpu_ms_per_s']['worker']:g}"
 
 
 def _spread(one: dict[str, Any]) -> str:

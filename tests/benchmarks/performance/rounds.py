@@ -1,5 +1,6 @@
 """The interleaved rounds: the three ways take turns, so that whatever else the machine does is shared between them."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any, Final
@@ -10,9 +11,20 @@ from tests.benchmarks.performance.meters import made_calls
 
 SEATS: Final = 32
 _WARMING_UP: Final = 48
+_PARTS: Final = (SERVER, WORKER, BROKER)
 
 Say = Callable[[str], None]
 Turns = dict[str, list[Turn]]
+
+
+async def idle(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, float]]:
+    """Return the CPU that each process uses while nobody signs in, in milliseconds a second: it is in every cost."""
+    before = {name: way.cpu_s() for name, way in ways.items()}
+    await asyncio.sleep(seconds)
+    return {
+        name: {part: rounded((way.cpu_s()[part] - before[name][part]) * 1e3 / seconds) for part in _PARTS}
+        for name, way in ways.items()
+    }
 
 
 async def interleaved(ways: Mapping[str, Way], rounds: int, signins: int, say: Say) -> Turns:
@@ -53,7 +65,7 @@ def described(turns: list[Turn]) -> dict[str, Any]:
         "signins_per_s": shown(lambda turn: turn.per_s),
         "cpu_ms_per_signin": {
             name: shown(lambda turn, name=name: turn.cost.cpu_ms[name])  # type: ignore[misc]
-            for name in (SERVER, WORKER, BROKER)
+            for name in _PARTS
         },
         "history_events": last.events,
         "history_bytes": last.history_bytes,
@@ -99,5 +111,5 @@ def _ratios(ours: list[Turn], theirs: list[Turn], of: Callable[[Turn], float]) -
 
 
 def _line(turn: Turn) -> str:
-    cpu = ", ".join(f"{name} {turn.cost.cpu_ms[name]:.1f}" for name in (SERVER, WORKER, BROKER))
+    cpu = ", ".join(f"{name} {turn.cost.cpu_ms[name]:.1f}" for name in _PARTS)
     return f"{turn.per_s:.1f} sign-ins/s; CPU ms {cpu}; {len(turn.took.trouble)} not through"

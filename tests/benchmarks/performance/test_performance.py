@@ -1,0 +1,96 @@
+"""What the benchmark says of its measurements: no measurement is taken here."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
+from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
+from tests.benchmarks.performance.report import write
+
+P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
+
+
+def one_way(cpu_ms: float) -> dict[str, Any]:
+    """Return a way as a run describes it."""
+    shown = {"value": cpu_ms, "spread": [cpu_ms - 1, cpu_ms + 1]}
+    waits = {"p50": 1.0, "p99": 2.0}
+    load = {"signins_per_s": 3.0, "request_to_mail_ms": waits, "submit_to_result_ms": waits}
+    return {
+        "signins_per_s": shown,
+        "cpu_ms_per_signin": {"server": shown, "worker": shown, "broker": shown},
+        "idle_cpu_ms_per_s": {"worker": 10.0},
+        "history_events": 40,
+        "history_bytes": 9_792,
+        "workflow_tasks": 6,
+        "grpc_calls": shown,
+        "worker_memory_mib": 100,
+        "signins_measured": 10,
+        "not_through": 0,
+        "waits": {"at_20%": load},
+    }
+
+
+def test_a_figure_is_the_median_of_its_rounds() -> None:
+    """With the lowest, the highest and their number beside it."""
+    member = Figure([1.9, 1.2, 1.25]).as_json(P1)
+    assert (member["value"], member["spread"], member["rounds"], member["met"]) == (1.25, [1.2, 1.9], 3, True)
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "met"), [(P1, 1.31, False), (P1, 1.3, True), (P3, 0.64, False), (P3, 1, True)]
+)
+def test_a_target_is_met_on_its_own_side(target: Any, value: float, met: bool) -> None:
+    """Costs are bounded from above, rates from below."""
+    assert Figure([value]).as_json(target)["met"] is met
+
+
+def test_waits_are_told_in_milliseconds() -> None:
+    """The middle one, and the one that one in a hundred exceeds."""
+    waits = Waits.of([0.01] * 98 + [0.5] * 2)
+    assert (waits.p50, waits.p99) == (10, 500)
+
+
+def test_the_rate_is_that_of_full_hours() -> None:
+    """Neither the time before the first was through counts, nor that after the last came."""
+    through = [10 + number for number in range(30)]
+    took = Took(elapsed_s=100, through_at_s=[*through, 99], last_began_at_s=50)
+    assert took.per_s == 1
+
+
+async def test_who_thinks_comes_before_who_is_new() -> None:
+    """Else all would come in first, and nobody would be through for long."""
+    stage, served = Stage(1), list[str]()
+
+    async def sit(name: str, returning: bool) -> None:
+        async with stage.seat(returning=returning):
+            served.append(name)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(sit("first", False), sit("new", False), sit("thinker", True))
+    assert served == ["first", "thinker", "new"]
+
+
+async def test_who_is_not_served_in_time_is_counted() -> None:
+    """One person's trouble does not end the load of the others."""
+
+    async def person(visit: Visit) -> None:
+        raise TimeoutError("no mail")
+
+    took = await crowded(person, 2, 1)
+    assert took.trouble == ["no mail", "no mail"]
+
+
+def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
+    """``make bench-scale`` adds its own to what ``make bench`` wrote."""
+    ways = {"floor": one_way(20), "ours": one_way(40), "usual": one_way(60)}
+    write({"P1": Figure([1.2])}, ways, {}, tmp_path)
+    write({"P8": Figure([2.7])}, {}, {}, tmp_path)
+    known = json.loads((tmp_path / "performance.json").read_text())
+    assert (known["P1"]["value"], known["P8"]["value"], list(known["ways"])) == (1.2, 2.7, list(ways))
+    document = (tmp_path / "performance.md").read_text()
+    assert all(f"| {name} |" in document for name in ("P1", "P8"))
+    assert "the usual way" in (tmp_path / "performance.svg").read_text()
