@@ -26,6 +26,7 @@ from utils.settings import load_settings
 
 OURS: Final = "ours"
 FLOOR: Final = "floor"
+FLOOR_PLAIN: Final = "floor without a sandbox"
 USUAL: Final = "usual"
 SERVER: Final = "server"
 WORKER: Final = "worker"
@@ -75,7 +76,7 @@ class Way:
         return self._meters.cpu_s()
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
-        where = {} if self.name == FLOOR else {"way": self.name}
+        where = {} if self.name in (FLOOR, FLOOR_PLAIN) else {"way": self.name}
         calls = await server_calls(self._meters.metrics_url)
         before = Reading(self._meters.cpu_s(), calls)
         took = Took(**await self._load.ask(what, signins=signins, **where, **load))
@@ -138,12 +139,13 @@ class Arena:
         await self._connect(USUAL, topics)
         return Way(USUAL, self.world, self._meters([child.command]), self.client, lambda last: [f"usual/{last}"])
 
-    async def floor(self, name: str = FLOOR, runner: str = "sandboxed") -> tuple[Way, Peer]:
+    async def floor(self, *, sandboxed: bool = True) -> tuple[Way, Peer]:
         """Start the floor."""
+        name, runner = (FLOOR, "sandboxed") if sandboxed else (FLOOR_PLAIN, "plain")
         caller = await self._exits.enter_async_context(peer("floor"))
         pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
         meters = self._meters([psutil.Process(pid)], {CALLER: [caller.process]})
-        way = Way(FLOOR, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
+        way = Way(name, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
         return way, caller
 
     @asynccontextmanager

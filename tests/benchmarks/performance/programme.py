@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-from tests.benchmarks.performance.arena import FLOOR, OURS, SERVER, USUAL, Arena, Way
+from tests.benchmarks.performance.arena import FLOOR, FLOOR_PLAIN, OURS, SERVER, USUAL, Arena, Way
 from tests.benchmarks.performance.decoding import records_per_s
 from tests.benchmarks.performance.figures import Figure, Waits
 from tests.benchmarks.performance.lingering import SETTINGS, cost_of_an_end_ms
@@ -20,7 +20,7 @@ class Scale:
     """How much of everything."""
 
     rounds: int = 5
-    signins: int = 200
+    signins: int = 150
     paced_rounds: int = 2
     paced_s: float = 12.0
     ends: int = 120
@@ -58,12 +58,14 @@ async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:
     found.figures["P9"] = Figure(await records_per_s(5))
     floor, caller = await scene.floor()
     ours, _ = await scene.ours()
-    ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual()}
+    plain, _ = await scene.floor(sandboxed=False)
+    ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual(), FLOOR_PLAIN: plain}
     found.idle = await idle(ways, _IDLE_S)
     say(f"idle, CPU ms a second: {found.idle}")
     turns = await interleaved(ways, scale.rounds, scale.signins, say)
     found.figures |= compared(turns)
     found.ways = {name: {**described(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
+    del found.ways[FLOOR_PLAIN]
     await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL)}, turns, scale, found, say)
     found.repeats = await scene.world.ask("repeats", way=OURS)
     found.figures |= await _bridge(scene, scale, say)
