@@ -6,12 +6,17 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Final
+
+import psutil  # type: ignore[import-untyped]  # has no types
 
 from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
 from tests.benchmarks.performance.programme import FULL, SHORT, Measured, measure
 from tests.benchmarks.performance.report import FOLDER, write
 from tests.benchmarks.performance.scaling import Load, several_workers, waiting
+
+_LOOK_S: Final = 5.0
 
 
 def main() -> int:
@@ -22,12 +27,15 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="little of everything: to see that it runs")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
+    busy = psutil.cpu_percent(interval=_LOOK_S)
     if options.scale:
         load = Load(options.waiting, 1, 40) if options.short else Load(options.waiting)
         found = asyncio.run(_scaled(load))
     else:
         found = asyncio.run(_measured(short=options.short))
-    write(found.figures, found.ways, {"repeats": found.repeats, **found.more}, options.out)
+    more = {"repeats": found.repeats, "scaled": found.scaled}
+    seen = {name: said for name, said in more.items() if said}
+    write(found.figures, found.ways, {"busy_before_percent": busy, **seen}, options.out)
     _show(found)
     return 0 if found.is_whole else 1
 
@@ -40,7 +48,7 @@ async def _measured(*, short: bool) -> Measured:
 async def _scaled(load: Load) -> Measured:
     found, say = Measured(), partial(_say, time.monotonic())
     async with arena() as scene:
-        found.figures["P8"], found.more["scaled"] = await several_workers(scene, load, say)
+        found.figures["P8"], found.scaled = await several_workers(scene, load, say)
     async with arena() as crowded, arena() as calm:
         name = "P7" if load.waiting <= 10_000 else f"P7 {load.waiting:,}"
         found.figures[name] = await waiting(crowded, calm, load, say)

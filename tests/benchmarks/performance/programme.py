@@ -43,12 +43,12 @@ class Measured:
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
     idle: dict[str, dict[str, float]] = field(default_factory=dict)
     repeats: dict[str, int] = field(default_factory=dict)
-    more: dict[str, Any] = field(default_factory=dict)
+    scaled: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
         """Tell whether everybody came through."""
-        return not any(way["not_through"] for way in [*self.ways.values(), *self.more.values()])
+        return not any(load.get("not_through") for load in (*self.ways.values(), self.scaled))
 
 
 async def measure(scene: Arena, scale: Scale, say: Say) -> Measured:

@@ -66,7 +66,8 @@ def rendered(known: dict[str, Any]) -> str:
     if known["ways"]:
         lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", "", *_ways_table(known["ways"])]
         lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
-    lines += ["## Machine", "", _machine_line(known["machine"])]
+    lines += ["## Machine", "", _machine_line(known["machine"]), ""]
+    lines += [f"Before the last run began, other work took {known['more'].get('busy_before_percent', 0):g} % of it."]
     return "\n".join(lines) + "\n"
 
 
@@ -134,7 +135,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "kafka": KAFKA_VERSION,
         **{package: version(package) for package in _PACKAGES},
-        "load_average_at_the_end": [round(load, 1) for load in os.getloadavg()],
     }
 
 
