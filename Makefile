@@ -22,7 +22,7 @@ test: $(VENV)/.ready
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
 
-# All faults of the programme, about 50 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
+# All faults of the programme, about 80 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
 
