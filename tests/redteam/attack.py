@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.redteam.scene import Scene
 
-_WITHIN_S: Final = 600
+_WITHIN_S: Final = 1_200
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -101,15 +102,16 @@ _FORGED: Final[dict[str, tuple[Any, ...]]] = {
 async def looking_alike(scene: Scene) -> list[Count]:
     """Sign in with addresses that look like, or could be folded to, somebody else's."""
     pairs = [_pair(scene, change) for change in _LOOK_ALIKES.values()]
-    taken_over = await asyncio.gather(*(_takes_over(scene, *pair) for pair in pairs))
-    names = [name for name, taken in zip(_LOOK_ALIKES, taken_over, strict=True) if taken]
-    assert not names, f"taken over by: {', '.join(names)}"
+    fates = dict(zip(_LOOK_ALIKES, await asyncio.gather(*(_fate(scene, *pair) for pair in pairs)), strict=True))
+    kinds = Counter(fates.values())
+    assert kinds["same"] and kinds["other"] and kinds["none"], f"not every kind was tried: {kinds}"
     return [
         Count(
             tried=f"addresses like somebody's: {', '.join(_LOOK_ALIKES)}",
             tries=len(pairs),
-            through=len(names),
-            what="that became the same account while the mail went to another mailbox",
+            through=kinds["taken over"],
+            what=f"accounts whose mail went elsewhere; {kinds['same']} are the owner's own address, {kinds['other']} "
+            f"another account, {kinds['none']} no address",
             at_most=0,
             bound="none",
         )
@@ -168,20 +170,25 @@ def _pair(scene: Scene, change: Change) -> tuple[str, str]:
     return victim, change(*victim.rsplit("@", 1))
 
 
-async def _takes_over(scene: Scene, victim: str, alike: str) -> bool:
-    """Tell whether the look-alike is the victim's account, though its mail goes elsewhere."""
+async def _fate(scene: Scene, victim: str, alike: str) -> str:
+    """Tell whether the look-alike is no address, another account, or the victim's; then also where its mail went."""
     owner, attacker = await scene.ask(victim), await scene.ask(alike, ip="198.51.100.1")
     await scene.heard([owner, attacker])
     said = await scene.said()
-    assert said[owner][0].kind == "signin.code_sent", said[owner][0].kind
     accounts = [json.loads(said[one][0].value).get("account") for one in (owner, attacker)]
-    sent_to = {mail.recipients for mail in scene.mails(victim)}
-    return accounts[0] == accounts[1] and {_folded(one) for one in sent_to} != {(victim,)}
+    assert said[owner][0].kind == "signin.code_sent", said[owner][0].kind
+    if accounts[1] is None:
+        return "none"
+    if accounts[0] != accounts[1]:
+        return "other"
+    unique = victim.partition("@")[0].rpartition(".")[2]
+    sent_to = {one for mail in scene.all_mails() for one in mail.recipients if unique in one}
+    return "same" if {_ascii_folded(one) for one in sent_to} == {victim} else "taken over"
 
 
-def _folded(recipients: tuple[str, ...]) -> tuple[str, ...]:
+def _ascii_folded(recipient: str) -> str:
     """Fold ASCII case, as every mail server that matters does, and nothing else."""
-    return tuple("".join(one.lower() if one.isascii() else one for one in recipient) for recipient in recipients)
+    return "".join(one.lower() if one.isascii() else one for one in recipient)
 
 
 def _is_tampered(mail: ReceivedMail, allowed: set[str]) -> bool:
