@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped]  # has no types
 
 from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
-from tests.benchmarks.performance.programme import FULL, SHORT, Measured, measure
+from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
 from tests.benchmarks.performance.scaling import Load, several_workers, waiting
 
@@ -28,31 +28,36 @@ def main() -> int:
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
     busy = psutil.cpu_percent(interval=_LOOK_S)
-    if options.scale:
-        load = Load(options.waiting, 1, 40) if options.short else Load(options.waiting)
-        found = asyncio.run(_scaled(load))
-    else:
-        found = asyncio.run(_measured(short=options.short))
-    more = {"repeats": found.repeats, "scaled": found.scaled}
-    seen = {name: said for name, said in more.items() if said}
-    write(found.figures, found.ways, {"busy_before_percent": busy, **seen}, options.out)
+    found = Measured()
+    try:
+        if options.scale:
+            asyncio.run(_scaled(Load(options.waiting, 1, 40) if options.short else Load(options.waiting), found))
+        else:
+            asyncio.run(_measured(SHORT if options.short else FULL, found))
+    finally:
+        _write(found, busy, options.out)
     _show(found)
     return 0 if found.is_whole else 1
 
 
-async def _measured(*, short: bool) -> Measured:
+async def _measured(scale: Scale, found: Measured) -> None:
     async with arena() as scene:
-        return await measure(scene, SHORT if short else FULL, partial(_say, time.monotonic()))
+        await measure(scene, scale, found, partial(_say, time.monotonic()))
 
 
-async def _scaled(load: Load) -> Measured:
-    found, say = Measured(), partial(_say, time.monotonic())
+async def _scaled(load: Load, found: Measured) -> None:
+    say = partial(_say, time.monotonic())
     async with arena() as scene:
         found.figures["P8"], found.scaled = await several_workers(scene, load, say)
     async with arena() as crowded, arena() as calm:
         name = "P7" if load.waiting <= 10_000 else f"P7 {load.waiting:,}"
         found.figures[name] = await waiting(crowded, calm, load, say)
-    return found
+
+
+def _write(found: Measured, busy_before_percent: float, folder: Path) -> None:
+    more = {"repeats": found.repeats, "scaled": found.scaled}
+    said = {name: one for name, one in more.items() if one}
+    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **said}, folder)
 
 
 def _say(begun: float, text: str) -> None:

@@ -24,8 +24,11 @@ SETTINGS: Final = {
 }
 
 
-async def cost_of_an_end_ms(scene: Arena, way: Way, signins: int) -> float:
-    """Return the server's CPU for the end of one mailbox, without what it uses when idle, in milliseconds."""
+async def cost_of_an_end_ms(scene: Arena, way: Way, signins: int) -> float | None:
+    """Return the server's CPU for the end of one mailbox, without what it uses when idle, in milliseconds.
+
+    None: the machine was too busy, and the mailboxes did not end when they should have.
+    """
     begun, opened_within_s = time.monotonic(), signins / _PER_S
     await way.pace(signins, _PER_S)
     await _until(begun + opened_within_s + _LIFETIME_S + _MARGIN_S)
@@ -37,8 +40,7 @@ async def cost_of_an_end_ms(scene: Arena, way: Way, signins: int) -> float:
     await _until(begun + opened_within_s + _LINGER_S + _MARGIN_S)
     used_s = way.cpu_s()[SERVER] - before - idle_per_s * (time.monotonic() - since)
     ended = open_before - await _open_mailboxes(scene)
-    assert ended == signins, f"{ended} mailboxes ended instead of {signins}"
-    return used_s / signins * 1e3
+    return used_s / signins * 1e3 if ended == signins else None
 
 
 async def _open_mailboxes(scene: Arena) -> int:
