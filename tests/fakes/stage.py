@@ -180,7 +180,7 @@ class Stage:
         return [mail for mail in self.mailer.sent if mail.recipient == recipient][-1].code.get_secret_value()
 
     def _script_token(self, signin_id: str, attempt: int, now: datetime) -> None:
-        """Let a token pass that was solved just now: local activities see our time, the server's may be ahead."""
+        """Let a token pass that was solved just now: local activities see our time, not the server's skipped one."""
         self._solved_at = now
         answer = {
             "success": True,

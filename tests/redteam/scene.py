@@ -37,7 +37,7 @@ class Size:
     flood: int = 1_000
     others: int = 20
     challenge_s: int = 30
-    days: int = 3
+    days: int = 6
 
 
 class Scene:
