@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from temporalio.api.enums.v1 import ResourceExhaustedCause
 from temporalio.api.errordetails.v1 import ResourceExhaustedFailure
 from temporalio.client import Client
-from temporalio.common import Priority, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -20,7 +20,6 @@ from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.signals import SignInInput, Submission
 from workflows.names import (
-    MAILBOX_PRIORITY,
     SIGN_IN_WORKFLOW,
     SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
@@ -94,7 +93,6 @@ class TemporalGateway:
             task_timeout=_WORKFLOW_TASK,
             rpc_timeout=self._rpc_timeout,
             static_summary="mailbox",
-            priority=Priority(priority_key=MAILBOX_PRIORITY),
         )
         return Applied()
 

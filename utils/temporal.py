@@ -14,7 +14,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
-from temporalio.common import Priority, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.envconfig import ClientConfig
@@ -29,7 +29,6 @@ from schemas.tasks import FirstAttempt
 from utils.payload_codec import CorruptPayload, EncryptionCodec
 from workflows.names import (
     HAS_TAKEN_QUERY,
-    MAILBOX_PRIORITY,
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
     VERIFY_OTP_WORKFLOW,
@@ -124,7 +123,6 @@ class TemporalMailboxes:
                 start_signal=OPEN_OR_RESEND_SIGNAL if isinstance(message, Challenge) else REFUSE_RESEND_SIGNAL,
                 start_signal_args=[message],
                 rpc_timeout=RPC_TIMEOUT,
-                priority=Priority(priority_key=MAILBOX_PRIORITY),
             )
         except RPCError as error:
             raise hand_over_error(error) from None

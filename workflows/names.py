@@ -10,9 +10,6 @@ REFUSE_RESEND_SIGNAL: Final = "refuse_resend"
 STATUS_QUERY: Final = "status"
 HAS_TAKEN_QUERY: Final = "has_taken"
 
-MAILBOX_PRIORITY: Final = 2
-"""Before requests, which have Temporal's default of 3: in a rush, who asked first gets a mail before others get in."""
-
 
 def sign_in_workflow_id(signin_id: str, attempt: int) -> str:
     """Return the id of one request's workflow."""

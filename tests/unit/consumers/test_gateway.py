@@ -81,7 +81,6 @@ async def test_a_request_starts_its_workflow_once() -> None:
     assert options["id_reuse_policy"] is WorkflowIDReusePolicy.REJECT_DUPLICATE
     assert options["task_queue"] == "signin"
     assert options["rpc_timeout"] == timedelta(seconds=3)
-    assert "priority" not in options
 
 
 async def test_a_request_known_to_temporal_is_a_duplicate() -> None:
@@ -103,7 +102,6 @@ async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> 
     assert options["id"] == f"mailbox/{PSEUDONYMS.mailbox(address)}"
     assert options["id_reuse_policy"] is WorkflowIDReusePolicy.ALLOW_DUPLICATE
     assert options["start_signal"] == "submit"
-    assert options["priority"].priority_key == 2
     [signal] = options["start_signal_args"]
     assert isinstance(signal, Submission)
     assert signal.account == PSEUDONYMS.account(address)

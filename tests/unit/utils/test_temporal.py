@@ -24,7 +24,6 @@ from deploy.local.backends import Temporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from utils.payload_codec import ENCODING
-from tests.fakes.temporal_client import FakeTemporalClient
 from utils.temporal import (
     TemporalFirstAttempts,
     TemporalMailboxes,
@@ -61,14 +60,6 @@ def test_every_status_has_a_meaning_for_a_hand_over(status: RPCStatusCode) -> No
     """Only an argument that Temporal will never take is refused; all else is tried again."""
     wanted = HandOverRefused if status is RPCStatusCode.INVALID_ARGUMENT else TemporalUnavailable
     assert type(hand_over_error(rpc_error(status, "some text"))) is wanted
-
-
-async def test_a_mailbox_goes_before_new_requests() -> None:
-    """In a rush of requests a mailbox that waits behind all of them sends no mail while it is of use."""
-    client = FakeTemporalClient()
-    await TemporalMailboxes(client.as_client(), "queue").hand_over("m", REFUSAL, Policy())
-    [(_, _, options)] = client.calls
-    assert options["priority"].priority_key == 2
 
 
 @pytest.mark.parametrize(
