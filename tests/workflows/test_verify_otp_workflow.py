@@ -142,7 +142,7 @@ async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skippin
     remembered = MailboxStatus(live=0, waiting=0, unpublished=0, mails_last_day=1, failures_last_day=0)
 
     async def remembers() -> bool:
-        return await mailbox.query("status", result_type=MailboxStatus) == remembered
+        return bool(await mailbox.query("status", result_type=MailboxStatus) == remembered)
 
     # Kafka has the last result a moment before the workflow knows that it has.
     await eventually(remembers, "nothing is live, one mail is remembered", within_s=20)
