@@ -55,6 +55,7 @@ from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSet
 from utils.temporal_workers import SdkTelemetry, build_workers
 from utils.terminal import Finding, command_group, documenting, end, examine, show
 from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
+from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
@@ -119,11 +120,12 @@ def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics,
     publisher = MeasuredPublisher(ResultPublisher(producer, settings.kafka.results_topic), metrics, utc_now)
     mailer = MeasuredMailer(dependencies.smtp_mailer(settings), metrics, utc_now)
     otp = OtpActivities(keys)
-    hand_over = HandOverActivities(TemporalMailboxes(client, queue), TemporalFirstAttempts(client))
+    hand_over = HandOverActivities(TemporalMailboxes(client, mailbox_task_queue(queue)), TemporalFirstAttempts(client))
     return build_workers(
         client,
         task_queue=queue,
-        workflows=[SignInWorkflow, VerifyOTPWorkflow],
+        request_workflow=SignInWorkflow,
+        mailbox_workflow=VerifyOTPWorkflow,
         activities=[
             EmailActivities(dependencies.mail_domains(settings), _pseudonyms(settings)).validate_email_activity,
             TurnstileActivities(

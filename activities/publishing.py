@@ -1,5 +1,6 @@
 """Results on their way to downstream."""
 
+import asyncio
 import logging
 
 from temporalio import activity
@@ -8,6 +9,7 @@ from activities.audit import audit
 from activities.ports import Publisher
 from activities.reporting import context, failure, severity
 from schemas.results import ResultEvent
+from schemas.tasks import Publication
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +21,18 @@ class PublishingActivities:
         self._publisher = publisher
 
     @activity.defn(name="publish_result_activity")
-    async def publish_result_activity(self, event: ResultEvent) -> None:
-        """Return once Kafka acknowledged the result; the audit trail tells it then. A repeat is the same bytes."""
+    async def publish_result_activity(self, publication: Publication) -> None:
+        """Return once Kafka acknowledged all of them; the audit trail tells each then. A repeat is the same bytes."""
         try:
-            await self._publisher.publish(event)
+            ends = await asyncio.gather(*map(self._publish, publication.events), return_exceptions=True)
+            for event, end in zip(publication.events, ends, strict=True):
+                if end is not None:
+                    raise end
         except Exception as error:
             extra = context(error, signin_id=event.result.signin_id, result=event.result.type)
             logger.log(severity(error), "result not published", extra=extra)
             raise failure(error) from None
+
+    async def _publish(self, event: ResultEvent) -> None:
+        await self._publisher.publish(event)
         audit(event)

@@ -23,6 +23,7 @@ from workflows.names import (
     SIGN_IN_WORKFLOW,
     SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
+    mailbox_task_queue,
     mailbox_workflow_id,
     sign_in_workflow_id,
 )
@@ -86,7 +87,7 @@ class TemporalGateway:
             VERIFY_OTP_WORKFLOW,
             MailboxInput(policy=self._policy),
             id=mailbox_workflow_id(self._pseudonyms.mailbox(submission.address)),
-            task_queue=self._task_queue,
+            task_queue=mailbox_task_queue(self._task_queue),
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             start_signal=SUBMIT_SIGNAL,
             start_signal_args=[self._sealed(submission)],

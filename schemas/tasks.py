@@ -4,6 +4,7 @@ from typing import Literal
 
 from schemas.fields import Attempt, Message, SignInId, Timestamp
 from schemas.policy import Policy
+from schemas.results import ResultEvent
 from schemas.signals import Challenge, Refusal, SignInOutcome
 
 
@@ -119,3 +120,9 @@ class CodeVerdict(Message):
     """Output of ``verify_otp_activity``."""
 
     correct: bool
+
+
+class Publication(Message):
+    """Input of ``publish_result_activity``: results of as many sign-ins, for order among them is nobody's promise."""
+
+    events: tuple[ResultEvent, ...]

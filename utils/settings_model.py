@@ -17,6 +17,7 @@ from activities.addresses import parse_address
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from utils.environment import DELIMITER, PREFIX
 from utils.key_rings import Key, KeyRing, random_key, random_key_ring
+from workflows.names import mail_task_queue
 
 SITEVERIFY_URL: Final = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 # https://developers.cloudflare.com/turnstile/troubleshooting/testing/: passes, fails, token already spent.
@@ -346,16 +347,11 @@ class Settings(BaseSettings):
         """Take what is given only: ``load_settings`` reads the environment, the one it is handed."""
         return (init_settings,)
 
-    @property
-    def mail_task_queue(self) -> str:
-        """Return the task queue whose rate limit is the limit of mails."""
-        return f"{self.temporal.task_queue}-mail"
-
     def policy(self) -> Policy:
         """Return the numbers that travel into the workflows."""
         return Policy(
             otp=OtpPolicy.model_validate(self.otp.model_dump()),
             limits=LimitPolicy.model_validate(self.limits.model_dump()),
             times=TimePolicy(max_event_age_s=self.max_event_age_s, **self.times.model_dump()),
-            mail_task_queue=self.mail_task_queue,
+            mail_task_queue=mail_task_queue(self.temporal.task_queue),
         )

@@ -9,12 +9,18 @@ from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
-from temporalio.worker import Interceptor, PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker import (
+    Interceptor,
+    PollerBehaviorSimpleMaximum,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkflowRunner,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-logger = logging.getLogger(__name__)
+from workflows.names import mail_task_queue, mailbox_task_queue
 
-MAIL_QUEUE_SUFFIX: Final = "-mail"
+logger = logging.getLogger(__name__)
 
 RULES: Final = ("attempts", "budgets", "clients", "jobs", "mailbox", "memory", "names", "outbox", "submissions")
 """The modules of ``workflows`` that decide and know nothing of Temporal."""
@@ -25,8 +31,7 @@ SHARED_MODULES: Final = (
 )
 """Modules that workflows share with the worker instead of each instance loading its own.
 
-They hold no state, and of ``activities`` workflows use the names only. Measured: an instance takes 4 ms of CPU to load
-this way, 30 ms and more otherwise. The workflows themselves stay in the sandbox.
+They hold no state, and of ``activities`` workflows use the names only. The workflows themselves stay in the sandbox.
 """
 
 _WORKFLOW_POLLERS = 10
@@ -37,12 +42,7 @@ _SCRAPE_TIMEOUT_S = 2.0
 _BIND_TRIES = 5
 
 
-def mail_task_queue(task_queue: str) -> str:
-    """Return the name of the queue for mail: its server-side rate is the send limit of all workers together."""
-    return f"{task_queue}{MAIL_QUEUE_SUFFIX}"
-
-
-def workflow_runner() -> SandboxedWorkflowRunner:
+def sandbox() -> SandboxedWorkflowRunner:
     """Return the sandbox, with ``SHARED_MODULES`` passed through."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*SHARED_MODULES))
 
@@ -51,15 +51,18 @@ def build_workers(
     client: Client,
     *,
     task_queue: str,
-    workflows: Sequence[type],
+    request_workflow: type,
+    mailbox_workflow: type,
     activities: Sequence[Callable[..., Any]],
     mail_activity: Callable[..., Any],
     mails_per_second: float | None = None,
     interceptors: Sequence[Interceptor] = (),
     graceful_s: float = 20.0,
+    runner: WorkflowRunner | None = None,
 ) -> list[Worker]:
-    """Return two workers: one for the workflows and every other activity, one for mail alone.
+    """Return three workers: for requests, for mailboxes, and for mail alone. The first two do all other activities.
 
+    Workflows run without the SDK's sandbox (docs/adr/0014); tests pass ``sandbox()`` as ``runner``.
     ``client`` must be connected. Each worker's ``shutdown`` lets activities end for ``graceful_s`` seconds before it
     cancels them. ``mails_per_second`` delays mails, it rejects none.
     """
@@ -68,16 +71,15 @@ def build_workers(
         "graceful_shutdown_timeout": timedelta(seconds=graceful_s),
         "activity_task_poller_behavior": PollerBehaviorSimpleMaximum(_ACTIVITY_POLLERS),
     }
-    main = Worker(
-        client,
-        task_queue=task_queue,
-        workflows=list(workflows),
-        activities=list(activities),
-        workflow_runner=workflow_runner(),
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(_WORKFLOW_POLLERS),
-        nonsticky_to_sticky_poll_ratio=_NON_STICKY_SHARE,
-        **common,
-    )
+    deciding: dict[str, Any] = {
+        "activities": list(activities),
+        "workflow_runner": runner or UnsandboxedWorkflowRunner(),
+        "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(_WORKFLOW_POLLERS),
+        "nonsticky_to_sticky_poll_ratio": _NON_STICKY_SHARE,
+    }
+    requests = Worker(client, task_queue=task_queue, workflows=[request_workflow], **deciding, **common)
+    queue = mailbox_task_queue(task_queue)
+    mailboxes = Worker(client, task_queue=queue, workflows=[mailbox_workflow], **deciding, **common)
     mail = Worker(
         client,
         task_queue=mail_task_queue(task_queue),
@@ -85,7 +87,7 @@ def build_workers(
         max_task_queue_activities_per_second=mails_per_second,
         **common,
     )
-    return [main, mail]
+    return [requests, mailboxes, mail]
 
 
 class SdkTelemetry:

@@ -39,14 +39,18 @@ class CompareCode:
 
 
 @dataclass(frozen=True)
-class PublishResult:
-    """Publish the oldest result of a sign-in that Kafka has not acknowledged."""
+class PublishResults:
+    """Publish, of each of some sign-ins, the oldest result that Kafka has not acknowledged."""
 
-    signin_id: str
-    event: ResultEvent
+    events: tuple[ResultEvent, ...]
+
+    @property
+    def signin_ids(self) -> tuple[str, ...]:
+        """The sign-ins, one for each event."""
+        return tuple(event.result.signin_id for event in self.events)
 
 
-Job = IssueCode | SendMail | CompareCode | PublishResult
+Job = IssueCode | SendMail | CompareCode | PublishResults
 
 
 def issue_code(sign_in: SignIn) -> IssueCode:

@@ -21,7 +21,7 @@ from workflows.attempts import (
     resend_after,
 )
 from workflows.budgets import Budgets
-from workflows.jobs import IssueCode, Job, SendMail, issue_code, send_mail
+from workflows.jobs import IssueCode, Job, PublishResults, SendMail, issue_code, send_mail
 from workflows.memory import Memory
 from workflows.outbox import Outbox
 from workflows.submissions import Submissions
@@ -116,9 +116,9 @@ class Mailbox:
         """Give the try of a submission back that could not be compared."""
         self._submissions.not_compared(signin_id)
 
-    def published(self, signin_id: str) -> None:
-        """Drop the result that Kafka acknowledged."""
-        self.outbox.published(signin_id)
+    def published(self, job: PublishResults) -> None:
+        """Drop the results that Kafka acknowledged."""
+        self.outbox.published(job)
 
     def abandon(self, signin_id: str, now: datetime) -> None:
         """Fail a sign-in that can't go on."""

@@ -11,6 +11,16 @@ STATUS_QUERY: Final = "status"
 HAS_TAKEN_QUERY: Final = "has_taken"
 
 
+def mailbox_task_queue(task_queue: str) -> str:
+    """Return the queue of the mailboxes. One of their own, or a flood of requests would stand before every verdict."""
+    return f"{task_queue}-mailbox"
+
+
+def mail_task_queue(task_queue: str) -> str:
+    """Return the queue for mails: its rate, which the server keeps, is the send limit of all workers together."""
+    return f"{task_queue}-mail"
+
+
 def sign_in_workflow_id(signin_id: str, attempt: int) -> str:
     """Return the id of one request's workflow."""
     return f"signin/{signin_id}/{attempt}"

@@ -2,6 +2,8 @@
 
 import math
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 from activities.addresses import masked
 from schemas.mailbox import MailboxState, SignIn
@@ -21,7 +23,13 @@ from schemas.results import (
 )
 from schemas.signals import Submission
 from workflows.attempts import Obstacle
-from workflows.jobs import PublishResult
+from workflows.jobs import PublishResults
+
+MOST_AT_ONCE: Final = 64
+"""Results in one publication: with one each, a flood of requests would be a flood of activities."""
+
+MOST_IN_FLIGHT: Final = 64
+"""Publications. A server fails a workflow task that would leave more than 2,000 activities pending, again and again."""
 
 
 class Outbox:
@@ -30,24 +38,28 @@ class Outbox:
     def __init__(self, state: MailboxState) -> None:
         self._state = state
         self._in_flight: set[str] = set()
+        self._publications = 0
 
-    def take(self) -> list[PublishResult]:
+    def take(self) -> list[PublishResults]:
         """Return the publications that may start, and count them as in flight."""
-        jobs = [
-            PublishResult(signin_id, events[0])
-            for signin_id, events in self._state.outbox.items()
-            if signin_id not in self._in_flight
-        ]
-        self._in_flight.update(job.signin_id for job in jobs)
+        idle = (events[0] for signin_id, events in self._state.outbox.items() if signin_id not in self._in_flight)
+        jobs = []
+        while self._publications < MOST_IN_FLIGHT and (some := tuple(islice(idle, MOST_AT_ONCE))):
+            jobs.append(PublishResults(some))
+            self._publications += 1
+        for job in jobs:
+            self._in_flight.update(job.signin_ids)
         return jobs
 
-    def published(self, signin_id: str) -> None:
-        """Drop the result that Kafka acknowledged."""
-        self._in_flight.discard(signin_id)
-        events = self._state.outbox[signin_id]
-        del events[0]
-        if not events:
-            del self._state.outbox[signin_id]
+    def published(self, job: PublishResults) -> None:
+        """Drop the results that Kafka acknowledged."""
+        self._publications -= 1
+        for signin_id in job.signin_ids:
+            self._in_flight.discard(signin_id)
+            events = self._state.outbox[signin_id]
+            del events[0]
+            if not events:
+                del self._state.outbox[signin_id]
 
     def __len__(self) -> int:
         """Return how many results Kafka has not acknowledged."""

@@ -20,6 +20,7 @@ from schemas.tasks import (
     FirstAttemptQuery,
     HandOver,
     HandOverQuery,
+    Publication,
     TokenToCheck,
 )
 from workflows.attempts import is_stale
@@ -174,7 +175,7 @@ class SignInWorkflow:
 
     async def _publish(self, result: Result) -> None:
         event = ResultEvent(result=result, traceparent=self._input.traceparent, masked=masked(self._request.email))
-        await durable_step(PublishingActivities.publish_result_activity, event)
+        await durable_step(PublishingActivities.publish_result_activity, Publication(events=(event,)))
 
 
 def _known(pseudonym: str | None) -> str:

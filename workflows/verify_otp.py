@@ -1,12 +1,11 @@
 """``VerifyOTPWorkflow``: one mailbox. It awaits; the rules are asked of ``Mailbox``."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import FailureError
 
 from activities.delivery import DeliveryActivities
@@ -14,7 +13,9 @@ from activities.otp import OtpActivities
 from activities.publishing import PublishingActivities
 from schemas.mailbox import MailboxInput, MailboxState, MailboxStatus
 from schemas.signals import Challenge, Refusal, Submission
-from workflows.jobs import CompareCode, IssueCode, Job, PublishResult, SendMail
+from schemas.tasks import Publication
+from workflows.inbox import Inbox, Told
+from workflows.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.mailbox import Mailbox
 from workflows.names import (
     HAS_TAKEN_QUERY,
@@ -28,6 +29,7 @@ from workflows.steps import durable_step, failure_type, step
 
 _MUCH_LATER = timedelta(hours=1)
 _LAST_PUBLICATIONS = timedelta(seconds=3)
+_BREATH = timedelta(milliseconds=1)
 _NEVER_DELIVERED = ["MailRefused"]
 # Where mails wait for the rate of all workers. Fairness keys would share it, but a server heeds them only if told to.
 _FIRST, _THEN = Priority(priority_key=1), Priority(priority_key=2)
@@ -40,6 +42,7 @@ class VerifyOTPWorkflow:
     @workflow.init
     def __init__(self, mailbox: MailboxInput) -> None:
         self._mailbox = Mailbox(mailbox.carried or MailboxState(policy=mailbox.policy, last_event_at=workflow.now()))
+        self._inbox = Inbox(workflow.payload_converter())
         self._changed = True
         self._signals = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,7 +54,12 @@ class VerifyOTPWorkflow:
         """Serve the mailbox until there is nothing left to remember."""
         while True:
             self._changed = False
+            for told in self._inbox.take():
+                self._decide(told, workflow.now())
             self._work(workflow.now())
+            if self._inbox:
+                await workflow.sleep(_BREATH)
+                continue
             if self._mailbox.is_done(workflow.now()):
                 return
             if self._may_continue_as_new():
@@ -60,20 +68,19 @@ class VerifyOTPWorkflow:
             await workflow.wait_condition(lambda: self._changed)
 
     @workflow.signal(name=OPEN_OR_RESEND_SIGNAL)
-    def open_or_resend(self, challenge: Challenge) -> None:
-        """Take an acceptable attempt."""
-        nonce = str(workflow.uuid4())
-        self._decide(challenge.signin_id, lambda now: self._mailbox.open_or_resend(challenge, nonce, now))
+    def open_or_resend(self, challenge: RawValue) -> None:
+        """Take an acceptable attempt, a ``Challenge``."""
+        self._take(Challenge, challenge)
 
     @workflow.signal(name=REFUSE_RESEND_SIGNAL)
-    def refuse_resend(self, refusal: Refusal) -> None:
-        """Take word of an attempt from 2 on that was not acceptable."""
-        self._decide(refusal.signin_id, lambda now: self._mailbox.refuse(refusal, now))
+    def refuse_resend(self, refusal: RawValue) -> None:
+        """Take word of an attempt from 2 on that was not acceptable, a ``Refusal``."""
+        self._take(Refusal, refusal)
 
     @workflow.signal(name=SUBMIT_SIGNAL)
-    def submit(self, submission: Submission) -> None:
-        """Take a code that a person typed, sealed."""
-        self._decide(submission.signin_id, lambda now: self._mailbox.submit(submission, now))
+    def submit(self, submission: RawValue) -> None:
+        """Take a code that a person typed, sealed: a ``Submission``."""
+        self._take(Submission, submission)
 
     @workflow.query(name=STATUS_QUERY)
     def status(self) -> MailboxStatus:
@@ -83,24 +90,42 @@ class VerifyOTPWorkflow:
     @workflow.query(name=HAS_TAKEN_QUERY)
     def has_taken(self, signin_id: str) -> bool:
         """Tell whether the first attempt of a sign-in was handed over."""
-        return self._mailbox.has_taken(signin_id)
+        return self._mailbox.has_taken(signin_id) or self._inbox.holds_first_attempt(signin_id)
 
-    def _decide(self, signin_id: str, rule: Callable[[datetime], None]) -> None:
-        """Let a rule decide about a signal. An error in the rules costs this sign-in, not its mailbox."""
+    def _take(self, kind: type[Told], raw: RawValue) -> None:
+        self._inbox.put(kind, raw)
         self._signals += 1
         self._changed = True
-        now = workflow.now()
+
+    def _decide(self, told: Told, now: datetime) -> None:
+        """Let the rules decide about a signal. An error in the rules costs this sign-in, not its mailbox."""
         try:
-            rule(now)
+            self._tell(told, now)
         except Exception:
-            workflow.logger.exception("the rules failed", extra={"signin_id": signin_id})
-            self._mailbox.abandon(signin_id, now)
+            self._give_up((told.signin_id,))
+
+    def _give_up(self, signin_ids: tuple[str, ...]) -> None:
+        """Say which error the rules made, and fail the sign-ins that it was about."""
+        workflow.logger.exception("the rules failed", extra={"signin_ids": signin_ids})
+        for signin_id in signin_ids:
+            self._mailbox.abandon(signin_id, workflow.now())
+
+    def _tell(self, told: Told, now: datetime) -> None:
+        match told:
+            case Challenge():
+                self._mailbox.open_or_resend(told, str(workflow.uuid4()), now)
+            case Refusal():
+                self._mailbox.refuse(told, now)
+            case Submission():
+                self._mailbox.submit(told, now)
+            case never:
+                assert_never(never)
 
     def _work(self, now: datetime) -> None:
         self._mailbox.tick(now)
-        full = self._is_full()
-        hold_compares = full and not self._mailbox.is_sending
-        for job in self._mailbox.take_jobs(now, hold_mails=full, hold_compares=hold_compares):
+        ending = self._is_full() and self._mailbox.is_small and not self._inbox
+        hold_compares = ending and not self._mailbox.is_sending
+        for job in self._mailbox.take_jobs(now, hold_mails=ending, hold_compares=hold_compares):
             task = asyncio.create_task(self._do(job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -109,8 +134,7 @@ class VerifyOTPWorkflow:
         try:
             await self._run(job)
         except Exception:
-            workflow.logger.exception("the rules failed", extra={"signin_id": job.signin_id})
-            self._mailbox.abandon(job.signin_id, workflow.now())
+            self._give_up(job.signin_ids if isinstance(job, PublishResults) else (job.signin_id,))
         self._changed = True
 
     async def _run(self, job: Job) -> None:
@@ -122,9 +146,9 @@ class VerifyOTPWorkflow:
                 await self._send(job)
             case CompareCode():
                 await self._compare(job)
-            case PublishResult():
-                await durable_step(PublishingActivities.publish_result_activity, job.event)
-                self._mailbox.published(job.signin_id)
+            case PublishResults():
+                await durable_step(PublishingActivities.publish_result_activity, Publication(events=job.events))
+                self._mailbox.published(job)
             case never:
                 assert_never(never)
 
@@ -189,8 +213,8 @@ class VerifyOTPWorkflow:
 
     def _may_continue_as_new(self) -> bool:
         """Tell whether a new run may take over: a mail or a compare in flight would be done twice, or for nothing."""
-        mailbox = self._mailbox
-        return self._is_full() and mailbox.is_small and not mailbox.is_sending and not mailbox.is_comparing
+        mailbox, waits = self._mailbox, bool(self._inbox)
+        return self._is_full() and mailbox.is_small and not (waits or mailbox.is_sending or mailbox.is_comparing)
 
     async def _continue_as_new(self) -> None:
         """Hand everything to a new run. A publication that Kafka is slow to take is made again there."""

@@ -22,7 +22,7 @@ async def keep_reading(stack: Stack, journal: Journal) -> None:
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         while True:
             await _read_metrics(client, stack.worker.metrics_url, journal.gauges)
-            await _read_workflows(temporal, stack.topics.task_queue, journal.gauges)
+            await _read_workflows(temporal, stack.topics.workflows, journal.gauges)
             await asyncio.sleep(_EVERY_S)
 
 
@@ -45,9 +45,9 @@ async def _read_metrics(client: httpx.AsyncClient, url: str, gauges: Gauges) -> 
     gauges.lag, gauges.outcomes = int(lag), outcomes
 
 
-async def _read_workflows(client: Client, task_queue: str, gauges: Gauges) -> None:
+async def _read_workflows(client: Client, own: str, gauges: Gauges) -> None:
     for name in _TYPES:
-        query = f"WorkflowType = '{name}' AND TaskQueue = '{task_queue}' GROUP BY ExecutionStatus"
+        query = f"WorkflowType = '{name}' AND {own} GROUP BY ExecutionStatus"
         try:
             count = await client.count_workflows(query)
         except RPCError:

@@ -3,6 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
+from workflows.names import mailbox_task_queue
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -30,6 +32,11 @@ class Topics:
     def dead_letters(self) -> tuple[str, str]:
         """The two dead-letter topics."""
         return f"{self.requested}.dlt", f"{self.submitted}.dlt"
+
+    @property
+    def workflows(self) -> str:
+        """The query for this worker's workflows: requests and mailboxes."""
+        return f"TaskQueue IN ('{self.task_queue}', '{mailbox_task_queue(self.task_queue)}')"
 
     def settings(self) -> dict[str, str]:
         """Return the worker's settings for these names."""

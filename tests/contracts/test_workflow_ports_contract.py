@@ -19,7 +19,7 @@ from schemas.tasks import FirstAttempt
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 from tests.fakes.workflows import ACCEPTED, MailboxStandIn, SignInStandIn
 from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, connect
-from utils.temporal_workers import workflow_runner
+from utils.temporal_workers import sandbox
 from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 
 KEYS = {"k1": b"1" * 32}
@@ -123,7 +123,7 @@ async def stage(request: pytest.FixtureRequest, temporal: Temporal) -> AsyncIter
     nowhere = await connect(KEYS, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
     queue = uuid.uuid4().hex
     stand_ins = [MailboxStandIn, SignInStandIn]
-    async with Worker(client, task_queue=queue, workflows=stand_ins, workflow_runner=workflow_runner()):
+    async with Worker(client, task_queue=queue, workflows=stand_ins, workflow_runner=sandbox()):
         yield TemporalStage(client, nowhere, queue)
 
 

@@ -8,7 +8,7 @@ from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import Policy
 from schemas.results import Result, ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
-from workflows.jobs import CompareCode, IssueCode, Job, PublishResult, SendMail
+from workflows.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.mailbox import Mailbox
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -100,9 +100,9 @@ class MailboxWorld:
                 self.mailbox.not_compared(job.signin_id)
             case CompareCode():
                 self.mailbox.compared(job.signin_id, job.task.seal == RIGHT, self.now)
-            case PublishResult():
-                self.mailbox.published(job.signin_id)
-                self.published.append(job.event)
+            case PublishResults():
+                self.mailbox.published(job)
+                self.published += job.events
 
     def work(self) -> None:
         """Do all there is to do, at once and well."""

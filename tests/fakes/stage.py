@@ -32,11 +32,13 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.verifier import FakeVerifier
 from tests.fakes.waiting import until
 from utils.temporal import TemporalFirstAttempts, TemporalMailboxes
-from utils.temporal_workers import build_workers
+from utils.temporal_workers import build_workers, sandbox
 from workflows.names import (
     SIGN_IN_WORKFLOW,
     SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
+    mail_task_queue,
+    mailbox_task_queue,
     mailbox_workflow_id,
     sign_in_workflow_id,
 )
@@ -53,14 +55,14 @@ class Stage:
         self.client = client
         self.task_queue = f"stage-{uuid.uuid4()}"
         self.policy = policy or Policy()
-        self.policy = self.policy.model_copy(update={"mail_task_queue": f"{self.task_queue}-mail"})
+        self.policy = self.policy.model_copy(update={"mail_task_queue": mail_task_queue(self.task_queue)})
         self.mailer = FakeMailer()
         self.publisher = FakePublisher()
         self.verifier = FakeVerifier()
         self.domains = FakeMailDomains()
         self.keys = CodeKeys({"k": secrets.token_bytes(32)})
         self.pseudonyms = Pseudonyms(secrets.token_bytes(32))  # so no other stage on this server has the same mailboxes
-        self.mailboxes: Mailboxes = TemporalMailboxes(client, self.task_queue)
+        self.mailboxes: Mailboxes = TemporalMailboxes(client, mailbox_task_queue(self.task_queue))
         self._now = now
         self._solved_at = datetime.now(UTC)
 
@@ -87,10 +89,12 @@ class Stage:
         workers = build_workers(
             self.client,
             task_queue=self.task_queue,
-            workflows=[SignInWorkflow, VerifyOTPWorkflow],
+            request_workflow=SignInWorkflow,
+            mailbox_workflow=VerifyOTPWorkflow,
             activities=[*(activities | overrides).values()],
             mail_activity=DeliveryActivities(self.mailer, self.keys, "mail.example", server_time).send_email_activity,
             graceful_s=1,
+            runner=sandbox(),
         )
         async with AsyncExitStack() as stack:
             for worker in workers:
@@ -146,7 +150,7 @@ class Stage:
             VERIFY_OTP_WORKFLOW,
             MailboxInput(policy=self.policy),
             id=self.mailbox_id(email),
-            task_queue=self.task_queue,
+            task_queue=mailbox_task_queue(self.task_queue),
             start_signal=SUBMIT_SIGNAL,
             start_signal_args=[submission],
         )

@@ -25,7 +25,7 @@ _AT_ONCE: Final = 8
 
 async def collect(bootstrap_servers: str, temporal: Client, topics: Topics, mail_server: MailServer) -> Evidence:
     """Ask all of them."""
-    executions = [one async for one in temporal.list_workflows(f"TaskQueue = '{topics.task_queue}'")]
+    executions = [one async for one in temporal.list_workflows(topics.workflows)]
     dead = [await read_all(bootstrap_servers, topic) for topic in topics.dead_letters]
     return Evidence(
         starts=_starts(executions),

@@ -45,8 +45,7 @@ async def dump(scene: Scene) -> list[Corpus]:
 async def _histories(scene: Scene) -> list[Corpus]:
     """Return what Temporal stores of each workflow: listed, as it is, and opened with the payload key."""
     temporal = scene.stage.temporal
-    query = f"TaskQueue = '{scene.stage.topics.task_queue}'"
-    executions = [one async for one in temporal.list_workflows(query)]
+    executions = [one async for one in temporal.list_workflows(scene.stage.topics.workflows)]
     events = [event for one in executions for event in await _events(scene, one)]
     raw = [event.SerializeToString() for event in events]
     codec = temporal.data_converter.payload_codec

@@ -12,7 +12,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests import histories
-from utils.temporal_workers import workflow_runner
+from utils.temporal_workers import sandbox
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
@@ -24,7 +24,7 @@ async def replay(text: str) -> None:
     recorded = json.loads(text)
     replayer = Replayer(
         workflows=[SignInWorkflow, VerifyOTPWorkflow],
-        workflow_runner=workflow_runner(),
+        workflow_runner=sandbox(),
         data_converter=pydantic_data_converter,
     )
     await replayer.replay_workflow(WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"]))

@@ -7,7 +7,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
 
 from tests.benchmarks.performance.floor_workflows import FloorMailbox, FloorRequest
-from utils.temporal_workers import workflow_runner
+from utils.temporal_workers import sandbox
 
 
 async def main(address: str, task_queue: str, sandboxed: bool) -> None:
@@ -17,7 +17,7 @@ async def main(address: str, task_queue: str, sandboxed: bool) -> None:
         client,
         task_queue=task_queue,
         workflows=[FloorRequest, FloorMailbox],
-        workflow_runner=workflow_runner() if sandboxed else UnsandboxedWorkflowRunner(),
+        workflow_runner=sandbox() if sandboxed else UnsandboxedWorkflowRunner(),
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
         nonsticky_to_sticky_poll_ratio=0.5,
     )

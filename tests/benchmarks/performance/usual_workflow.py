@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from schemas.results import CodeSent, Result, ResultEvent
     from schemas.results import SignInExpired, SignInFailed, SignInRejected, SignInSucceeded
     from schemas.signals import SignInInput, Submission
-    from schemas.tasks import CodeToIssue, CodeToVerify, EmailToCheck, MailToSend, TokenToCheck
+    from schemas.tasks import CodeToIssue, CodeToVerify, EmailToCheck, MailToSend, Publication, TokenToCheck
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -94,7 +94,7 @@ class UsualSignIn:
 
     async def _tell(self, sign_in: SignInInput, result: Result) -> None:
         event = ResultEvent(result=result, traceparent=sign_in.traceparent)
-        await self._do(PublishingActivities.publish_result_activity, event)
+        await self._do(PublishingActivities.publish_result_activity, Publication(events=(event,)))
 
     def _base(self, sign_in: SignInInput, account: str | None) -> dict[str, Any]:
         return {"signin_id": sign_in.request.signin_id, "account": account, "occurred_at": workflow.now()}

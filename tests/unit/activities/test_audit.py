@@ -12,6 +12,7 @@ from activities.audit import entry_of
 from activities.errors import PublishUnavailable
 from activities.publishing import PublishingActivities
 from deploy.local.places import PROJECT
+from schemas.tasks import Publication
 from schemas.results import Result, ResultEvent
 from tests.docs.documents import code, rows
 from tests.fakes.activity_calls import called, failing
@@ -48,7 +49,7 @@ async def told(caplog: pytest.LogCaptureFixture, event: ResultEvent) -> logging.
     """Publish a result; return the one line of the audit trail."""
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="audit"):
-        await called().run(PublishingActivities(FakePublisher()).publish_result_activity, event)
+        await called().run(PublishingActivities(FakePublisher()).publish_result_activity, Publication(events=(event,)))
     [line] = [record for record in caplog.records if record.name == "audit"]
     return line
 
@@ -85,7 +86,8 @@ async def test_what_kafka_did_not_take_is_not_told(caplog: pytest.LogCaptureFixt
     publisher = FakePublisher()
     publisher.down = PublishUnavailable
     with caplog.at_level(logging.INFO, logger="audit"):
-        await failing(PublishingActivities(publisher).publish_result_activity, ResultEvent(result=every_result()[0]))
+        publication = Publication(events=(ResultEvent(result=every_result()[0]),))
+        await failing(PublishingActivities(publisher).publish_result_activity, publication)
     assert not [record for record in caplog.records if record.name == "audit"]
 
 

@@ -38,6 +38,7 @@ from schemas.tasks import (
     HandOver,
     HandOverQuery,
     MailToSend,
+    Publication,
     TokenToCheck,
 )
 from tests.fakes.activity_calls import called, log_book, outgoing
@@ -211,7 +212,8 @@ async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] 
     """Not even of those who are told no secret."""
     ports = TalkativePorts(error)
     event = ResultEvent(result=SignInExpired(signin_id=SIGNIN, account="who-is-it", occurred_at=NOW))
-    _assert_hidden("who-is-it", await _what_leaves(PublishingActivities(ports).publish_result_activity, event))
+    publish = PublishingActivities(ports).publish_result_activity
+    _assert_hidden("who-is-it", await _what_leaves(publish, Publication(events=(event,))))
     read = HandOverActivities(ports, ports).read_first_attempt_activity
     assert "RuntimeError('s" not in await _what_leaves(read, FirstAttemptQuery(signin_id=SIGNIN))
     ask = HandOverActivities(ports, ports).was_handed_over_activity

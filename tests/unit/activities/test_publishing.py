@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from activities.errors import PublishUnavailable
 from activities.publishing import PublishingActivities
 from schemas.results import ResultEvent, SignInExpired
+from schemas.tasks import Publication
 from tests.fakes.activity_calls import called, failing, log_book
 from tests.fakes.publisher import FakePublisher
 
@@ -14,7 +15,7 @@ EVENT = ResultEvent(result=SignInExpired(signin_id="s" * 22, occurred_at=datetim
 async def test_a_result_is_published_as_it_is() -> None:
     """The activity adds nothing."""
     publisher = FakePublisher()
-    await called().run(PublishingActivities(publisher).publish_result_activity, EVENT)
+    await called().run(PublishingActivities(publisher).publish_result_activity, Publication(events=(EVENT,)))
     assert publisher.published == [EVENT]
 
 
@@ -23,7 +24,20 @@ async def test_a_result_that_kafka_did_not_take_is_tried_again() -> None:
     publisher = FakePublisher()
     publisher.down = PublishUnavailable
     with log_book() as book:
-        error = await failing(PublishingActivities(publisher).publish_result_activity, EVENT)
+        error = await failing(PublishingActivities(publisher).publish_result_activity, Publication(events=(EVENT,)))
     assert (error.type, error.non_retryable) == ("PublishUnavailable", False)
     (extra,) = book.extras()
     assert (extra["signin_id"], extra["result"]) == ("s" * 22, "signin.expired")
+
+
+async def test_one_of_many_that_kafka_did_not_take_does_not_hold_the_others_up() -> None:
+    """All are begun at once; the next try publishes all again, with the same bytes."""
+    events = [ResultEvent(result=EVENT.result.model_copy(update={"signin_id": mark * 22})) for mark in "abc"]
+    publisher = FakePublisher()
+    publisher.refused.add("b" * 22)
+    publication = Publication(events=tuple(events))
+    with log_book() as book:
+        error = await failing(PublishingActivities(publisher).publish_result_activity, publication)
+    assert error.type == "PublishUnavailable"
+    assert [extra["signin_id"] for extra in book.extras() if "error" in extra] == ["b" * 22]
+    assert [event.result.signin_id for event in publisher.published] == ["a" * 22, "c" * 22]

@@ -35,7 +35,8 @@ from utils.temporal import (
     names_namespace,
     namespace_retention,
 )
-from utils.temporal_workers import RULES, SdkTelemetry, _free_port, build_workers, mail_task_queue
+from utils.temporal_workers import RULES, SdkTelemetry, _free_port, build_workers
+from workflows.names import mail_task_queue
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
 REFUSAL = Refusal(signin_id=SIGNIN_ID, attempt=2, reason="stale")
@@ -184,7 +185,8 @@ def workers(client: Client, queue: str) -> list[Worker]:
     return build_workers(
         client,
         task_queue=queue,
-        workflows=[SampleWorkflow],
+        request_workflow=SampleWorkflow,
+        mailbox_workflow=SampleWorkflow,
         activities=[refuse_activity],
         mail_activity=send_email_activity,
         mails_per_second=50,
@@ -197,8 +199,8 @@ async def test_workers_share_the_work_and_histories_show_nothing(temporal: Tempo
     telemetry = SdkTelemetry()
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address}, runtime=telemetry.runtime)
     queue = f"queue-{uuid.uuid4().hex}"
-    main, mail = workers(client, queue)
-    async with main, mail:
+    requests, _, mail = workers(client, queue)
+    async with requests, mail:
         handle = await client.start_workflow(
             "sample_workflow", args=["ada@example.com", mail_task_queue(queue)], id=queue, task_queue=queue
         )
@@ -227,12 +229,12 @@ async def test_a_worker_without_the_key_loses_nothing(temporal: Temporal) -> Non
         task_queue=queue,
         task_timeout=timedelta(seconds=1),
     )
-    main, mail = workers(await client_of(temporal), queue)
-    async with main, mail:
+    requests, _, mail = workers(await client_of(temporal), queue)
+    async with requests, mail:
         while not await task_failed(newer, queue):
             pass
-    main, mail = workers(newer, queue)
-    async with main, mail:
+    requests, _, mail = workers(newer, queue)
+    async with requests, mail:
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
     assert "is refused" in str(failed.value.cause.__cause__)
@@ -274,10 +276,10 @@ def test_without_any_free_port_it_gives_up(monkeypatch: pytest.MonkeyPatch, take
 
 
 def test_all_the_rules_are_shared_and_none_of_them_knows_temporal() -> None:
-    """A module that is neither a rule nor one of the three that run in the sandbox has to be thought about."""
+    """A module that is neither a rule nor one of the four that know Temporal has to be thought about."""
     folder = Path(workflows.__file__).parent
     sources = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
-    assert set(sources) - set(RULES) == {"__init__", "sign_in", "verify_otp", "steps"}
+    assert set(sources) - set(RULES) == {"__init__", "sign_in", "verify_otp", "steps", "inbox"}
     assert [rule for rule in RULES if "import temporalio" in sources[rule] or "from temporalio" in sources[rule]] == []
 
 

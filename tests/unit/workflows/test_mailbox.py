@@ -1,5 +1,6 @@
 """The rules of a mailbox, told as stories."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import CodeSent, OtpRejected, ResendRefused, SignInRejected
 from tests.fakes.mailbox_world import CAFE, EVE, HOME, RIGHT, MailboxWorld, in_short
 from workflows.attempts import MOST_LIVE
-from workflows.jobs import CompareCode, IssueCode, PublishResult, SendMail
+from workflows.jobs import CompareCode, IssueCode, PublishResults, SendMail
 from workflows.mailbox import MOST_CARRIED
 
 GENEROUS = Policy(limits=LimitPolicy(sends_per_hour=1_000, sends_per_day=2_000))
@@ -531,15 +532,38 @@ def test_results_of_a_sign_in_go_out_one_at_a_time(world: MailboxWorld) -> None:
         for job in world.take():
             world.end(job)
     world.submit(one, "wrong")
-    (compare, *publications) = world.take()
-    assert [job.signin_id for job in publications] == [one, other]
+    (compare, both) = world.take()
+    assert isinstance(both, PublishResults)
+    assert both.signin_ids == (one, other)
     world.end(compare)
     assert world.take() == []
-    world.end(publications[0])
+    world.end(both)
     (publication,) = world.take()
-    assert isinstance(publication, PublishResult)
-    assert in_short(publication.event.result) == "otp.rejected wrong_code"
+    assert isinstance(publication, PublishResults)
+    assert [in_short(event.result) for event in publication.events] == ["otp.rejected wrong_code"]
     assert world.mailbox.outbox.is_publishing
+
+
+def test_a_flood_of_results_is_a_handful_of_publications(world: MailboxWorld) -> None:
+    """Of 64 each; a server has no place for more than 2,000 activities of one workflow, and says so for ever."""
+    for _ in range(5_000):
+        world.submit(f"signin-{uuid.uuid4().hex}", "x")
+    world.wait(10)
+    publications = world.take()
+    assert [len(job.events) for job in publications if isinstance(job, PublishResults)] == [64] * 64
+    world.end(publications[0])
+    assert len(world.take()) == 1
+    world.work()
+    assert len({one.signin_id for one in world.results()}) == 5_000
+
+
+def test_results_that_come_one_by_one_while_kafka_is_away_do_not_pile_up_as_publications(world: MailboxWorld) -> None:
+    """Each would be an activity that is tried again until Kafka is back."""
+    for _ in range(100):
+        world.submit(f"signin-{uuid.uuid4().hex}", "x")
+        world.wait(10)
+        world.take()
+    assert len(world.jobs) == 64
 
 
 def test_a_new_run_knows_all_that_the_old_one_knew(world: MailboxWorld) -> None:
@@ -571,7 +595,7 @@ def test_a_publication_on_its_way_is_made_again_by_the_new_run(world: MailboxWor
     (before,) = world.take()
     world.continue_as_new()
     (after,) = world.take()
-    assert isinstance(before, PublishResult)
+    assert isinstance(before, PublishResults)
     assert before == after
 
 
