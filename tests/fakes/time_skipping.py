@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psutil  # type: ignore[import-untyped]  # no stubs among the locked packages
+from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
@@ -29,3 +30,12 @@ async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
                 child.kill()  # it has nothing to save, and takes 1.5 s to leave when asked politely
         await environment.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def unhurried_client(environment: WorkflowEnvironment) -> Client:
+    """Return a client of the time-skipping server that lets no time pass while it waits for a result.
+
+    The environment's own does, and the server then also skips to timeouts of activities that have ended: by years.
+    """
+    address = environment.client.service_client.config.target_host
+    return await Client.connect(address, data_converter=pydantic_data_converter)

@@ -4,20 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from tests.fakes.stage import Stage
+from tests.fakes.time_skipping import unhurried_client
 
 
 @pytest.fixture
 async def unhurried(time_skipping: WorkflowEnvironment) -> Client:
-    """Give a client of the time-skipping server that lets no time pass while it waits for a result.
-
-    The environment's own does, and the server then also skips to timeouts of activities that have ended: by years.
-    """
-    address = time_skipping.client.service_client.config.target_host
-    return await Client.connect(address, data_converter=pydantic_data_converter)
+    """Give a client that lets no time pass."""
+    return await unhurried_client(time_skipping)
 
 
 @pytest.fixture
