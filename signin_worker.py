@@ -118,7 +118,9 @@ def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics,
     siteverify = dependencies.siteverify_client(settings)
     stack.push_async_callback(briefly, siteverify.close)
     publisher = MeasuredPublisher(ResultPublisher(producer, settings.kafka.results_topic), metrics, utc_now)
-    mailer = MeasuredMailer(dependencies.smtp_mailer(settings), metrics, utc_now)
+    smtp = dependencies.smtp_mailer(settings)
+    stack.push_async_callback(briefly, smtp.close)
+    mailer = MeasuredMailer(smtp, metrics, utc_now)
     otp = OtpActivities(keys)
     hand_over = HandOverActivities(TemporalMailboxes(client, mailbox_task_queue(queue)), TemporalFirstAttempts(client))
     return build_workers(

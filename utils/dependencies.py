@@ -66,6 +66,7 @@ def smtp_mailer(settings: Settings) -> SmtpMailer:
         username=smtp.username,
         password=_revealed(smtp.password),
         cafile=smtp.cafile,
+        mails_per_connection=smtp.mails_per_connection,
         timeout_s=max(settings.times.mail_attempt_s - _MAIL_MARGIN_S, settings.times.mail_attempt_s / 2),
     )
 
@@ -162,11 +163,14 @@ async def retention_problem(client: Client, horizon_s: int) -> str | None:
 async def check_smtp(settings: Settings) -> Finding:
     """Tell whether the mail server lets us in. Sends nothing."""
     place = f"{settings.smtp.host}:{settings.smtp.port}"
+    mailer = smtp_mailer(settings)
     try:
-        await smtp_mailer(settings).probe()
+        await mailer.probe()
     except (MailUnavailable, OSError):
         fix = "check SIGNIN_SMTP__HOST, __PORT, __SECURITY, __CAFILE, __USERNAME and __PASSWORD."
         return _bad("SMTP", f"{place} does not let us in.", fix)
+    finally:
+        await mailer.close()
     return Finding("SMTP", True, f"{place} lets us in.")
 
 

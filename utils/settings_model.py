@@ -153,6 +153,8 @@ class SmtpSettings(_Section):
     """whom mails come from, with a name if you like; needed in production"""
     cafile: File | None = None
     """file of the authorities to trust; the system's by default"""
+    mails_per_connection: int = Field(50, ge=1)
+    """mails that one connection takes, one after the other; 1: a connection a mail"""
 
     @property
     def message_id_domain(self) -> str:

@@ -1,9 +1,7 @@
 """The mail server, over SMTP (RFC 5321). TLS is always verified where it is used."""
 
 import asyncio
-import contextlib
 import email.utils
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,14 +17,12 @@ from activities.addresses import parse_address
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from utils.mail_templates import MailText
-
-logger = logging.getLogger(__name__)
+from utils.smtp_connections import SmtpConnections, log_answer
 
 Security = Literal["starttls", "tls", "none"]
 
 _PERMANENT = 500
 _AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings' fault, not the recipient's
-_QUIT_TIMEOUT_S = 1.0
 
 
 class Renderer(Protocol):
@@ -38,10 +34,11 @@ class Renderer(Protocol):
 
 
 class SmtpMailer:
-    """Fulfils ``Mailer``. A connection a mail, so one recipient's trouble never delays another's.
+    """Fulfils ``Mailer``. No two mails share a connection at a time, so one's trouble never delays another.
 
     ``sender``: an address, or ``Name <address>``. ``cafile``: trusted besides nothing else (PEM), the system's store
-    without. A whole try, from connect to the answer after DATA, ends within ``timeout_s`` seconds.
+    without. A whole try, from connect to the answer after DATA, ends within ``timeout_s`` seconds. A connection takes
+    ``mails_per_connection`` one after the other; it must be closed in the end.
     """
 
     def __init__(
@@ -56,6 +53,7 @@ class SmtpMailer:
         password: str | None = None,
         cafile: str | None = None,
         timeout_s: float = 8.0,
+        mails_per_connection: int = 50,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._host = host
@@ -68,6 +66,7 @@ class SmtpMailer:
         self._context = None if security == "none" else ssl.create_default_context(cafile=cafile)
         self._timeout_s = timeout_s
         self._clock = clock
+        self._connections = SmtpConnections(self._client, mails_per_connection)
 
     async def send(self, mail: CodeMail) -> None:
         """Return once the server accepted the mail.
@@ -77,28 +76,23 @@ class SmtpMailer:
         """
         recipient = envelope_recipient(mail.recipient)
         message = self._message(mail, recipient)
-        client = self._client()
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await _connect(client)
+            async with asyncio.timeout(self._timeout_s), self._connections.lent() as client:
                 await _transmit(client, message, self._sender.addr_spec, recipient.addr_spec)
-            await _quit(client)
         except TimeoutError:
             raise MailUnavailable from None
-        finally:
-            client.close()
 
     async def probe(self) -> None:
-        """Connect, with TLS and AUTH as for a mail, and leave. Raises ``MailUnavailable``."""
-        client = self._client()
+        """Connect, with TLS and AUTH as for a mail. Raises ``MailUnavailable``."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await _connect(client)
-            await _quit(client)
+            async with asyncio.timeout(self._timeout_s), self._connections.lent():
+                pass
         except TimeoutError:
             raise MailUnavailable from None
-        finally:
-            client.close()
+
+    async def close(self) -> None:
+        """Say goodbye to the mail server."""
+        await self._connections.close()
 
     def _client(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
@@ -154,26 +148,12 @@ def envelope_recipient(given: str) -> Address:
         raise MailRefused from None
 
 
-async def _connect(client: aiosmtplib.SMTP) -> None:
-    try:
-        await client.connect()
-    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-        _log("the mail server did not let us in", error)
-        raise MailUnavailable from None
-
-
 async def _transmit(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
     try:
         await client.send_message(message, sender=sender, recipients=[recipient])
     except (aiosmtplib.SMTPException, OSError) as error:
-        _log("the mail server did not take a mail", error)
+        log_answer("the mail server did not take a mail", error)
         raise (MailRefused if _is_final(error) else MailUnavailable) from None
-
-
-async def _quit(client: aiosmtplib.SMTP) -> None:
-    """Say goodbye. The mail is accepted by now, so nothing that goes wrong here matters."""
-    with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-        await client.quit(timeout=_QUIT_TIMEOUT_S)
 
 
 def _is_final(error: Exception) -> bool:
@@ -186,9 +166,3 @@ def _is_final(error: Exception) -> bool:
             return error.code >= _PERMANENT and error.code != _AUTHENTICATION_REQUIRED
         case _:
             return False
-
-
-def _log(text: str, error: Exception) -> None:
-    """Log the class and the code; the server's words may hold the address."""
-    code = getattr(error, "code", None)
-    logger.warning(text, extra={"error": type(error).__name__, "smtp_code": code})

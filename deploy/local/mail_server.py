@@ -79,12 +79,29 @@ class MailServer:
         self._arrivals: Arrivals[ReceivedMail] = Arrivals()
         self._replies: dict[str, list[Reply]] = defaultdict(list)
         self._server: asyncio.Server | None = None
+        self._sessions: list[SMTP] = []
         self._folder: Path | None = None
 
     @property
     def mails(self) -> list[ReceivedMail]:
         """All mails so far, oldest first."""
         return self._arrivals.items
+
+    @property
+    def connections(self) -> int:
+        """How many connections there have been."""
+        return len(self._sessions)
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return sum(session.transport is not None for session in self._sessions)
+
+    def hang_up(self) -> None:
+        """Cut all connections, as a restart does."""
+        for session in self._sessions:
+            if isinstance(session.transport, asyncio.Transport):
+                session.transport.abort()
 
     def follow(self, follower: Callable[[ReceivedMail], None]) -> None:
         """Call ``follower`` with every mail from now on."""
@@ -125,7 +142,7 @@ class MailServer:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _session(self, starttls: Any) -> SMTP:
-        return SMTP(
+        session = SMTP(
             _Handler(self),
             hostname="mail.example",
             enable_SMTPUTF8=True,
@@ -136,6 +153,8 @@ class MailServer:
             auth_require_tls=self.security == "starttls",
             loop=asyncio.get_running_loop(),
         )
+        self._sessions.append(session)
+        return session
 
     def _authenticate(self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, data: Any) -> Any:
         if not isinstance(data, LoginPassword) or self.credentials is None:

@@ -1,7 +1,7 @@
 """The real workflow against the rules alone: whatever people do, both say the same about every sign-in.
 
-``tests/properties/test_mailbox_machine.py`` holds the rules against what they promise; this holds signals, activities and
-timers against the rules. The server is slow, so there are few examples.
+``tests/properties/test_mailbox_machine.py`` holds the rules against what they promise; this holds signals, activities
+and timers against the rules. The server is slow, so there are few examples.
 """
 
 import asyncio
