@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage bench bench-scale check format lock histories environment clean
+.PHONY: demo test faults redteam sabotage bench bench-scale audit sbom check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -41,6 +41,15 @@ bench: $(VENV)/.ready
 # With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000" takes an hour.
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
+
+# Known vulnerabilities among all that is locked. Asks PyPI; a package that it does not know is a failure, too.
+audit: $(VENV)/.ready
+	@for lock in requirements/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
+
+# What the image is made of, with hashes, as CycloneDX: .cache/sbom.cdx.json.
+sbom: $(VENV)/.ready
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate --output-file $(CACHE)/sbom.cdx.json requirements/runtime.txt
+	@echo "written: .cache/sbom.cdx.json"
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

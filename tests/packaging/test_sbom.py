@@ -1,0 +1,45 @@
+"""The bill of materials: what stands in the lock stands in it, and nothing else."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LOCK = Path(__file__).parents[2] / "requirements" / "runtime.txt"
+PROJECT = LOCK.parents[1] / "pyproject.toml"
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Make it as ``make sbom`` does."""
+    file = tmp_path_factory.mktemp("sbom") / "sbom.cdx.json"
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    options = ["--pyproject", str(PROJECT), "--output-reproducible", "--validate", "--output-file", str(file)]
+    subprocess.run([program, "requirements", *options, str(LOCK)], check=True, capture_output=True)
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def test_it_names_every_locked_package_in_its_version(sbom: dict[str, Any]) -> None:
+    """And no other."""
+    locked = set(_PIN.findall(LOCK.read_text()))
+    assert len(locked) > 20
+    assert {(one["name"], one["version"]) for one in sbom["components"]} == locked
+
+
+def test_it_has_the_hashes_of_the_files_that_may_be_installed(sbom: dict[str, Any]) -> None:
+    """So a package can be told from another of its name and version."""
+    for component in sbom["components"]:
+        hashes = [one for reference in component["externalReferences"] for one in reference.get("hashes", [])]
+        assert {one["alg"] for one in hashes} == {"SHA-256"}, component["name"]
+        assert all(one["content"] in LOCK.read_text() for one in hashes)
+
+
+def test_it_says_what_it_is_about(sbom: dict[str, Any]) -> None:
+    """In the format that scanners read."""
+    assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", "signin-worker")
