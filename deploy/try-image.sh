@@ -32,6 +32,11 @@ user="$(docker run --rm "${hardened[@]}" --entrypoint python "$image" -c 'import
 [[ $user -ne 0 ]] || fail "it runs as root"
 echo "user: $user"
 
+for program in sh bash apt-get dpkg perl pip mount; do
+    docker run --rm "${hardened[@]}" --entrypoint "$program" "$image" --version > /dev/null 2>&1 && fail "it holds $program"
+done
+echo "no shell, no package manager"
+
 container="$(docker run --detach "${development[@]}" "$image")"
 stop "during the start"
 

@@ -1,11 +1,13 @@
-"""The image is built from what the wheel is built from."""
+"""The image is built from what the wheel is built from, and holds no program that it does not need."""
 
 import tomllib
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 
 from deploy.local.places import PROJECT
+from deploy.strip_image import strip
 
 _PARTS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
     "only-include"
@@ -24,3 +26,22 @@ def test_each_part_reaches_the_build(part: str) -> None:
     shown = (line.removeprefix("!") for line in (PROJECT / ".dockerignore").read_text().splitlines())
     assert any(fnmatchcase(part, pattern) for pattern in shown if pattern != "*")
     assert any(fnmatchcase(part, pattern) for pattern in copied)
+
+
+def test_only_python_and_env_are_left_of_the_programs(tmp_path: Path) -> None:
+    """No shell, no package manager, no setuid bit; libraries, certificates and the list of packages stay."""
+    gone = ["usr/bin/sh", "usr/bin/perl", "usr/sbin/useradd", "usr/local/bin/pip3", "usr/local/bin/python3-config"]
+    gone += ["usr/lib/dpkg/methods/apt", "usr/local/lib/python3.13/ensurepip/__init__.py"]
+    kept = ["usr/bin/env", "usr/local/bin/python3.13", "usr/lib/libc.so.6", "var/lib/dpkg/status"]
+    kept += ["etc/ssl/certs/ca-certificates.crt", "usr/local/lib/python3.13/site-packages/README"]
+    for name in gone + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "bin").symlink_to("usr/bin")
+    (tmp_path / "usr/bin/python3").symlink_to("python3.13")
+    (tmp_path / "usr/lib/libc.so.6").chmod(0o4755)
+    strip(tmp_path)
+    assert [name for name in gone if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    assert (tmp_path / "usr/bin/python3").is_symlink()
+    assert (tmp_path / "usr/lib/libc.so.6").stat().st_mode & 0o7777 == 0o755

@@ -28,10 +28,11 @@ def test_actions_are_pinned_by_hash() -> None:
     assert [each for each in used if not each.startswith("./") and not _PINNED.fullmatch(each)] == []
 
 
-def test_one_job_may_write_and_only_packages() -> None:
-    """All the others read the sources."""
-    rights = {(name, job): rights for name in ("ci", "deploy") for job, rights in _rights(name).items()}
+def test_two_jobs_may_write() -> None:
+    """One the image, one the release's files. All the others read the sources."""
+    rights = {(name, job): rights for name in ("ci", "audit", "deploy") for job, rights in _rights(name).items()}
     assert rights.pop(("deploy", "image")) == {"contents": "read", "packages": "write"}
+    assert rights.pop(("deploy", "sbom")) == {"contents": "write"}
     assert all(each == {"contents": "read"} for each in rights.values())
 
 
@@ -50,10 +51,12 @@ def test_the_tests_run_on_every_supported_python() -> None:
 
 
 def test_nothing_is_pushed_or_rolled_out_before_the_tests() -> None:
-    """The image waits for all of ci, staging for the image, production for staging, and it takes tags only."""
+    """The image waits for all of ci and for the audit, staging for the image, production for staging, and it takes tags only."""
     jobs = _jobs("deploy")
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
-    assert [jobs[name]["needs"] for name in ("image", "staging", "production")] == ["ci", "image", ["image", "staging"]]
+    assert jobs["audit"]["uses"] == "./.github/workflows/audit.yml"
+    needs = [jobs[name]["needs"] for name in ("image", "staging", "production")]
+    assert needs == [["ci", "audit"], "image", ["image", "staging"]]
     assert jobs["production"]["if"] == "github.ref_type == 'tag'"
 
 
