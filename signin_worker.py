@@ -18,6 +18,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.clearing import ClearingActivities
 from activities.codes import CodeKeys
 from activities.delivery import DeliveryActivities
 from activities.email_check import EmailActivities
@@ -41,6 +42,7 @@ from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
 from signin_dead_letters import DeadLetterCommands, Desk
 from signin_events import EventCommands, PostBox
+from signin_limits import Limits, LimitsCommands, SupportDesk
 from signin_schemas import SchemaCommand
 from utils import dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
@@ -51,7 +53,8 @@ from utils.kafka_topics import create_topics
 from utils.logs import configure_logging
 from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 from utils.settings import Settings, SettingsError, load_settings
-from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError
+from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
+from utils.temporal_limits import TemporalLimits
 from utils.temporal_workers import SdkTelemetry, build_workers
 from utils.terminal import Finding, command_group, documenting, end, examine, show
 from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
@@ -139,6 +142,7 @@ def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics,
             hand_over.was_handed_over_activity,
             hand_over.read_first_attempt_activity,
             PublishingActivities(publisher).publish_result_activity,
+            ClearingActivities().report_clearing_activity,
         ],
         mail_activity=DeliveryActivities(mailer, keys, settings.smtp.message_id_domain, utc_now).send_email_activity,
         mails_per_second=settings.limits.mails_per_second,
@@ -280,6 +284,8 @@ def _carried_out(work: Coroutine[Any, Any, _T], listening: str = "SIGNIN_HTTP") 
         end(os.EX_UNAVAILABLE, [f"{error}: name one that has a consumer by SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT."])
     except CannotListen:
         end(os.EX_CONFIG, [f"{listening}__HOST and {listening}__PORT cannot be listened on: choose others."])
+    except (TemporalUnavailable, RPCError):
+        end(os.EX_UNAVAILABLE, ["Temporal does not answer, or no worker does: signin-worker check tells more."])
     except KafkaUnavailable as error:
         end(os.EX_UNAVAILABLE, [f"Kafka is unavailable ({error}): signin-worker check tells more."])
 
@@ -307,6 +313,16 @@ def dead_letter_desk() -> Desk:
     return Desk(topics, KafkaLetters(access), memory, KafkaInbound(producer), producer.close)
 
 
+def support_desk() -> SupportDesk:
+    """Compose what support works with."""
+    settings = _settings(only=("SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD"))
+
+    async def limits() -> Limits:
+        return TemporalLimits(await connect(settings.keys.payload.get_secret_value()))
+
+    return SupportDesk(_pseudonyms(settings), limits)
+
+
 async def _resume() -> bool:
     http = _settings(only="SIGNIN_HTTP__").http
     return await ask_to_resume(http.host, http.port)
@@ -314,6 +330,7 @@ async def _resume() -> bool:
 
 EventCommands(post_box, _carried_out).add_to(cli)
 SchemaCommand(topic_names).add_to(cli)
+cli.add_typer(LimitsCommands(support_desk, _carried_out).group(), name="limits")
 cli.add_typer(DeadLetterCommands(dead_letter_desk, _resume, _carried_out).group(), name="dlt")
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ told again, under the same ``event_id``.
 import logging
 from typing import Final, NamedTuple
 
+from schemas.limits import Clearing
 from schemas.results import ResultEvent
 
 logger = logging.getLogger("audit")
@@ -65,3 +66,16 @@ def audit(event: ResultEvent) -> None:
         **told,
     }
     logger.log(entry.level, entry.event, extra=fields)
+
+
+def audit_clearing(clearing: Clearing) -> None:
+    """Tell that an operator gave budgets back, which ones, to whom."""
+    fields = {
+        "audit_event": f"authz_admin:{clearing.operator},limits_cleared",
+        "operator": clearing.operator,
+        "account": clearing.account,
+        "masked_address": clearing.masked,
+        "mails": clearing.mails,
+        "failures": clearing.failures,
+    }
+    logger.warning("authz_admin", extra=fields)

@@ -1,16 +1,19 @@
 """Budgets of mails and failures: what may be spent, and when again if not now.
 
-Nothing here gives a budget back but time and, for failures, the right code (SECURITY S4, S5, S9; NIST SP 800-63B-4,
-section 3.2.2).
+Nothing here gives a budget back but time, for failures the right code, and an operator (SECURITY S4, S5, S9;
+NIST SP 800-63B-4, section 3.2.2).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from schemas.limits import Budget, BudgetUse
 from schemas.mailbox import Ledger, Ledgers, MailboxState, SignIn, Spend
 from schemas.policy import LimitPolicy
 
+_NO_NETWORK = ""
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -73,6 +76,26 @@ class Budgets:
         """Forget an account's failures: the right code was typed."""
         self._state.failures.pop(account, None)
 
+    def wipe_mails(self) -> None:
+        """Forget the mails that the mailbox was sent."""
+        self._state.sends = Ledgers()
+
+    def uses(self, account: str, now: datetime) -> Iterator[BudgetUse]:
+        """Tell how much of each budget is spent: of the mailbox's mails, of one account's failures."""
+        limits, failures = self._limits, self._state.failures.get(account, Ledgers())
+        share, sends = limits.sends_per_day // 2, self._state.sends
+        hour, day = limits.sends_per_hour, limits.sends_per_day
+        free_at = self.mail_blocked_until(_NO_NETWORK, False, now)
+        yield _use("mails", sends.strangers, now, hour, day, share, None, free_at)
+        free_at = self.mail_blocked_until(_NO_NETWORK, True, now)
+        yield _use("trusted mails", sends.trusted, now, hour, day, None, None, free_at)
+        row, share = limits.failures_in_a_row, limits.failures_per_day // 2
+        hour, day = limits.failures_per_hour, limits.failures_per_day
+        free_at = self.locked_until(account, _NO_NETWORK, False, now)
+        yield _use("failures", failures.strangers, now, hour, day, share, row, free_at)
+        day, free_at = limits.trusted_failures_per_day, self.locked_until(account, _NO_NETWORK, True, now)
+        yield _use("trusted failures", failures.trusted, now, None, day, None, row, free_at)
+
     def forget(self, now: datetime) -> None:
         """Drop what is a day old. A day without a failure also ends a row of them."""
         for ledgers in self._all():
@@ -127,3 +150,28 @@ def _spend(own: Ledger, network: str, now: datetime) -> Spend:
 def _entries(ledgers: Ledgers) -> Iterator[Spend]:
     yield from ledgers.strangers.spent
     yield from ledgers.trusted.spent
+
+
+def _use(
+    budget: Budget,
+    own: Ledger,
+    now: datetime,
+    hour: int | None,
+    day: int,
+    share: int | None,
+    row: int | None,
+    free_at: datetime | None,
+) -> BudgetUse:
+    inside = [one for one in own.spent if one.at > now - DAY]
+    return BudgetUse(
+        budget=budget,
+        last_hour=sum(one.at > now - HOUR for one in inside),
+        most_per_hour=hour,
+        last_day=len(inside),
+        most_per_day=day,
+        by_one_network=max(Counter(one.network for one in inside).values(), default=0),
+        most_by_one_network=share,
+        in_a_row=None if row is None else own.in_a_row if inside else 0,
+        most_in_a_row=row,
+        free_at=free_at if free_at is not None and free_at > now else None,
+    )

@@ -8,6 +8,7 @@ its jobs anew.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxState, MailboxStatus, PendingMail, SignIn
 from schemas.results import RejectReason
 from schemas.signals import Challenge, Refusal, Submission
@@ -189,6 +190,19 @@ class Mailbox:
     def has_taken(self, signin_id: str) -> bool:
         """Tell whether a sign-in was handed over: it is live, over, or was turned away here."""
         return signin_id in self.state.live or self._memory.is_over(signin_id)
+
+    def limits(self, query: LimitsQuery) -> LimitsReport:
+        """Tell how much of each budget is spent."""
+        live = sum(query.as_of < sign_in.expires_at for sign_in in self.state.live.values())
+        return LimitsReport(budgets=tuple(self._budgets.uses(query.account, query.as_of)), live=live)
+
+    def clear(self, clearing: Clearing, now: datetime) -> None:
+        """Give budgets back, in full. What a live sign-in has left of its own tries stays as it is."""
+        self._enter(now)
+        if clearing.mails:
+            self._budgets.wipe_mails()
+        if clearing.failures:
+            self._budgets.wipe_failures(clearing.account)
 
     def status(self) -> MailboxStatus:
         """Count what is there."""

@@ -9,6 +9,8 @@ OPEN_OR_RESEND_SIGNAL: Final = "open_or_resend"
 REFUSE_RESEND_SIGNAL: Final = "refuse_resend"
 STATUS_QUERY: Final = "status"
 HAS_TAKEN_QUERY: Final = "has_taken"
+LIMITS_QUERY: Final = "limits"
+CLEAR_LIMITS_UPDATE: Final = "clear_limits"
 
 
 def mailbox_task_queue(task_queue: str) -> str:

@@ -8,9 +8,11 @@ from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 from temporalio.exceptions import FailureError
 
+from activities.clearing import ClearingActivities
 from activities.delivery import DeliveryActivities
 from activities.otp import OtpActivities
 from activities.publishing import PublishingActivities
+from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxInput, MailboxState, MailboxStatus
 from schemas.signals import Challenge, Refusal, Submission
 from schemas.tasks import Publication
@@ -18,7 +20,9 @@ from workflows.inbox import Inbox, Told
 from workflows.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.mailbox import Mailbox
 from workflows.names import (
+    CLEAR_LIMITS_UPDATE,
     HAS_TAKEN_QUERY,
+    LIMITS_QUERY,
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
     STATUS_QUERY,
@@ -60,7 +64,7 @@ class VerifyOTPWorkflow:
             if self._inbox:
                 await workflow.sleep(_BREATH)
                 continue
-            if self._mailbox.is_done(workflow.now()):
+            if self._mailbox.is_done(workflow.now()) and workflow.all_handlers_finished():
                 return
             if self._may_continue_as_new():
                 await self._continue_as_new()
@@ -91,6 +95,20 @@ class VerifyOTPWorkflow:
     def has_taken(self, signin_id: str) -> bool:
         """Tell whether the first attempt of a sign-in was handed over."""
         return self._mailbox.has_taken(signin_id) or self._inbox.holds_first_attempt(signin_id)
+
+    @workflow.query(name=LIMITS_QUERY)
+    def limits(self, query: LimitsQuery) -> LimitsReport:
+        """Tell how much of each budget is spent."""
+        return self._mailbox.limits(query)
+
+    @workflow.update(name=CLEAR_LIMITS_UPDATE)
+    async def clear_limits(self, clearing: Clearing) -> LimitsReport:
+        """Give budgets back, tell the audit trail, and return how they stood."""
+        before = self._mailbox.limits(LimitsQuery(account=clearing.account, as_of=workflow.now()))
+        self._mailbox.clear(clearing, workflow.now())
+        await durable_step(ClearingActivities.report_clearing_activity, clearing)
+        self._changed = True
+        return before
 
     def _take(self, kind: type[Told], raw: RawValue) -> None:
         self._inbox.put(kind, raw)

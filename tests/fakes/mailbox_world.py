@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schemas.limits import Budget, BudgetUse, Clearing, LimitsQuery
 from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import Policy
 from schemas.results import Result, ResultEvent
@@ -68,6 +69,16 @@ class MailboxWorld:
         )
         self.mailbox.submit(submission, self.now)
         return submission_id
+
+    def clear(self, account: str = ADA, *, mails: bool = True, failures: bool = True) -> None:
+        """Let an operator give budgets back."""
+        clearing = Clearing(account=account, mails=mails, failures=failures, operator="grace", masked="a***@e***.com")
+        self.mailbox.clear(clearing, self.now)
+
+    def limits(self, account: str = ADA) -> dict[Budget, BudgetUse]:
+        """Ask about the budgets."""
+        report = self.mailbox.limits(LimitsQuery(account=account, as_of=self.now))
+        return {one.budget: one for one in report.budgets}
 
     # The clock
 

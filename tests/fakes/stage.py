@@ -12,6 +12,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
 from activities.addresses import parse_address
+from activities.clearing import ClearingActivities
 from activities.codes import CodeKeys
 from activities.delivery import DeliveryActivities
 from activities.email_check import EmailActivities
@@ -84,6 +85,7 @@ class Stage:
                 hand_over.was_handed_over_activity,
                 hand_over.read_first_attempt_activity,
                 PublishingActivities(self.publisher).publish_result_activity,
+                ClearingActivities().report_clearing_activity,
             )
         }
         workers = build_workers(

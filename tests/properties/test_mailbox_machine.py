@@ -79,6 +79,17 @@ class MailboxMachine(RuleBasedStateMachine):
         signin_id, account, submission_id = submission
         self.world.submit(signin_id, seal, account, submission_id)
 
+    @rule(account=ACCOUNTS, mails=st.booleans(), failures=st.booleans())
+    def clear_limits(self, account: str, mails: bool, failures: bool) -> None:
+        """Give budgets back, as support does."""
+        self.world.clear(account, mails=mails, failures=failures)
+        if failures:
+            self.charges[account].clear()
+        if mails:
+            self.mails.clear()
+            live = self.world.mailbox.state.live.values()
+            self.mailed.update((sign_in.signin_id, mail.attempt) for sign_in in live for mail in sign_in.mails)
+
     @rule(seconds=st.sampled_from([0.001, 1, 10, 59, 60, 241, 299, 300, 3_599, 3_600, 86_400]))
     def wait(self, seconds: float) -> None:
         """Let time pass."""

@@ -232,7 +232,7 @@ ACTIVITIES = dict(_activity_functions())
 
 
 def test_the_activities_are_found() -> None:
-    """The nine that the workflows call, under the names of their methods."""
+    """The ten that the workflows call, under the names of their methods."""
     registered = {getattr(function, "__temporal_activity_definition").name for function in ACTIVITIES.values()}
     assert registered == set(ACTIVITIES)
     assert sorted(ACTIVITIES) == [
@@ -240,6 +240,7 @@ def test_the_activities_are_found() -> None:
         "hand_over_activity",
         "publish_result_activity",
         "read_first_attempt_activity",
+        "report_clearing_activity",
         "send_email_activity",
         "validate_email_activity",
         "verify_otp_activity",

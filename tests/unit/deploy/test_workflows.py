@@ -51,7 +51,7 @@ def test_the_tests_run_on_every_supported_python() -> None:
 
 
 def test_nothing_is_pushed_or_rolled_out_before_the_tests() -> None:
-    """The image waits for all of ci and for the audit, staging for it, production for staging, and it takes tags only."""
+    """The image waits for ci and the audit, staging for the image, production for staging, and it takes tags only."""
     jobs = _jobs("deploy")
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert jobs["audit"]["uses"] == "./.github/workflows/audit.yml"
