@@ -94,7 +94,8 @@ def build_consumer(
     access, names, keys = dependencies.kafka_access(settings), _pseudonyms(settings), _code_keys(settings)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     stack.push_async_callback(briefly, producer.close)
-    counts, letters, breaker = ConsumerCounts(metrics), KafkaDeadLetters(producer), Breaker()
+    topics = (kafka.requested_topic, kafka.submitted_topic)
+    counts, letters, breaker = ConsumerCounts(metrics, topics), KafkaDeadLetters(producer), Breaker()
     temporal = TemporalGateway(client, queue, settings.policy(), names, keys)
     gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
     ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
@@ -104,8 +105,8 @@ def build_consumer(
     limits = replace(limits, commit_timeout_s=_LAST_STEP_S, stop_s=_LAST_STEP_S)
     limits = replace(limits, head_of_line_s=most.head_of_line_s, stall_s=most.stall_s)
     return ConsumerLoop(
-        KafkaSource(access, kafka.group_id, (kafka.requested_topic, kafka.submitted_topic)),
-        Intake(Decoder(kafka.requested_topic, kafka.submitted_topic), names, counts),
+        KafkaSource(access, kafka.group_id, topics),
+        Intake(Decoder(*topics), names, counts),
         handle,
         counts,
         (breaker, rate),

@@ -1,8 +1,13 @@
-"""Prometheus: every metric of CONTRACT (metrics), and wrappers that fill them."""
+"""Prometheus: every metric of CONTRACT (metrics), and wrappers that fill them.
 
+Counters that alerts look at begin at 0 for each of their labels. One that came up with its first event would come up
+at 1, and ``rate`` and ``increase`` never see a step to a first value: the first dead letter would go unnoticed.
+"""
+
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from temporalio import activity
@@ -12,10 +17,12 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities import reporting
 from activities.errors import Refused
 from activities.ports import CodeMail, Mailer, Publisher
+from consumers.observed import OUTCOME_NAMES
 from consumers.ports import Clock, ConsumerSnapshot, Partition, PartitionPosition
-from schemas.results import ResultEvent
+from schemas.results import Result, ResultEvent
 
 _OFFSETS: Final = ("end", "watermark", "committed")
+_MAIL_OUTCOMES: Final = ("accepted", "refused", "unavailable")
 _ACTIVITY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _WAIT_BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
 
@@ -98,11 +105,15 @@ class Metrics:
 
 
 class ConsumerCounts:
-    """Fulfils ``ConsumerMetrics``."""
+    """Fulfils ``ConsumerMetrics``. ``topics`` are those whose records are counted."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, topics: Iterable[str] = ()) -> None:
         self._metrics = metrics
         self._owned: set[Partition] = set()
+        for topic in topics:
+            metrics.future.labels(topic=topic)
+            for outcome in OUTCOME_NAMES.values():
+                metrics.records.labels(topic=topic, outcome=outcome)
 
     def record_done(self, topic: str, outcome: str) -> None:
         """Count a record that is done."""
@@ -164,6 +175,8 @@ class MeasuredMailer:
         self._mailer = mailer
         self._metrics = metrics
         self._clock = clock
+        for outcome in _MAIL_OUTCOMES:
+            metrics.mails.labels(outcome=outcome)
 
     async def send(self, mail: CodeMail) -> None:
         """Send the mail and count how it went."""
@@ -186,6 +199,8 @@ class MeasuredPublisher:
         self._publisher = publisher
         self._metrics = metrics
         self._clock = clock
+        for kind, reason in _kinds_of_results():
+            metrics.results.labels(type=kind, reason=reason)
 
     async def publish(self, event: ResultEvent) -> None:
         """Publish the result and count it once Kafka has it."""
@@ -239,6 +254,14 @@ def _failure(error: BaseException) -> str:
             return "bug"
         case _:
             return "cancelled"
+
+
+def _kinds_of_results() -> Iterator[tuple[str, str]]:
+    """Yield each type with each of its reasons; the empty one where it has none."""
+    for model in get_args(get_args(Result)[0]):
+        fields = model.model_fields
+        reasons = get_args(fields["reason"].annotation) if "reason" in fields else ("",)
+        yield from ((fields["type"].default, reason) for reason in reasons)
 
 
 def _labels(partition: Partition) -> dict[str, str]:

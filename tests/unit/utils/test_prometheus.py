@@ -143,6 +143,20 @@ def test_consumer_counts_what_it_is_told() -> None:
     assert value(metrics, "signin_consumer_rebuilds_total") == 1
 
 
+def test_what_alerts_count_begins_at_nothing() -> None:
+    """The first dead letter, refused mail or odd result is a step from 0, which ``rate`` sees."""
+    metrics = Metrics()
+    ConsumerCounts(metrics, ("signin.requested", "otp.submitted"))
+    MeasuredMailer(FakeMailer(), metrics, clock)
+    MeasuredPublisher(FakePublisher(), metrics, clock)
+    for topic in ("signin.requested", "otp.submitted"):
+        assert value(metrics, "signin_consumer_records_total", topic=topic, outcome="dead_lettered") == 0
+        assert value(metrics, "signin_consumer_future_events_total", topic=topic) == 0
+    assert value(metrics, "signin_mails_total", outcome="refused") == 0
+    assert value(metrics, "signin_results_total", type="signin.rejected", reason="challenge_unavailable") == 0
+    assert value(metrics, "signin_results_total", type="signin.expired", reason="") == 0
+
+
 def test_consumer_gauges_follow_the_snapshot() -> None:
     """Each owned partition has lag and age; one that is lost vanishes; what is not known is not shown."""
     metrics = Metrics()
