@@ -1,4 +1,4 @@
-"""The parts of the documents that are written from the code: settings, commands, metrics, the file map.
+"""The parts of the documents that are written from the code: settings, commands, metrics, alerts, the file map.
 
 They stand between markers; ``python -m tests.docs`` writes them, and a test fails while they are not as the code is.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import typer.core
 import typer.main
+import yaml
 from prometheus_client import Metric
 
 from deploy.local.places import PROJECT
@@ -21,6 +22,7 @@ from utils.settings import Settings
 from utils.terminal import settings_table
 from tests.docs.documents import DESIGN, README, with_generated
 
+ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
 PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 _NO_CODE: Final = {
     "utils/templates/mail.html.j2": "The layout of the mail's HTML part.",
@@ -32,7 +34,8 @@ _REFERENCE: Final = re.compile(r" \((?:CONTRACT|SECURITY|BRIDGE)\b[^)]*\)")
 
 def generated() -> dict[str, str]:
     """Return each part by the name in its marker."""
-    return {"settings": _settings(), "commands": _commands(), "metrics": _metrics(), "files": _files()}
+    parts = {"settings": _settings(), "commands": _commands(), "metrics": _metrics()}
+    return {**parts, "alerts": _alerts(), "files": _files()}
 
 
 def write() -> None:
@@ -59,6 +62,12 @@ def metrics() -> list[Metric]:
     """Return the worker's own metrics."""
     collected = (metric for metric in Metrics().registry.collect() if metric.name.startswith("signin_"))
     return sorted(collected, key=lambda metric: metric.name)
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return the alerting rules, in order."""
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    return list(group["rules"])
 
 
 def metric_name(metric: Metric) -> str:
@@ -115,6 +124,17 @@ def _with_labels(metric: Metric) -> str:
     collector = Metrics().registry._names_to_collectors[metric.name]
     names = collector._labelnames  # type: ignore[attr-defined]  # no public way
     return metric_name(metric) + (f"{{{','.join(names)}}}" if names else "")
+
+
+def _alerts() -> str:
+    lines = (_alert(rule["alert"], rule["labels"]["severity"], rule["annotations"]) for rule in alerts())
+    return "| alert | severity | what |\n|---|---|---|\n" + "".join(lines)
+
+
+def _alert(name: str, severity: str, annotations: dict[str, str]) -> str:
+    return (
+        f"| [`{name}`]({annotations['runbook']}) | {severity} | {_cell(annotations['summary'].removesuffix('.'))} |\n"
+    )
 
 
 def _files() -> str:

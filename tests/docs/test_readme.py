@@ -28,7 +28,6 @@ from schemas import results
 from schemas.inbound import OtpSubmitted, SignInRequested
 from tests.docs.commands import Shell
 from tests.docs.documents import README, blocks, code, rows, section
-from tests.docs.generated import metric_name, metrics
 from utils.environment import variables
 from utils.settings import Settings, SettingsError, load_settings
 
@@ -294,14 +293,6 @@ def test_dead_letter_errors_are_those_of_the_worker() -> None:
     """Each error has a row."""
     table = rows(section(README, "Dead letters: `<topic>.dlt`"))
     assert [code(error)[0] for error, _ in table] == list(get_args(DeadLetterError))
-
-
-def test_alerts_ask_for_metrics_that_are_there() -> None:
-    """Every name in the table of alerts is a metric of the worker."""
-    text = README.read_text().partition("Alert on:")[2].partition("\n## ")[0]
-    known = {metric_name(metric) for metric in metrics()}
-    asked = {match for cell in rows(text) for match in re.findall(r"signin_[a-z_]+", cell[0])}
-    assert asked and {name.removesuffix("_count") for name in asked} <= known
 
 
 def test_every_setting_that_is_named_is_one() -> None:

@@ -1,0 +1,71 @@
+"""The runbook's commands exist, and the log lines that it quotes are written."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from deploy.local.places import PROJECT
+from deploy.local.processes import executable
+from tests.docs.documents import blocks, code
+from tests.docs.generated import commands
+
+_RUNBOOK: Final = PROJECT / "docs" / "runbook.md"
+_PROMISED: Final = {"status", "trace", "limits show", "limits clear"}  # CONTRACT, commands
+_PROGRAMS: Final = ("signin-worker", "kubectl", "temporal", "docker")
+
+
+def _lines() -> Iterator[str]:
+    for block in blocks(_RUNBOOK, "sh"):
+        yield from block.text.splitlines()
+
+
+def _inline() -> list[str]:
+    """Return what stands between backticks with a blank in it, outside of blocks."""
+    text = re.sub(r"^```.*?^```$", "", _RUNBOOK.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [each for each in code(text) if " " in each]
+
+
+def _usages() -> dict[str, str]:
+    return {usage.removeprefix("signin-worker "): usage for usage in commands()}
+
+
+def test_commands_of_the_worker_are_there() -> None:
+    """Whoever is woken at night types what works: each command, with options that it has."""
+    said = [line for line in [*_lines(), *_inline()] if "signin-worker " in line and "name=signin-worker" not in line]
+    calls = [line.rpartition("signin-worker ")[2] for line in said]
+    assert len(calls) > 10
+    for call in calls:
+        words = shlex.split(call)
+        names = {" ".join(words[:count]) for count in (1, 2)}
+        found = [usage for name, usage in _usages().items() if any(f"{name} ".startswith(f"{each} ") for each in names)]
+        assert found or names & _PROMISED, call
+        options = {word for word in words if word.startswith("--")}
+        assert not found or any(all(option in usage for option in options) for usage in found), call
+
+
+@pytest.mark.parametrize("line", [line for line in _lines() if line.startswith("temporal ")])
+def test_commands_of_temporal_are_there(line: str) -> None:
+    """Temporal's own command line has each of them, with these options."""
+    words = shlex.split(line)[1:]
+    names = words[: next((place for place, word in enumerate(words) if word.startswith("-")), len(words))]
+    shown = subprocess.run(
+        [executable("temporal"), *names, "--help"], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    assert f"temporal {' '.join(names)}" in shown
+    assert [word for word in words if word.startswith("--") and f"{word} " not in shown] == []
+
+
+def test_log_lines_are_written_by_the_worker() -> None:
+    """What the runbook tells to look for is a sentence of the sources."""
+    quoted = {each for each in _inline() if not each.startswith((*_PROGRAMS, "--")) and each[0].isalpha()}
+    assert len(quoted) > 4
+    sources = "".join(
+        path.read_text()
+        for folder in ("consumers", "activities", "utils", "workflows")
+        for path in (PROJECT / folder).rglob("*.py")
+    )
+    assert [each for each in quoted if each not in sources] == []
