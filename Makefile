@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage bench bench-scale audit sbom check format lock histories environment clean
+.PHONY: demo test faults redteam sabotage bench bench-scale dashboards audit sbom check format lock histories environment clean
 
 # ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
 demo: $(VENV)/.ready
@@ -41,6 +41,10 @@ bench: $(VENV)/.ready
 # With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000" takes an hour.
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
+
+# Every query of the dashboard put to a real Prometheus (Debian's package) under load, 2 minutes; writes docs/dashboard.*.
+dashboards: $(VENV)/.ready
+	@$(BIN)/python -m tests.dashboards $(ARGS)
 
 # Known vulnerabilities among all that is locked. Asks PyPI; a package that it does not know is a failure, too.
 audit: $(VENV)/.ready

@@ -25,6 +25,7 @@ from tests.docs.documents import DESIGN, README, with_generated
 ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
 PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 _NO_CODE: Final = {
+    "deploy/grafana/signin-worker.json": "The dashboard for Grafana, written by `python -m deploy.grafana`.",
     "utils/templates/mail.html.j2": "The layout of the mail's HTML part.",
     "utils/templates/mail.txt.j2": "The layout of the mail's text part.",
 }

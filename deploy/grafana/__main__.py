@@ -1,0 +1,6 @@
+"""Write the dashboard for Grafana: ``python -m deploy.grafana``."""
+
+from deploy.grafana.board import FILE, rendered
+
+if __name__ == "__main__":
+    FILE.write_text(rendered())

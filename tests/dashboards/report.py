@@ -1,0 +1,77 @@
+"""Writes down what a run showed: ``docs/dashboard.json`` for machines, ``.svg`` and ``.md`` for people."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from deploy.grafana.panels import ROWS
+from deploy.local.places import PROJECT
+from tests.dashboards.load import Filled, Measured
+from tests.dashboards.plot import legend, plotted
+
+FOLDER: Final = PROJECT / "docs"
+_HEAD: Final = """# The dashboard
+
+`deploy/grafana/signin-worker.json` is a dashboard for Grafana, written by `python -m deploy.grafana` from
+`deploy/grafana/panels.py`. It needs a Prometheus whose job for the workers is called `signin-worker`; the panel of
+alerts needs the rules of `deploy/prometheus/alerts.yml`.
+
+Below are the same queries, drawn from what a real Prometheus answered: `make dashboards` starts Kafka, Temporal, two
+workers and Prometheus, lets people sign in, kills Temporal for a while, and has one workflow fail its tasks, so that
+every panel has something to show. It fails if a query has no answer, or a panel shows zeros only.
+
+![The dashboard](dashboard.svg)
+"""
+
+
+def write(found: Measured, folder: Path = FOLDER) -> None:
+    """Write the three files."""
+    known = as_json(found)
+    (folder / "dashboard.json").write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    (folder / "dashboard.svg").write_text(plotted(found))
+    (folder / "dashboard.md").write_text(rendered(known))
+
+
+def as_json(found: Measured) -> dict[str, Any]:
+    """Return the run: each query with how many lines and points came of it, and the alerts."""
+    return {
+        "on": datetime.now(UTC).date().isoformat(),
+        "prometheus": found.prometheus,
+        "people": found.people,
+        "took_s": round(found.end - found.begin),
+        "temporal_away_s": round(found.away[1] - found.away[0], 1),
+        "queries": [one for filled in found.filled for one in _queries(filled)],
+        "alerts": {rule["name"]: rule["state"] for rule in found.rules},
+        "trouble": found.trouble,
+    }
+
+
+def rendered(known: dict[str, Any]) -> str:
+    """Return the document for people."""
+    about = {panel.title: panel.about for row in ROWS for panel in row.panels}
+    lines = [_HEAD, "| panel | query | lines | points | highest |", "|---|---|---|---|---|"]
+    for one in known["queries"]:
+        query = one["query"].replace("|", "\\|")
+        lines.append(f"| {one['panel']} | `{query}` | {one['lines']} | {one['points']} | {one['highest']:.3g} |")
+    lines += ["", *(f"* **{title}**: {text}" for title, text in about.items()), ""]
+    states = [f"`{name}` {state}" for name, state in known["alerts"].items() if state != "inactive"]
+    lines += [
+        f"{known['people']} people in {known['took_s']} s, {known['on']}, Prometheus {known['prometheus']}.",
+        f"All {len(known['alerts'])} alerts could be evaluated; not silent at the end: {', '.join(states) or 'none'}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _queries(filled: Filled) -> list[dict[str, Any]]:
+    return [
+        {
+            "panel": filled.panel.title,
+            "query": query.expression,
+            "lines": len(answer),
+            "points": sum(len(series.points) for series in answer),
+            "highest": round(max((series.highest for series in answer), default=0), 6),
+            "names": sorted({legend(query, series) for series in answer}),
+        }
+        for query, answer in zip(filled.panel.queries, filled.answers, strict=True)
+    ]
