@@ -12,6 +12,8 @@ from email_validator import EmailNotValidError, validate_email
 
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
+_BLANKS = "\t \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
+
 _LONGEST_LOCAL_PART = 64  # octets, RFC 5321 section 4.5.3.1.1
 
 
@@ -32,17 +34,18 @@ class Address:
 def parse_address(text: str) -> Address | None:
     """Return the address in ``text``, or None if it is none.
 
-    Blanks around it and one trailing dot of its domain are dropped. Quoted local parts and domain literals are no
-    addresses here. Whether the domain exists is a question for DNS: names such as ``.test`` are let through.
+    Blanks around it, those that people paste along included, and one trailing dot of its domain are dropped. Quoted
+    local parts and domain literals are no addresses here. Whether the domain exists is a question for DNS: names such
+    as ``.test`` are let through.
     """
-    given = text.strip(" \t").removesuffix(".")
+    given = text.strip(_BLANKS).removesuffix(".")
     # NFC at once, so that mail never goes to another spelling than the account was made of: the Kelvin sign is a K.
     given = unicodedata.normalize("NFC", given)
-    if len(given.rpartition("@")[0].encode()) > _LONGEST_LOCAL_PART:
-        return None
     try:
+        if len(given.rpartition("@")[0].encode()) > _LONGEST_LOCAL_PART:
+            return None
         valid = validate_email(given, check_deliverability=False, allow_smtputf8=True, test_environment=True)
-    except EmailNotValidError:
+    except (EmailNotValidError, UnicodeEncodeError):  # the latter for half of a surrogate pair
         return None
     local, domain = given.rpartition("@")[0], valid.ascii_domain.lower()
     account = f"{local.translate(_ASCII_LOWER)}@{domain}"

@@ -35,7 +35,7 @@ class SiteverifyClient:
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
         """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer.
 
-        An answer with a 4xx status counts if it has the documented shape.
+        An answer with a 4xx status counts if it has the documented shape and says no.
         """
         form = {"secret": self._secret, "response": token, "idempotency_key": idempotency_key}
         if ip is not None and is_ip(ip):
@@ -81,4 +81,6 @@ def _answer(status: int, body: bytes) -> SiteverifyAnswer:
     document = json.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("success"), bool):
         raise ValueError("not the documented shape")
+    if document["success"] and status != _OK:
+        raise ValueError("a status that says no beside a yes")
     return SiteverifyAnswer.model_validate(document)

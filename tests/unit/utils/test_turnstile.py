@@ -82,6 +82,18 @@ async def test_a_refusal_with_status_400_is_an_answer(client: SiteverifyClient, 
     assert answer.error_codes == ("invalid-input-response",)
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 429])
+async def test_a_yes_with_a_status_that_says_no_is_no_answer(
+    client: SiteverifyClient, siteverify: SiteverifyServer, status: int
+) -> None:
+    """It is not siteverify's: nobody gets in by it."""
+    token = passing_token("A" * 22)
+    good = await client.siteverify(token=token, ip=None, idempotency_key=KEY)
+    siteverify.script_any(Answer(status=status, body=good.model_dump(mode="json", by_alias=True)))
+    with pytest.raises(ChallengeUnavailable):
+        await client.siteverify(token=token, ip=None, idempotency_key=KEY)
+
+
 async def test_an_endless_answer_is_no_answer(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
     """However good it looks: who answers with megabytes wants our memory."""
     siteverify.script_any(Answer(body={"padding": "x" * 65_536}))
