@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +41,7 @@ from consumers.loop import ConsumerLoop, LoopLimits
 from consumers.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
+from schemas.policy import Policy
 from signin_dead_letters import DeadLetterCommands, Desk
 from signin_events import EventCommands, PostBox
 from signin_limits import Limits, LimitsCommands, SupportDesk
@@ -74,7 +76,9 @@ _STOP_WITHIN_S: Final = 20 + 2 * _LAST_STEP_S
 
 cli = command_group("Passwordless sign-in by e-mailed one-time code: Kafka in, Temporal inside, Kafka out.")
 topics_cli = command_group("Kafka's topics.")
+temporal_cli = command_group("Temporal's namespace.")
 cli.add_typer(topics_cli, name="topics")
+cli.add_typer(temporal_cli, name="temporal")
 
 
 def main() -> NoReturn:
@@ -87,7 +91,7 @@ def main() -> NoReturn:
 
 
 def build_consumer(
-    settings: Settings, client: Client, metrics: Metrics, rate: DeadLetterRate, stack: AsyncExitStack
+    settings: Settings, policy: Policy, client: Client, metrics: Metrics, rate: DeadLetterRate, stack: AsyncExitStack
 ) -> ConsumerLoop:
     """Compose Kafka in."""
     kafka, queue = settings.kafka, settings.temporal.task_queue
@@ -96,7 +100,7 @@ def build_consumer(
     stack.push_async_callback(briefly, producer.close)
     topics = (kafka.requested_topic, kafka.submitted_topic)
     counts, letters, breaker = ConsumerCounts(metrics, topics), KafkaDeadLetters(producer), Breaker()
-    temporal = TemporalGateway(client, queue, settings.policy(), names, keys)
+    temporal = TemporalGateway(client, queue, policy, names, keys)
     gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
     ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
     handle = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id), counts)
@@ -181,7 +185,8 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
             conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
         if role != "worker":
-            consumer = build_consumer(settings, client, metrics, rate, stack)
+            policy = await dependencies.policy(settings, client)
+            consumer = build_consumer(settings, policy, client, metrics, rate, stack)
             services.append(Service("consumer", consumer.run, consumer.stop))
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well
@@ -248,6 +253,19 @@ def demo(
     arguments = [*(["--keep"] if keep else []), *(["--json", report] if report else [])]
     environment = os.environ | {"PYTHONPATH": str(sources)}
     os.execve(sys.executable, [sys.executable, "-m", "deploy.demo", *arguments], environment)
+
+
+@temporal_cli.command("create")
+def create_temporal(
+    retention_days: Annotated[
+        int, typer.Option("--retention-days", min=1, max=90, help="For a namespace that has to be made.")
+    ] = 3,
+) -> None:
+    """Create the namespace and its search attributes, as far as they are missing; what is there is never changed."""
+    settings = _settings(only="SIGNIN_TEMPORAL__")
+    report = _carried_out(dependencies.namespace(settings, timedelta(days=retention_days)))
+    typer.echo(f"{report.name}: {'created' if report.created else 'there'}, remembers {report.retention}")
+    typer.echo(f"search attributes: {', '.join(report.added) + ' added' if report.added else 'there'}")
 
 
 @topics_cli.command("create")

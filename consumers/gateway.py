@@ -20,6 +20,7 @@ from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.signals import SignInInput, Submission
 from workflows.names import (
+    MAILBOX_SUMMARY,
     SIGN_IN_WORKFLOW,
     SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
@@ -93,7 +94,7 @@ class TemporalGateway:
             start_signal_args=[self._sealed(submission)],
             task_timeout=_WORKFLOW_TASK,
             rpc_timeout=self._rpc_timeout,
-            static_summary="mailbox",
+            static_summary=MAILBOX_SUMMARY,
         )
         return Applied()
 

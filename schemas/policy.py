@@ -49,3 +49,4 @@ class Policy(Message):
     times: TimePolicy = TimePolicy()
     mail_task_queue: str = "signin-mail"
     signals_per_run: int = Field(1_000, ge=1)
+    search_attributes: bool = False

@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 
 from activities.errors import ChallengeUnavailable, MailUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
+from schemas.policy import Policy
 from utils.codec_server import codec_app
 from utils.dns_lookup import DnsMailDomains
 from utils.kafka import KafkaAccess
@@ -26,6 +27,7 @@ from utils.payload_codec import EncryptionCodec
 from utils.settings import Settings, SettingsError
 from utils.smtp import SmtpMailer
 from utils.temporal import TemporalSettingsError, connect, namespace_retention
+from utils.temporal_namespace import NamespaceReport, create_namespace, shows_mailboxes
 from utils.terminal import Finding, Probe
 from utils.turnstile import SiteverifyClient
 
@@ -98,6 +100,21 @@ async def temporal_client(settings: Settings, runtime: Runtime) -> Client:
     return client
 
 
+async def policy(settings: Settings, client: Client) -> Policy:
+    """Return the numbers that travel into the workflows, and whether these may show how they stand."""
+    visible = await shows_mailboxes(client, settings.temporal.search_attributes)
+    return settings.policy().model_copy(update={"search_attributes": visible})
+
+
+async def namespace(settings: Settings, retention: timedelta) -> NamespaceReport:
+    """Make the namespace, to remember for ``retention``, or for as long as a replay may reach back if that is longer.
+
+    Raises as ``create_namespace`` does.
+    """
+    client = await connect(settings.keys.payload.get_secret_value())
+    return await create_namespace(client, max(retention, timedelta(seconds=settings.replay_horizon_s)))
+
+
 def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Finding]:
     """Return what a check says of settings that can be used. Ids of keys are shown, to follow a rotation."""
     codes, payloads = (", ".join(ring.get_secret_value()) for ring in (settings.keys.code, settings.keys.payload))
@@ -146,7 +163,10 @@ async def check_temporal(settings: Settings) -> Finding:
         return _bad("Temporal", f"the namespace cannot be used ({error.status.name}).", fix)
     if problem is not None:
         return Finding("Temporal", False, problem, "lower the one or raise the other.", os.EX_CONFIG)
-    return Finding("Temporal", True, f"namespace {client.namespace} at {client.service_client.config.target_host}.")
+    text = f"namespace {client.namespace} at {client.service_client.config.target_host}."
+    if settings.temporal.search_attributes == "auto" and not await shows_mailboxes(client, "auto"):
+        return Finding("Temporal", True, f"{text[:-1]}, without search attributes.", "signin-worker temporal create")
+    return Finding("Temporal", True, text)
 
 
 async def retention_problem(client: Client, horizon_s: int) -> str | None:

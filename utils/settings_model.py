@@ -133,7 +133,9 @@ class TemporalSettings(_Section):
     """What Temporal's own variables do not say."""
 
     task_queue: str = "signin"
-    """task queue of the workflows; mail has its own, with -mail appended"""
+    """task queue of requests; mailboxes and mail have their own, with -mailbox and -mail appended"""
+    search_attributes: Annotated[Literal["auto", "on", "off"], BeforeValidator(str.lower)] = "auto"
+    """whether mailboxes set search attributes: auto does if the namespace knows them (signin-worker temporal create)"""
 
 
 class SmtpSettings(_Section):

@@ -29,12 +29,14 @@ from schemas.tasks import FirstAttempt
 from utils.payload_codec import CorruptPayload, EncryptionCodec
 from workflows.names import (
     HAS_TAKEN_QUERY,
+    MAILBOX_SUMMARY,
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
     VERIFY_OTP_WORKFLOW,
     mailbox_workflow_id,
     sign_in_workflow_id,
 )
+from workflows.visibility import WAITING
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 RPC_TIMEOUT: Final = timedelta(seconds=5)
@@ -123,6 +125,8 @@ class TemporalMailboxes:
                 start_signal=OPEN_OR_RESEND_SIGNAL if isinstance(message, Challenge) else REFUSE_RESEND_SIGNAL,
                 start_signal_args=[message],
                 rpc_timeout=RPC_TIMEOUT,
+                static_summary=MAILBOX_SUMMARY,
+                search_attributes=WAITING if policy.search_attributes else None,
             )
         except RPCError as error:
             raise hand_over_error(error) from None

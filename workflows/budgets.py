@@ -60,6 +60,11 @@ class Budgets:
             return own.spent[-1].at + DAY
         return _latest(_failure_windows(limits, network, trusted), own.spent, now)
 
+    def last_lock(self, now: datetime) -> datetime | None:
+        """Return until when strangers cannot try the account that is locked longest; None if none is."""
+        locks = (self.locked_until(account, _NO_NETWORK, False, now) for account in self._state.failures)
+        return max((until for until in locks if until is not None and until > now), default=None)
+
     def charge_failure(self, sign_in: SignIn, now: datetime) -> Spend:
         """Charge a failure before the compare that may show it was none."""
         ledgers = self._state.failures.setdefault(sign_in.account, Ledgers())

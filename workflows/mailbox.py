@@ -191,6 +191,15 @@ class Mailbox:
         """Tell whether a sign-in was handed over: it is live, over, or was turned away here."""
         return signin_id in self.state.live or self._memory.is_over(signin_id)
 
+    @property
+    def is_waited_at(self) -> bool:
+        """Tell whether a person has, or will have, a code to type."""
+        return bool(self.state.live)
+
+    def locked_until(self, now: datetime) -> datetime | None:
+        """Return until when some account is locked for strangers; None if none is."""
+        return self._budgets.last_lock(now)
+
     def limits(self, query: LimitsQuery) -> LimitsReport:
         """Tell how much of each budget is spent."""
         live = sum(query.as_of < sign_in.expires_at for sign_in in self.state.live.values())

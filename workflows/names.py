@@ -11,6 +11,9 @@ STATUS_QUERY: Final = "status"
 HAS_TAKEN_QUERY: Final = "has_taken"
 LIMITS_QUERY: Final = "limits"
 CLEAR_LIMITS_UPDATE: Final = "clear_limits"
+MAILBOX_SUMMARY: Final = "mailbox"
+STATE_ATTRIBUTE: Final = "SigninState"
+LOCKED_UNTIL_ATTRIBUTE: Final = "SigninLockedUntil"
 
 
 def mailbox_task_queue(task_queue: str) -> str:

@@ -30,6 +30,7 @@ from workflows.names import (
     VERIFY_OTP_WORKFLOW,
 )
 from workflows.steps import durable_step, failure_type, step
+from workflows.visibility import Visibility
 
 _MUCH_LATER = timedelta(hours=1)
 _LAST_PUBLICATIONS = timedelta(seconds=3)
@@ -46,6 +47,7 @@ class VerifyOTPWorkflow:
     @workflow.init
     def __init__(self, mailbox: MailboxInput) -> None:
         self._mailbox = Mailbox(mailbox.carried or MailboxState(policy=mailbox.policy, last_event_at=workflow.now()))
+        self._visibility = Visibility()
         self._inbox = Inbox(workflow.payload_converter())
         self._changed = True
         self._signals = 0
@@ -61,6 +63,7 @@ class VerifyOTPWorkflow:
             for told in self._inbox.take():
                 self._decide(told, workflow.now())
             self._work(workflow.now())
+            self._show(workflow.now())
             if self._inbox:
                 await workflow.sleep(_BREATH)
                 continue
@@ -147,6 +150,11 @@ class VerifyOTPWorkflow:
             task = asyncio.create_task(self._do(job))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _show(self, now: datetime) -> None:
+        mailbox = self._mailbox
+        if mailbox.state.policy.search_attributes:
+            self._visibility.show(waiting=mailbox.is_waited_at, locked_until=mailbox.locked_until(now))
 
     async def _do(self, job: Job) -> None:
         try:

@@ -76,7 +76,9 @@ class Bridging:
         """Start the consumer; return once it has its partitions."""
         settings = self._settings
         rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
-        self._consumer: ConsumerLoop = build_consumer(settings, self._client, Metrics(), rate, self._exits)
+        self._consumer: ConsumerLoop = build_consumer(
+            settings, settings.policy(), self._client, Metrics(), rate, self._exits
+        )
         self._consuming = asyncio.create_task(self._consumer.run())
         self._producer = AIOKafkaProducer(bootstrap_servers=",".join(settings.kafka.bootstrap_servers))
         await self._producer.start()

@@ -67,6 +67,19 @@ def test_it_is_told_when_there_is_room_again(world: MailboxWorld) -> None:
     assert spent(world.limits()["failures"]) == (0, 10, 10)
 
 
+def test_the_longest_lock_of_a_mailbox_is_known(world: MailboxWorld) -> None:
+    """Over all its accounts, for as long as it lasts."""
+    assert world.mailbox.locked_until(world.now) is None
+    fail(world, 10, ADA, network=HOME)
+    world.wait(60)
+    second = world.now
+    fail(world, 10, EVE, network=CAFE)
+    assert world.mailbox.locked_until(world.now) == second + HOUR
+    assert world.mailbox.is_waited_at is False
+    world.wait(3_600)
+    assert world.mailbox.locked_until(world.now) is None
+
+
 def test_a_row_is_told() -> None:
     """It locks until a day after the last."""
     world = MailboxWorld(Policy(limits=LimitPolicy(failures_in_a_row=3)))
