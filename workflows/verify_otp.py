@@ -134,7 +134,7 @@ class VerifyOTPWorkflow:
     def _tell(self, told: Told, now: datetime) -> None:
         match told:
             case Challenge():
-                self._mailbox.open_or_resend(told, str(workflow.uuid4()), now)
+                self._mailbox.open_or_resend(told, workflow.info().first_execution_run_id, now)
             case Refusal():
                 self._mailbox.refuse(told, now)
             case Submission():

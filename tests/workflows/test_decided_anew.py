@@ -64,6 +64,22 @@ async def test_a_rejection_that_turns_stays_one(temporal_client: Client) -> None
         assert first.event_id == second.event_id
 
 
+async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client: Client) -> None:
+    """Nobody is left with a mail whose code is good for nothing; what was tried before is tried again by the rules."""
+    async with Stage(temporal_client, now).working() as stage:
+        signin_id = await stage.signed_in()
+        mailed = stage.code()
+        await stage.submit(signin_id, "wrong")
+        await until(lambda: "otp.rejected wrong_code" in stage.said(signin_id))
+        await decided_anew(temporal_client, stage.mailbox_id())
+        await until(lambda: len(stage.mailer.sent) == 2)
+        assert [(mail.code.get_secret_value(), mail.message_id) for mail in stage.mailer.sent] == [
+            (mailed, stage.mailer.sent[0].message_id)
+        ] * 2
+        await stage.submit(signin_id, mailed)
+        await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
+
+
 async def test_no_result_is_published_by_a_local_activity(temporal_client: Client) -> None:
     """Its decision would not be in history yet: after a crash, the same id could go out with other bytes."""
     async with Stage(temporal_client, now).working() as stage:
