@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
 from temporalio.client import Client
@@ -26,13 +26,14 @@ from activities.email_check import EmailActivities
 from activities.errors import TemporalUnavailable
 from activities.handing_over import HandOverActivities
 from activities.otp import OtpActivities
+from activities.ports import Publisher
 from activities.pseudonyms import Pseudonyms
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from consumers.breaker import Breaker
 from consumers.dead_letters import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
-from consumers.dispatch import Ages, Dispatcher
+from consumers.dispatch import Ages, Dispatcher, Handler
 from consumers.gateway import TemporalGateway
 from consumers.guarded_gateway import GuardedGateway
 from consumers.intake import Intake
@@ -56,6 +57,7 @@ from utils.logs import configure_logging
 from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 from utils.settings import Settings, SettingsError, load_settings
 from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
+from utils.telemetry import tracing as tracing_wanted
 from utils.temporal_limits import TemporalLimits
 from utils.temporal_workers import SdkTelemetry, build_workers
 from utils.terminal import Finding, command_group, documenting, end, examine, show
@@ -63,6 +65,9 @@ from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals
 from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
+
+if TYPE_CHECKING:  # not loaded unless it is asked for
+    from utils.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +96,13 @@ def main() -> NoReturn:
 
 
 def build_consumer(
-    settings: Settings, policy: Policy, client: Client, metrics: Metrics, rate: DeadLetterRate, stack: AsyncExitStack
+    settings: Settings,
+    policy: Policy,
+    client: Client,
+    metrics: Metrics,
+    rate: DeadLetterRate,
+    stack: AsyncExitStack,
+    tracing: "Tracing | None" = None,
 ) -> ConsumerLoop:
     """Compose Kafka in."""
     kafka, queue = settings.kafka, settings.temporal.task_queue
@@ -103,7 +114,8 @@ def build_consumer(
     temporal = TemporalGateway(client, queue, policy, names, keys)
     gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
     ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
-    handle = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id), counts)
+    handle: Handler = DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id)
+    handle = Observed(tracing.consumed(handle, kafka.group_id) if tracing else handle, counts)
     most = settings.consumer
     limits = LoopLimits(most.max_in_flight, most.max_in_flight_bytes, drain_s=most.drain_s)
     limits = replace(limits, commit_timeout_s=_LAST_STEP_S, stop_s=_LAST_STEP_S)
@@ -118,14 +130,18 @@ def build_consumer(
     )
 
 
-def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics, stack: AsyncExitStack) -> list[Worker]:
+def build_temporal_workers(
+    settings: Settings, client: Client, metrics: Metrics, stack: AsyncExitStack, tracing: "Tracing | None" = None
+) -> list[Worker]:
     """Compose the workflows and activities."""
     turnstile, queue, keys = settings.turnstile, settings.temporal.task_queue, _code_keys(settings)
     producer = ReliableProducer(dependencies.kafka_access(settings))
     stack.push_async_callback(briefly, producer.close)
     siteverify = dependencies.siteverify_client(settings)
     stack.push_async_callback(briefly, siteverify.close)
-    publisher = MeasuredPublisher(ResultPublisher(producer, settings.kafka.results_topic), metrics, utc_now)
+    topic = settings.kafka.results_topic
+    publisher: Publisher = MeasuredPublisher(ResultPublisher(producer, topic), metrics, utc_now)
+    publisher = tracing.produced(publisher, topic) if tracing else publisher
     smtp = dependencies.smtp_mailer(settings)
     stack.push_async_callback(briefly, smtp.close)
     mailer = MeasuredMailer(smtp, metrics, utc_now)
@@ -151,7 +167,7 @@ def build_temporal_workers(settings: Settings, client: Client, metrics: Metrics,
         ],
         mail_activity=DeliveryActivities(mailer, keys, settings.smtp.message_id_domain, utc_now).send_email_activity,
         mails_per_second=settings.limits.mails_per_second,
-        interceptors=[MeasuredActivities(metrics)],
+        interceptors=[MeasuredActivities(metrics), *([tracing.performed()] if tracing else [])],
     )
 
 
@@ -176,17 +192,20 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
         lambda: metrics.exposition() + telemetry.metrics(),
         None if role == "worker" else rate.resume,
     )
+    tracing = tracing_wanted(os.environ)
     async with AsyncExitStack() as stack:
+        if tracing is not None:
+            stack.push_async_callback(briefly, partial(asyncio.to_thread, tracing.close))
         await stack.enter_async_context(serving(app, settings.http.host, settings.http.port))
         reach = partial(dependencies.temporal_client, settings, telemetry.runtime)
         client = await until_available("Temporal", reach, (TemporalUnavailable, RPCError), stop)
         if role != "consumer":
-            workers = build_temporal_workers(settings, client, metrics, stack)
+            workers = build_temporal_workers(settings, client, metrics, stack, tracing)
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
             conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
         if role != "worker":
             policy = await dependencies.policy(settings, client)
-            consumer = build_consumer(settings, policy, client, metrics, rate, stack)
+            consumer = build_consumer(settings, policy, client, metrics, rate, stack, tracing)
             services.append(Service("consumer", consumer.run, consumer.stop))
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well

@@ -109,6 +109,7 @@ class TemporalGateway:
             seal=seal,
             key_id=key_id,
             submitted_at=event.submitted_at,
+            traceparent=submission.traceparent,
         )
 
 

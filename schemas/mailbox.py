@@ -45,6 +45,7 @@ class PendingMail(_State):
     browser: str | None = None
     tries: int = 0
     not_before: datetime
+    traceparent: str | None = None
 
 
 class SignIn(_State):

@@ -57,6 +57,7 @@ class Refusal(Message):
     signin_id: SignInId
     attempt: Attempt
     reason: ResendRefusal
+    traceparent: str | None = None
 
 
 class Submission(Message):
@@ -71,3 +72,4 @@ class Submission(Message):
     seal: str
     key_id: str
     submitted_at: Timestamp
+    traceparent: str | None = None

@@ -8,7 +8,13 @@ from schemas.results import ResultEvent
 from schemas.signals import Challenge, Refusal, SignInOutcome
 
 
-class EmailToCheck(Message):
+class Traced(Message):
+    """Base of inputs that tell whose trace the activity belongs to (W3C ``traceparent``)."""
+
+    traceparent: str | None = None
+
+
+class EmailToCheck(Traced):
     """Input of ``validate_email_activity``: the address as given."""
 
     email: str
@@ -25,7 +31,7 @@ class EmailVerdict(Message):
     mailbox: str | None = None
 
 
-class TokenToCheck(Message):
+class TokenToCheck(Traced):
     """Input of ``verify_turnstile_activity``."""
 
     signin_id: SignInId
@@ -72,7 +78,7 @@ class FirstAttempt(Message):
     outcome: SignInOutcome | None = None
 
 
-class CodeToIssue(Message):
+class CodeToIssue(Traced):
     """Input of ``generate_otp_activity``."""
 
     signin_id: SignInId
@@ -87,7 +93,7 @@ class IssuedCode(Message):
     key_id: str
 
 
-class MailToSend(Message):
+class MailToSend(Traced):
     """Input of ``send_email_activity``. The code is derived in the activity and never stands in history."""
 
     signin_id: SignInId
@@ -104,8 +110,8 @@ class MailToSend(Message):
     browser: str | None = None
 
 
-class CodeToVerify(Message):
-    """Input of ``verify_otp_activity``."""
+class CodeToVerify(Traced):
+    """Input of ``verify_otp_activity``. ``submission_traceparent``: the trace of the event that brought the code."""
 
     signin_id: SignInId
     account: str
@@ -114,6 +120,7 @@ class CodeToVerify(Message):
     digits: int
     seal: str
     seal_key_id: str
+    submission_traceparent: str | None = None
 
 
 class CodeVerdict(Message):

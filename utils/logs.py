@@ -24,7 +24,7 @@ _MASKED_ADDRESS: Final = re.compile(r".\*\*\*@.\*\*\*\.[a-z]+")  # as the audit 
 _NOISY: Final = ("aiokafka", "asyncio", "httpcore", "httpx", "uvicorn.access", "uvicorn.error")
 # Repeats every failure that an activity logged itself, with more context.
 _REPEATING: Final = "temporalio.activity"
-_TALKATIVE: Final = "aiokafka"
+_TALKATIVE: Final = ("aiokafka", "opentelemetry")
 _SAME_AGAIN_S: Final = 30.0
 
 
@@ -43,7 +43,7 @@ def configure_logging(*, format: Literal["json", "console"] | None, level: str, 
 
 
 class _Sparing(logging.Filter):
-    """Lets one and the same complaint of aiokafka pass every half minute: while brokers are away it has ten a second.
+    """Lets one and the same complaint of a library pass every half minute: without brokers there are ten a second.
 
     Complaints are told apart by their text before anything is put into it, so there are not many.
     """

@@ -92,4 +92,5 @@ def planned_mail(challenge: Challenge, now: datetime) -> PendingMail:
         ip=challenge.ip,
         browser=challenge.browser,
         not_before=now,
+        traceparent=challenge.traceparent,
     )

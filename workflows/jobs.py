@@ -56,7 +56,11 @@ Job = IssueCode | SendMail | CompareCode | PublishResults
 def issue_code(sign_in: SignIn) -> IssueCode:
     """Return the job that issues a sign-in's code."""
     task = CodeToIssue(
-        signin_id=sign_in.signin_id, account=sign_in.account, nonce=sign_in.nonce, digits=sign_in.otp.digits
+        signin_id=sign_in.signin_id,
+        account=sign_in.account,
+        nonce=sign_in.nonce,
+        digits=sign_in.otp.digits,
+        traceparent=sign_in.traceparent,
     )
     return IssueCode(sign_in.signin_id, task, sign_in.expires_at)
 
@@ -76,6 +80,7 @@ def send_mail(sign_in: SignIn, key_id: str, mail: PendingMail) -> SendMail:
         locale=sign_in.locale,
         ip=mail.ip,
         browser=mail.browser,
+        traceparent=mail.traceparent,
     )
     return SendMail(sign_in.signin_id, mail.attempt, task, sign_in.expires_at, sign_in.trusted)
 
@@ -90,5 +95,7 @@ def compare_code(sign_in: SignIn, key_id: str, submission: Submission) -> Compar
         digits=sign_in.otp.digits,
         seal=submission.seal,
         seal_key_id=submission.key_id,
+        traceparent=sign_in.traceparent,
+        submission_traceparent=submission.traceparent,
     )
     return CompareCode(sign_in.signin_id, task, sign_in.expires_at)

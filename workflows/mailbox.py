@@ -60,7 +60,7 @@ class Mailbox:
         sign_in = self.state.live.get(refusal.signin_id)
         if sign_in is not None and refusal.attempt not in sign_in.attempts:
             sign_in.attempts.append(refusal.attempt)
-            self.outbox.resend_refused(sign_in, refusal.attempt, Obstacle(refusal.reason), now)
+            self.outbox.resend_refused(sign_in, refusal, Obstacle(refusal.reason), now)
 
     def submit(self, submission: Submission, now: datetime) -> None:
         """Take a code that a person typed. A submission that this account has made before changes nothing."""
@@ -80,9 +80,10 @@ class Mailbox:
         """Say that the code was sent."""
         self._mailing.discard((signin_id, attempt))
         if sign_in := self.state.live.get(signin_id):
-            sign_in.mails = [mail for mail in sign_in.mails if mail.attempt != attempt]
+            mail = next(mail for mail in sign_in.mails if mail.attempt == attempt)
+            sign_in.mails.remove(mail)
             sign_in.mail_accepted = True
-            self.outbox.code_sent(sign_in, attempt, resend_after(self.state, sign_in), now)
+            self.outbox.code_sent(sign_in, mail, resend_after(self.state, sign_in), now)
 
     def mail_failed(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Plan the next try of a mail: after 2, 4, 8, 16, then every 30 s."""
@@ -249,7 +250,7 @@ class Mailbox:
             return
         sign_in.attempts.append(challenge.attempt)
         if obstacle := obstacle_to_resend(self.state, self._budgets, sign_in, challenge, now):
-            self.outbox.resend_refused(sign_in, challenge.attempt, obstacle, now)
+            self.outbox.resend_refused(sign_in, challenge, obstacle, now)
         else:
             self._plan_mail(sign_in, challenge, now)
 

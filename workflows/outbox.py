@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from activities.addresses import masked
-from schemas.mailbox import MailboxState, SignIn
+from schemas.mailbox import MailboxState, PendingMail, SignIn
 from schemas.results import (
     CodeSent,
     Failure,
@@ -21,7 +21,7 @@ from schemas.results import (
     SignInRejected,
     SignInSucceeded,
 )
-from schemas.signals import Submission
+from schemas.signals import Challenge, Refusal, Submission
 from workflows.attempts import Obstacle
 from workflows.jobs import PublishResults
 
@@ -70,29 +70,31 @@ class Outbox:
         """Tell whether a result is in flight."""
         return bool(self._in_flight)
 
-    def code_sent(self, sign_in: SignIn, attempt: int, resend_after: datetime, now: datetime) -> None:
+    def code_sent(self, sign_in: SignIn, mail: PendingMail, resend_after: datetime, now: datetime) -> None:
         """Say that the mail server accepted an attempt's mail."""
         result = CodeSent(
             signin_id=sign_in.signin_id,
             account=sign_in.account,
             occurred_at=now,
-            attempt=attempt,
+            attempt=mail.attempt,
             expires_at=sign_in.expires_at,
             resend_after=resend_after,
         )
-        self._put(result, sign_in)
+        self._put(result, sign_in, traceparent=mail.traceparent)
 
-    def resend_refused(self, sign_in: SignIn, attempt: int, obstacle: Obstacle[ResendRefusal], now: datetime) -> None:
+    def resend_refused(
+        self, sign_in: SignIn, told: Challenge | Refusal, obstacle: Obstacle[ResendRefusal], now: datetime
+    ) -> None:
         """Say that a later attempt was not acceptable."""
         result = ResendRefused(
             signin_id=sign_in.signin_id,
             account=sign_in.account,
             occurred_at=now,
-            attempt=attempt,
+            attempt=told.attempt,
             reason=obstacle.reason,
             retry_after_s=_seconds(obstacle.free_at, now),
         )
-        self._put(result, sign_in)
+        self._put(result, sign_in, traceparent=told.traceparent)
 
     def wrong_code(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
         """Say that a submission was compared and wrong."""
@@ -128,7 +130,7 @@ class Outbox:
             submission_id=submission.submission_id,
             reason="unknown_signin",
         )
-        self._put(result, None, submission)
+        self._put(result, None, submission, submission.traceparent)
 
     def succeeded(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
         """Say that the right code came in time."""
@@ -161,10 +163,17 @@ class Outbox:
         )
         self._put(result, sign_in)
 
-    def _put(self, result: Result, sign_in: SignIn | None, submission: Submission | None = None) -> None:
+    def _put(
+        self,
+        result: Result,
+        sign_in: SignIn | None,
+        submission: Submission | None = None,
+        traceparent: str | None = None,
+    ) -> None:
+        """Keep a result. It belongs to the trace of the attempt that it answers, else to that of its sign-in."""
         event = ResultEvent(
             result=result,
-            traceparent=None if sign_in is None else sign_in.traceparent,
+            traceparent=traceparent or (None if sign_in is None else sign_in.traceparent),
             submitted_at=None if submission is None else submission.submitted_at,
             masked=None if sign_in is None else masked(sign_in.email),
         )

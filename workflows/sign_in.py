@@ -96,7 +96,13 @@ class SignInWorkflow:
             return SignInOutcome(status="accepted", account=outcome.account, mailbox=outcome.mailbox)
         request = self._request
         await self._hand_over(
-            outcome.mailbox, Refusal(signin_id=request.signin_id, attempt=request.attempt, reason=refusal)
+            outcome.mailbox,
+            Refusal(
+                signin_id=request.signin_id,
+                attempt=request.attempt,
+                reason=refusal,
+                traceparent=self._input.traceparent,
+            ),
         )
         return SignInOutcome(status="refused", reason=refusal)
 
@@ -121,7 +127,8 @@ class SignInWorkflow:
         return email.reason or challenge, email
 
     async def _check_email(self) -> EmailVerdict:
-        return await step(EmailActivities.validate_email_activity, EmailToCheck(email=self._request.email))
+        task = EmailToCheck(email=self._request.email, traceparent=self._input.traceparent)
+        return await step(EmailActivities.validate_email_activity, task)
 
     async def _check_token(self) -> Reason | None:
         request = self._request
@@ -130,6 +137,7 @@ class SignInWorkflow:
             attempt=request.attempt,
             token=request.turnstile_token,
             ip=valid_ip(request.client.ip),
+            traceparent=self._input.traceparent,
         )
         within = timedelta(seconds=self._policy.times.challenge_s)
         try:

@@ -214,9 +214,10 @@ async def stack(local: dict[str, str], mail_server: MailServer, tmp_path: Path) 
 @pytest.mark.timeout(300)
 async def test_from_topics_to_a_sign_in(stack: Stack) -> None:
     """As the README tells it: topics, check, the workers in all their roles, a sign-in by hand, the end by SIGTERM."""
-    source, create, check, run = RUN.splitlines()
+    source, create, namespace, check, run = RUN.splitlines()
     assert source == "set -a; . ./signin-worker.env; set +a"
     assert (await stack.run(create)).count(": created") == 5
+    assert ": there, remembers" in await stack.run(namespace)
     for command in (run, *ROLES.splitlines()):
         await stack.start_worker(command)
     assert "FAIL" not in await stack.run(check)

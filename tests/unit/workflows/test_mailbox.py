@@ -525,6 +525,25 @@ def test_a_mail_that_waits_in_the_queue_or_was_tried_is_not_stale() -> None:
     assert world.said() == ["signin.code_sent"]
 
 
+def test_a_result_belongs_to_the_trace_of_the_attempt_that_it_answers(world: MailboxWorld) -> None:
+    """Sent again, refused again: not to that of the first attempt. What a code leads to belongs to the sign-in's."""
+    signin_id = world.sign_in(traceparent="first")
+    world.work()
+    world.attempt(signin_id, 2, traceparent="too-early")
+    world.wait(60)
+    world.attempt(signin_id, 3, traceparent="again")
+    world.work()
+    world.submit(signin_id, "wrong")
+    world.work()
+    told = [(in_short(one.result), one.traceparent) for one in world.published]
+    assert told == [
+        ("signin.code_sent", "first"),
+        ("signin.resend_refused throttled", "too-early"),
+        ("signin.code_sent", "again"),
+        ("otp.rejected wrong_code", "first"),
+    ]
+
+
 def test_results_of_a_sign_in_go_out_one_at_a_time(world: MailboxWorld) -> None:
     """The next only when the one before was acknowledged; another sign-in's meanwhile."""
     one, other = world.sign_in(), world.sign_in()
