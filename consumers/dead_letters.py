@@ -107,5 +107,4 @@ class DeadLettering:
                 logger.warning("a dead letter could not be written: its offset stays open", extra=where)
                 await self._sleep(next(waits))
             else:
-                logger.warning("dead letter", extra={**where, "error": rejected.error, "reason": rejected.reason})
                 return

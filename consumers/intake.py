@@ -12,13 +12,14 @@ from consumers.ports import Clock, ConsumerMetrics, Record, utc_now
 class Delivery:
     """A record with what it says, and the lane within its partition in which order holds.
 
-    ``postponed``: why it is not done yet, as the last try told.
+    ``postponed``: why it is not done yet, as the last try told; ``tries``: how many there have been.
     """
 
     record: Record
     content: Content
     lane: str
     postponed: str | None = field(default=None, compare=False)
+    tries: int = field(default=1, compare=False)
 
 
 class Intake:

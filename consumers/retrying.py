@@ -61,6 +61,7 @@ class Retrying:
 
     def _note(self, error: NotNow, tries: int, delivery: Delivery) -> None:
         delivery.postponed = error.name
+        delivery.tries = tries + 1
         self._metrics.call_postponed(error.name)
         if tries == _TRIES_UNTIL_LOGGED:
             record = delivery.record

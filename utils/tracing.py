@@ -8,6 +8,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
 
 import dataclasses
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -34,6 +35,7 @@ SERVICE: Final = "signin-worker"
 
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACEPARENT: Final = "traceparent"
+_CLOSE_S: Final = 2.0
 
 
 def otlp_exporter() -> SpanExporter:
@@ -65,8 +67,10 @@ class Tracing:
         return TracedActivities(self.tracer)
 
     def close(self) -> None:
-        """Send what is left, for as long as the exporter's own time-out allows. Blocks."""
-        self._provider.shutdown()
+        """Send what is left, for two seconds at most: the collector may be away, and the worker has to leave in time."""
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
 
 
 class TracedRecords:

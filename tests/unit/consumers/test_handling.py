@@ -1,6 +1,7 @@
 """The handlers: dispatch, retries, counts."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -157,3 +158,32 @@ async def test_each_outcome_is_counted_under_its_name(outcome: Outcome, name: st
         await handle(request())
     assert await handle(request()) == outcome
     assert metrics.done == {(REQUESTED, name): 1}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [
+        (Applied(), logging.INFO),
+        (Duplicate(), logging.INFO),
+        (Late(), logging.DEBUG),
+        (Ignored(), logging.DEBUG),
+        (Rejected("refused", "temporal: INVALID_ARGUMENT"), logging.WARNING),
+    ],
+)
+async def test_each_record_is_one_line_of_the_log(
+    outcome: Outcome, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where it was, what became of it, how long it took, whose sign-in; nothing of the address or the token."""
+    metrics, gateway = FakeConsumerMetrics(), FakeGateway()
+    gateway.answers.extend([Unreachable("UNAVAILABLE"), outcome])
+    retrying = Retrying(lambda delivery: dispatch(delivery, gateway), metrics, Backoff(0, 0))
+    with caplog.at_level(logging.DEBUG, logger="consumers"):
+        await Observed(retrying, metrics)(request())
+    (line,) = [record for record in caplog.records if record.name == "consumers.observed"]
+    told = vars(line)
+    assert (line.levelno, line.message) == (level, "record")
+    assert (told["topic"], told["partition"], told["offset"]) == (REQUESTED, 0, 0)
+    assert (told["tries"], told["postponed"], told["attempt"]) == (2, "unreachable", 1)
+    assert told["took_s"] >= 0 and len(told["signin_id"]) == 22
+    assert told.get("error") == getattr(outcome, "error", None)
+    assert "ada@" not in str(told) and "0.abc" not in str(told)

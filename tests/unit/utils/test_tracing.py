@@ -1,11 +1,14 @@
 """What spans hold, and above all what they do not."""
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
@@ -185,6 +188,30 @@ async def test_a_compare_points_to_the_submission(eyes: Eyes) -> None:
     (span,) = eyes.spans()
     assert [f"{link.context.trace_id:032x}" for link in span.links] == [OTHER.split("-")[1]]
     assert "sealed" not in span.to_json()
+
+
+class Frozen(SpanExporter):
+    """A collector that does not answer before it is told to."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Wait."""
+        self.goes_on.wait()
+        return SpanExportResult.SUCCESS
+
+
+async def test_a_collector_that_is_away_does_not_keep_the_worker() -> None:
+    """It was promised to leave within 30 s; what was not sent is lost."""
+    exporter = Frozen()
+    tracing = Tracing(exporter, {})
+    with tracing.tracer.start_as_current_span("left"):
+        pass
+    began = time.monotonic()
+    tracing.close()
+    assert time.monotonic() - began < 10
+    exporter.goes_on.set()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One trace from a request to its results, as a collector receives it from the real worker."""
+"""What the real worker shows of itself: traces, series, lines of the log."""
 
 import json
 import uuid
@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from starlette.applications import Starlette
@@ -27,6 +28,8 @@ from tests.conftest import Topics
 from utils.endpoints import serving
 
 ADA = "ada@ok.example"
+PEOPLE = 15
+MOST_SERIES = 1_000
 ASKED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TYPED = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
 WITHIN_S = 60
@@ -101,21 +104,22 @@ async def worker(
 class Person:
     """Emits events as upstream does."""
 
-    def __init__(self, producer: AIOKafkaProducer, topics: Topics) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topics: Topics, email: str = ADA) -> None:
         self._producer = producer
         self._topics = topics
+        self._email = email
         self.signin_id = uuid.uuid4().hex
         self.token = passing_token(self.signin_id)
 
     async def ask(self, attempt: int = 1) -> None:
         """Ask for a code."""
-        request = {"signin_id": self.signin_id, "attempt": attempt, "email": ADA, "requested_at": _now()}
+        request = {"signin_id": self.signin_id, "attempt": attempt, "email": self._email, "requested_at": _now()}
         await self._emit(self._topics.requested, request | {"turnstile_token": self.token}, ASKED)
 
     async def type(self, code: str) -> None:
         """Type a code."""
-        submission = {"submission_id": uuid.uuid4().hex, "signin_id": self.signin_id, "email": ADA, "code": code}
-        await self._emit(self._topics.submitted, submission | {"submitted_at": _now()}, TYPED)
+        submission = {"submission_id": uuid.uuid4().hex, "signin_id": self.signin_id, "email": self._email}
+        await self._emit(self._topics.submitted, submission | {"code": code, "submitted_at": _now()}, TYPED)
 
     async def _emit(self, topic: str, event: dict[str, Any], traceparent: str) -> None:
         headers = [("traceparent", traceparent.encode())]
@@ -170,3 +174,59 @@ def _ids(span: Span) -> tuple[str, str]:
 
 def _attributes(span: Span) -> dict[str, str | int]:
     return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
+
+
+async def test_series_do_not_grow_with_people(
+    kafka: Kafka, topics: Topics, worker: LocalWorker, mail_server: MailServer
+) -> None:
+    """Twice as many sign-ins, addresses, workflows and codes are as many series; none names any of them."""
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+        await _sign_in(producer, topics, mail_server, range(PEOPLE))
+        before = await _series(worker)
+        await _sign_in(producer, topics, mail_server, range(PEOPLE, 2 * PEOPLE))
+        after = await _series(worker)
+    assert sorted(after - before) == []
+    assert 100 < len(after) < MOST_SERIES
+    assert not [one for one in after if "ok.example" in one or "signin/" in one or "mailbox/" in one]
+
+
+async def test_a_sign_in_is_told_line_by_line(
+    kafka: Kafka, topics: Topics, worker: LocalWorker, mail_server: MailServer
+) -> None:
+    """One line a record and one a decision, each with the sign-in's id and never with an address."""
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+        (person,) = await _sign_in(producer, topics, mail_server, range(1))
+    await worker.end()
+    lines = [json.loads(line) for line in worker.process.log.read_text().splitlines() if line.startswith("{")]
+    mine = [line for line in lines if line.get("signin_id") == person.signin_id]
+    records = [(line["topic"], line["outcome"], line["tries"]) for line in mine if line["event"] == "record"]
+    assert records == [(topics.requested, "applied", 1), (topics.submitted, "applied", 1)]
+    decided = [line["result"] for line in mine if line["logger"] == "audit"]
+    assert decided == ["signin.code_sent", "signin.succeeded"]
+    assert ADA not in str(lines)
+
+
+async def _sign_in(producer: AIOKafkaProducer, topics: Topics, mail_server: MailServer, numbers: range) -> list[Person]:
+    """Let people sign in, one after the other; return once the last has succeeded."""
+    people, servers = [], producer.client._bootstrap_servers
+    for number in numbers:
+        email = f"ada{number}@ok.example"
+        person = Person(producer, topics, email)
+        await person.ask()
+        await person.type((await mail_server.mail_to(email, within_s=WITHIN_S)).code())
+        people.append(person)
+
+    async def all_are_in() -> bool:
+        async with AIOKafkaConsumer(bootstrap_servers=servers) as consumer:
+            (end,) = (await consumer.end_offsets([TopicPartition(topics.results, 0)])).values()
+        return bool(end >= 2 * numbers.stop)
+
+    await eventually(all_are_in, "all have signed in", within_s=WITHIN_S)
+    return people
+
+
+async def _series(worker: LocalWorker) -> set[str]:
+    """Return all series, by name and labels."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(worker.metrics_url)).text
+    return {line.rpartition(" ")[0] for line in text.splitlines() if line and not line.startswith("#")}
