@@ -67,7 +67,7 @@ class Tracing:
         return TracedActivities(self.tracer)
 
     def close(self) -> None:
-        """Send what is left, for two seconds at most: the collector may be away, and the worker has to leave in time."""
+        """Send what is left, for two seconds at most: the collector may be away, and the worker must leave in time."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
         closing.join(_CLOSE_S)
