@@ -47,7 +47,7 @@ from signin_dead_letters import DeadLetterCommands, Desk
 from signin_events import EventCommands, PostBox
 from signin_limits import Limits, LimitsCommands, SupportDesk
 from signin_schemas import SchemaCommand
-from utils import dependencies
+from utils import checks, dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
 from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
@@ -256,8 +256,8 @@ def check(as_json: Json = False) -> None:
         show([Finding("settings", False, problem) for problem in error.problems], as_json=as_json)
         raise typer.Exit(os.EX_CONFIG) from None
     configure_logging(format=settings.log.format, level="critical", stream=sys.stderr)
-    known = dependencies.settings_findings(settings, said)
-    raise typer.Exit(asyncio.run(examine(dependencies.probes(settings), as_json=as_json, known=known)))
+    known = checks.settings_findings(settings, said)
+    raise typer.Exit(asyncio.run(examine(checks.probes(settings), as_json=as_json, known=known)))
 
 
 @cli.command()

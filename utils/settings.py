@@ -17,7 +17,7 @@ from utils.key_rings import MAKE_A_KEY
 from utils.mail_templates import MailTemplates, TemplatesError
 from utils.settings_model import TEST_SECRETS, Settings
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["Settings", "SettingsError", "guess_chance", "load_settings"]
 
 _DAY_S: Final = 86_400
 _MADE_UP: Final = "one is made for this process only"
@@ -143,9 +143,14 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     yield from _guessable(settings)
 
 
-def _guessable(settings: Settings) -> Iterator[str]:
+def guess_chance(settings: Settings) -> float:
+    """Return the chance that a guesser opens one account in a year (SECURITY S18)."""
     tries = settings.limits.failures_per_day + settings.limits.trusted_failures_per_day
-    chance = guess_probability(digits=settings.otp.digits, tries_per_day=tries)
+    return guess_probability(digits=settings.otp.digits, tries_per_day=tries)
+
+
+def _guessable(settings: Settings) -> Iterator[str]:
+    chance = guess_chance(settings)
     if chance > MOST_LIKELY_GUESS:
         yield (
             f"SIGNIN_OTP__DIGITS is too small for SIGNIN_LIMITS__FAILURES_PER_DAY and "

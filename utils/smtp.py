@@ -17,7 +17,7 @@ from activities.addresses import parse_address
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from utils.mail_templates import MailText
-from utils.smtp_connections import SmtpConnections, log_answer
+from utils.smtp_connections import SmtpConnections, log_answer, quit_politely
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -82,13 +82,20 @@ class SmtpMailer:
         except TimeoutError:
             raise MailUnavailable from None
 
-    async def probe(self) -> None:
-        """Connect, with TLS and AUTH as for a mail. Raises ``MailUnavailable``."""
+    async def probe(self) -> str | None:
+        """Get in as for a mail, and leave; return the version of TLS, if there is one.
+
+        Raises what aiosmtplib and the system raise.
+        """
+        client = self._client()
         try:
-            async with asyncio.timeout(self._timeout_s), self._connections.lent():
-                pass
-        except TimeoutError:
-            raise MailUnavailable from None
+            async with asyncio.timeout(self._timeout_s):
+                await client.connect()
+                await client.ehlo()
+            secured = client.get_transport_info("ssl_object")
+            return None if secured is None else str(secured.version())
+        finally:
+            await quit_politely(client)
 
     async def close(self) -> None:
         """Say goodbye to the mail server."""

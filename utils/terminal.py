@@ -24,7 +24,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Finding:
-    """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``code`` how the command ends."""
+    """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``code`` how the command ends.
+
+    One that is ``ok`` but has a ``fix`` is a warning: it works, and could be better.
+    """
 
     name: str
     ok: bool
@@ -35,10 +38,11 @@ class Finding:
     def line(self) -> str:
         """Return it as a line for people."""
         fix = f" Fix: {self.fix}" if self.fix else ""
-        return f"{'ok  ' if self.ok else 'FAIL'} {self.name}: {self.text}{fix}"
+        verdict = "FAIL" if not self.ok else "warn" if self.fix else "ok  "
+        return f"{verdict} {self.name}: {self.text}{fix}"
 
 
-Probe = Callable[[], Awaitable[Finding]]
+Probe = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 class CarryOut(Protocol):
@@ -58,9 +62,10 @@ async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Fin
     if not as_json:
         show(findings, as_json=False)
     for probe in probes:
-        findings.append(await probe())
+        found = await probe()
+        findings += found
         if not as_json:
-            show(findings[-1:], as_json=False)
+            show(found, as_json=False)
     if as_json:
         show(findings, as_json=True)
     return max((finding.code for finding in findings if not finding.ok), default=os.EX_OK)

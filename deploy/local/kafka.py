@@ -16,6 +16,12 @@ from deploy.local.kafka_jars import jars_folder
 from deploy.local.places import LOOPBACK, StackError, free_ports
 from deploy.local.processes import Child
 
+AUTHORISING: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
+"""Settings of a broker that keeps rights: who is given one on a topic or group is alone in having any there."""
+
 _CLUSTER_ID: Final = "c2lnbmluLXdvcmtlci1sbw"
 _TRIES: Final = 3  # each with other ports, should somebody else have taken one
 _READY_WITHIN_S: Final = 60

@@ -12,7 +12,7 @@ from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
-_TOPIC, _LITERAL, _WRITE, _DENY = 2, 3, 4, 2  # as Kafka's protocol numbers them
+_TOPIC, _GROUP, _LITERAL, _WRITE, _DESCRIBE, _DENY, _ALLOW = 2, 3, 3, 4, 8, 2, 3  # as Kafka's protocol numbers them
 _EVERYBODY: Final = ("User:*", "*")
 
 
@@ -76,6 +76,12 @@ class KafkaAdmin:
         """Take that back."""
         async with self._admin() as admin:
             await admin._send_request(DeleteAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
+
+    async def allow_nothing_but_seeing(self, topic: str, group_id: str) -> None:
+        """Let everybody see a topic and a group, which takes all other rights away."""
+        async with self._admin() as admin:
+            for kind, name in ((_TOPIC, topic), (_GROUP, group_id)):
+                await admin._send_request(CreateAclsRequest(kind, name, _LITERAL, *_EVERYBODY, _DESCRIBE, _ALLOW))
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:

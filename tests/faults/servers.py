@@ -5,21 +5,14 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from deploy.local.dns_server import DnsServer
-from deploy.local.kafka import LocalKafka
+from deploy.local.kafka import AUTHORISING, LocalKafka
 from deploy.local.mail_server import MailServer
 from deploy.local.processes import Child
 from deploy.local.siteverify import SiteverifyServer
 from deploy.local.temporal import LocalTemporal
 from tests.faults.proxy import Proxy, http2_frame, kafka_frame, nothing
-
-
-_AUTHORISING: Final = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
-}
 
 
 @dataclass
@@ -94,7 +87,7 @@ async def running_servers() -> AsyncIterator[Servers]:
         for proxy in (kafka_proxy, temporal_proxy):
             await proxy.listen()
             exits.push_async_callback(proxy.stop)
-        kafka, temporal = LocalKafka(proxied_as=kafka_proxy.port, settings=_AUTHORISING), LocalTemporal(durable=True)
+        kafka, temporal = LocalKafka(proxied_as=kafka_proxy.port, settings=AUTHORISING), LocalTemporal(durable=True)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))

@@ -11,14 +11,14 @@ GOOD = Finding("SMTP", True, "takes mail")
 BAD = Finding("Kafka", False, "no answer", fix="start it.")
 
 
-async def good() -> Finding:
+async def good() -> list[Finding]:
     """Find nothing wrong."""
-    return GOOD
+    return [GOOD]
 
 
-async def bad() -> Finding:
+async def bad() -> list[Finding]:
     """Find something wrong."""
-    return BAD
+    return [BAD]
 
 
 async def test_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,8 +39,8 @@ async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 async def test_a_setting_to_correct_counts_more_than_an_absence() -> None:
     """Waiting helps with what is away; a setting stays wrong."""
 
-    async def wrong() -> Finding:
-        return Finding("Temporal", False, "forgets too early", "lower the one.", 78)
+    async def wrong() -> list[Finding]:
+        return [Finding("Temporal", False, "forgets too early", "lower the one.", 78)]
 
     assert await examine([wrong, bad, good], as_json=False) == 78
 

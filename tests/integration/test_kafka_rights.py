@@ -1,0 +1,56 @@
+"""Rights are told by the broker itself: against a real one that keeps them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from deploy.local.kafka import AUTHORISING, LocalKafka
+from deploy.local.waiting import eventually
+from tests.faults.kafka_admin import KafkaAdmin
+from utils.kafka import KafkaAccess
+from utils.kafka_check import KafkaCheck, topic_uses, view_kafka
+from utils.kafka_topics import create_topics, planned_topics
+
+PLANS = planned_topics("in", "codes", "out", partitions=1)
+USES = topic_uses(PLANS, "out")
+
+
+@pytest.fixture
+async def access() -> AsyncIterator[KafkaAccess]:
+    """Give a broker that keeps rights, with the topics on it."""
+    kafka = LocalKafka(settings=AUTHORISING)
+    await asyncio.to_thread(kafka.start)
+    access = KafkaAccess(kafka.bootstrap_servers)
+    await create_topics(access, PLANS)
+    yield access
+    await asyncio.to_thread(kafka.stop)
+
+
+async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
+    """All of them there at first; then one topic may only be seen, one not even that, and the group not be joined."""
+    check = KafkaCheck(access, USES, "g")
+
+    async def lines() -> list[str]:
+        return [each.line() for each in check.findings(await view_kafka(access, [plan.name for plan in PLANS], "g"))]
+
+    async def all_is_well() -> bool:
+        return all(line.startswith("ok ") for line in await lines())
+
+    await eventually(all_is_well, "topics and group known", within_s=20)
+    admin = KafkaAdmin(access.bootstrap_servers)
+    await admin.allow_nothing_but_seeing("in", "g")
+    await admin.forbid_writing("out")
+
+    async def told() -> list[str] | None:
+        found = [line for line in await lines() if not line.startswith("ok ")]
+        return found if len(found) >= 5 else None
+
+    found = await eventually(told, "rights taken", within_s=20)
+    assert [line.partition(" Fix: ")[0] for line in found] == [
+        "FAIL Kafka rights: in: no Read.",
+        "warn Kafka rights: in: no Write and no DescribeConfigs, which run does without and other commands need.",
+        "FAIL Kafka rights: out: no Describe and no Write.",
+        "warn Kafka rights: out: no DescribeConfigs, which run does without and other commands need.",
+        "FAIL Kafka rights: group g: no Read.",
+    ]
