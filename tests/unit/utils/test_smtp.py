@@ -120,7 +120,7 @@ async def test_a_wrong_password_is_not_the_recipients_fault() -> None:
     for credentials in (("worker", "wrong"), (None, None)):
         with pytest.raises(MailUnavailable):
             await mailer(server, security="tls", cafile=server.cafile, credentials=credentials).send(mail())
-    with pytest.raises(MailUnavailable):
+    with pytest.raises(aiosmtplib.SMTPAuthenticationError):
         await mailer(server, security="tls", cafile=server.cafile, credentials=("worker", "wrong")).probe()
     await server.stop()
 
@@ -168,7 +168,7 @@ async def test_a_server_that_greets_nobody_is_not_now() -> None:
     mute.port = server.sockets[0].getsockname()[1]
     for call in (mailer(mute, timeout_s=0.3).send(mail()), mailer(mute, timeout_s=0.3).probe()):
         async with asyncio.timeout(2):
-            with pytest.raises(MailUnavailable):
+            with pytest.raises((MailUnavailable, TimeoutError)):
                 await call
     for connection in connections:
         connection.close()
