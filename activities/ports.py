@@ -23,6 +23,14 @@ class MailDomains(Protocol):
         ...
 
 
+class AnswerMetadata(BaseModel):
+    """What Turnstile adds: ``result_with_testing_key`` marks the answer to one of Cloudflare's test secrets."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    result_with_testing_key: bool = False
+
+
 class SiteverifyAnswer(BaseModel):
     """Turnstile's answer (https://developers.cloudflare.com/turnstile/get-started/server-side-validation/)."""
 
@@ -34,6 +42,7 @@ class SiteverifyAnswer(BaseModel):
     action: str | None = None
     cdata: str | None = None
     error_codes: tuple[str, ...] = Field((), alias="error-codes")
+    metadata: AnswerMetadata = AnswerMetadata()
 
 
 class ChallengeVerifier(Protocol):

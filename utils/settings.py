@@ -15,7 +15,7 @@ from utils.environment import PREFIX, read_tree, unknown_variables, variable_nam
 from utils.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.key_rings import MAKE_A_KEY
 from utils.mail_templates import MailTemplates, TemplatesError
-from utils.settings_model import TEST_SECRETS, Settings
+from utils.settings_model import Settings
 
 __all__ = ["Settings", "SettingsError", "guess_chance", "load_settings"]
 
@@ -134,7 +134,7 @@ def _unsafe(settings: Settings) -> Iterator[str]:
     if settings.smtp.security == "none":
         yield "SIGNIN_SMTP__SECURITY is none, which sends codes in clear: use starttls or tls in production."
     turnstile = settings.turnstile
-    if "secret" in turnstile.model_fields_set and turnstile.secret.get_secret_value() in TEST_SECRETS:
+    if "secret" in turnstile.model_fields_set and turnstile.has_test_secret:
         yield "SIGNIN_TURNSTILE__SECRET is one of Cloudflare's test secrets: use your own widget's in production."
     if not turnstile.hostnames:
         yield "SIGNIN_TURNSTILE__HOSTNAMES has no entry: name the hosts of your sign-in pages, separated by commas."

@@ -185,6 +185,11 @@ class TurnstileSettings(_Section):
     max_token_age_s: Annotated[int, Field(ge=1)] = 300
     """seconds since the person solved the challenge; Cloudflare itself takes 300"""
 
+    @property
+    def has_test_secret(self) -> bool:
+        """Whether any token passes, or none does: one of Cloudflare's test secrets, which production refuses."""
+        return self.secret.get_secret_value() in TEST_SECRETS
+
 
 class DnsSettings(_Section):
     """Who is asked whether a domain takes mail."""

@@ -2,7 +2,8 @@
 
 Since the call does not carry the sign-in that a widget bound its token to, a good test token does: ``passing_token``
 gives ``pass.<sign-in id>.<anything>``. As at Cloudflare's, a token is good once, except for the same idempotency key.
-Anything else is a bad token.
+Anything else is a bad token. With Cloudflare's test secret any token passes, and the answer is theirs: marked, and
+bound to nothing.
 """
 
 import asyncio
@@ -28,6 +29,7 @@ from deploy.local.places import LOOPBACK
 HOSTNAME: Final = "signin.example"
 ACTION: Final = "signin"
 SECRET: Final = "local-turnstile-secret"  # a key to nothing but this server
+TEST_SECRET: Final = "1x0000000000000000000000000000000AA"  # Cloudflare's own, for everybody
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class SiteverifyServer:
 
     def _usual(self, fields: Mapping[str, str]) -> dict[str, Any]:
         token, key = fields.get("response", ""), fields.get("idempotency_key")
+        if fields.get("secret") == TEST_SECRET and token:
+            return {**_solved_at("example.com"), "metadata": {"result_with_testing_key": True}}
         if fields.get("secret") != self.secret:
             return _failure("invalid-input-secret")
         if not token:
@@ -117,14 +121,7 @@ class SiteverifyServer:
         if token in self._spent and (key is None or self._spent[token] != key):
             return _failure("timeout-or-duplicate")
         self._spent[token] = key
-        return {
-            "success": True,
-            "challenge_ts": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "hostname": HOSTNAME,
-            "action": ACTION,
-            "cdata": signin_id,
-            "error-codes": [],
-        }
+        return {**_solved_at(HOSTNAME), "action": ACTION, "cdata": signin_id}
 
 
 class _QuietServer(uvicorn.Server):
@@ -143,6 +140,11 @@ class _QuietServer(uvicorn.Server):
         """Listen, then say so."""
         await super().startup(sockets)
         self.up.set()
+
+
+def _solved_at(hostname: str) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"success": True, "challenge_ts": now, "hostname": hostname, "error-codes": []}
 
 
 def _form(body: bytes) -> list[tuple[str, str]]:

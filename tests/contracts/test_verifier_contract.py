@@ -9,6 +9,7 @@ from activities.errors import ChallengeUnavailable
 from activities.ports import ChallengeVerifier, SiteverifyAnswer
 from deploy.local.siteverify import SECRET, Answer, SiteverifyServer, passing_token
 from tests.fakes.verifier import FakeVerifier
+from utils.settings_model import TEST_SECRETS
 from utils.turnstile import SiteverifyClient
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
@@ -73,6 +74,15 @@ async def stage(request: pytest.FixtureRequest, siteverify: SiteverifyServer) ->
     http = HttpStage(siteverify)
     yield http
     await http.verifier.close()
+
+
+async def test_an_answer_to_a_test_secret_is_told_from_others(siteverify: SiteverifyServer) -> None:
+    """Cloudflare marks it, and takes any token."""
+    for secret, is_test in ((TEST_SECRETS[0], True), (SECRET, False)):
+        verifier = SiteverifyClient(siteverify.url, secret, timeout_s=2)
+        answer = await verifier.siteverify(token=passing_token(SIGNIN_ID), ip=None, idempotency_key=FIRST)
+        await verifier.close()
+        assert (answer.success, answer.metadata.result_with_testing_key) == (True, is_test)
 
 
 async def test_a_good_token_passes_with_what_it_is_bound_to(stage: Stage) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.ports import SiteverifyAnswer
+from activities.ports import AnswerMetadata, SiteverifyAnswer
 from activities.turnstile_check import TurnstileActivities
 from schemas.tasks import TokenToCheck, TokenVerdict
 from tests.fakes.activity_calls import called, failing, log_book
@@ -16,6 +16,9 @@ from tests.fakes.verifier import FakeVerifier, refused
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 SIGNIN = "s" * 22
 GOOD = SiteverifyAnswer(success=True, challenge_ts=NOW, hostname="x.test", action="signin", cdata=SIGNIN)
+TEST_ANSWER = SiteverifyAnswer(
+    success=True, challenge_ts=NOW, hostname="example.com", metadata=AnswerMetadata(result_with_testing_key=True)
+)
 TOKEN = "token-of-a-person"
 
 
@@ -80,6 +83,29 @@ async def test_one_wrong_field_fails(field: str, value: object) -> None:
 async def test_an_age_at_its_limits_passes(seconds: int) -> None:
     """Clocks may differ by a minute."""
     assert (await _verdict(GOOD.model_copy(update={"challenge_ts": NOW - timedelta(seconds=seconds)}))).passed
+
+
+async def _verdict_by_test_secret(answer: SiteverifyAnswer) -> TokenVerdict:
+    verifier = FakeVerifier()
+    verifier.script(TOKEN, answer)
+    activities = TurnstileActivities(verifier, frozenset(), "signin", 300, lambda: NOW, by_test_secret=True)
+    return await called().run(activities.verify_turnstile_activity, _task())
+
+
+@pytest.mark.parametrize("success", [True, False])
+async def test_a_test_secret_decides_by_success_alone(success: bool) -> None:
+    """Cloudflare's answer to it names no action and no sign-in: nobody could sign in where one develops."""
+    verdict = await _verdict_by_test_secret(TEST_ANSWER.model_copy(update={"success": success}))
+    assert verdict == TokenVerdict(passed=success, why=None if success else "success")
+
+
+async def test_what_is_no_test_answer_is_held_to_every_field() -> None:
+    """Neither the secret alone nor the answer's mark alone opens anything: a real secret knows no test answers."""
+    assert (await _verdict_by_test_secret(GOOD)).passed
+    assert await _verdict_by_test_secret(GOOD.model_copy(update={"cdata": "t" * 22})) == TokenVerdict(
+        passed=False, why="cdata"
+    )
+    assert not (await _verdict(TEST_ANSWER)).passed
 
 
 async def test_names_of_hosts_have_no_case() -> None:
