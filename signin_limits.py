@@ -121,8 +121,13 @@ def _tell(email: str, report: LimitsReport | None, as_json: bool, *, cleared: bo
     elif report is None:
         typer.echo(f"{masked(email)}: {_NOTHING}")
     else:
-        stood = "these were given back" if cleared else f"{report.live} live sign-ins"
-        screen(Console(), f"{masked(email)}: {stood}", report.budgets, utc_now())
+        screen(Console(), title(email, report.live, cleared=cleared), report.budgets, utc_now())
+
+
+def title(email: str, live: int, *, cleared: bool) -> str:
+    """Return what stands above the table."""
+    stood = "these were given back" if cleared else f"{live} live sign-in{'' if live == 1 else 's'}"
+    return f"{masked(email)}: {stood}"
 
 
 def screen(console: Console, title: str, budgets: Sequence[BudgetUse], now: datetime) -> None:
