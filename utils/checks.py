@@ -39,7 +39,7 @@ def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Findi
     return [
         Finding("settings", True, text),
         Finding("settings", True, f"{chance}, at most {MOST_LIKELY_GUESS:.0e} is allowed."),
-        *(Finding("settings", True, warning) for warning in warnings),
+        *(Finding("settings", True, warning, warns=True) for warning in warnings),
     ]
 
 

@@ -156,9 +156,9 @@ class KafkaCheck:
         )
 
     def _allow(self, kind: str, name: str, rights: Sequence[str]) -> str:
-        principal = f"User:{self._access.username or 'NAME'}"
+        ours = self._access.username or ("CN=NAME" if self._access.certfile else "ANONYMOUS")
         operations = " ".join(f"--operation {right}" for right in rights)
-        return self._tool("kafka-acls.sh", f"--add --allow-principal {principal} {operations} --{kind} {name}")
+        return self._tool("kafka-acls.sh", f"--add --allow-principal User:{ours} {operations} --{kind} {name}")
 
     def _tool(self, script: str, arguments: str) -> str:
         """Return a call of one of Kafka's own tools; a file with the login is beside it where there is one."""

@@ -12,6 +12,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 _ROWS_OF_A_PAGE: Final = 100
+_VERDICTS: Final = {"ok": "green", "warn": "yellow", "FAIL": "bold red"}
+_VERDICT_WIDTH: Final = 4
+_NAME_WIDTH: Final = 20
 
 
 class Rows:
@@ -66,3 +69,12 @@ def progress(what: str, total: int, console: Console | None = None) -> Iterator[
     with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+def show_verdict(console: Console, verdict: str, name: str, text: str, fix: str | None) -> None:
+    """Show how one thing stands, in columns. A fix stays in one piece, to be copied, however wide it is."""
+    line = Table.grid(Column(width=_VERDICT_WIDTH), Column(width=_NAME_WIDTH), Column(overflow="fold"), padding=(0, 1))
+    line.add_row(Text(verdict, _VERDICTS[verdict]), Text(name), Text(text))
+    console.print(line)
+    if fix:
+        console.print(Text(f"{'':{_VERDICT_WIDTH}} Fix: {fix}"), soft_wrap=True)

@@ -13,8 +13,10 @@ import typer
 import typer.core
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
+from rich.console import Console
 
 from utils.environment import Variable, variables
+from utils.rich_output import show_verdict
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ _T = TypeVar("_T")
 class Finding:
     """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``code`` how the command ends.
 
-    One that is ``ok`` but has a ``fix`` is a warning: it works, and could be better.
+    One that is ``ok`` but has a ``fix``, or ``warns``, is a warning: it works, and could be better.
     """
 
     name: str
@@ -34,12 +36,23 @@ class Finding:
     text: str
     fix: str | None = None
     code: int = os.EX_UNAVAILABLE
+    warns: bool = False
 
     def line(self) -> str:
         """Return it as a line for people."""
         fix = f" Fix: {self.fix}" if self.fix else ""
-        verdict = "FAIL" if not self.ok else "warn" if self.fix else "ok  "
-        return f"{verdict} {self.name}: {self.text}{fix}"
+        return f"{self.verdict:4} {self.name}: {self.text}{fix}"
+
+    @property
+    def verdict(self) -> str:
+        """Return it as a word."""
+        if not self.ok:
+            return "FAIL"
+        return "warn" if self.warns or self.fix else "ok"
+
+    def entry(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {"name": self.name, "ok": self.ok, "text": self.text, "fix": self.fix, "verdict": self.verdict.lower()}
 
 
 Probe = Callable[[], Awaitable[Sequence[Finding]]]
@@ -72,10 +85,13 @@ async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Fin
 
 
 def show(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print findings: a line each, or one JSON object."""
+    """Print findings: a line each, in columns on a terminal, or one JSON object."""
     if as_json:
-        listed = [{"name": each.name, "ok": each.ok, "text": each.text, "fix": each.fix} for each in findings]
+        listed = [each.entry() for each in findings]
         typer.echo(json.dumps({"ok": all(each.ok for each in findings), "findings": listed}))
+    elif (console := Console()).is_terminal:
+        for each in findings:
+            show_verdict(console, each.verdict, each.name, each.text, each.fix)
     else:
         for each in findings:
             typer.echo(each.line())

@@ -1,6 +1,7 @@
-"""Write the parts of README.md and DESIGN.md that are told from the code: ``python -m tests.docs``."""
+"""Write what documents tell from the code, parts of README.md and DESIGN.md and screens: ``python -m tests.docs``."""
 
-from tests.docs.generated import write
+from tests.docs import check_screens, generated
 
 if __name__ == "__main__":
-    write()
+    generated.write()
+    check_screens.write()

@@ -138,3 +138,17 @@ def test_the_group(group: GroupFacts, name: str, fix: str) -> None:
     (finding,) = judged(group=group)
     assert (finding.ok, finding.name) == (False, name)
     assert fix in str(finding.fix)
+
+
+@pytest.mark.parametrize(
+    ("access", "principal"),
+    [
+        (KafkaAccess("k:9092"), "User:ANONYMOUS"),
+        (KafkaAccess("k:9093", "SSL", certfile="worker.pem"), "User:CN=NAME"),
+    ],
+)
+def test_who_we_are_to_the_brokers(access: KafkaAccess, principal: str) -> None:
+    """Without a login nobody, or whom the certificate is for."""
+    view = KafkaView(KafkaFacts(1, dict.fromkeys((plan.name for plan in PLANS), FINE), GroupFacts()), {})
+    (fix,) = (finding.fix for finding in KafkaCheck(access, USES, "g").findings(view) if not finding.ok)
+    assert f"--allow-principal {principal} --operation Read --group g" in str(fix)

@@ -33,7 +33,24 @@ async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["ok"] is True
     assert [each["name"] for each in report["findings"]] == ["settings", "SMTP"]
-    assert list(report["findings"][0]) == ["name", "ok", "text", "fix"]
+    assert list(report["findings"][0]) == ["name", "ok", "text", "fix", "verdict"]
+
+
+@pytest.mark.parametrize(
+    ("finding", "verdict"),
+    [
+        (GOOD, "ok"),
+        (BAD, "FAIL"),
+        (Finding("SMTP", True, "takes mail", "use TLS."), "warn"),
+        (Finding("settings", True, "is odd", warns=True), "warn"),
+        (Finding("settings", False, "is wrong", warns=True), "FAIL"),
+    ],
+)
+def test_the_verdict(finding: Finding, verdict: str) -> None:
+    """What works but has something to be done about it is a warning."""
+    assert finding.verdict == verdict
+    assert finding.line().startswith(f"{verdict:4} ")
+    assert finding.entry()["verdict"] == verdict.lower()
 
 
 async def test_a_setting_to_correct_counts_more_than_an_absence() -> None:

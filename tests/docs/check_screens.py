@@ -1,0 +1,127 @@
+"""What ``check`` and ``limits show`` look like on a terminal: ``docs/screens``, written by ``python -m tests.docs``."""
+
+import dataclasses
+import io
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from deploy.local.places import PROJECT
+from schemas.limits import BudgetUse
+from signin_limits import screen, title
+from utils.kafka import KafkaAccess
+from utils.kafka_check import KafkaCheck, KafkaView, topic_uses
+from utils.kafka_metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts
+from utils.kafka_topics import planned_topics
+from utils.rich_output import show_verdict
+from utils.terminal import Finding
+
+FOLDER: Final = PROJECT / "docs" / "screens"
+WIDTHS: Final = (80, 160)
+
+_NOW: Final = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+_ALL: Final = frozenset({DESCRIBE, READ, WRITE, DESCRIBE_CONFIGS})
+_PLANS: Final = planned_topics("signin.requested", "otp.submitted", "signin.results")
+_BUDGETS: Final = (
+    BudgetUse(
+        budget="mails",
+        last_hour=3,
+        most_per_hour=5,
+        last_day=4,
+        most_per_day=20,
+        by_one_network=3,
+        most_by_one_network=10,
+        in_a_row=None,
+        most_in_a_row=None,
+        free_at=None,
+    ),
+    BudgetUse(
+        budget="failures",
+        last_hour=10,
+        most_per_hour=10,
+        last_day=12,
+        most_per_day=20,
+        by_one_network=7,
+        most_by_one_network=10,
+        in_a_row=12,
+        most_in_a_row=100,
+        free_at=_NOW + timedelta(minutes=41),
+    ),
+    BudgetUse(
+        budget="trusted failures",
+        last_hour=5,
+        most_per_hour=None,
+        last_day=5,
+        most_per_day=5,
+        by_one_network=5,
+        most_by_one_network=None,
+        in_a_row=12,
+        most_in_a_row=100,
+        free_at=_NOW + timedelta(hours=23, minutes=5),
+    ),
+)
+
+
+def screens() -> Iterator[tuple[Path, str]]:
+    """Return each file with what belongs into it."""
+    shows: dict[str, Callable[[Console], None]] = {"check": _check, "limits": _limits}
+    for name, show in shows.items():
+        for width in WIDTHS:
+            file = io.StringIO()
+            show(Console(file=file, width=width, force_terminal=True, color_system=None))
+            text = "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
+            yield FOLDER / f"{name}-{width}.txt", text
+
+
+def write() -> None:
+    """Write the files."""
+    FOLDER.mkdir(exist_ok=True)
+    for file, text in screens():
+        file.write_text(text)
+
+
+def _check(console: Console) -> None:
+    for each in (*_settings(), *_kafka(), *_others()):
+        show_verdict(console, each.verdict, each.name, each.text, each.fix)
+
+
+def _settings() -> list[Finding]:
+    keys = "complete for production; code keys: 2026-11, 2026-08; payload keys: 2026-11."
+    guess = "a guesser opens one account in a year with a probability of 9.1e-05, at most 1e-04 is allowed."
+    return [Finding("settings", True, keys), Finding("settings", True, guess)]
+
+
+def _kafka() -> list[Finding]:
+    """Judge three brokers on which a topic was made by hand, and a right was forgotten."""
+    fine = TopicFacts(partitions=6, replicas=3, in_sync=3, rights=_ALL)
+    topics = {plan.name: fine for plan in _PLANS}
+    topics["signin.requested.dlt"] = dataclasses.replace(fine, rights=_ALL - {WRITE})
+    settings = {plan.name: {"min.insync.replicas": "2", **plan.settings} for plan in _PLANS}
+    settings["otp.submitted"] = {"min.insync.replicas": "1", "message.timestamp.type": "CreateTime"}
+    settings["otp.submitted"] |= {"cleanup.policy": "delete"}
+    access = KafkaAccess("kafka.example.com:9093", "SASL_SSL", username="signin-worker")
+    check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), "signin-worker")
+    return check.findings(KafkaView(KafkaFacts(3, topics, GroupFacts("Stable", "range", 4, _ALL)), settings))
+
+
+def _others() -> list[Finding]:
+    where = "check SIGNIN_SMTP__USERNAME and __PASSWORD."
+    return [
+        Finding("Temporal", True, "namespace signin at temporal.example.com:7233."),
+        Finding("Temporal rights", True, "workflows may be signalled."),
+        Finding("Temporal task queues", True, "workers poll signin (4), signin-mailbox (4), signin-mail (4)."),
+        Finding("SMTP", False, "mail.example.com:587 does not let us in: it refuses the login (535).", where),
+        Finding(
+            "Turnstile",
+            True,
+            "https://challenges.cloudflare.com/turnstile/v0/siteverify answers, and knows the secret.",
+        ),
+        Finding("DNS", True, "answers."),
+    ]
+
+
+def _limits(console: Console) -> None:
+    screen(console, title("ada@example.com", 2, cleared=False), _BUDGETS, _NOW)
