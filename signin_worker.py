@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
+from activities.addresses import Address
 from activities.clearing import ClearingActivities
 from activities.codes import CodeKeys
 from activities.delivery import DeliveryActivities
@@ -43,10 +44,13 @@ from consumers.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
 from consumers.retrying import Retrying
 from schemas.policy import Policy
+from schemas.standing import Story
 from signin_dead_letters import DeadLetterCommands, Desk
 from signin_events import EventCommands, PostBox
 from signin_limits import Limits, LimitsCommands, SupportDesk
 from signin_schemas import SchemaCommand
+from signin_status import Look, StatusCommand
+from signin_trace import Tell, TraceCommand
 from utils import checks, dependencies
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
@@ -57,6 +61,8 @@ from utils.logs import configure_logging
 from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 from utils.settings import Settings, SettingsError, load_settings
 from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
+from utils.standing import Lookout
+from utils.story import whole_story
 from utils.telemetry import tracing as tracing_wanted
 from utils.temporal_limits import TemporalLimits
 from utils.temporal_workers import SdkTelemetry, build_workers
@@ -366,6 +372,31 @@ def support_desk() -> SupportDesk:
     return SupportDesk(_pseudonyms(settings), limits)
 
 
+def lookout() -> Look:
+    """Compose what looks at everything."""
+    settings = _settings(only=("SIGNIN_KAFKA__", "SIGNIN_HTTP__", "SIGNIN_TEMPORAL__"))
+    kafka, http = settings.kafka, settings.http
+    reach = partial(connect, settings.keys.payload.get_secret_value())
+    topics = (kafka.requested_topic, kafka.submitted_topic)
+    page = f"http://{http.host}:{http.port}"
+    queue = settings.temporal.task_queue
+    return Lookout(dependencies.kafka_access(settings), kafka.group_id, topics, reach, queue, page).look
+
+
+def storyteller() -> Tell:
+    """Compose what tells a sign-in's story."""
+    settings = _settings(only=("SIGNIN_KAFKA__", "SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD"))
+    kafka, access = settings.kafka, dependencies.kafka_access(settings)
+    topics = (kafka.requested_topic, kafka.submitted_topic, kafka.results_topic)
+
+    async def tell(signin_id: str, address: Address | None) -> Story:
+        client = await connect(settings.keys.payload.get_secret_value())
+        mailbox = None if address is None else _pseudonyms(settings).mailbox(address)
+        return await whole_story(client, access, topics, signin_id, mailbox)
+
+    return tell
+
+
 async def _resume() -> bool:
     http = _settings(only="SIGNIN_HTTP__").http
     return await ask_to_resume(http.host, http.port)
@@ -373,6 +404,8 @@ async def _resume() -> bool:
 
 EventCommands(post_box, _carried_out).add_to(cli)
 SchemaCommand(topic_names).add_to(cli)
+StatusCommand(lookout, _carried_out).add_to(cli)
+TraceCommand(storyteller, _carried_out).add_to(cli)
 cli.add_typer(LimitsCommands(support_desk, _carried_out).group(), name="limits")
 cli.add_typer(DeadLetterCommands(dead_letter_desk, _resume, _carried_out).group(), name="dlt")
 

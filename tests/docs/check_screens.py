@@ -1,4 +1,4 @@
-"""What ``check`` and ``limits show`` look like on a terminal: ``docs/screens``, written by ``python -m tests.docs``."""
+"""What the commands for operators look like on a terminal: ``docs/screens``, written by ``python -m tests.docs``."""
 
 import dataclasses
 import io
@@ -12,6 +12,9 @@ from rich.console import Console
 from deploy.local.places import PROJECT
 from schemas.limits import BudgetUse
 from signin_limits import screen, title
+from signin_status import screen as status_screen
+from signin_trace import screen as trace_screen
+from tests.docs.standing_screens import STANDING, STORY
 from utils.kafka import KafkaAccess
 from utils.kafka_check import KafkaCheck, KafkaView, topic_uses
 from utils.kafka_metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts
@@ -67,7 +70,8 @@ _BUDGETS: Final = (
 
 def screens() -> Iterator[tuple[Path, str]]:
     """Return each file with what belongs into it."""
-    shows: dict[str, Callable[[Console], None]] = {"check": _check, "limits": _limits}
+    shows: dict[str, Callable[[Console], None]]
+    shows = {"check": _check, "limits": _limits, "status": _status, "trace": _trace}
     for name, show in shows.items():
         for width in WIDTHS:
             file = io.StringIO()
@@ -125,3 +129,11 @@ def _others() -> list[Finding]:
 
 def _limits(console: Console) -> None:
     screen(console, title("ada@example.com", 2, cleared=False), _BUDGETS, _NOW)
+
+
+def _status(console: Console) -> None:
+    console.print(status_screen(STANDING))
+
+
+def _trace(console: Console) -> None:
+    console.print(trace_screen(STORY))
