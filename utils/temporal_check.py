@@ -14,7 +14,7 @@ from utils.temporal import RPC_TIMEOUT, is_configuration
 from utils.terminal import Finding
 
 _NOBODYS_WORKFLOW: Final = "signin-worker-check"
-_RECENT: Final = timedelta(minutes=2)  # a poll takes a minute at most; Temporal remembers pollers for five
+_RECENT: Final = timedelta(seconds=70)  # a poll takes a minute at most; Temporal remembers who is gone for five
 _RIGHTS, _QUEUES = "Temporal rights", "Temporal task queues"
 _GRANT: Final = "grant write on the namespace to whom TEMPORAL_API_KEY or the client certificate stands for."
 
@@ -42,7 +42,7 @@ async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:
         text = f"no worker polls {', '.join(idle)}: what lies there waits."
         return Finding(_QUEUES, True, text, "look at the log of a worker with --role all or worker.")
     told = ", ".join(f"{queue} ({workers})" for queue, workers in polled.items())
-    return Finding(_QUEUES, True, f"workers poll {told}.")
+    return Finding(_QUEUES, True, f"workers polled within the last minute: {told}.")
 
 
 async def _workers(client: Client, queue: str) -> int:

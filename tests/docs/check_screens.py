@@ -116,7 +116,11 @@ def _others() -> list[Finding]:
     return [
         Finding("Temporal", True, "namespace signin at temporal.example.com:7233."),
         Finding("Temporal rights", True, "workflows may be signalled."),
-        Finding("Temporal task queues", True, "workers poll signin (4), signin-mailbox (4), signin-mail (4)."),
+        Finding(
+            "Temporal task queues",
+            True,
+            "workers polled within the last minute: signin (4), signin-mailbox (4), signin-mail (4).",
+        ),
         Finding("SMTP", False, "mail.example.com:587 does not let us in: it refuses the login (535).", where),
         Finding(
             "Turnstile",
