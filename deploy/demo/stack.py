@@ -68,6 +68,9 @@ async def running_stack(say: Callable[[str], None], *, ui: bool) -> AsyncIterato
         exits.push_async_callback(asyncio.to_thread, worker.stop)
         say("signin-worker topics create …")
         await worker.create_topics()
+        if isinstance(temporal, LocalTemporal):  # nobody else's: a namespace that is shared is left as it is
+            say("signin-worker temporal create …")
+            await worker.create_namespace()
         await _start_worker(worker, say)
         yield Stack(kafka, temporal, topics, mail_server, siteverify, dns_server, worker)
 

@@ -36,16 +36,11 @@ class LocalWorker:
 
     async def create_topics(self) -> None:
         """Run ``signin-worker topics create``. Raises ``StackError``."""
-        process = await asyncio.create_subprocess_exec(
-            *command("topics", "create"),
-            env=self._environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        if process.returncode != 0:
-            raise StackError(f"signin-worker topics create ended with {process.returncode}:\n{output.decode()}")
+        await self._call("topics", "create")
+
+    async def create_namespace(self) -> None:
+        """Run ``signin-worker temporal create``. Raises ``StackError``."""
+        await self._call("temporal", "create")
 
     def launch(self) -> None:
         """Start it and return at once."""
@@ -81,6 +76,19 @@ class LocalWorker:
     def stop(self) -> None:
         """End it and remove its folder. May be called again."""
         self.process.stop()
+
+    async def _call(self, *arguments: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *command(*arguments),
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        if process.returncode != 0:
+            words = " ".join(arguments)
+            raise StackError(f"signin-worker {words} ended with {process.returncode}:\n{output.decode()}")
 
     def _url(self, page: str) -> str:
         return f"http://{LOOPBACK}:{self._http_port}/{page}"
