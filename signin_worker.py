@@ -358,7 +358,7 @@ def dead_letter_desk() -> Desk:
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     topics = (kafka.requested_topic, kafka.submitted_topic)
-    memory = KafkaReplayMemory(access, f"{kafka.group_id}.dlt-replay")
+    memory = KafkaReplayMemory(access, dependencies.replay_group(settings))
     return Desk(topics, KafkaLetters(access), memory, KafkaInbound(producer), producer.close)
 
 

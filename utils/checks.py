@@ -17,7 +17,7 @@ from activities.errors import ChallengeUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from utils import dependencies
 from utils.guesses import MOST_LIKELY_GUESS
-from utils.kafka_check import KafkaCheck, topic_uses, view_kafka
+from utils.kafka_check import KafkaCheck, topic_uses
 from utils.settings import Settings, guess_chance
 from utils.smtp_check import check_mail_server
 from utils.temporal import TemporalSettingsError, connect
@@ -54,13 +54,13 @@ async def check_kafka(settings: Settings) -> list[Finding]:
     """Tell whether the topics are there and as planned, what we may do with them, and who is in the group."""
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
     uses = topic_uses(dependencies.topic_plans(settings), kafka.results_topic)
+    check = KafkaCheck(access, uses, kafka.group_id, dependencies.replay_group(settings))
     try:
-        view = await view_kafka(access, [use.plan.name for use in uses], kafka.group_id)
+        return await check.findings_now()
     except (KafkaUnavailable, OSError) as error:
         fix = "start it, or correct SIGNIN_KAFKA__BOOTSTRAP_SERVERS, the security settings beside it, and the network."
         text = f"no usable answer from {access.bootstrap_servers} ({_named(error)})."
         return [Finding("Kafka", False, text, fix)]
-    return KafkaCheck(access, uses, kafka.group_id).findings(view)
 
 
 async def check_temporal(settings: Settings) -> list[Finding]:

@@ -44,6 +44,11 @@ def topic_plans(settings: Settings) -> list[TopicPlan]:
     return planned_topics(kafka.requested_topic, kafka.submitted_topic, kafka.results_topic)
 
 
+def replay_group(settings: Settings) -> str:
+    """Return the group under which it is remembered which dead letters were put back."""
+    return f"{settings.kafka.group_id}.dlt-replay"
+
+
 def smtp_mailer(settings: Settings) -> SmtpMailer:
     """Return the mail server's client."""
     smtp = settings.smtp

@@ -44,20 +44,21 @@ def _use(plan: TopicPlan, is_results: bool) -> TopicUse:
     return TopicUse(plan, (DESCRIBE, READ), (WRITE, DESCRIBE_CONFIGS))
 
 
-async def view_kafka(access: KafkaAccess, topics: Sequence[str], group_id: str) -> KafkaView:
-    """Ask the brokers; nothing is created. Raises ``KafkaUnavailable``."""
-    facts = await look(access, topics, group_id)
-    states = await look_up_topics(access, topics)
-    return KafkaView(facts, {name: state.settings for name, state in states.items()})
-
-
 class KafkaCheck:
-    """Judges a view. ``access`` goes into the commands."""
+    """Judges a view. ``access`` goes into the commands. ``replay_group`` is for ``dlt``."""
 
-    def __init__(self, access: KafkaAccess, uses: Sequence[TopicUse], group_id: str) -> None:
+    def __init__(self, access: KafkaAccess, uses: Sequence[TopicUse], group_id: str, replay_group: str) -> None:
         self._access = access
         self._uses = uses
         self._group_id = group_id
+        self._replay_group = replay_group
+
+    async def findings_now(self) -> list[Finding]:
+        """Ask the brokers, and judge what they tell; nothing is created. Raises ``KafkaUnavailable``."""
+        topics = [use.plan.name for use in self._uses]
+        facts = await look(self._access, topics, [self._group_id, self._replay_group])
+        states = await look_up_topics(self._access, topics)
+        return self.findings(KafkaView(facts, {name: state.settings for name, state in states.items()}))
 
     def findings(self, view: KafkaView) -> list[Finding]:
         """Return a line for what is well, and one for each thing that is not."""
@@ -66,7 +67,7 @@ class KafkaCheck:
             Finding("Kafka", True, f"{brokers} at {self._access.bootstrap_servers}."),
             *(list(self._topics(view)) or [Finding(_TOPICS, True, "all are there, and as planned.")]),
             *(list(self._rights(view.facts)) or [Finding(_RIGHTS, True, "all that is needed.")]),
-            self._group(view.facts.group),
+            self._group(view.facts.groups[self._group_id]),
         ]
 
     def _topics(self, view: KafkaView) -> Iterator[Finding]:
@@ -138,9 +139,12 @@ class KafkaCheck:
             if helpful := [right for right in use.helps if right not in topic.rights]:
                 text = f"{name}: no {' and no '.join(helpful)}, which run does without and other commands need."
                 yield Finding(_RIGHTS, True, text, self._allow("topic", name, helpful))
-        if READ not in facts.group.rights:
+        if READ not in facts.groups[self._group_id].rights:
             fix = self._allow("group", self._group_id, [READ])
             yield Finding(_RIGHTS, False, f"group {self._group_id}: no {READ}.", fix)
+        if READ not in facts.groups[self._replay_group].rights:
+            text = f"group {self._replay_group}: no {READ}, which dlt needs."
+            yield Finding(_RIGHTS, True, text, self._allow("group", self._replay_group, [READ]))
 
     def _group(self, group: GroupFacts) -> Finding:
         if group.assignor not in _ASSIGNORS:

@@ -1,4 +1,4 @@
-"""What a broker tells of topics and of a group, and of what it lets us do with them."""
+"""What a broker tells of topics and of groups, and of what it lets us do with them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -53,15 +53,15 @@ class KafkaFacts:
 
     brokers: int
     topics: Mapping[str, TopicFacts | None]
-    group: GroupFacts
+    groups: Mapping[str, GroupFacts]
 
 
-async def look(access: KafkaAccess, topics: Sequence[str], group_id: str) -> KafkaFacts:
-    """Ask about topics and a group; nothing is created. Raises ``KafkaUnavailable``."""
+async def look(access: KafkaAccess, topics: Sequence[str], groups: Sequence[str]) -> KafkaFacts:
+    """Ask about topics and groups; nothing is created. Raises ``KafkaUnavailable``."""
     async with _client(access) as client:
         answer = await client.send(client.get_random_node(), TopicsRequest(topics))
         told = {name: _topic(code, partitions, rights) for code, name, _, partitions, rights in answer.topics}
-        return KafkaFacts(len(answer.brokers), told, await _group(client, group_id))
+        return KafkaFacts(len(answer.brokers), told, {group: await _group(client, group) for group in groups})
 
 
 @asynccontextmanager

@@ -107,8 +107,9 @@ def _kafka() -> list[Finding]:
     settings["otp.submitted"] = {"min.insync.replicas": "1", "message.timestamp.type": "CreateTime"}
     settings["otp.submitted"] |= {"cleanup.policy": "delete"}
     access = KafkaAccess("kafka.example.com:9093", "SASL_SSL", username="signin-worker")
-    check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), "signin-worker")
-    return check.findings(KafkaView(KafkaFacts(3, topics, GroupFacts("Stable", "range", 4, _ALL)), settings))
+    groups = dict.fromkeys(("signin-worker", "signin-worker.dlt-replay"), GroupFacts("Stable", "range", 4, _ALL))
+    check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), *groups)
+    return check.findings(KafkaView(KafkaFacts(3, topics, groups), settings))
 
 
 def _others() -> list[Finding]:

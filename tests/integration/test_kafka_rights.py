@@ -9,7 +9,7 @@ from deploy.local.kafka import AUTHORISING, LocalKafka
 from deploy.local.waiting import eventually
 from tests.faults.kafka_admin import KafkaAdmin
 from utils.kafka import KafkaAccess
-from utils.kafka_check import KafkaCheck, topic_uses, view_kafka
+from utils.kafka_check import KafkaCheck, topic_uses
 from utils.kafka_topics import create_topics, planned_topics
 
 PLANS = planned_topics("in", "codes", "out", partitions=1)
@@ -29,10 +29,10 @@ async def access() -> AsyncIterator[KafkaAccess]:
 
 async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
     """All of them there at first; then one topic may only be seen, one not even that, and the group not be joined."""
-    check = KafkaCheck(access, USES, "g")
+    check = KafkaCheck(access, USES, "g", "replays")
 
     async def lines() -> list[str]:
-        return [each.line() for each in check.findings(await view_kafka(access, [plan.name for plan in PLANS], "g"))]
+        return [each.line() for each in await check.findings_now()]
 
     async def all_is_well() -> bool:
         return all(line.startswith("ok ") for line in await lines())

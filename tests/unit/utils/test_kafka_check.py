@@ -17,6 +17,7 @@ USES = topic_uses(PLANS, "out")
 ACCESS = KafkaAccess("k:9093", "SASL_SSL", username="worker", password="hush")
 FINE = TopicFacts(partitions=6, replicas=3, in_sync=3, rights=ALL)
 GROUP = GroupFacts("Stable", "range", 2, ALL)
+GROUPS = {"g": GROUP, "replays": GROUP}
 
 
 def judged(
@@ -24,6 +25,7 @@ def judged(
     *,
     settings: dict[str, str] | None = None,
     group: GroupFacts = GROUP,
+    replays: GroupFacts = GROUP,
     brokers: int = 3,
     **facts: Any,
 ) -> list[Finding]:
@@ -32,8 +34,10 @@ def judged(
     topics[topic] = dataclasses.replace(FINE, **facts)
     known = {plan.name: {"min.insync.replicas": "2", **plan.settings} for plan in PLANS}
     known[topic] |= settings or {}
-    view = KafkaView(KafkaFacts(brokers, topics, group), known)
-    return [finding for finding in KafkaCheck(ACCESS, USES, "g").findings(view) if not finding.ok or finding.fix]
+    view = KafkaView(KafkaFacts(brokers, topics, {"g": group, "replays": replays}), known)
+    return [
+        finding for finding in KafkaCheck(ACCESS, USES, "g", "replays").findings(view) if not finding.ok or finding.fix
+    ]
 
 
 def test_all_is_well() -> None:
@@ -63,8 +67,8 @@ def test_copies(facts: dict[str, Any], least: str, ok: bool, text: str, fix: str
 def test_one_broker_has_one_replica() -> None:
     """Where there is no second broker, a second replica is not missed."""
     topics = {plan.name: dataclasses.replace(FINE, replicas=1, in_sync=1) for plan in PLANS}
-    view = KafkaView(KafkaFacts(1, topics, GROUP), {plan.name: plan.settings for plan in PLANS})
-    assert all(finding.fix is None for finding in KafkaCheck(ACCESS, USES, "g").findings(view))
+    view = KafkaView(KafkaFacts(1, topics, GROUPS), {plan.name: plan.settings for plan in PLANS})
+    assert all(finding.fix is None for finding in KafkaCheck(ACCESS, USES, "g", "replays").findings(view))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,15 @@ def test_the_group(group: GroupFacts, name: str, fix: str) -> None:
 )
 def test_who_we_are_to_the_brokers(access: KafkaAccess, principal: str) -> None:
     """Without a login nobody, or whom the certificate is for."""
-    view = KafkaView(KafkaFacts(1, dict.fromkeys((plan.name for plan in PLANS), FINE), GroupFacts()), {})
-    (fix,) = (finding.fix for finding in KafkaCheck(access, USES, "g").findings(view) if not finding.ok)
+    topics = dict.fromkeys((plan.name for plan in PLANS), FINE)
+    view = KafkaView(KafkaFacts(1, topics, GROUPS | {"g": GroupFacts()}), {})
+    check = KafkaCheck(access, USES, "g", "replays")
+    (fix,) = (finding.fix for finding in check.findings(view) if not finding.ok)
     assert f"--allow-principal {principal} --operation Read --group g" in str(fix)
+
+
+def test_the_group_of_replays() -> None:
+    """Only ``dlt`` needs it: a warning."""
+    (finding,) = judged(replays=GroupFacts())
+    assert (finding.ok, finding.text) == (True, "group replays: no Read, which dlt needs.")
+    assert "--operation Read --group replays" in str(finding.fix)
