@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import sys
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +15,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.ports import Partition, ReplayMark
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
 from deploy.local.mail_server import MailServer
 from deploy.local.places import LOOPBACK, PROJECT, free_ports
 from deploy.local.processes import Child
-from deploy.local.siteverify import ACTION, HOSTNAME, SECRET, SiteverifyServer, passing_token
+from deploy.local.siteverify import passing_token
 from deploy.local.temporal import LocalTemporal
 from deploy.local.waiting import eventually
 from tests.conftest import Topics
@@ -125,44 +122,11 @@ class Operator:
         return others | {"PYTHONPATH": str(PROJECT), "HOME": str(self.child.folder)} | self.settings
 
 
-def key() -> str:
-    """Return a key."""
-    return b64encode(secrets.token_bytes(32)).decode()
-
-
 @pytest.fixture
-def operator(
-    kafka: Kafka,
-    temporal: Temporal,
-    topics: Topics,
-    mail_server: MailServer,
-    siteverify: SiteverifyServer,
-    dns_server: DnsServer,
-) -> Iterator[Operator]:
+def operator(worker_settings: dict[str, str], topics: Topics) -> Iterator[Operator]:
     """Give an operator of a worker that has everything it depends on."""
-    settings = {
-        "SIGNIN_ENVIRONMENT": "development",
-        "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SIGNIN_KAFKA__GROUP_ID": topics.group_id,
-        "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.requested,
-        "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.submitted,
-        "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
-        "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
-        "SIGNIN_SMTP__HOST": mail_server.host,
-        "SIGNIN_SMTP__PORT": str(mail_server.port),
-        "SIGNIN_SMTP__SECURITY": "none",
-        "SIGNIN_TURNSTILE__URL": siteverify.url,
-        "SIGNIN_TURNSTILE__SECRET": SECRET,
-        "SIGNIN_TURNSTILE__HOSTNAMES": HOSTNAME,
-        "SIGNIN_TURNSTILE__ACTION": ACTION,
-        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-        "SIGNIN_DNS__PORT": str(dns_server.port),
-        "SIGNIN_KEYS__ACCOUNT": key(),
-        "SIGNIN_KEYS__CODE": f"test:{key()}",
-        "SIGNIN_KEYS__PAYLOAD": f"test:{key()}",
+    settings = worker_settings | {
         "SIGNIN_HTTP__PORT": str(free_ports(1)[0]),
-        "SIGNIN_LOG__FORMAT": "json",
-        "TEMPORAL_ADDRESS": temporal.address,
         "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
     }
     child = Child("worker", grace_s=35)

@@ -17,13 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
+from deploy.local.backends import Kafka
 from deploy.local.mail_server import MailServer
 from deploy.local.places import LOOPBACK, free_ports
-from deploy.local.siteverify import SiteverifyServer, passing_token
+from deploy.local.siteverify import passing_token
 from deploy.local.waiting import eventually
-from deploy.local.worker import LocalWorker, development_settings
+from deploy.local.worker import LocalWorker
 from tests.conftest import Topics
 from utils.endpoints import serving
 
@@ -66,36 +65,14 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 @pytest.fixture
-async def worker(
-    kafka: Kafka,
-    temporal: Temporal,
-    topics: Topics,
-    mail_server: MailServer,
-    siteverify: SiteverifyServer,
-    dns_server: DnsServer,
-    collector: Collector,
-) -> AsyncIterator[LocalWorker]:
+async def worker(worker_settings: dict[str, str], collector: Collector) -> AsyncIterator[LocalWorker]:
     """Give the real worker, which sends its spans to the collector."""
     (port,) = free_ports(1)
-    settings = development_settings(
-        {
-            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "SIGNIN_KAFKA__GROUP_ID": topics.group_id,
-            "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.requested,
-            "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.submitted,
-            "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
-            "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
-            "TEMPORAL_ADDRESS": temporal.address,
-            "SIGNIN_SMTP__HOST": mail_server.host,
-            "SIGNIN_SMTP__PORT": str(mail_server.port),
-            "SIGNIN_TURNSTILE__URL": siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-            "SIGNIN_DNS__PORT": str(dns_server.port),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{collector.port}",
-            "OTEL_BSP_SCHEDULE_DELAY": "200",
-        }
-    )
-    worker = LocalWorker(settings, port)
+    tracing = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{LOOPBACK}:{collector.port}",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    worker = LocalWorker(worker_settings | tracing, port)
     await worker.start()
     yield worker
     worker.stop()

@@ -10,13 +10,12 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
+from deploy.local.backends import Kafka
 from deploy.local.mail_server import MailServer
 from deploy.local.places import LOOPBACK, free_ports
-from deploy.local.siteverify import SiteverifyServer, passing_token
+from deploy.local.siteverify import passing_token
 from deploy.local.waiting import eventually
-from deploy.local.worker import LocalWorker, command, development_settings
+from deploy.local.worker import LocalWorker, command
 from tests.conftest import Topics
 
 ADA = "ada@ok.example"
@@ -24,33 +23,10 @@ WITHIN_S = 60
 
 
 @pytest.fixture
-async def worker(
-    kafka: Kafka,
-    temporal: Temporal,
-    topics: Topics,
-    mail_server: MailServer,
-    siteverify: SiteverifyServer,
-    dns_server: DnsServer,
-) -> AsyncIterator[LocalWorker]:
+async def worker(worker_settings: dict[str, str]) -> AsyncIterator[LocalWorker]:
     """Give the real worker."""
     (port,) = free_ports(1)
-    settings = development_settings(
-        {
-            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "SIGNIN_KAFKA__GROUP_ID": topics.group_id,
-            "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.requested,
-            "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.submitted,
-            "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
-            "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
-            "TEMPORAL_ADDRESS": temporal.address,
-            "SIGNIN_SMTP__HOST": mail_server.host,
-            "SIGNIN_SMTP__PORT": str(mail_server.port),
-            "SIGNIN_TURNSTILE__URL": siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-            "SIGNIN_DNS__PORT": str(dns_server.port),
-        }
-    )
-    worker = LocalWorker(settings, port)
+    worker = LocalWorker(worker_settings, port)
     await worker.start()
     yield worker
     worker.stop()

@@ -1,0 +1,38 @@
+"""Fixtures of the tests that run the real worker."""
+
+import pytest
+
+from deploy.local.backends import Kafka, Temporal
+from deploy.local.dns_server import DnsServer
+from deploy.local.mail_server import MailServer
+from deploy.local.siteverify import SiteverifyServer
+from deploy.local.worker import development_settings
+from tests.conftest import Topics
+
+
+@pytest.fixture
+def worker_settings(
+    kafka: Kafka,
+    temporal: Temporal,
+    topics: Topics,
+    mail_server: MailServer,
+    siteverify: SiteverifyServer,
+    dns_server: DnsServer,
+) -> dict[str, str]:
+    """Give the settings of a worker on topics and queues of its own."""
+    return development_settings(
+        {
+            "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "SIGNIN_KAFKA__GROUP_ID": topics.group_id,
+            "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.requested,
+            "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.submitted,
+            "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
+            "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
+            "TEMPORAL_ADDRESS": temporal.address,
+            "SIGNIN_SMTP__HOST": mail_server.host,
+            "SIGNIN_SMTP__PORT": str(mail_server.port),
+            "SIGNIN_TURNSTILE__URL": siteverify.url,
+            "SIGNIN_DNS__NAMESERVERS": dns_server.host,
+            "SIGNIN_DNS__PORT": str(dns_server.port),
+        }
+    )
