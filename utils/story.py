@@ -255,8 +255,13 @@ class _Activities:
 
 
 def _class_of(failure: Failure) -> str:
+    """Name the error, of a chain the first that has a name."""
+    if failure.HasField("timeout_failure_info"):
+        return "TimeoutError"
     kind = failure.application_failure_info.type
-    return kind if kind.isidentifier() else "Error"
+    if kind.isidentifier():
+        return kind
+    return _class_of(failure.cause) if failure.HasField("cause") else "Error"
 
 
 def _time(event: HistoryEvent) -> datetime:
