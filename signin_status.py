@@ -1,6 +1,7 @@
 """The command ``signin-worker status``: how everything stands, once or again and again."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Final, NoReturn
@@ -25,9 +26,10 @@ Look = Callable[[], Awaitable[Standing]]
 class StatusCommand:
     """One command. ``lookout``: reads the settings, and returns what looks."""
 
-    def __init__(self, lookout: Callable[[], Look], carry_out: CarryOut) -> None:
+    def __init__(self, lookout: Callable[[], Look], carry_out: CarryOut, every_s: float = _EVERY_S) -> None:
         self._lookout = lookout
         self._carry_out = carry_out
+        self._every_s = every_s
 
     def add_to(self, group: typer.Typer) -> None:
         """Add the command."""
@@ -43,7 +45,9 @@ class StatusCommand:
         """Show lag and age per partition, states of workflows, results, mails. 69 if Kafka or Temporal is away."""
         look = self._lookout()
         if watch:
-            self._carry_out(_watch(look, as_json))
+            with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+                self._carry_out(_watch(look, as_json, self._every_s))
+            return
         standing = self._carry_out(_once(look))
         if as_json:
             typer.echo(standing.model_dump_json())
@@ -57,15 +61,15 @@ async def _once(look: Look) -> Standing:
     return await look()
 
 
-async def _watch(look: Look, as_json: bool) -> NoReturn:
+async def _watch(look: Look, as_json: bool, every_s: float) -> NoReturn:
     if as_json:
         while True:
             typer.echo((await look()).model_dump_json())
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(every_s)
     with Live(auto_refresh=False, screen=False) as live:
         while True:
             live.update(screen(await look()), refresh=True)
-            await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(every_s)
 
 
 def screen(standing: Standing) -> RenderableType:

@@ -54,6 +54,28 @@ def test_as_json_it_is_one_object() -> None:
     }
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_watching_looks_again_until_ctrl_c(options: list[str]) -> None:
+    """Then it ends with 0, as it was asked to."""
+    looks = 0
+
+    async def look() -> Standing:
+        nonlocal looks
+        looks += 1
+        if looks > 2:
+            raise KeyboardInterrupt
+        return STANDING
+
+    def carry_out(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run(work)
+
+    cli = typer.Typer()
+    StatusCommand(lambda: look, carry_out, every_s=0.01).add_to(cli)
+    result = CliRunner().invoke(cli, ["--watch", *options])
+    assert (result.exit_code, looks) == (0, 3)
+    assert result.output.count("48308") >= 2
+
+
 @pytest.mark.parametrize(("who", "code"), [("Kafka", os.EX_UNAVAILABLE), ("Temporal", 69), ("worker", 0)])
 def test_who_is_away_is_told_and_the_rest_is_shown(who: str, code: int) -> None:
     """Without a worker all the rest is still true."""
