@@ -29,8 +29,8 @@ small servers stand in a process of their own and are in no figure. Three ways t
 
 * **floor**: an empty workflow per request and an empty one per mailbox (started by a signal, ended by another): the
   least that this design can cost Temporal. No consumer, no activities, no encryption, no lingering. Its calls are made
-  by a process beside its worker, so its worker's CPU holds none of them. Its workflows run in the SDK's sandbox, as
-  ours do.
+  by a process beside its worker, so its worker's CPU holds none of them. Its workflows run in the SDK's sandbox, which
+  is the default; ours run without ([ADR 14](adr/0014-room-for-a-flood.md)), so P2 is told against such a floor, too.
 * **ours**: events from Kafka, results to Kafka, all limits. A mailbox lingers on, as in production.
 * **the usual way**: one workflow, every step a normal activity, the SDK's defaults, a consumer that handles one record
   after the other and commits each. The same activities, mail, keys; no limits, no resends, no lingering.
