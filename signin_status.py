@@ -128,7 +128,7 @@ def _worker(worker: WorkerPage) -> Iterator[RenderableType]:
         for kind, count in sorted(counts.items()):
             if count:
                 table.add_row(f"{name} {kind}".strip(), str(count))
-    yield table
+    yield table if table.row_count else Text("nothing since its start")
 
 
 def _table(*headings: str) -> Table:
