@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.local.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
 from deploy.local.places import PROJECT
 from utils.environment import variables
 from utils.settings_model import Settings
@@ -47,6 +48,12 @@ def test_the_others_are_pinned_and_reach_no_further_than_this_machine() -> None:
     for name, service in SERVICES.items():
         assert name in OURS or _PINNED.fullmatch(service["image"]), service["image"]
         assert [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")] == []
+
+
+def test_kafka_and_temporal_are_those_that_the_tests_run_on() -> None:
+    """The same images, in the same versions."""
+    assert SERVICES["kafka"]["image"] == KAFKA_IMAGE
+    assert SERVICES["temporal"]["image"] == TEMPORAL_IMAGE
 
 
 def test_what_is_mounted_is_there() -> None:
