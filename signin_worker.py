@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
 import typer
+import uvloop
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -268,7 +269,7 @@ def check(as_json: Json = False) -> None:
         raise typer.Exit(os.EX_CONFIG) from None
     configure_logging(format=settings.log.format, level="critical", stream=sys.stderr)
     known = checks.settings_findings(settings, said)
-    raise typer.Exit(asyncio.run(examine(checks.probes(settings), as_json=as_json, known=known)))
+    raise typer.Exit(uvloop.run(examine(checks.probes(settings), as_json=as_json, known=known)))
 
 
 @cli.command()
@@ -324,7 +325,7 @@ def _settings(only: str | tuple[str, ...] = "SIGNIN_") -> Settings:
 def _carried_out(work: Coroutine[Any, Any, _T], listening: str = "SIGNIN_HTTP") -> _T:
     """Do the work, and end with the code and the advice that its failure asks for."""
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except SettingsError as error:
         end(os.EX_CONFIG, error.problems)
     except TemporalSettingsError as error:

@@ -1,11 +1,12 @@
 """Fixtures that several suites share: the real parts of the local stack, started when a test first asks for them."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -44,6 +45,11 @@ def pytest_report_header() -> str:
         return f"stack: {described()}"
     except StackError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Run all tests on the event loop that the worker runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

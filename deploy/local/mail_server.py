@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -100,8 +100,7 @@ class MailServer:
     def hang_up(self) -> None:
         """Cut all connections, as a restart does."""
         for session in self._sessions:
-            if isinstance(session.transport, asyncio.Transport):
-                session.transport.abort()
+            _cut(session)
 
     def follow(self, follower: Callable[[ReceivedMail], None]) -> None:
         """Call ``follower`` with every mail from now on."""
@@ -211,9 +210,14 @@ class _Handler:
 async def _given(server: SMTP, reply: Reply) -> str:
     if reply.delay_s:
         await asyncio.sleep(reply.delay_s)
-    if reply.hang_up and isinstance(server.transport, asyncio.Transport):
-        server.transport.abort()
+    if reply.hang_up:
+        _cut(server)
     return reply.text
+
+
+def _cut(session: SMTP) -> None:
+    if session.transport is not None:  # uvloop's transports are no asyncio.Transport, but do all the same
+        cast(asyncio.WriteTransport, session.transport).abort()
 
 
 def _visible(text: str) -> str:

@@ -149,7 +149,7 @@ async def test_too_many_dead_letters_stop_consumption_until_resumed() -> None:
         bench.broker.append(record(REQUESTED, b"poison"))
     async with bench.running(P0):
         await until(lambda: bench.rate.is_open and bench.source.paused == {P0})
-        assert len(bench.writer.written) == 5
+        await until(lambda: len(bench.writer.written) == 5)
         await bench.source.assign(P0)
         assert not bench.source.paused
         await until(lambda: bench.source.paused == {P0})
