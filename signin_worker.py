@@ -68,7 +68,16 @@ from utils.telemetry import tracing as tracing_wanted
 from utils.temporal_limits import TemporalLimits
 from utils.temporal_workers import SdkTelemetry, build_workers
 from utils.terminal import Finding, command_group, documenting, end, examine, show
-from utils.unix_process import Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
+from utils.unix_process import (
+    Service,
+    Stopped,
+    briefly,
+    collect_garbage_less,
+    leave,
+    stop_on_signals,
+    supervise,
+    until_available,
+)
 from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
@@ -224,6 +233,7 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
         del conditions[_TEMPORAL_AWAY]
         logger.info("started", extra={"role": role})
+        collect_garbage_less()
         await supervise(services, stop, _STOP_WITHIN_S)
 
 

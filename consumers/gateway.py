@@ -62,6 +62,7 @@ class TemporalGateway:
         return await _translated(lambda: self._submit(submission))
 
     async def _start(self, request: ReceivedRequest) -> Outcome:
+        """Start a workflow whose first task comes with the answer, if this process works, too, and has room for it."""
         event = request.event
         start = SignInInput(
             request=event, born_at=request.born_at, traceparent=request.traceparent, policy=self._policy
@@ -76,6 +77,7 @@ class TemporalGateway:
                 run_timeout=_SIGN_IN_RUN,
                 task_timeout=_WORKFLOW_TASK,
                 rpc_timeout=self._rpc_timeout,
+                request_eager_start=True,
                 static_summary=f"attempt {event.attempt}",
             )
         except WorkflowAlreadyStartedError:

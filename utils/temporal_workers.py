@@ -2,6 +2,7 @@
 
 import http.client
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -37,6 +38,7 @@ They hold no state, and of ``activities`` workflows use the names only. The work
 _WORKFLOW_POLLERS = 10
 _NON_STICKY_SHARE = 0.5  # the default of 0.2 leaves one poller for workflows that start
 _ACTIVITY_POLLERS = 5
+_TOKIO_THREADS = "TOKIO_WORKER_THREADS"  # one keeps up with one Python; one per core wake each other for nothing
 _LOOPBACK = "127.0.0.1"
 _SCRAPE_TIMEOUT_S = 2.0
 _BIND_TRIES = 5
@@ -123,6 +125,7 @@ def _runtime_with_metrics() -> tuple[Runtime, int]:
 
 
 def _bind(port: int) -> tuple[Runtime, int]:
+    os.environ.setdefault(_TOKIO_THREADS, "1")  # the SDK has no option for it
     metrics = PrometheusConfig(
         bind_address=f"{_LOOPBACK}:{port}", counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
     )

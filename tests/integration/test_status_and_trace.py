@@ -24,6 +24,7 @@ from utils.kafka import KafkaAccess
 from utils.standing import Lookout
 from utils.story import whole_story
 from utils.temporal import connect
+from workflows.names import sign_in_workflow_id
 
 ADA = "ada@ok.example"
 WITHIN_S = 60
@@ -89,6 +90,13 @@ class Desk:
     async def tells(self, signin_id: str, what: str) -> bool:
         """Tell whether the story has such a moment."""
         return what in {moment.what for moment in (await self.story(signin_id)).moments}
+
+    async def came_with_its_start(self, signin_id: str) -> bool:
+        """Tell whether the answer to the start of attempt 1 brought its first task."""
+        handle = (await self.temporal()).get_workflow_handle(sign_in_workflow_id(signin_id, 1))
+        async for event in handle.fetch_history_events():
+            return event.workflow_execution_started_event_attributes.eager_execution_accepted
+        return False
 
     def stop_worker(self) -> None:
         """End the worker."""
@@ -156,6 +164,7 @@ async def test_a_sign_in_is_told_from_its_record_to_its_result(
     for secret in (ADA, "ada@", code, "87654321", token, "seal"):
         assert secret not in as_json and secret not in for_people
 
+    assert await desk.came_with_its_start(signin_id)  # consumer and worker are one process
     await _stands(desk, topics)
 
 

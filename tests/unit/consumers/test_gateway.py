@@ -81,6 +81,7 @@ async def test_a_request_starts_its_workflow_once() -> None:
     assert options["id_reuse_policy"] is WorkflowIDReusePolicy.REJECT_DUPLICATE
     assert options["task_queue"] == "signin"
     assert options["rpc_timeout"] == timedelta(seconds=3)
+    assert options["request_eager_start"]
 
 
 async def test_a_request_known_to_temporal_is_a_duplicate() -> None:

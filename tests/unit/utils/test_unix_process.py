@@ -1,14 +1,26 @@
 """Signals, and services that run until one comes."""
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from utils.unix_process import EndedEarly, Service, Stopped, briefly, leave, stop_on_signals, supervise, until_available
+from utils.unix_process import (
+    EndedEarly,
+    Service,
+    Stopped,
+    briefly,
+    collect_garbage_less,
+    leave,
+    stop_on_signals,
+    supervise,
+    until_available,
+)
 
 _UNSTOPPABLE = """
 import asyncio
@@ -202,3 +214,29 @@ async def test_a_time_out_inside_a_stop_is_a_bug() -> None:
 
     with pytest.raises(TimeoutError):
         await supervise([Service("s", service.run, broken_stop)], stop, 60)
+
+
+def test_what_is_there_is_not_looked_at_again() -> None:
+    """Cycles among what comes later are still found: memory stays flat."""
+    before = gc.get_threshold()
+    try:
+        collect_garbage_less()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > before[0]
+        cycle = Cycle()
+        gone = weakref.ref(cycle)
+        del cycle
+        kept: list[list[int]] = []
+        while gone() is not None and len(kept) < 10 * gc.get_threshold()[0]:
+            kept.append([])
+        assert gone() is None
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+class Cycle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
