@@ -13,7 +13,7 @@ from activities.errors import CodeExpired
 from activities.keyed import base64url
 from activities.ports import CodeMail, Mailer
 from activities.reporting import context, failure, severity
-from schemas.tasks import MailToSend
+from schemas.tasks import MailAccepted, MailToSend
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +28,13 @@ class DeliveryActivities:
         self._clock = clock
 
     @activity.defn(name="send_email_activity")
-    async def send_email_activity(self, task: MailToSend) -> None:
-        """Return once the mail server accepted the mail. A mail whose code has expired is never sent."""
+    async def send_email_activity(self, task: MailToSend) -> MailAccepted:
+        """Return once the mail server accepted the mail, and when. A mail whose code has expired is never sent."""
         try:
             if self._clock() >= task.expires_at:
                 raise CodeExpired
             await self._mailer.send(self._mail(task))
+            return MailAccepted(at=self._clock())
         except Exception as error:
             extra = context(error, signin_id=task.signin_id, attempt=task.attempt)
             logger.log(severity(error), "mail not sent", extra=extra)

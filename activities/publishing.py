@@ -9,7 +9,7 @@ from activities.audit import audit
 from activities.ports import Publisher
 from activities.reporting import context, failure, severity
 from schemas.results import ResultEvent
-from schemas.tasks import Publication
+from schemas.tasks import Publication, Published
 
 logger = logging.getLogger(__name__)
 
@@ -21,13 +21,14 @@ class PublishingActivities:
         self._publisher = publisher
 
     @activity.defn(name="publish_result_activity")
-    async def publish_result_activity(self, publication: Publication) -> None:
+    async def publish_result_activity(self, publication: Publication) -> Published:
         """Return once Kafka acknowledged all of them; the audit trail tells each then. A repeat is the same bytes."""
         try:
             ends = await asyncio.gather(*map(self._publish, publication.events), return_exceptions=True)
             for event, end in zip(publication.events, ends, strict=True):
                 if end is not None:
                     raise end
+            return Published(event_ids=tuple(event.event_id for event in publication.events))
         except Exception as error:
             extra = context(error, signin_id=event.result.signin_id, result=event.result.type)
             logger.log(severity(error), "result not published", extra=extra)

@@ -1,5 +1,6 @@
 """What stands between the records in flight and Temporal: a seat, then the breaker, then the call."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 from consumers.breaker import Breaker
@@ -19,11 +20,16 @@ class GuardedGateway:
     """
 
     def __init__(
-        self, gateway: Gateway, breaker: Breaker, metrics: ConsumerMetrics, limit: AdaptiveLimit | None = None
+        self,
+        gateway: Gateway,
+        breaker: Breaker,
+        metrics: ConsumerMetrics,
+        limit: AdaptiveLimit | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._breaker = breaker
-        self._seats = Seats(limit or AdaptiveLimit(), metrics.limit_moved)
+        self._seats = Seats(limit or AdaptiveLimit(), metrics.limit_moved, clock)
 
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Start the request's workflow. Raises ``NotNow``."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
@@ -34,11 +35,20 @@ class Seat:
 
 
 class Seats:
-    """Goes by the clock of the running loop. ``moved`` is told whenever the limit is another."""
+    """``moved`` is told whenever the limit is another. ``clock`` tells how long calls take.
 
-    def __init__(self, limit: AdaptiveLimit, moved: Callable[[int], None] = lambda limit: None) -> None:
+    The loop's own clock does not do: uvloop's counts in milliseconds and stands still within a turn of the loop.
+    """
+
+    def __init__(
+        self,
+        limit: AdaptiveLimit,
+        moved: Callable[[int], None] = lambda limit: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit = limit
         self._moved = moved
+        self.time = clock
         self._told: int | None = None
         self._taken = 0
         self._queue: deque[asyncio.Future[None]] = deque()
@@ -59,11 +69,12 @@ class Seats:
 
     def hold(self, seconds: float) -> None:
         """Give no seat for so long. Those who sit stay."""
+        loop = asyncio.get_running_loop()
         if self._hold is not None:
-            if self._hold.when() >= self.time() + seconds:
+            if self._hold.when() >= loop.time() + seconds:
                 return
             self._hold.cancel()
-        self._hold = asyncio.get_running_loop().call_later(seconds, self._end_hold)
+        self._hold = loop.call_later(seconds, self._end_hold)
 
     def _end_hold(self) -> None:
         self._hold = None
@@ -80,10 +91,6 @@ class Seats:
         """Let the limit learn from a call that ended."""
         self._limit.record(sample)
         self._tell()
-
-    def time(self) -> float:
-        """Return the loop's time."""
-        return asyncio.get_running_loop().time()
 
     async def _take(self) -> None:
         if not self._queue and self._is_free():

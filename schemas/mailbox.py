@@ -37,7 +37,10 @@ class Ledgers(_State):
 
 
 class PendingMail(_State):
-    """A mail that the mail server has not accepted yet; it is tried again at ``not_before``."""
+    """A mail that the mail server has not accepted yet; it is tried again at ``not_before``.
+
+    ``resend_after`` is told with its acceptance.
+    """
 
     attempt: int
     requested_at: datetime
@@ -45,6 +48,7 @@ class PendingMail(_State):
     browser: str | None = None
     tries: int = 0
     not_before: datetime
+    resend_after: datetime
     traceparent: str | None = None
 
 

@@ -5,7 +5,7 @@ Each class is one ``ce_type``. Member order is wire order; ``None`` members are 
 
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -36,6 +36,7 @@ OtpRejection = Literal["wrong_code", "locked", "unknown_signin"]
 Failure = Literal["too_many_attempts", "delivery_failed"]
 RetryAfter = Annotated[int, Field(ge=1)]
 
+CODE_SENT: Final = "signin.code_sent"
 TERMINAL_TYPES = frozenset({"signin.succeeded", "signin.failed", "signin.expired", "signin.rejected"})
 
 
@@ -126,13 +127,13 @@ class ResultEvent(Message):
     def event_id(self) -> str:
         """The ``ce_id``: the same for every publication of the same result (UUID version 5)."""
         result = self.result
-        parts = [result.type, result.signin_id]
         match result:
             case CodeSent() | ResendRefused():
-                parts.append(str(result.attempt))
+                return _event_id(result.type, result.signin_id, str(result.attempt))
             case OtpRejected():
-                parts += [result.account or "", result.submission_id]
-        return str(uuid.uuid5(_EVENT_IDS, "\n".join(parts)))
+                return _event_id(result.type, result.signin_id, result.account or "", result.submission_id)
+            case _:
+                return _event_id(result.type, result.signin_id)
 
     def key(self) -> bytes:
         """Return the record key: the sign-in's id."""
@@ -157,6 +158,15 @@ class ResultEvent(Message):
         if self.traceparent is not None:
             headers["traceparent"] = self.traceparent
         return [(name, text.encode()) for name, text in headers.items()]
+
+
+def code_sent_id(signin_id: str, attempt: int) -> str:
+    """Return the ``ce_id`` of the word that an attempt's mail was accepted."""
+    return _event_id(CODE_SENT, signin_id, str(attempt))
+
+
+def _event_id(*parts: str) -> str:
+    return str(uuid.uuid5(_EVENT_IDS, "\n".join(parts)))
 
 
 class _TIME(BaseModel):

@@ -110,6 +110,12 @@ class MailToSend(Traced):
     browser: str | None = None
 
 
+class MailAccepted(Message):
+    """Output of ``send_email_activity``: when the mail server accepted the mail, by the worker's clock."""
+
+    at: Timestamp
+
+
 class CodeToVerify(Traced):
     """Input of ``verify_otp_activity``. ``submission_traceparent``: the trace of the event that brought the code."""
 
@@ -133,3 +139,9 @@ class Publication(Message):
     """Input of ``publish_result_activity``: results of as many sign-ins, for order among them is nobody's promise."""
 
     events: tuple[ResultEvent, ...]
+
+
+class Published(Message):
+    """Output of ``publish_result_activity``: what Kafka acknowledged (``ce_id`` of each). History keeps it."""
+
+    event_ids: tuple[str, ...]

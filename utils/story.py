@@ -19,10 +19,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.addresses import masked
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
-from schemas.results import TERMINAL_TYPES
+from schemas.results import CODE_SENT, TERMINAL_TYPES, code_sent_id
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome, Submission
 from schemas.standing import Moment, Story
-from schemas.tasks import MailToSend, Publication
+from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka import KafkaAccess
 from utils.kafka_search import records_of
 from utils.temporal import RPC_TIMEOUT, names_namespace
@@ -76,6 +76,7 @@ class _Reader:
         self._outcome: str | None = None
         self._account: str | None = None
         self._masked: str | None = None
+        self._mailed: set[int] = set()
         self.mailbox: str | None = None
 
     def story(self) -> Story:
@@ -137,6 +138,8 @@ class _Reader:
                     await self._signal(event)
                 elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
                     self._note(event, "mailbox", "terminated by an operator")
+                elif event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED:
+                    await self._published_at_once(event)
                 else:
                     await self._activity(event, "mailbox", activities)
 
@@ -179,6 +182,7 @@ class _Reader:
             if mail.signin_id != self._signin_id:
                 return
             details["attempt"] = mail.attempt
+            self._mailed.add(mail.attempt)
         elif where == "mailbox":
             return
         if failure is not None:
@@ -205,13 +209,23 @@ class _Reader:
                 self._outcome = result.type
 
     def _local(self, event: HistoryEvent, where: _Where, attempt: int) -> None:
-        marker = event.marker_recorded_event_attributes
-        if marker.marker_name != _LOCAL or "data" not in marker.details:
+        name, failed = _local_activity(event)
+        if name is not None:
+            error = {"error": failed} if failed else {}
+            self._note(event, where, f"{name} {'failed' if failed else 'done'}", attempt=attempt, **error)
+
+    async def _published_at_once(self, event: HistoryEvent) -> None:
+        """Tell of word of a mail that Kafka took within the task that heard of the mail: history keeps its id."""
+        name, failed = _local_activity(event)
+        if name != "publish_result_activity" or failed:
             return
-        name = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
-        if isinstance(name, str):
-            failed = {"error": _class_of(marker.failure)} if marker.HasField("failure") else {}
-            self._note(event, where, f"{name} {'failed' if failed else 'done'}", attempt=attempt, **failed)
+        given = event.marker_recorded_event_attributes.details["result"].payloads
+        event_ids = (await self._opened(given, Published)).event_ids
+        for attempt in self._mailed:
+            event_id = code_sent_id(self._signin_id, attempt)
+            if event_id in event_ids:
+                self._note(event, "mailbox", f"decided {CODE_SENT}", attempt=attempt)
+                self._note(event, "Kafka", f"published {CODE_SENT}", event_id=event_id)
 
     async def _opened(self, payloads: Sequence[Payload], kind: type[_Model]) -> _Model:
         (opened,) = await self._client.data_converter.decode(payloads, [kind])
@@ -252,6 +266,16 @@ class _Activities:
                 return None
         scheduled = self._scheduled[asked]
         return scheduled.activity_type.name, scheduled.input.payloads, self._tries.get(asked, 1), failure
+
+
+def _local_activity(event: HistoryEvent) -> tuple[str | None, str | None]:
+    """Return which local activity a marker is about, if it is one, and the class of its error, if there was one."""
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != _LOCAL or "data" not in marker.details:
+        return None, None
+    name = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+    failed = _class_of(marker.failure) if marker.HasField("failure") else None
+    return (name if isinstance(name, str) else None), failed
 
 
 def _class_of(failure: Failure) -> str:

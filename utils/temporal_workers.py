@@ -78,6 +78,7 @@ def build_workers(
         "workflow_runner": runner or UnsandboxedWorkflowRunner(),
         "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(_WORKFLOW_POLLERS),
         "nonsticky_to_sticky_poll_ratio": _NON_STICKY_SHARE,
+        "max_workflow_task_external_storage_concurrency": 1,  # more would cost a task for each payload; none is outside
     }
     requests = Worker(client, task_queue=task_queue, workflows=[request_workflow], **deciding, **common)
     queue = mailbox_task_queue(task_queue)

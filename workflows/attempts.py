@@ -84,7 +84,7 @@ def opened(challenge: Challenge, nonce: str, now: datetime) -> SignIn:
     )
 
 
-def planned_mail(challenge: Challenge, now: datetime) -> PendingMail:
+def planned_mail(challenge: Challenge, policy: Policy, now: datetime) -> PendingMail:
     """Return the mail of an attempt, to be sent at once."""
     return PendingMail(
         attempt=challenge.attempt,
@@ -92,5 +92,6 @@ def planned_mail(challenge: Challenge, now: datetime) -> PendingMail:
         ip=challenge.ip,
         browser=challenge.browser,
         not_before=now,
+        resend_after=now + timedelta(seconds=policy.limits.send_cooldown_s),
         traceparent=challenge.traceparent,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.mailbox import PendingMail, SignIn
-from schemas.results import ResultEvent
+from schemas.results import CodeSent, ResultEvent
 from schemas.signals import Submission
 from schemas.tasks import CodeToIssue, CodeToVerify, MailToSend
 
@@ -48,6 +48,11 @@ class PublishResults:
     def signin_ids(self) -> tuple[str, ...]:
         """The sign-ins, one for each event."""
         return tuple(event.result.signin_id for event in self.events)
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether history holds all that they say, so that they would be the same bytes if they were made anew."""
+        return all(isinstance(event.result, CodeSent) for event in self.events)
 
 
 Job = IssueCode | SendMail | CompareCode | PublishResults

@@ -19,7 +19,6 @@ from workflows.attempts import (
     obstacle_to_resend,
     opened,
     planned_mail,
-    resend_after,
 )
 from workflows.budgets import Budgets
 from workflows.jobs import IssueCode, Job, PublishResults, SendMail, issue_code, send_mail
@@ -76,14 +75,14 @@ class Mailbox:
         if sign_in := self.state.live.get(signin_id):
             sign_in.key_id = key_id
 
-    def mail_accepted(self, signin_id: str, attempt: int, now: datetime) -> None:
-        """Say that the code was sent."""
+    def mail_accepted(self, signin_id: str, attempt: int, at: datetime) -> None:
+        """Say that the code was sent, and when."""
         self._mailing.discard((signin_id, attempt))
         if sign_in := self.state.live.get(signin_id):
             mail = next(mail for mail in sign_in.mails if mail.attempt == attempt)
             sign_in.mails.remove(mail)
             sign_in.mail_accepted = True
-            self.outbox.code_sent(sign_in, mail, resend_after(self.state, sign_in), now)
+            self.outbox.code_sent(sign_in, mail, at)
 
     def mail_failed(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Plan the next try of a mail: after 2, 4, 8, 16, then every 30 s."""
@@ -258,7 +257,7 @@ class Mailbox:
         """Charge a mail, once however often the mail server has to be asked, and plan it."""
         self._budgets.charge_mail(sign_in.network, sign_in.trusted, now)
         sign_in.last_send_at = now
-        sign_in.mails.append(planned_mail(challenge, now))
+        sign_in.mails.append(planned_mail(challenge, self.state.policy, now))
 
     def _comes_too_late(self, sign_in: SignIn, now: datetime) -> bool:
         """Tell whether a request went stale before its first mail was tried."""

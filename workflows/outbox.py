@@ -70,15 +70,18 @@ class Outbox:
         """Tell whether a result is in flight."""
         return bool(self._in_flight)
 
-    def code_sent(self, sign_in: SignIn, mail: PendingMail, resend_after: datetime, now: datetime) -> None:
-        """Say that the mail server accepted an attempt's mail."""
+    def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
+        """Say that the mail server accepted an attempt's mail ``at`` a moment that history holds.
+
+        So does all else that is said here: it is the same whenever it is said, and may be said by a local activity.
+        """
         result = CodeSent(
             signin_id=sign_in.signin_id,
             account=sign_in.account,
-            occurred_at=now,
+            occurred_at=at,
             attempt=mail.attempt,
             expires_at=sign_in.expires_at,
-            resend_after=resend_after,
+            resend_after=mail.resend_after,
         )
         self._put(result, sign_in, traceparent=mail.traceparent)
 

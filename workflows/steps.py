@@ -5,7 +5,8 @@ dependency is slow or down: the step becomes a normal activity, which operators 
 as it makes sense.
 
 What a local activity did is not in history before its task is: a worker that dies in between leaves no trace of it, and
-the next one decides anew, at another time and maybe otherwise. So nothing that tells others of a decision is local.
+the next one decides anew, at another time and maybe otherwise. So nothing that tells others of a decision is local,
+unless history held the decision, and all that is said of it, before the task began (``PublishResults.is_settled``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -66,6 +66,7 @@ class VerifyOTPWorkflow:
             self._show(workflow.now())
             if self._inbox:
                 await workflow.sleep(_BREATH)
+                await workflow.wait_condition(lambda: True)  # what else came with this task goes first
                 continue
             if self._mailbox.is_done(workflow.now()) and workflow.all_handlers_finished():
                 return
@@ -173,7 +174,8 @@ class VerifyOTPWorkflow:
             case CompareCode():
                 await self._compare(job)
             case PublishResults():
-                await durable_step(PublishingActivities.publish_result_activity, Publication(events=job.events))
+                publish = step if job.is_settled else durable_step
+                await publish(PublishingActivities.publish_result_activity, Publication(events=job.events))
                 self._mailbox.published(job)
             case never:
                 assert_never(never)
@@ -188,9 +190,9 @@ class VerifyOTPWorkflow:
 
     async def _send(self, job: SendMail) -> None:
         """Try a mail once. Never a local activity: it would hold up the verdicts of other sign-ins."""
-        policy = self._mailbox.state.policy
+        policy, asked_at = self._mailbox.state.policy, workflow.now()
         try:
-            await workflow.execute_activity_method(
+            accepted = await workflow.execute_activity_method(
                 DeliveryActivities.send_email_activity,
                 job.task,
                 task_queue=policy.mail_task_queue,
@@ -205,7 +207,7 @@ class VerifyOTPWorkflow:
             else:
                 self._mailbox.mail_failed(job.signin_id, job.attempt, workflow.now())
         else:
-            self._mailbox.mail_accepted(job.signin_id, job.attempt, workflow.now())
+            self._mailbox.mail_accepted(job.signin_id, job.attempt, max(accepted.at, asked_at))
 
     async def _compare(self, job: CompareCode) -> None:
         try:

@@ -32,3 +32,8 @@ def in_virtual_time(work: Coroutine[Any, Any, _T]) -> _T:
     """Run ``work``; whatever it sleeps for takes no time. It must not talk to sockets or threads."""
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         return runner.run(work)
+
+
+def loop_time() -> float:
+    """Return the time of the running loop: the clock of what is tested here."""
+    return asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ import uuid
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
+import uvloop
 from aiokafka import AIOKafkaProducer
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 
@@ -152,4 +153,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

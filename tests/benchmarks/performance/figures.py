@@ -21,9 +21,13 @@ class Target:
 
 
 TARGETS: Final = (
-    Target("P1", "Temporal server's CPU per sign-in up to its result, ours ÷ floor", 1.30, "at most"),
-    Target("P1b", "Temporal server's CPU for the end of a mailbox that lingered, ÷ floor", 0.25, "at most"),
-    Target("P2", "worker's and consumer's CPU per sign-in, ours ÷ floor's worker", 2.2, "at most"),
+    Target("P1", "Temporal server's CPU per sign-in up to its result, ours ÷ floor, at one pace", 1.30, "at most"),
+    Target("P1 in a crowd", "the same, each as fast as it can", 1.30, "at most"),
+    Target(
+        "P1b", "Temporal server's CPU for the end of a mailbox that lingered, ÷ floor at that pace", 0.25, "at most"
+    ),
+    Target("P2", "worker's and consumer's CPU per sign-in, ours ÷ floor's worker, at one pace", 2.2, "at most"),
+    Target("P2 in a crowd", "the same, each as fast as it can", 2.2, "at most"),
     Target("P3", "sign-ins a second, ours ÷ floor", 0.65, "at least"),
     Target("P4", "sign-ins a second, ours ÷ the usual way", 1.6, "at least"),
     Target("P5 starts", "bridge alone, starts: events a second ÷ a bare loop at its best", 0.90, "at least"),

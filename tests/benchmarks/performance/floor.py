@@ -12,7 +12,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from tests.benchmarks.performance.pacing import Visit, crowded
+from tests.benchmarks.performance.pacing import Visit, crowded, spaced
 from tests.benchmarks.performance.peers import serve
 
 _ENDS_WITHIN_S = 5.0
@@ -40,6 +40,19 @@ class Floor:
         """Let people sign in as fast as they are served."""
         self._marks.clear()
         return (await crowded(self._signs_in, signins, seats)).as_json()
+
+    async def pace(self, signins: int, per_s: float) -> dict[str, Any]:
+        """Let people sign in at a pace."""
+        self._marks.clear()
+        return (await spaced(self._signs_in, signins, per_s)).as_json()
+
+    async def linger(self, mailboxes: int, per_s: float, seconds: float) -> None:
+        """Start mailboxes at a pace that do nothing but end after so many seconds."""
+        begun, name = time.perf_counter(), secrets.token_hex(8)
+        for number in range(mailboxes):
+            await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
+            start, mailbox = self._client.start_workflow, f"floor-lingerer/{name}/{number}"
+            await start("floor_lingerer", seconds, id=mailbox, task_queue=self._task_queue)
 
     async def bare(self, times: int) -> dict[str, float]:
         """Measure, on a quiet machine, the median of one signal's call and of one workflow task, in seconds."""
@@ -111,7 +124,7 @@ class Floor:
 async def main() -> None:
     """Serve."""
     floor = Floor()
-    commands = (floor.start, floor.crowd, floor.bare)
+    commands = (floor.start, floor.crowd, floor.pace, floor.linger, floor.bare)
     try:
         await serve({command.__name__: command for command in commands})
     finally:

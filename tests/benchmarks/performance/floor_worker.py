@@ -6,7 +6,7 @@ import sys
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
 
-from tests.benchmarks.performance.floor_workflows import FloorMailbox, FloorRequest
+from tests.benchmarks.performance.floor_workflows import FloorLingerer, FloorMailbox, FloorRequest
 from utils.temporal_workers import sandbox
 
 
@@ -16,7 +16,7 @@ async def main(address: str, task_queue: str, sandboxed: bool) -> None:
     worker = Worker(
         client,
         task_queue=task_queue,
-        workflows=[FloorRequest, FloorMailbox],
+        workflows=[FloorRequest, FloorMailbox, FloorLingerer],
         workflow_runner=sandbox() if sandboxed else UnsandboxedWorkflowRunner(),
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
         nonsticky_to_sticky_poll_ratio=0.5,

@@ -1,4 +1,4 @@
-"""The floor: two workflows in the shape of ours that do nothing."""
+"""The floor: workflows in the shape of ours that do nothing."""
 
 from temporalio import workflow
 
@@ -13,6 +13,16 @@ class FloorRequest:
     @workflow.run
     async def run(self) -> None:
         """End."""
+
+
+@workflow.defn(name="floor_lingerer")
+class FloorLingerer:
+    """One mailbox that has nothing to do but end."""
+
+    @workflow.run
+    async def run(self, seconds: float) -> None:
+        """End after so many seconds."""
+        await workflow.sleep(seconds)
 
 
 @workflow.defn(name="floor_mailbox")

@@ -4,12 +4,22 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-from tests.benchmarks.performance.arena import FLOOR, FLOOR_PLAIN, OURS, SERVER, USUAL, Arena, Way
+from tests.benchmarks.performance.arena import FLOOR, FLOOR_PLAIN, OURS, USUAL, Arena, Way
 from tests.benchmarks.performance.decoding import records_per_s
 from tests.benchmarks.performance.figures import Figure, Waits
-from tests.benchmarks.performance.lingering import SETTINGS, cost_of_an_end_ms
+from tests.benchmarks.performance.lingering import costs_of_ends, settings
 from tests.benchmarks.performance.peers import Peer
-from tests.benchmarks.performance.rounds import Say, Turns, compared, described, idle, interleaved, paced
+from tests.benchmarks.performance.rounds import (
+    Say,
+    Turns,
+    compared,
+    compared_at_a_pace,
+    described,
+    idle,
+    interleaved,
+    paced,
+    waits,
+)
 
 _IDLE_S: Final = 5.0
 CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -20,10 +30,11 @@ class Scale:
     """How much of everything."""
 
     rounds: int = 5
-    signins: int = 150
-    paced_rounds: int = 2
-    paced_s: float = 12.0
-    ends: int = 120
+    signins: int = 200
+    calm_rounds: int = 2
+    paced_rounds: int = 3
+    paced_s: float = 10.0
+    ends: int = 96
     end_rounds: int = 2
     bare: int = 40
     bridge_rounds: int = 3
@@ -32,7 +43,7 @@ class Scale:
 
 
 FULL: Final = Scale()
-SHORT: Final = Scale(2, 60, 1, 6.0, 24, 1, 10, 1, 300, 0.5)
+SHORT: Final = Scale(2, 60, 1, 1, 6.0, 24, 1, 10, 1, 300, 0.5)
 
 
 @dataclass
@@ -56,6 +67,9 @@ async def measure(scene: Arena, scale: Scale, found: Measured, say: Say) -> None
     say("decoding …")
     found.figures["P9"] = Figure(await records_per_s(5))
     floor, caller = await scene.floor()
+    found.figures |= await _ends(
+        scene, floor, caller, scale, say
+    )  # first: nothing of others comes to its end meanwhile
     ours, _ = await scene.ours()
     plain, _ = await scene.floor(sandboxed=False)
     ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual(), FLOOR_PLAIN: plain}
@@ -65,10 +79,9 @@ async def measure(scene: Arena, scale: Scale, found: Measured, say: Say) -> None
     found.figures |= compared(turns)
     found.ways = {name: {**described(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
     del found.ways[FLOOR_PLAIN]
-    await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL)}, turns, scale, found, say)
+    await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL, FLOOR)}, turns, scale, found, say)
     found.repeats = await scene.world.ask("repeats", way=OURS)
     found.figures |= await _bridge(scene, scale, say)
-    found.figures |= await _ends(scene, turns, scale, say)
 
 
 async def _waits(
@@ -79,11 +92,17 @@ async def _waits(
     bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
     sum_ms = sum(bare.values()) * 1e3
     say(f"bare, ms: {', '.join(f'{name[:-2]} {value * 1e3:.2f}' for name, value in bare.items())}")
-    for name, waits in (await paced(ways, most, scale.paced_s, scale.paced_rounds, say)).items():
-        found.ways[name]["waits"] = waits
-    calm = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
+    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.paced_s, scale.calm_rounds, say)
+    busy = await paced(ways, most * 0.8, scale.paced_s, scale.paced_rounds, say)
+    for name in (OURS, USUAL):
+        found.ways[name]["waits"] = {
+            "at_20%": waits(calm[name], most * 0.2),
+            "at_80%": waits(busy[name], most * 0.8),
+        }
+    found.figures |= compared_at_a_pace(busy)
+    p50s = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
     notes = {f"{name[:-2]}, ms": value * 1e3 for name, value in bare.items()}
-    found.figures["P6"] = Figure([p50 / sum_ms for p50 in calm], notes)
+    found.figures["P6"] = Figure([p50 / sum_ms for p50 in p50s], notes)
 
 
 async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
@@ -114,15 +133,19 @@ def _p99(calls: dict[str, Any]) -> float:
     return Waits.of(calls["took_s"]).p99
 
 
-async def _ends(scene: Arena, turns: Turns, scale: Scale, say: Say) -> dict[str, Figure]:
-    """Compare with the floor's cost, of the rounds' median: the two cannot take turns within a minute."""
-    short_lived, _ = await scene.ours("short-lived", **SETTINGS)
-    tried = [await cost_of_an_end_ms(scene, short_lived, scale.ends) for _ in range(scale.end_rounds)]
-    costs = [cost for cost in tried if cost is not None]
-    if not costs:
+async def _ends(scene: Arena, floor: Way, caller: Peer, scale: Scale, say: Say) -> dict[str, Figure]:
+    ours, worker = await scene.ours("short-lived", **settings(scale.ends))
+    tried = [await costs_of_ends(scene, ours, floor, caller, scale.ends) for _ in range(scale.end_rounds)]
+    await worker.end()
+    ends = [one for one in tried if one is not None]
+    if not ends:
         say("the end of a mailbox: not measured, the machine is too busy")
         return {}
-    floor = median(turn.cost.cpu_ms[SERVER] for turn in turns[FLOOR])
-    say(f"the end of a mailbox: {', '.join(f'{cost:.1f}' for cost in costs)} ms of the server's CPU")
-    notes = {"ms per mailbox": median(costs), "floor, ms": floor}
-    return {"P1b": Figure([cost / floor for cost in costs], notes)}
+    say(f"the end of a mailbox: {ends}")
+    notes = {
+        "÷ the end of an empty workflow by a timer": median(one.ours / one.bare for one in ends),
+        "that end ÷ floor": median(one.bare / one.floor for one in ends),
+        "ms per mailbox": median(one.ours for one in ends),
+        "floor at that pace, ms": median(one.floor for one in ends),
+    }
+    return {"P1b": Figure([one.ours / one.floor for one in ends], notes)}

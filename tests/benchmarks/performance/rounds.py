@@ -28,13 +28,13 @@ async def idle(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, f
 
 
 async def interleaved(ways: Mapping[str, Way], rounds: int, signins: int, say: Say) -> Turns:
-    """Let each way sign in so many people, in turn, over and over."""
+    """Let each way sign in so many people, in turn, over and over; floors twice as many, for they are twice as fast."""
     for way in ways.values():
         await way.crowd(_WARMING_UP, SEATS)
     turns: Turns = {name: [] for name in ways}
     for number in range(1, rounds + 1):
         for name in _rotated(list(ways), number):
-            turn = await ways[name].crowd(signins, SEATS)
+            turn = await ways[name].crowd(signins * (2 if name in (FLOOR, FLOOR_PLAIN) else 1), SEATS)
             turns[name].append(turn)
             say(f"round {number} of {rounds}, {name}: {_line(turn)}")
     return turns
@@ -47,21 +47,37 @@ def _rotated(names: list[str], number: int) -> list[str]:
 
 
 def compared(turns: Turns) -> dict[str, Figure]:
-    """Return P1 to P4, each from the turns of the same round."""
-
-    def worker(turn: Turn) -> float:
-        return turn.cost.cpu_ms[WORKER]
-
+    """Return what shows in a crowd, each ratio from the turns of the same round."""
     notes = {
-        "÷ that of a floor without the sandbox": median(_ratios(turns[OURS], turns[FLOOR_PLAIN], worker)),
-        "÷ that of the usual way": median(_ratios(turns[OURS], turns[USUAL], worker)),
+        "÷ that of a floor without the sandbox": median(_ratios(turns[OURS], turns[FLOOR_PLAIN], _worker)),
+        "÷ that of the usual way": median(_ratios(turns[OURS], turns[USUAL], _worker)),
     }
     return {
-        "P1": Figure(_ratios(turns[OURS], turns[FLOOR], lambda turn: turn.cost.cpu_ms[SERVER])),
-        "P2": Figure(_ratios(turns[OURS], turns[FLOOR], worker), notes),
+        "P1 in a crowd": Figure(_ratios(turns[OURS], turns[FLOOR], _server)),
+        "P2 in a crowd": Figure(_ratios(turns[OURS], turns[FLOOR], _worker), notes),
         "P3": Figure(_ratios(turns[OURS], turns[FLOOR], lambda turn: turn.per_s)),
         "P4": Figure(_ratios(turns[OURS], turns[USUAL], lambda turn: turn.per_s)),
     }
+
+
+def compared_at_a_pace(turns: Turns) -> dict[str, Figure]:
+    """Return what it costs to sign in as many people in the same time."""
+
+    def noted(of: Callable[[Turn], float]) -> dict[str, float]:
+        return {f"{name}, ms": median(map(of, turns[name])) for name in (OURS, FLOOR, USUAL)}
+
+    return {
+        "P1": Figure(_ratios(turns[OURS], turns[FLOOR], _server), noted(_server)),
+        "P2": Figure(_ratios(turns[OURS], turns[FLOOR], _worker), noted(_worker)),
+    }
+
+
+def _server(turn: Turn) -> float:
+    return turn.cost.cpu_ms[SERVER]
+
+
+def _worker(turn: Turn) -> float:
+    return turn.cost.cpu_ms[WORKER]
 
 
 def described(turns: list[Turn]) -> dict[str, Any]:
@@ -89,22 +105,19 @@ def described(turns: list[Turn]) -> dict[str, Any]:
     }
 
 
-async def paced(ways: Mapping[str, Way], most_per_s: float, seconds: float, rounds: int, say: Say) -> dict[str, Any]:
-    """Measure people's waits at 20 % and 80 % of ``most_per_s``, in turns."""
-    waits: dict[str, Any] = {name: {} for name in ways}
-    for share in (0.2, 0.8):
-        pooled: Turns = {name: [] for name in ways}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                per_s = most_per_s * share
-                pooled[name].append(await way.pace(max(10, round(per_s * seconds)), per_s))
-        for name, turns in pooled.items():
-            waits[name][f"at_{share:.0%}"] = _waits(turns, most_per_s * share)
-            say(f"waits at {share:.0%}, {name}: {waits[name][f'at_{share:.0%}']}")
-    return waits
+async def paced(ways: Mapping[str, Way], per_s: float, seconds: float, rounds: int, say: Say) -> Turns:
+    """Let people come at a pace, in turns."""
+    turns: Turns = {name: [] for name in ways}
+    for number in range(1, rounds + 1):
+        for name in _rotated(list(ways), number):
+            turn = await ways[name].pace(max(10, round(per_s * seconds)), per_s)
+            turns[name].append(turn)
+            say(f"at {per_s:.1f}/s, {name}: {_line(turn)}")
+    return turns
 
 
-def _waits(turns: list[Turn], per_s: float) -> dict[str, Any]:
+def waits(turns: list[Turn], per_s: float) -> dict[str, Any]:
+    """Return how long people waited at a pace."""
     mails = [wait for turn in turns for wait in turn.took.request_to_mail_s]
     results = [wait for turn in turns for wait in turn.took.submit_to_result_s]
     medians = [Waits.of(turn.took.submit_to_result_s).as_json()["p50"] for turn in turns]

@@ -19,7 +19,7 @@ from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record
 from tests.fakes.naps import FakeNaps
-from tests.fakes.virtual_time import in_virtual_time
+from tests.fakes.virtual_time import in_virtual_time, loop_time
 from tests.fakes.waiting import until
 
 WARM_UP_S, MEASURED_S = 10, 20
@@ -41,7 +41,9 @@ def submission() -> ReceivedSubmission:
 
 def guard(gateway: Gateway, breaker: Breaker | None = None, begin_with: int = 64) -> GuardedGateway:
     """Return a gateway whose limit does not matter, unless told otherwise: it looks around first."""
-    return GuardedGateway(gateway, breaker or Breaker(), FakeConsumerMetrics(), AdaptiveLimit(begin_with=begin_with))
+    return GuardedGateway(
+        gateway, breaker or Breaker(), FakeConsumerMetrics(), AdaptiveLimit(begin_with=begin_with), loop_time
+    )
 
 
 async def learnt(gateway: FakeGateway, guarded: GuardedGateway) -> None:
@@ -80,7 +82,7 @@ def pressed(server: BusyServer, maximum: int = 64) -> FakeConsumerMetrics:
 
     async def press() -> FakeConsumerMetrics:
         metrics = FakeConsumerMetrics()
-        crowd = Crowd(GuardedGateway(server, Breaker(), metrics, AdaptiveLimit(maximum)))
+        crowd = Crowd(GuardedGateway(server, Breaker(), metrics, AdaptiveLimit(maximum), loop_time))
         await crowd.press(WARM_UP_S)
         server.latencies.clear()
         server.refused = server.most_under_way = server.under_way = 0

@@ -1,6 +1,7 @@
 """Seats: who gets one, when, and what the limit is told."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import pytest
 
 from consumers.limiter import AdaptiveLimit, Sample
 from consumers.seats import Seat, Seats
-from tests.fakes.virtual_time import in_virtual_time
+from tests.fakes.virtual_time import in_virtual_time, loop_time
 
 
 class Desk:
@@ -105,7 +106,7 @@ def test_while_held_no_seat_is_given() -> None:
     """The longest hold counts; then all go on in order."""
 
     async def held() -> list[float]:
-        seats, loop = Seats(AdaptiveLimit(9, minimum=9)), asyncio.get_running_loop()
+        seats, loop = Seats(AdaptiveLimit(9, minimum=9), clock=loop_time), asyncio.get_running_loop()
         seats.hold(1)
         seats.hold(3)
         seats.hold(2)
@@ -149,7 +150,7 @@ def test_a_call_is_told_with_its_time_and_its_company() -> None:
 
     async def calls() -> list[Sample]:
         limit = Notes()
-        seats = Seats(limit)
+        seats = Seats(limit, clock=loop_time)
         await asyncio.gather(
             call(seats, 0, 10, "served"),
             call(seats, 1, 3, "overloaded"),
@@ -216,3 +217,20 @@ async def test_cancelling_everybody_frees_every_seat(limit: int) -> None:
         desk.come(*range(10, 10 + limit))
         await settled()
         assert desk.seated[-limit:] == list(range(10, 10 + limit))
+
+
+async def test_a_call_that_takes_a_moment_has_taken_time() -> None:
+    """The loop's own clock may stand still meanwhile, and a limit that goes by latency would learn nothing."""
+    seen: list[Sample] = []
+
+    class Noting(AdaptiveLimit):
+        def record(self, sample: Sample) -> None:
+            seen.append(sample)
+
+    async with Seats(Noting()).seat() as seat:
+        seat.begin()
+        until = time.perf_counter() + 0.0005
+        while time.perf_counter() < until:
+            pass
+        seat.served("call")
+    assert 0.0005 <= seen[0].latency_s < 1
