@@ -7,12 +7,13 @@ a cluster, and no web page may press that button.
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Final
 
-import httpx
+import aiohttp
 import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.applications import Starlette
@@ -91,12 +92,15 @@ async def ask_to_resume(host: str, port: int) -> bool:
     reachable = _EVERYWHERE.get(host, host)
     place = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
     try:
-        async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_S) as client:
-            answer = await client.post(f"http://{place}{RESUME}")
-    except (httpx.HTTPError, httpx.InvalidURL):
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
+            session.post(f"http://{place}{RESUME}") as answer,
+        ):
+            body = await answer.text()
+    except (aiohttp.ClientError, TimeoutError):
         raise NoInstance(f"nobody answers at {place}") from None
     try:
-        return bool(answer.json()["resumed"])
+        return bool(json.loads(body)["resumed"])
     except (ValueError, KeyError, TypeError):
         raise NoInstance(f"no signin-worker with a consumer answers at {place}") from None
 

@@ -21,7 +21,7 @@ _SECRET_ENDINGS: Final = ("_email", "_key", "_otp", "_password", "_secret", "_to
 _LOCAL_PART: Final = re.compile(r"[^\s@<>()\[\]\"',;:=]+@(?=[\w\[])")
 _MASKED_ADDRESS: Final = re.compile(r".\*\*\*@.\*\*\*\.[a-z]+")  # as the audit trail has it
 # Each of these tells of every request, or of every try to connect, at info.
-_NOISY: Final = ("aiokafka", "asyncio", "httpcore", "httpx", "uvicorn.access", "uvicorn.error")
+_NOISY: Final = ("aiohttp", "aiokafka", "asyncio", "uvicorn.access", "uvicorn.error")
 # Repeats every failure that an activity logged itself, with more context.
 _REPEATING: Final = "temporalio.activity"
 _TALKATIVE: Final = ("aiokafka", "opentelemetry")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-import httpx
+import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -27,7 +27,7 @@ from workflows.names import (
 
 _Part = TypeVar("_Part")
 _WITHIN_S: Final = 5.0
-_AWAY = (KafkaUnavailable, TemporalUnavailable, RPCError, RuntimeError, OSError, httpx.HTTPError, TimeoutError)
+_AWAY = (KafkaUnavailable, TemporalUnavailable, RPCError, RuntimeError, OSError, aiohttp.ClientError, TimeoutError)
 
 
 class Lookout:
@@ -85,9 +85,11 @@ class Lookout:
         return WorkflowCounts(by_status=by_status, waiting=waiting.count, locked=locked.count)
 
     async def _page(self) -> WorkerPage:
-        async with httpx.AsyncClient(trust_env=False, timeout=_WITHIN_S) as client:
-            ready = (await client.get(f"{self._worker}/readyz")).json()
-            text = (await client.get(f"{self._worker}/metrics")).text
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_WITHIN_S)) as session:
+            async with session.get(f"{self._worker}/readyz") as answer:
+                ready = await answer.json()
+            async with session.get(f"{self._worker}/metrics") as answer:
+                text = await answer.text()
         return worker_page(tuple(ready["missing"]), text)
 
 

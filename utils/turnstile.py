@@ -8,7 +8,7 @@ import ipaddress
 import json
 from collections.abc import Mapping
 
-import httpx
+import aiohttp
 
 from activities.errors import ChallengeUnavailable
 from activities.ports import SiteverifyAnswer
@@ -22,15 +22,15 @@ _LARGEST_ANSWER = 64 * 1024
 class SiteverifyClient:
     """Fulfils ``ChallengeVerifier``.
 
-    Every call ends within ``timeout_s`` seconds. One pool of connections; ``close`` it at the end.
+    Every call ends within ``timeout_s`` seconds. One pool of connections, made with the first call in the running loop;
+    ``close`` it at the end.
     """
 
     def __init__(self, url: str, secret: str, timeout_s: float = 5.0) -> None:
         self._url = url
         self._secret = secret
         self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(timeout=timeout_s, follow_redirects=False)
-        self._client.headers["Accept-Encoding"] = "identity"  # what is not unpacked cannot burst
+        self._session: aiohttp.ClientSession | None = None
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
         """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer.
@@ -41,18 +41,20 @@ class SiteverifyClient:
         if ip is not None and is_ip(ip):
             form["remoteip"] = ip
         try:
-            async with asyncio.timeout(self._timeout_s):  # httpx limits each phase, not the whole
+            async with asyncio.timeout(self._timeout_s):
                 return await self._ask(form)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError):
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError):
             raise ChallengeUnavailable from None
 
     async def _ask(self, form: Mapping[str, str]) -> SiteverifyAnswer:
-        async with self._client.stream("POST", self._url, data=form) as response:
-            return _answer(response.status_code, await _body(response))
+        self._session = self._session or _session()
+        async with self._session.post(self._url, data=form, allow_redirects=False) as response:
+            return _answer(response.status, await _body(response))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 def is_ip(text: str) -> bool:
@@ -64,10 +66,21 @@ def is_ip(text: str) -> bool:
     return "%" not in text
 
 
-async def _body(response: httpx.Response) -> bytes:
+def _session() -> aiohttp.ClientSession:
+    """Return a session that keeps nothing but connections. What is not unpacked cannot burst."""
+    return aiohttp.ClientSession(
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=True,
+    )
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
     """Read what is there, as it came. Raises ``ValueError`` once it is more than any answer takes."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > _LARGEST_ANSWER:
             raise ValueError("too long for an answer")
