@@ -50,8 +50,8 @@ async def _scaled(load: Load, found: Measured) -> None:
     async with arena() as scene:
         found.figures["P8"], found.scaled = await several_workers(scene, load, say)
     async with arena() as crowded, arena() as calm:
-        name = "P7" if load.waiting <= 10_000 else f"P7 {load.waiting:,}"
-        found.figures[name] = await waiting(crowded, calm, load, say)
+        async for name, figure in waiting(crowded, calm, load, say):
+            found.figures[name] = figure
 
 
 def _write(found: Measured, busy_before_percent: float, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes down what a run showed: ``docs/performance.json`` for machines, ``.md`` and ``.svg`` for people."""
+"""Writes down what a run showed: ``docs/performance.json`` for machines, ``.md``, ``.svg`` and a model for people."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import psutil  # type: ignore[import-untyped]  # has no types
 
 from deploy.local.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
+from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure
 from tests.benchmarks.performance.plot import plotted
 
@@ -61,6 +62,7 @@ def write(figures: dict[str, Figure], ways: dict[str, Any], more: dict[str, Any]
     (folder / "performance.md").write_text(rendered(known))
     if known["ways"]:
         (folder / "performance.svg").write_text(plotted(known["ways"]))
+        (folder / "capacity.md").write_text(capacity.rendered(known["ways"]))
 
 
 def rendered(known: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What ``make bench-scale`` measures: many who wait (P7), and several workers (P8)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -14,7 +15,10 @@ _CROWDED: Final = "crowded"
 _CALM: Final = "calm"
 _CREW: Final = "crew"
 _WORKERS: Final = 3
+_MOST_AT_ONCE: Final = 10_000
 _PATIENT: Final = {"SIGNIN_OTP__LIFETIME_S": "600"}
+_IMPATIENT: Final = {"SIGNIN_OTP__LIFETIME_S": "20", "SIGNIN_OTP__SHORTEST_RESEND_S": "1"}
+_ALL_EXPIRED_S: Final = 30.0
 
 
 @dataclass(frozen=True)
@@ -26,28 +30,47 @@ class Load:
     signins: int = 100
 
 
-async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
+async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> AsyncIterator[tuple[str, Figure]]:
     """Compare the cost of a sign-in on two stacks that take turns: on one of them many others wait for their code.
 
-    A code lives for ten minutes at most. What waited for longer by the time of a round has expired, and its mailbox
-    lingers, still open.
+    A code lives for ten minutes at most, in which this machine cannot open more than some 15,000 sign-ins. So beyond
+    10,000 codes live for seconds: by the time of the rounds they have expired, and their mailboxes wait for their day
+    to end. Yields the name of a target, and the figure.
     """
-    ways = [(await crowded.ours(_CROWDED, **_PATIENT))[0], (await calm.ours(_CALM, **_PATIENT))[0]]
-    for scene, name, count in ((calm, _CALM, _FEW), (crowded, _CROWDED, load.waiting)):
-        took = await scene.world.ask("leave_waiting", way=name, signins=count, seats=SEATS)
-        say(f"{count} wait on the {name} stack: {count / took['elapsed_s']:.1f} requests/s")
+    (many, worker), (few, _) = await crowded.ours(_CROWDED, **_PATIENT), await calm.ours(_CALM, **_PATIENT)
+    await _leave(calm, _CALM, _FEW, say)
+    at_first = min(load.waiting, _MOST_AT_ONCE)
+    await _leave(crowded, _CROWDED, at_first, say)
+    yield "P7", await _cost_beside(many, few, load, say)
+    if load.waiting > at_first:
+        await worker.end()
+        worker.settings = {**worker.settings, **_IMPATIENT}
+        await worker.start()
+        await _leave(crowded, _CROWDED, load.waiting - at_first, say)
+        await asyncio.sleep(_ALL_EXPIRED_S)
+        many = crowded.way(_CROWDED, [worker])
+        yield f"P7 {load.waiting:,}", await _cost_beside(many, few, load, say)
+
+
+async def _leave(scene: Arena, name: str, count: int, say: Say) -> None:
+    took = await scene.world.ask("leave_waiting", way=name, signins=count, seats=SEATS)
+    through = count - len(took["trouble"])
+    say(f"{through} of {count} wait on the {name} stack: {count / took['elapsed_s']:.1f} requests/s")
+
+
+async def _cost_beside(many: Way, few: Way, load: Load, say: Say) -> Figure:
     rounds = []
     for number in range(load.rounds + 1):
-        turns = [await way.crowd(load.signins, SEATS) for way in ways]
+        turns = [await way.crowd(load.signins, SEATS) for way in (many, few)]
         rounds += [turns] if number else []  # the first warms up
         say(f"round {number}: {', '.join(f'{_all_ms(turn):.1f} ms' for turn in turns)} of CPU per sign-in")
     notes = {
-        "worker's memory, MiB": median(many.cost.memory_mib[WORKER] for many, _ in rounds),
-        "with 100, MiB": median(few.cost.memory_mib[WORKER] for _, few in rounds),
-        "server alone": median(many.cost.cpu_ms[SERVER] / few.cost.cpu_ms[SERVER] for many, few in rounds),
-        "worker alone": median(many.cost.cpu_ms[WORKER] / few.cost.cpu_ms[WORKER] for many, few in rounds),
+        "worker's memory, MiB": median(one.cost.memory_mib[WORKER] for one, _ in rounds),
+        "with 100, MiB": median(other.cost.memory_mib[WORKER] for _, other in rounds),
+        "server alone": median(one.cost.cpu_ms[SERVER] / other.cost.cpu_ms[SERVER] for one, other in rounds),
+        "worker alone": median(one.cost.cpu_ms[WORKER] / other.cost.cpu_ms[WORKER] for one, other in rounds),
     }
-    return Figure([_all_ms(many) / _all_ms(few) for many, few in rounds], notes)
+    return Figure([_all_ms(one) / _all_ms(other) for one, other in rounds], notes)
 
 
 async def several_workers(scene: Arena, load: Load, say: Say) -> tuple[Figure, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
 from tests.benchmarks.performance.report import write
@@ -84,6 +85,13 @@ async def test_who_is_not_served_in_time_is_counted() -> None:
     assert took.trouble == ["no mail", "no mail"]
 
 
+@pytest.mark.parametrize(("rate", "workers", "history_shards"), [(10, 2, 4), (1_000, 67, 512), (10_000, 667, 4_096)])
+def test_capacity_is_what_one_costs_times_many(rate: int, workers: int, history_shards: int) -> None:
+    """At 40 ms of a worker's CPU and 60 % of a core in use, 15 a second and process; never less than two processes."""
+    assert capacity.processes(one_way(40), rate) == workers
+    assert capacity.shards(rate) == history_shards
+
+
 def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
     """``make bench-scale`` adds its own to what ``make bench`` wrote."""
     ways = {"floor": one_way(20), "ours": one_way(40), "usual": one_way(60)}
@@ -94,3 +102,4 @@ def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
     document = (tmp_path / "performance.md").read_text()
     assert all(f"| {name} |" in document for name in ("P1", "P8"))
     assert "the usual way" in (tmp_path / "performance.svg").read_text()
+    assert "| worker processes, a core each | 7 | 67 | 667 |" in (tmp_path / "capacity.md").read_text()
