@@ -35,9 +35,13 @@ SHARED_MODULES: Final = (
 They hold no state, and of ``activities`` workflows use the names only. The workflows themselves stay in the sandbox.
 """
 
-_WORKFLOW_POLLERS = 10
-_NON_STICKY_SHARE = 0.5  # the default of 0.2 leaves one poller for workflows that start
+# A task that finds no poller is written to the database and read again. Requests come with their start, and most
+# activities with the task that asked for them; mailboxes and mails come in crowds.
+_REQUEST_POLLERS = 10
+_MAILBOX_POLLERS = 40
+_MAIL_POLLERS = 30
 _ACTIVITY_POLLERS = 5
+_NON_STICKY_SHARE = 0.5  # the default of 0.2 leaves few pollers for workflows that start
 _TOKIO_THREADS = "TOKIO_WORKER_THREADS"  # one keeps up with one Python; one per core wake each other for nothing
 _LOOPBACK = "127.0.0.1"
 _SCRAPE_TIMEOUT_S = 2.0
@@ -71,22 +75,35 @@ def build_workers(
     common: dict[str, Any] = {
         "interceptors": list(interceptors),
         "graceful_shutdown_timeout": timedelta(seconds=graceful_s),
-        "activity_task_poller_behavior": PollerBehaviorSimpleMaximum(_ACTIVITY_POLLERS),
     }
     deciding: dict[str, Any] = {
         "activities": list(activities),
         "workflow_runner": runner or UnsandboxedWorkflowRunner(),
-        "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(_WORKFLOW_POLLERS),
+        "activity_task_poller_behavior": PollerBehaviorSimpleMaximum(_ACTIVITY_POLLERS),
         "nonsticky_to_sticky_poll_ratio": _NON_STICKY_SHARE,
         "max_workflow_task_external_storage_concurrency": 1,  # more would cost a task for each payload; none is outside
     }
-    requests = Worker(client, task_queue=task_queue, workflows=[request_workflow], **deciding, **common)
-    queue = mailbox_task_queue(task_queue)
-    mailboxes = Worker(client, task_queue=queue, workflows=[mailbox_workflow], **deciding, **common)
+    requests = Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[request_workflow],
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(_REQUEST_POLLERS),
+        **deciding,
+        **common,
+    )
+    mailboxes = Worker(
+        client,
+        task_queue=mailbox_task_queue(task_queue),
+        workflows=[mailbox_workflow],
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(_MAILBOX_POLLERS),
+        **deciding,
+        **common,
+    )
     mail = Worker(
         client,
         task_queue=mail_task_queue(task_queue),
         activities=[mail_activity],
+        activity_task_poller_behavior=PollerBehaviorSimpleMaximum(_MAIL_POLLERS),
         max_task_queue_activities_per_second=mails_per_second,
         **common,
     )

@@ -9,6 +9,8 @@ from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRu
 from tests.benchmarks.performance.floor_workflows import FloorLingerer, FloorMailbox, FloorRequest
 from utils.temporal_workers import sandbox
 
+_POLLERS = 40  # as many as ours has for mailboxes
+
 
 async def main(address: str, task_queue: str, sandboxed: bool) -> None:
     """Work until stdin is closed."""
@@ -18,7 +20,7 @@ async def main(address: str, task_queue: str, sandboxed: bool) -> None:
         task_queue=task_queue,
         workflows=[FloorRequest, FloorMailbox, FloorLingerer],
         workflow_runner=sandbox() if sandboxed else UnsandboxedWorkflowRunner(),
-        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
+        workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(_POLLERS),
         nonsticky_to_sticky_poll_ratio=0.5,
     )
     async with worker:
