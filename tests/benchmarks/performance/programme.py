@@ -27,13 +27,14 @@ CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything."""
+    """How much of everything. Many short rounds: a machine that others share is slow for half a minute, then fast."""
 
-    rounds: int = 5
-    signins: int = 200
+    rounds: int = 7
+    signins: int = 90
     calm_rounds: int = 2
-    paced_rounds: int = 3
-    paced_s: float = 10.0
+    calm_s: float = 10.0
+    paced_rounds: int = 6
+    paced_s: float = 5.0
     ends: int = 96
     end_rounds: int = 2
     bare: int = 40
@@ -43,7 +44,7 @@ class Scale:
 
 
 FULL: Final = Scale()
-SHORT: Final = Scale(2, 60, 1, 1, 6.0, 24, 1, 10, 1, 300, 0.5)
+SHORT: Final = Scale(2, 60, 1, 6.0, 1, 6.0, 24, 1, 10, 1, 300, 0.5)
 
 
 @dataclass
@@ -92,7 +93,7 @@ async def _waits(
     bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
     sum_ms = sum(bare.values()) * 1e3
     say(f"bare, ms: {', '.join(f'{name[:-2]} {value * 1e3:.2f}' for name, value in bare.items())}")
-    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.paced_s, scale.calm_rounds, say)
+    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.calm_s, scale.calm_rounds, say)
     busy = await paced(ways, most * 0.8, scale.paced_s, scale.paced_rounds, say)
     for name in (OURS, USUAL):
         found.ways[name]["waits"] = {
