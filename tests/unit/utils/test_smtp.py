@@ -1,20 +1,24 @@
 """Mail over SMTP, against a real server, on the wire."""
 
 import asyncio
+import email.policy
 import email.utils
 from datetime import UTC, datetime, timedelta
+from email.headerregistry import HeaderRegistry
 from pathlib import Path
 from typing import Literal
 
 import aiosmtplib
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from deploy.local.mail_server import MailServer, Reply
-from utils.mail_templates import MailTemplates
-from utils.smtp import Security, SmtpMailer, _is_final, envelope_recipient, sender_address
+from utils.mail_templates import MailTemplates, MailText
+from utils.smtp import _HEADERS, Security, SmtpMailer, _is_final, envelope_recipient, sender_address
 
 NOW = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
 SENDER = "Sign-in <signin@mail.example>"
@@ -41,13 +45,14 @@ def mailer(
     cafile: Path | None = None,
     credentials: tuple[str | None, str | None] = (None, None),
     timeout_s: float = 5,
+    sender: str = SENDER,
 ) -> SmtpMailer:
     """Return a mailer that talks to the server."""
     return SmtpMailer(
         host=server.host,
         port=server.port,
         security=security,
-        sender=SENDER,
+        sender=sender,
         renderer=MailTemplates(),
         username=credentials[0],
         password=credentials[1],
@@ -242,6 +247,46 @@ def test_what_the_header_cannot_take_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("utils.smtp.Address", disagree)
     with pytest.raises(MailRefused):
         envelope_recipient("ada@example.com")
+
+
+async def test_a_sender_beyond_ascii_is_sent_from(mail_server: MailServer) -> None:
+    """It is the envelope that needs SMTPUTF8, whichever of its addresses does."""
+    await mailer(mail_server, sender="jürgen@mail.example").send(mail())
+    [received] = mail_server.mails
+    assert (received.sender, received.message["From"]) == ("jürgen@mail.example", "jürgen@mail.example")
+
+
+class Written:
+    """A renderer of what it is given."""
+
+    def __init__(self, text: str) -> None:
+        self._written = MailText("en", "Your code", text, text)
+
+    def render(self, _mail: CodeMail, _now: datetime) -> MailText:
+        """Return it."""
+        return self._written
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1))
+@example("--=_code--")
+@example("--=_code\n\n01234567")
+def test_no_text_of_a_mail_ends_its_part(text: str) -> None:
+    """The boundary is always the same, and what a part says stands in that part."""
+    sending = SmtpMailer(
+        host="mail.example", port=25, security="none", sender=SENDER, renderer=Written(text), clock=lambda: NOW
+    )
+    message = sending._message(mail(), envelope_recipient("ada@example.com"))
+    read = email.message_from_bytes(message.as_bytes(), policy=email.policy.SMTP)
+    parts = [part.get_content() for part in read.iter_parts()]
+    assert [part.splitlines() for part in parts] == [text.splitlines()] * 2
+
+
+def test_headers_are_of_the_librarys_classes() -> None:
+    """Keeping a class changes nothing of it, and each header has its own."""
+    for name in (*HeaderRegistry().registry, "Auto-Submitted", "X-Other"):
+        theirs, ours = HeaderRegistry()[name], _HEADERS[name]
+        assert (ours.__name__, ours.__bases__) == (theirs.__name__, theirs.__bases__)
+        assert _HEADERS[name.upper()] is ours
 
 
 async def test_a_long_message_id_is_not_recoded(mail_server: MailServer) -> None:
