@@ -22,7 +22,7 @@ from utils.smtp_connections import SmtpConnections, log_answer, quit_politely
 Security = Literal["starttls", "tls", "none"]
 
 _BOUNDARY: Final = "=_code"
-"""Stands in no part: both are quoted-printable, where ``=`` comes before a hex digit or the end of a line (RFC 2045)."""
+"""Stands in no part: both are quoted-printable, where ``=`` comes before hex digits or the end of a line (RFC 2045)."""
 
 _PERMANENT = 500
 _AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings' fault, not the recipient's

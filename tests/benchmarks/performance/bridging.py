@@ -98,8 +98,8 @@ class Bridging:
                 await asyncio.sleep(_EVERY_S)
         return self._times.told()
 
-    async def loop(self, kind: str, callers: int, seconds: float) -> dict[str, Any]:
-        """Make the same calls from so many callers at once, for so long, with nothing around them."""
+    async def loop(self, kind: str, callers: int, events: int) -> dict[str, Any]:
+        """Make as many calls of the same kind from so many callers at once, with nothing around them."""
         settings = self._settings
         gateway = TemporalGateway(
             self._client,
@@ -109,16 +109,14 @@ class Bridging:
             CodeKeys(settings.keys.code.get_secret_value()),
         )
         self._times.calls.clear()
-        ends_at = time.perf_counter() + seconds
 
-        async def call_on(number: int) -> None:
-            while time.perf_counter() < ends_at:
+        async def call_on(first: int) -> None:
+            for number in range(first, events, callers):
                 content = self._decoder.decode(self._record(kind, number), utc_now())
                 if isinstance(content, ReceivedRequest):
                     await gateway.start(content)
                 elif isinstance(content, ReceivedSubmission):
                     await gateway.submit(content)
-                number += callers
 
         await asyncio.gather(*map(call_on, range(callers)))
         return self._times.told()
