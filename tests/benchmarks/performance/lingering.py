@@ -16,7 +16,7 @@ from typing import Final
 from tests.benchmarks.performance.arena import SERVER, Arena, Way
 from tests.benchmarks.performance.peers import Peer
 
-_PER_S: Final = 12.0
+_PER_S: Final = 8.0
 _LIFETIME_S: Final = 8
 _MARGIN_S: Final = 2.0
 _QUIET_S: Final = 6.0

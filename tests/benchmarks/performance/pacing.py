@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 _THINKING_S: Final = 1.0
-_ENOUGH: Final = 20
 
 
 class Stage:
@@ -52,8 +51,7 @@ class Took:
     request_to_mail_s: list[float] = field(default_factory=list)
     submit_to_result_s: list[float] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
-    through_at_s: list[float] = field(default_factory=list)
-    last_began_at_s: float = 0.0
+    signins: int = 0
     last: str = ""
     """who came through last"""
 
@@ -63,20 +61,20 @@ class Took:
 
     @property
     def per_s(self) -> float:
-        """Complete sign-ins a second, while people both came and went: the beginning and the end are not full."""
-        inside = [at for at in self.through_at_s if at <= self.last_began_at_s]
-        if len(inside) < _ENOUGH:
-            return len(self.through_at_s) / self.elapsed_s
-        return (len(inside) - 1) / (inside[-1] - inside[0])
+        """Complete sign-ins a second, from the first request to the last result.
+
+        No shorter time is fair: those who came first return together, and a rate while people both come and go tells of
+        such waves.
+        """
+        return (self.signins - len(self.trouble)) / self.elapsed_s
 
 
 class Visit:
     """One person's way through a load: two turns on the stage, with time to think in between."""
 
-    def __init__(self, stage: Stage | None, took: Took, since: float) -> None:
+    def __init__(self, stage: Stage | None, took: Took) -> None:
         self._stage = stage
         self._took = took
-        self._since = since
 
     async def asks(self, being_served: Callable[[], Awaitable[float]]) -> None:
         """Be served with a mail; ``being_served`` returns how long the mail took."""
@@ -90,34 +88,31 @@ class Visit:
     def is_through(self, name: str) -> None:
         """Leave."""
         self._took.last = name
-        self._took.through_at_s.append(time.perf_counter() - self._since)
 
     async def _served(self, being_served: Callable[[], Awaitable[float]], *, returning: bool) -> float:
         if self._stage is None:
             return await being_served()
         async with self._stage.seat(returning=returning):
-            if not returning:
-                self._took.last_began_at_s = time.perf_counter() - self._since
             return await being_served()
 
 
 async def crowded(person: Callable[[Visit], Awaitable[None]], signins: int, seats: int) -> Took:
     """Let so many people through, as fast as ``seats`` at once can be served."""
-    took, stage = Took(), Stage(seats)
+    took, stage = Took(signins=signins), Stage(seats)
     begun = time.perf_counter()
-    await asyncio.gather(*(_carefully(person, Visit(stage, took, begun), took) for _ in range(signins)))
+    await asyncio.gather(*(_carefully(person, Visit(stage, took), took) for _ in range(signins)))
     took.elapsed_s = time.perf_counter() - begun
     return took
 
 
 async def spaced(person: Callable[[Visit], Awaitable[None]], signins: int, per_s: float) -> Took:
     """Let so many people begin, evenly spaced, whether or not those before them are through."""
-    took = Took()
+    took = Took(signins=signins)
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as people:
         for number in range(signins):
             await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
-            people.create_task(_carefully(person, Visit(None, took, begun), took))
+            people.create_task(_carefully(person, Visit(None, took), took))
     took.elapsed_s = time.perf_counter() - begun
     return took
 

@@ -10,6 +10,7 @@ from tests.benchmarks.performance.figures import Figure, Waits
 from tests.benchmarks.performance.lingering import costs_of_ends, settings
 from tests.benchmarks.performance.peers import Peer
 from tests.benchmarks.performance.rounds import (
+    Rounds,
     Say,
     Turns,
     compared,
@@ -27,25 +28,26 @@ CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. Many short rounds: a machine that others share is slow for half a minute, then fast."""
+    """How much of everything, on a machine that others share: in turns, and no longer than on a good day."""
 
-    rounds: int = 7
-    signins: int = 90
-    calm_rounds: int = 2
+    rounds: Rounds = Rounds(7, 170)
+    signins: int = 150
+    calm: Rounds = Rounds(2, 60)
     calm_s: float = 10.0
-    paced_rounds: int = 6
-    paced_s: float = 5.0
-    ends: int = 96
+    busy: Rounds = Rounds(6, 90)
+    busy_s: float = 5.0
+    ends: int = 64
     end_rounds: int = 2
     bare: int = 40
     sweeps: int = 2
     loop_calls: int = 128
-    bridge_rounds: int = 5
+    bridge: Rounds = Rounds(6, 40)
     bridge_events: int = 400
 
 
 FULL: Final = Scale()
-SHORT: Final = Scale(2, 60, 1, 6.0, 1, 6.0, 24, 1, 10, 1, 50, 2, 300)
+_ONCE: Final = Rounds(1, 1)
+SHORT: Final = Scale(Rounds(2, 1), 60, _ONCE, 6.0, _ONCE, 6.0, 24, 1, 10, 1, 50, Rounds(2, 1), 300)
 
 
 @dataclass
@@ -94,8 +96,8 @@ async def _waits(
     bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
     sum_ms = sum(bare.values()) * 1e3
     say(f"bare, ms: {', '.join(f'{name[:-2]} {value * 1e3:.2f}' for name, value in bare.items())}")
-    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.calm_s, scale.calm_rounds, say)
-    busy = await paced(ways, most * 0.8, scale.paced_s, scale.paced_rounds, say)
+    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.calm_s, scale.calm, say)
+    busy = await paced(ways, most * 0.8, scale.busy_s, scale.busy, say)
     for name in (OURS, USUAL):
         found.ways[name]["waits"] = {
             "at_20%": waits(calm[name], most * 0.2),
@@ -113,7 +115,7 @@ async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
         for kind in ("starts", "signals"):
             best = await _best_concurrency(bridge, kind, scale)
             await bridge.ask("bridge", kind=kind, events=scale.bridge_events)  # the limit finds its place
-            rounds = [await _bridge_round(bridge, kind, best, scale, turn) for turn in range(scale.bridge_rounds)]
+            rounds = [await _bridge_round(bridge, kind, best, scale, turn) for turn in scale.bridge]
             rates = [crossing["per_s"] / loop["per_s"] for crossing, loop in rounds]
             slow = [_p99(crossing) / _p99(loop) for crossing, loop in rounds]
             notes = {

@@ -1,7 +1,9 @@
 """The interleaved rounds: the three ways take turns, so that whatever else the machine does is shared between them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from tests.benchmarks.performance.meters import made_calls
 
 SEATS: Final = 32
 _WARMING_UP: Final = 48
+_LEAST_ROUNDS: Final = 3
 _PARTS: Final = (SERVER, WORKER, BROKER)
 
 Say = Callable[[str], None]
@@ -27,16 +30,31 @@ async def idle(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, f
     }
 
 
-async def interleaved(ways: Mapping[str, Way], rounds: int, signins: int, say: Say) -> Turns:
-    """Let each way sign in so many people, in turn, over and over; floors twice as many, for they are twice as fast."""
+@dataclass(frozen=True)
+class Rounds:
+    """How often. A slow machine has fewer: after ``seconds`` none begins, but there are three."""
+
+    most: int
+    seconds: float
+
+    def __iter__(self) -> Iterator[int]:
+        """Count them, from 1."""
+        begun = time.monotonic()
+        for number in range(1, self.most + 1):
+            if number <= _LEAST_ROUNDS or time.monotonic() < begun + self.seconds:
+                yield number
+
+
+async def interleaved(ways: Mapping[str, Way], rounds: Rounds, signins: int, say: Say) -> Turns:
+    """Let each way sign in so many people, in turn, over and over; the floor twice as many, for it is twice as fast."""
     for way in ways.values():
         await way.crowd(_WARMING_UP, SEATS)
     turns: Turns = {name: [] for name in ways}
-    for number in range(1, rounds + 1):
+    for number in rounds:
         for name in _rotated(list(ways), number):
-            turn = await ways[name].crowd(signins * (2 if name in (FLOOR, FLOOR_PLAIN) else 1), SEATS)
+            turn = await ways[name].crowd(signins * (2 if name == FLOOR else 1), SEATS)
             turns[name].append(turn)
-            say(f"round {number} of {rounds}, {name}: {_line(turn)}")
+            say(f"round {number}, {name}: {_line(turn)}")
     return turns
 
 
@@ -105,10 +123,10 @@ def described(turns: list[Turn]) -> dict[str, Any]:
     }
 
 
-async def paced(ways: Mapping[str, Way], per_s: float, seconds: float, rounds: int, say: Say) -> Turns:
+async def paced(ways: Mapping[str, Way], per_s: float, seconds: float, rounds: Rounds, say: Say) -> Turns:
     """Let people come at a pace, in turns."""
     turns: Turns = {name: [] for name in ways}
-    for number in range(1, rounds + 1):
+    for number in rounds:
         for name in _rotated(list(ways), number):
             turn = await ways[name].pace(max(10, round(per_s * seconds)), per_s)
             turns[name].append(turn)

@@ -11,6 +11,7 @@ from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
 from tests.benchmarks.performance.report import write
+from tests.benchmarks.performance.rounds import Rounds
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
@@ -55,11 +56,15 @@ def test_waits_are_told_in_milliseconds() -> None:
     assert (waits.p50, waits.p99) == (10, 500)
 
 
-def test_the_rate_is_that_of_full_hours() -> None:
-    """Neither the time before the first was through counts, nor that after the last came."""
-    through = [10 + number for number in range(30)]
-    took = Took(elapsed_s=100, through_at_s=[*through, 99], last_began_at_s=50)
-    assert took.per_s == 1
+def test_the_rate_counts_who_came_through() -> None:
+    """From the first request to the last result."""
+    assert Took(elapsed_s=10, signins=30, trouble=["no mail"] * 5).per_s == 2.5
+
+
+@pytest.mark.parametrize(("seconds", "rounds"), [(60, [1, 2, 3, 4, 5]), (0, [1, 2, 3])])
+def test_a_slow_machine_has_fewer_rounds(seconds: float, rounds: list[int]) -> None:
+    """But enough for a median."""
+    assert list(Rounds(5, seconds)) == rounds
 
 
 async def test_who_thinks_comes_before_who_is_new() -> None:
