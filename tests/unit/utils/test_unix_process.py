@@ -236,6 +236,24 @@ def test_what_is_there_is_not_looked_at_again() -> None:
         gc.unfreeze()
 
 
+def test_what_grew_old_and_is_gone_is_found() -> None:
+    """A workflow that left the cache is such a cycle: a thousand of them must not wait for each other."""
+    before = gc.get_threshold()
+    try:
+        collect_garbage_less()
+        cycle = Cycle()
+        gone = weakref.ref(cycle)
+        gc.collect()  # now it is among the oldest
+        del cycle
+        kept: list[list[int]] = []
+        while gone() is not None and len(kept) < 1_000_000:
+            kept.append([])
+        assert gone() is None
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 class Cycle:
     """Refers to itself."""
 
