@@ -6,10 +6,11 @@ import email.utils
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import HeaderRegistry
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import aiosmtplib
 import pytest
+from aiosmtpd.smtp import SMTP
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -254,6 +255,28 @@ async def test_a_sender_beyond_ascii_is_sent_from(mail_server: MailServer) -> No
     await mailer(mail_server, sender="jürgen@mail.example").send(mail())
     [received] = mail_server.mails
     assert (received.sender, received.message["From"]) == ("jürgen@mail.example", "jürgen@mail.example")
+
+
+class WithoutSmtpUtf8(MailServer):
+    """A mail server that takes ASCII alone."""
+
+    def _session(self, starttls: Any) -> SMTP:
+        session = super()._session(starttls)
+        session.enable_SMTPUTF8 = False
+        return session
+
+
+async def test_what_needs_smtputf8_is_refused_where_there_is_none() -> None:
+    """Nothing of it is sent, and all others still arrive there."""
+    server = WithoutSmtpUtf8()
+    await server.start()
+    try:
+        with pytest.raises(MailRefused):
+            await mailer(server).send(mail("jürgen@example.com"))
+        await mailer(server).send(mail())
+    finally:
+        await server.stop()
+    assert [received.recipients for received in server.mails] == [("ada@example.com",)]
 
 
 class Written:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
@@ -216,42 +217,43 @@ async def test_a_time_out_inside_a_stop_is_a_bug() -> None:
         await supervise([Service("s", service.run, broken_stop)], stop, 60)
 
 
+@pytest.fixture
+def collector() -> Iterator[None]:
+    """Leave the garbage collector as it was before."""
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("collector")
 def test_what_is_there_is_not_looked_at_again() -> None:
     """Cycles among what comes later are still found: memory stays flat."""
-    before = gc.get_threshold()
-    try:
-        gc.set_threshold(700, 10, 10)
-        collect_garbage_less()
-        assert gc.get_freeze_count() > 0
-        assert gc.get_threshold()[0] > 700
-        cycle = Cycle()
-        gone = weakref.ref(cycle)
-        del cycle
-        kept: list[list[int]] = []
-        while gone() is not None and len(kept) < 10 * gc.get_threshold()[0]:
-            kept.append([])
-        assert gone() is None
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    collect_garbage_less()
+    assert gc.get_freeze_count() > 0
+    assert gc.get_threshold()[0] > 700
+    gone = weakref.ref(Cycle())
+    assert is_found_within(10 * gc.get_threshold()[0], gone)
 
 
+@pytest.mark.usefixtures("collector")
 def test_what_grew_old_and_is_gone_is_found() -> None:
     """A workflow that left the cache is such a cycle: a thousand of them must not wait for each other."""
-    before = gc.get_threshold()
-    try:
-        collect_garbage_less()
-        cycle = Cycle()
-        gone = weakref.ref(cycle)
-        gc.collect()  # now it is among the oldest
-        del cycle
-        kept: list[list[int]] = []
-        while gone() is not None and len(kept) < 1_000_000:
-            kept.append([])
-        assert gone() is None
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
+    collect_garbage_less()
+    cycle = Cycle()
+    gone = weakref.ref(cycle)
+    gc.collect()  # now it is among the oldest
+    del cycle
+    assert is_found_within(1_000_000, gone)
+
+
+def is_found_within(objects: int, gone: "weakref.ref[Cycle]") -> bool:
+    """Tell whether a cycle that nobody holds is found before so many objects were made."""
+    kept: list[list[int]] = []
+    while gone() is not None and len(kept) < objects:
+        kept.append([])
+    return gone() is None
 
 
 class Cycle:
