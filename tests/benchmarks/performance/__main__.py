@@ -31,7 +31,7 @@ def main() -> int:
     found = Measured()
     try:
         if options.scale:
-            asyncio.run(_scaled(Load(options.waiting, 1, 40) if options.short else Load(options.waiting), found))
+            asyncio.run(_scaled(Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting), found))
         else:
             asyncio.run(_measured(SHORT if options.short else FULL, found))
     finally:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]  # has no types
@@ -101,9 +102,14 @@ class Arena:
         self.small_servers: Mapping[str, str] = {}
         self._exits = AsyncExitStack()
 
-    async def ours(self, name: str = OURS, **settings: str) -> tuple[Way, LocalWorker]:
+    async def ours(
+        self,
+        name: str = OURS,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        kind: type[LocalWorker] = LocalWorker,
+    ) -> tuple[Way, LocalWorker]:
         """Start the real command, with topics of its own."""
-        worker, topics = await self._worker(name, settings)
+        worker, topics = await self._worker(name, settings, kind)
         await worker.start()
         await self._connect(name, topics)
         return self.way(name, [worker]), worker
@@ -159,7 +165,9 @@ class Arena:
         """End all ways."""
         await self._exits.aclose()
 
-    async def _worker(self, name: str, settings: Mapping[str, str]) -> tuple[LocalWorker, Topics]:
+    async def _worker(
+        self, name: str, settings: Mapping[str, str], kind: type[LocalWorker] = LocalWorker
+    ) -> tuple[LocalWorker, Topics]:
         topics, (port,) = Topics.named(shared=True, what=name), free_ports(1)
         addresses = {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
@@ -167,7 +175,7 @@ class Arena:
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }
         own = development_settings({**addresses, **self.small_servers, **topics.settings(), **settings})
-        worker = LocalWorker(own, port, name)
+        worker = kind(own, port, name)
         self._exits.push_async_callback(asyncio.to_thread, worker.stop)
         await worker.create_topics()
         return worker, topics

@@ -36,7 +36,7 @@ TARGETS: Final = (
     Target("P5 signals, p99", "p99 of a signal with start, bridge ÷ that loop", 3.0, "at most"),
     Target("P6", "submit to result, p50 at 20 % load ÷ (a signal + a workflow task + a publish)", 1.5, "at most"),
     Target("P7", "all CPU per sign-in beside 10,000 who wait for their code, ÷ beside 100", 1.10, "at most"),
-    Target("P7 50,000", "the same beside 50,000 open mailboxes", 1.10, "at most"),
+    Target("P7 50,000", "the same beside 50,000", 1.10, "at most"),
     Target("P8", "three workers ÷ one, projected from CPU per sign-in", 2.5, "at least"),
     Target("P9", "records a second and core, decoded, validated, dispatched", 20_000, "at least"),
 )

@@ -160,7 +160,7 @@ def _p99(calls: dict[str, Any]) -> float:
 
 
 async def _ends(scene: Arena, floor: Way, caller: Peer, scale: Scale, say: Say) -> dict[str, Figure]:
-    ours, worker = await scene.ours("short-lived", **settings(scale.ends))
+    ours, worker = await scene.ours("short-lived", settings(scale.ends))
     tried = [await costs_of_ends(scene, ours, floor, caller, scale.ends) for _ in range(scale.end_rounds)]
     await worker.end()
     ends = [one for one in tried if one is not None]

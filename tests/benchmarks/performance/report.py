@@ -48,7 +48,8 @@ crowd.
 
 
 def write(figures: dict[str, Figure], ways: dict[str, Any], more: dict[str, Any], folder: Path = FOLDER) -> None:
-    """Put figures in the place of earlier ones, and write the documents anew."""
+    """Put figures in the place of earlier ones, and write the documents anew. The folder need not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
     data = folder / "performance.json"
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
     members = {target.name: figures[target.name].as_json(target) for target in TARGETS if target.name in figures}

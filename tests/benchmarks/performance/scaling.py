@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
+from deploy.local.places import StackError
 from tests.benchmarks.performance.arena import BROKER, SERVER, WORKER, Arena, Turn, Way
 from tests.benchmarks.performance.figures import Figure
+from tests.benchmarks.performance.patient import PatientWorker
 from tests.benchmarks.performance.rounds import SEATS, Say
 
 _FEW: Final = 100
@@ -15,10 +17,9 @@ _CROWDED: Final = "crowded"
 _CALM: Final = "calm"
 _CREW: Final = "crew"
 _WORKERS: Final = 3
-_MOST_AT_ONCE: Final = 10_000
-_PATIENT: Final = {"SIGNIN_OTP__LIFETIME_S": "600"}
-_IMPATIENT: Final = {"SIGNIN_OTP__LIFETIME_S": "20", "SIGNIN_OTP__SHORTEST_RESEND_S": "1"}
-_ALL_EXPIRED_S: Final = 30.0
+_MIB: Final = 1 << 20
+_AT_FIRST: Final = 10_000
+_AT_A_TIME: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -28,48 +29,54 @@ class Load:
     waiting: int = 10_000
     rounds: int = 5
     signins: int = 100
+    turns: int = 9
 
 
 async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> AsyncIterator[tuple[str, Figure]]:
     """Compare the cost of a sign-in on two stacks that take turns: on one of them many others wait for their code.
 
-    A code lives for ten minutes at most, in which this machine cannot open more than some 15,000 sign-ins. So beyond
-    10,000 codes live for seconds: by the time of the rounds they have expired, and their mailboxes wait for their day
-    to end. Yields the name of a target, and the figure.
+    They are opened as everybody is, by an event, and got their mail. Their codes live for hours, so that none expires
+    in a round: that is work, and none of the sign-in's. Yields the name of a target, and the figure.
     """
-    (many, worker), (few, _) = await crowded.ours(_CROWDED, **_PATIENT), await calm.ours(_CALM, **_PATIENT)
+    many, worker = await crowded.ours(_CROWDED, kind=PatientWorker)
+    few, _ = await calm.ours(_CALM, kind=PatientWorker)
     await _leave(calm, _CALM, _FEW, say)
-    at_first = min(load.waiting, _MOST_AT_ONCE)
-    await _leave(crowded, _CROWDED, at_first, say)
-    yield "P7", await _cost_beside(many, few, load, say)
-    if load.waiting > at_first:
-        await worker.end()
-        worker.settings = {**worker.settings, **_IMPATIENT}
-        await worker.start()
-        await _leave(crowded, _CROWDED, load.waiting - at_first, say)
-        await asyncio.sleep(_ALL_EXPIRED_S)
-        many = crowded.way(_CROWDED, [worker])
-        yield f"P7 {load.waiting:,}", await _cost_beside(many, few, load, say)
+    steps = [("P7", min(load.waiting, _AT_FIRST))]
+    if load.waiting > _AT_FIRST:
+        steps += [(f"P7 {load.waiting:,}", load.waiting)]
+    there, memory = 0, {}
+    for name, count in steps:
+        while there < count:
+            more = min(_AT_A_TIME, count - there)
+            await _leave(crowded, _CROWDED, more, say)
+            there += more
+            mib = memory[f"worker's MiB with {there:,}"] = worker.process.command.memory_info().rss / _MIB
+            say(f"{there:,} wait: the worker has {mib:.0f} MiB")
+        figure = await _cost_beside(many, few, load, say)
+        figure.notes.update(memory)
+        yield name, figure
 
 
 async def _leave(scene: Arena, name: str, count: int, say: Say) -> None:
     took = await scene.world.ask("leave_waiting", way=name, signins=count, seats=SEATS)
-    through = count - len(took["trouble"])
-    say(f"{through} of {count} wait on the {name} stack: {count / took['elapsed_s']:.1f} requests/s")
+    if took["trouble"]:
+        raise StackError(f"{len(took['trouble'])} of {count} got no code: {took['trouble'][0]}")
+    say(f"{count} more wait on the {name} stack: {count / took['elapsed_s']:.1f} requests/s")
 
 
 async def _cost_beside(many: Way, few: Way, load: Load, say: Say) -> Figure:
     rounds = []
-    for number in range(load.rounds + 1):
-        turns = [await way.crowd(load.signins, SEATS) for way in (many, few)]
-        rounds += [turns] if number else []  # the first warms up
-        say(f"round {number}: {', '.join(f'{_all_ms(turn):.1f} ms' for turn in turns)} of CPU per sign-in")
+    for number in range(load.turns + 1):
+        turns = {way.name: await way.crowd(2 * load.signins, SEATS) for way in ((many, few), (few, many))[number % 2]}
+        one, other = turns[many.name], turns[few.name]
+        rounds += [(one, other)] if number else []  # the first warms up
+        say(f"round {number}: {_all_ms(one):.1f} ms, {_all_ms(other):.1f} ms of CPU per sign-in")
     notes = {
         "worker's memory, MiB": median(one.cost.memory_mib[WORKER] for one, _ in rounds),
         "with 100, MiB": median(other.cost.memory_mib[WORKER] for _, other in rounds),
-        "server alone": median(one.cost.cpu_ms[SERVER] / other.cost.cpu_ms[SERVER] for one, other in rounds),
-        "worker alone": median(one.cost.cpu_ms[WORKER] / other.cost.cpu_ms[WORKER] for one, other in rounds),
     }
+    for name in (SERVER, WORKER, BROKER):
+        notes[f"{name} alone"] = median(one.cost.cpu_ms[name] / other.cost.cpu_ms[name] for one, other in rounds)
     return Figure([_all_ms(one) / _all_ms(other) for one, other in rounds], notes)
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from schemas.policy import OtpPolicy
 from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
+from tests.benchmarks.performance.patient import lifted
 from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
 
@@ -99,12 +102,22 @@ def test_capacity_is_what_one_costs_times_many(rate: int, workers: int, history_
 
 def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
     """``make bench-scale`` adds its own to what ``make bench`` wrote."""
+    folder = tmp_path / "made by the run"
     ways = {"floor": one_way(20), "ours": one_way(40), "usual": one_way(60)}
-    write({"P1": Figure([1.2])}, ways, {}, tmp_path)
-    write({"P8": Figure([2.7])}, {}, {}, tmp_path)
-    known = json.loads((tmp_path / "performance.json").read_text())
+    write({"P1": Figure([1.2])}, ways, {}, folder)
+    write({"P8": Figure([2.7])}, {}, {}, folder)
+    known = json.loads((folder / "performance.json").read_text())
     assert (known["P1"]["value"], known["P8"]["value"], list(known["ways"])) == (1.2, 2.7, list(ways))
-    document = (tmp_path / "performance.md").read_text()
+    document = (folder / "performance.md").read_text()
     assert all(f"| {name} |" in document for name in ("P1", "P8"))
-    assert "the usual way" in (tmp_path / "performance.svg").read_text()
-    assert "| worker processes, a core each | 7 | 67 | 667 |" in (tmp_path / "capacity.md").read_text()
+    assert "the usual way" in (folder / "performance.svg").read_text()
+    assert "| worker processes, a core each | 7 | 67 | 667 |" in (folder / "capacity.md").read_text()
+
+
+def test_only_the_lifetime_of_a_code_is_let_free() -> None:
+    """The patient worker keeps all other bounds; the command under test keeps this one, too."""
+    field = lifted(lambda *_, **bounds: bounds)
+    assert field(300, ge=5, le=600) == {"ge": 5, "le": 86_400}
+    assert field(60, gt=0, le=600) == {"gt": 0, "le": 600}
+    with pytest.raises(ValidationError):
+        OtpPolicy(lifetime_s=601)
