@@ -14,7 +14,7 @@ from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
 from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
-from tests.benchmarks.performance.scaling import Load, several_workers, waiting
+from tests.benchmarks.performance.scaling import WAITING, Load, several_workers, waiting
 
 _LOOK_S: Final = 5.0
 
@@ -27,6 +27,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="little of everything: to see that it runs")
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
+    if options.waiting not in WAITING and not options.short:
+        parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
     busy = psutil.cpu_percent(interval=_LOOK_S)
     found = Measured()
     try:

@@ -18,7 +18,10 @@ _CALM: Final = "calm"
 _CREW: Final = "crew"
 _WORKERS: Final = 3
 _MIB: Final = 1 << 20
-_AT_FIRST: Final = 10_000
+WAITING: Final = (10_000, 50_000)
+"""How many wait, as P7 asks for."""
+
+_AT_FIRST: Final = WAITING[0]
 _AT_A_TIME: Final = 2_000
 
 
@@ -29,7 +32,7 @@ class Load:
     waiting: int = 10_000
     rounds: int = 5
     signins: int = 100
-    turns: int = 9
+    rounds_of_waiting: int = 9
 
 
 async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> AsyncIterator[tuple[str, Figure]]:
@@ -66,7 +69,7 @@ async def _leave(scene: Arena, name: str, count: int, say: Say) -> None:
 
 async def _cost_beside(many: Way, few: Way, load: Load, say: Say) -> Figure:
     rounds = []
-    for number in range(load.turns + 1):
+    for number in range(load.rounds_of_waiting + 1):
         turns = {way.name: await way.crowd(2 * load.signins, SEATS) for way in ((many, few), (few, many))[number % 2]}
         one, other = turns[many.name], turns[few.name]
         rounds += [(one, other)] if number else []  # the first warms up
