@@ -44,14 +44,14 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> AsyncIte
     """
     many, worker = await crowded.ours(_CROWDED, kind=PatientWorker)
     few, _ = await calm.ours(_CALM, kind=PatientWorker)
-    await _leave(calm, _CALM, _FEW, say)
+    await leave(calm, _CALM, _FEW, say)
     steps = [("P7", min(load.waiting, _AT_FIRST))]
     if load.waiting > _AT_FIRST:
         steps += [(f"P7 {load.waiting:,}", load.waiting)]
     there, memory = 0, {}
     for name, count in steps:
         while there < count:
-            there += await _leave(crowded, _CROWDED, min(_AT_A_TIME, count - there), say)
+            there += await leave(crowded, _CROWDED, min(_AT_A_TIME, count - there), say)
             mib = memory[f"worker's MiB with {there:,}"] = worker.process.command.memory_info().rss / _MIB
             say(f"{there:,} wait: the worker has {mib:.0f} MiB")
         figure = await _cost_beside(many, few, load, say)
@@ -59,7 +59,7 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> AsyncIte
         yield name, figure
 
 
-async def _leave(scene: Arena, name: str, count: int, say: Say) -> int:
+async def leave(scene: Arena, name: str, count: int, say: Say) -> int:
     """Open sign-ins and return how many wait: one without a code in an hour is told of, not the end of that hour."""
     took = await scene.world.ask("leave_waiting", way=name, signins=count, seats=SEATS)
     trouble = took["trouble"]

@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from deploy.local.places import StackError
 from schemas.policy import OtpPolicy
+from tests.benchmarks.performance import __main__ as command
 from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
 from tests.benchmarks.performance.patient import lifted
 from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
+from tests.benchmarks.performance.scaling import leave
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
@@ -121,3 +126,37 @@ def test_only_the_lifetime_of_a_code_is_let_free() -> None:
     assert field(60, gt=0, le=600) == {"gt": 0, "le": 600}
     with pytest.raises(ValidationError):
         OtpPolicy(lifetime_s=601)
+
+
+@pytest.mark.parametrize("waiting", ["20000", "0", "-1"])
+def test_a_number_that_p7_does_not_name_is_refused(
+    waiting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is measured, not after an hour."""
+    monkeypatch.setattr(sys, "argv", ["performance", "--scale", "--waiting", waiting])
+    with pytest.raises(SystemExit) as refused:
+        command.main()
+    assert refused.value.code == 2
+    assert f"--waiting takes 10000 or 50000: P7 has no target for {waiting}" in capsys.readouterr().err
+
+
+def opening(troubled: int) -> Any:
+    """Return a scene in which so many people got no code."""
+
+    async def ask(*_: Any, **__: Any) -> dict[str, Any]:
+        return {"trouble": ["no mail"] * troubled, "elapsed_s": 1.0}
+
+    return SimpleNamespace(world=SimpleNamespace(ask=ask))
+
+
+async def test_who_got_no_code_does_not_count_as_waiting() -> None:
+    """It is told, and others are asked in their place."""
+    said = list[str]()
+    assert await leave(opening(20), "crowded", 2_000, said.append) == 1_980
+    assert "20 got no code: no mail" in said[0]
+
+
+async def test_many_without_a_code_end_the_run() -> None:
+    """Then it is not the cost of people who wait."""
+    with pytest.raises(StackError, match="21 of 2000 got no code: no mail"):
+        await leave(opening(21), "crowded", 2_000, lambda _: None)
