@@ -14,7 +14,7 @@ from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
 from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
-from tests.benchmarks.performance.scaling import WAITING, Load, several_workers, waiting
+from tests.benchmarks.performance.scaling import LONG, WAITING, Load, several_workers, waiting
 
 _LOOK_S: Final = 5.0
 
@@ -49,11 +49,11 @@ async def _measured(scale: Scale, found: Measured) -> None:
 
 async def _scaled(load: Load, found: Measured) -> None:
     say = partial(_say, time.monotonic())
-    async with arena() as scene:
-        found.figures["P8"], found.scaled = await several_workers(scene, load, say)
+    if load.waiting != LONG:
+        async with arena() as scene:
+            found.figures["P8"], found.scaled = await several_workers(scene, load, say)
     async with arena() as crowded, arena() as calm:
-        async for name, figure in waiting(crowded, calm, load, say):
-            found.figures[name] = figure
+        found.figures[WAITING.get(load.waiting, "P7")] = await waiting(crowded, calm, load, say)
 
 
 def _write(found: Measured, busy_before_percent: float, folder: Path) -> None:

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from aiokafka.errors import KafkaError
+from temporalio.service import RPCError
+
 _THINKING_S: Final = 1.0
 
 
@@ -120,5 +123,5 @@ async def spaced(person: Callable[[Visit], Awaitable[None]], signins: int, per_s
 async def _carefully(person: Callable[[Visit], Awaitable[None]], visit: Visit, took: Took) -> None:
     try:
         await person(visit)
-    except TimeoutError as error:
+    except (TimeoutError, KafkaError, RPCError) as error:
         took.trouble.append(str(error) or "a result did not come in time")
