@@ -49,10 +49,11 @@ async def _measured(scale: Scale, found: Measured) -> None:
 
 async def _scaled(load: Load, found: Measured) -> None:
     say = partial(_say, time.monotonic())
-    if load.waiting != LONG:
+    is_long = load.waiting == LONG
+    if not is_long:
         async with arena() as scene:
             found.figures["P8"], found.scaled = await several_workers(scene, load, say)
-    async with arena() as crowded, arena() as calm:
+    async with arena(durable=is_long) as crowded, arena(durable=is_long) as calm:
         found.figures[WAITING.get(load.waiting, "P7")] = await waiting(crowded, calm, load, say)
 
 
