@@ -10,7 +10,7 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 from temporalio.service import RPCError
 
-_THINKING_S: Final = 1.0
+THINKING_S: Final = 1.0
 
 
 class Stage:
@@ -85,7 +85,7 @@ class Visit:
 
     async def submits(self, being_served: Callable[[], Awaitable[float]]) -> None:
         """Think, then be served with a result."""
-        await asyncio.sleep(_THINKING_S)
+        await asyncio.sleep(THINKING_S)
         self._took.submit_to_result_s.append(await self._served(being_served, returning=True))
 
     def is_through(self, name: str) -> None:

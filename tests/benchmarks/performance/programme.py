@@ -32,7 +32,7 @@ class Scale:
 
     rounds: Rounds = Rounds(7, 170)
     signins: int = 150
-    calm: Rounds = Rounds(2, 60)
+    calm: Rounds = Rounds(3, 60)
     calm_s: float = 10.0
     busy: Rounds = Rounds(6, 90)
     busy_s: float = 5.0
@@ -92,11 +92,13 @@ async def _waits(
     scene: Arena, caller: Peer, ways: dict[str, Way], turns: Turns, scale: Scale, found: Measured, say: Say
 ) -> None:
     most = median(turn.per_s for turn in turns[OURS])
-    bare = await caller.ask("bare", times=scale.bare)
-    bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
-    sum_ms = sum(bare.values()) * 1e3
-    say(f"bare, ms: {', '.join(f'{name[:-2]} {value * 1e3:.2f}' for name, value in bare.items())}")
-    calm = await paced({name: ways[name] for name in (OURS, USUAL)}, most * 0.2, scale.calm_s, scale.calm, say)
+    calm: Turns = {OURS: [], USUAL: []}
+    bare: list[dict[str, float]] = []
+    for _ in scale.calm:
+        bare.append(await _bare_ms(scene, caller, scale, say))
+        pair = await paced({name: ways[name] for name in calm}, most * 0.2, scale.calm_s, Rounds(1, 0), say)
+        for name, turns_at_a_pace in pair.items():
+            calm[name] += turns_at_a_pace
     busy = await paced(ways, most * 0.8, scale.busy_s, scale.busy, say)
     for name in (OURS, USUAL):
         found.ways[name]["waits"] = {
@@ -105,8 +107,19 @@ async def _waits(
         }
     found.figures |= compared_at_a_pace(busy)
     p50s = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
-    notes = {f"{name[:-2]}, ms": value * 1e3 for name, value in bare.items()}
-    found.figures["P6"] = Figure([p50 / sum_ms for p50 in p50s], notes)
+    notes = {f"{name}, ms": median(each[name] for each in bare) for name in bare[0]}
+    notes["ours, ms"] = median(p50s)
+    ratios = [p50 / sum(each.values()) for p50, each in zip(p50s, bare, strict=True)]
+    found.figures["P6"] = Figure(ratios, notes)
+
+
+async def _bare_ms(scene: Arena, caller: Peer, scale: Scale, say: Say) -> dict[str, float]:
+    """Measure what the wait for a result is compared with, each alone, before each round."""
+    bare = await caller.ask("bare", times=scale.bare)
+    bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
+    told = {name.removesuffix("_s"): value * 1e3 for name, value in bare.items()}
+    say(f"bare, ms: {', '.join(f'{name} {value:.2f}' for name, value in told.items())}")
+    return told
 
 
 async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
