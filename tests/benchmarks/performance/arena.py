@@ -15,7 +15,7 @@ from temporalio.client import Client
 from activities.addresses import parse_address
 from activities.pseudonyms import Pseudonyms
 from deploy.local.kafka import LocalKafka
-from deploy.local.places import PROJECT, cache_folder, free_ports
+from deploy.local.places import PROJECT, StackError, cache_folder, free_ports
 from deploy.local.processes import Child
 from deploy.local.temporal import LocalTemporal
 from deploy.local.topics import Topics
@@ -35,6 +35,7 @@ BROKER: Final = "broker"
 WORLD: Final = "world"
 CALLER: Final = "caller"
 _SETTLING_S: Final = 1.0
+_LOOK_S: Final = 1.0
 _READY_WITHIN_S: Final = 60
 
 
@@ -134,6 +135,18 @@ class Arena:
 
         meters = self._meters([worker.process.command for worker in workers])
         return Way(name, self.world, meters, self.client, workflow_ids)
+
+    async def ask_world(self, command: str, **arguments: Any) -> Any:
+        """Ask the world, as long as the servers run. Raises ``StackError`` once one ended: nobody would be served."""
+        asking = asyncio.create_task(self.world.ask(command, **arguments))
+        try:
+            while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
+                for server in (self.kafka.process, self.temporal.process):
+                    if not server.running:
+                        raise StackError(f"{server.name} ended meanwhile. Its last words:\n{server.last_words()}")
+        finally:
+            asking.cancel()
+        return await asking
 
     async def usual(self) -> Way:
         """Start the usual way."""

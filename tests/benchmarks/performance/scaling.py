@@ -59,7 +59,7 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
 
 async def leave(scene: Arena, name: str, count: int, say: Say) -> int:
     """Open sign-ins and return how many wait: one without a code in an hour is told of, not the end of that hour."""
-    took = await scene.world.ask("leave_waiting", way=name, signins=count, seats=SEATS)
+    took = await scene.ask_world("leave_waiting", way=name, signins=count, seats=SEATS)
     trouble = took["trouble"]
     if len(trouble) > count * _WITHOUT_A_CODE:
         raise StackError(f"{len(trouble)} of {count} got no code: {trouble[0]}")

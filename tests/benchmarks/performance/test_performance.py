@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka.errors import NotLeaderForPartitionError
@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from deploy.local.places import StackError
+from deploy.local.processes import Child
 from schemas.policy import OtpPolicy
 from tests.benchmarks.performance import __main__ as command
 from tests.benchmarks.performance import capacity
+from tests.benchmarks.performance.arena import Arena
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
 from tests.benchmarks.performance.patient import lifted
@@ -156,7 +158,7 @@ def opening(troubled: int) -> Any:
     async def ask(*_: Any, **__: Any) -> dict[str, Any]:
         return {"trouble": ["no mail"] * troubled, "elapsed_s": 1.0}
 
-    return SimpleNamespace(world=SimpleNamespace(ask=ask))
+    return SimpleNamespace(ask_world=ask)
 
 
 async def test_who_got_no_code_does_not_count_as_waiting() -> None:
@@ -170,3 +172,24 @@ async def test_many_without_a_code_end_the_run() -> None:
     """Then it is not the cost of people who wait."""
     with pytest.raises(StackError, match="101 of 2000 got no code: no mail"):
         await leave(opening(101), "crowded", 2_000, lambda _: None)
+
+
+async def test_a_server_that_dies_ends_the_run() -> None:
+    """In seconds, with its words: each of those who are waited for would be given up only after two minutes."""
+    kafka, temporal = Child("kafka"), Child("temporal")
+    try:
+        kafka.start([sys.executable, "-c", "import time; time.sleep(60)"])
+        temporal.start([sys.executable, "-c", "print('fatal error: fault')"])
+
+        async def ask(*_: Any, **__: Any) -> None:
+            await asyncio.sleep(60)
+
+        servers: list[Any] = [SimpleNamespace(process=server) for server in (kafka, temporal)]
+        world: Any = SimpleNamespace(ask=ask)
+        scene = Arena(servers[0], servers[1], world, client=cast(Any, None))
+        async with asyncio.timeout(20):
+            with pytest.raises(StackError, match=r"(?s)temporal ended meanwhile.*fatal error: fault"):
+                await scene.ask_world("leave_waiting")
+    finally:
+        for server in (kafka, temporal):
+            server.stop()
