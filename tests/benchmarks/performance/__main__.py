@@ -10,6 +10,7 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]  # has no types
 
+from deploy.local.places import StackError
 from tests.benchmarks.performance.arena import arena
 from tests.benchmarks.performance.figures import TARGETS
 from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
@@ -36,6 +37,9 @@ def main() -> int:
             asyncio.run(_scaled(Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting), found))
         else:
             asyncio.run(_measured(SHORT if options.short else FULL, found))
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
     finally:
         _write(found, busy, options.out)
     _show(found)

@@ -21,9 +21,10 @@ from tests.benchmarks.performance.arena import Arena
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
 from tests.benchmarks.performance.patient import lifted
+from tests.benchmarks.performance.programme import Measured
 from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
-from tests.benchmarks.performance.scaling import leave
+from tests.benchmarks.performance.scaling import Load, leave
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
@@ -193,3 +194,20 @@ async def test_a_server_that_dies_ends_the_run() -> None:
     finally:
         for server in (kafka, temporal):
             server.stop()
+
+
+def test_what_ends_a_run_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """And what was found before is written."""
+
+    async def dies(load: Load, found: Measured) -> None:
+        found.figures["P8"] = Figure([2.7])
+        raise StackError("temporal ended meanwhile.")
+
+    monkeypatch.setattr(command, "_scaled", dies)
+    monkeypatch.setattr(command, "_LOOK_S", 0.0)
+    monkeypatch.setattr(sys, "argv", ["performance", "--scale", "--out", str(tmp_path)])
+    assert command.main() == 1
+    assert capsys.readouterr().err == "temporal ended meanwhile.\n"
+    assert json.loads((tmp_path / "performance.json").read_text())["P8"]["value"] == 2.7
