@@ -136,14 +136,14 @@ class Arena:
         meters = self._meters([worker.process.command for worker in workers])
         return Way(name, self.world, meters, self.client, workflow_ids)
 
-    async def ask_world(self, command: str, **arguments: Any) -> Any:
-        """Ask the world, as long as the servers run. Raises ``StackError`` once one ended: nobody would be served."""
+    async def ask_world(self, command: str, worker: Child, **arguments: Any) -> Any:
+        """Ask the world, as long as who serves it runs. Raises ``StackError`` once one ended: nobody is served then."""
         asking = asyncio.create_task(self.world.ask(command, **arguments))
         try:
             while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
-                for server in (self.kafka.process, self.temporal.process):
-                    if not server.running:
-                        raise StackError(f"{server.name} ended meanwhile. Its last words:\n{server.last_words()}")
+                for child in (self.kafka.process, self.temporal.process, worker):
+                    if not child.running:
+                        raise StackError(f"{child.name} ended meanwhile. Its last words:\n{child.last_words()}")
         finally:
             asking.cancel()
         return await asking

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from deploy.local.places import StackError
+from deploy.local.processes import Child
 from tests.benchmarks.performance.arena import BROKER, SERVER, WORKER, Arena, Turn, Way
 from tests.benchmarks.performance.figures import Figure
 from tests.benchmarks.performance.patient import PatientWorker
@@ -45,11 +46,11 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
     in a round: that is work, and none of the sign-in's.
     """
     many, worker = await crowded.ours(_CROWDED, kind=PatientWorker)
-    few, _ = await calm.ours(_CALM, kind=PatientWorker)
-    await leave(calm, _CALM, _FEW, say)
+    few, another = await calm.ours(_CALM, kind=PatientWorker)
+    await leave(calm, another.process, _FEW, say)
     there, memory = 0, {}
     while there < load.waiting:
-        there += await leave(crowded, _CROWDED, min(_AT_A_TIME, load.waiting - there), say)
+        there += await leave(crowded, worker.process, min(_AT_A_TIME, load.waiting - there), say)
         mib = memory[f"worker's MiB with {there:,}"] = worker.process.command.memory_info().rss / _MIB
         say(f"{there:,} wait: the worker has {mib:.0f} MiB")
     figure = await _cost_beside(many, few, load, say)
@@ -57,15 +58,15 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
     return figure
 
 
-async def leave(scene: Arena, name: str, count: int, say: Say) -> int:
+async def leave(scene: Arena, worker: Child, count: int, say: Say) -> int:
     """Open sign-ins and return how many wait: one without a code in an hour is told of, not the end of that hour."""
-    took = await scene.ask_world("leave_waiting", way=name, signins=count, seats=SEATS)
+    took = await scene.ask_world("leave_waiting", worker, way=worker.name, signins=count, seats=SEATS)
     trouble = took["trouble"]
     if len(trouble) > count * _WITHOUT_A_CODE:
         raise StackError(f"{len(trouble)} of {count} got no code: {trouble[0]}")
     wait = count - len(trouble)
     without = f"; {len(trouble)} got no code: {trouble[0]}" if trouble else ""
-    say(f"{wait} more wait on the {name} stack: {wait / took['elapsed_s']:.1f} requests/s{without}")
+    say(f"{wait} more wait on the {worker.name} stack: {wait / took['elapsed_s']:.1f} requests/s{without}")
     return wait
 
 

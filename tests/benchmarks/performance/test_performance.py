@@ -16,7 +16,7 @@ from deploy.local.places import StackError
 from deploy.local.processes import Child
 from schemas.policy import OtpPolicy
 from tests.benchmarks.performance import __main__ as command
-from tests.benchmarks.performance import capacity
+from tests.benchmarks.performance import capacity, report
 from tests.benchmarks.performance.arena import Arena
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
@@ -132,6 +132,18 @@ def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
     assert "| worker processes, a core each | 7 | 67 | 667 |" in (folder / "capacity.md").read_text()
 
 
+def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A run on another machine does not claim what an earlier one found; one machine is named once, for all."""
+    first = report.machine()
+    write({"P1": Figure([1.2]), "P3": Figure([0.7])}, {}, {}, tmp_path)
+    document = tmp_path / "performance.md"
+    assert document.read_text().count(f"{first['cores']} cores ({first['cpu']})") == 1
+    monkeypatch.setattr(report, "machine", lambda: {**first, "cpu": "another", "cores": 64})
+    write({"P3": Figure([0.8])}, {}, {}, tmp_path)
+    assert f"* P1: {first['cores']} cores ({first['cpu']})" in document.read_text()
+    assert "* P3: 64 cores (another)" in document.read_text()
+
+
 def test_only_the_lifetime_of_a_code_is_let_free() -> None:
     """The patient worker keeps all other bounds; the command under test keeps this one, too."""
     field = lifted(lambda *_, **bounds: bounds)
@@ -165,35 +177,37 @@ def opening(troubled: int) -> Any:
 async def test_who_got_no_code_does_not_count_as_waiting() -> None:
     """It is told, and others are asked in their place."""
     said = list[str]()
-    assert await leave(opening(100), "crowded", 2_000, said.append) == 1_900
+    assert await leave(opening(100), Child("crowded"), 2_000, said.append) == 1_900
     assert "100 got no code: no mail" in said[0]
 
 
 async def test_many_without_a_code_end_the_run() -> None:
     """Then it is not the cost of people who wait."""
     with pytest.raises(StackError, match="101 of 2000 got no code: no mail"):
-        await leave(opening(101), "crowded", 2_000, lambda _: None)
+        await leave(opening(101), Child("crowded"), 2_000, lambda _: None)
 
 
-async def test_a_server_that_dies_ends_the_run() -> None:
+@pytest.mark.parametrize("dead", ["kafka", "temporal", "worker"])
+async def test_what_dies_ends_the_run(dead: str) -> None:
     """In seconds, with its words: each of those who are waited for would be given up only after two minutes."""
-    kafka, temporal = Child("kafka"), Child("temporal")
+    children = [Child(name) for name in ("kafka", "temporal", "worker")]
     try:
-        kafka.start([sys.executable, "-c", "import time; time.sleep(60)"])
-        temporal.start([sys.executable, "-c", "print('fatal error: fault')"])
+        for child in children:
+            code = "print('fatal error: fault')" if child.name == dead else "import time; time.sleep(60)"
+            child.start([sys.executable, "-c", code])
 
         async def ask(*_: Any, **__: Any) -> None:
             await asyncio.sleep(60)
 
-        servers: list[Any] = [SimpleNamespace(process=server) for server in (kafka, temporal)]
+        servers: list[Any] = [SimpleNamespace(process=child) for child in children[:2]]
         world: Any = SimpleNamespace(ask=ask)
         scene = Arena(servers[0], servers[1], world, client=cast(Any, None))
         async with asyncio.timeout(20):
-            with pytest.raises(StackError, match=r"(?s)temporal ended meanwhile.*fatal error: fault"):
-                await scene.ask_world("leave_waiting")
+            with pytest.raises(StackError, match=rf"(?s){dead} ended meanwhile.*fatal error: fault"):
+                await scene.ask_world("leave_waiting", children[2])
     finally:
-        for server in (kafka, temporal):
-            server.stop()
+        for child in children:
+            child.stop()
 
 
 def test_what_ends_a_run_is_said_in_a_sentence(
