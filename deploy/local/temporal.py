@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -22,17 +23,21 @@ _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 class LocalTemporal:
     """One dev server on free ports of the loopback interface.
 
-    Its state is in memory only, unless ``durable``: then it may be killed and started again.
+    Its state is in memory only, unless ``durable``: then it may be killed and started again. ``settings`` are dynamic
+    ones of the server.
     """
 
     namespace: Final = "default"
 
-    def __init__(self, *, ui: bool = False, durable: bool = False) -> None:
+    def __init__(
+        self, *, ui: bool = False, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.address = ""
         self.ui_url: str | None = None
         self.metrics_url = ""
         self._ui = ui
         self._durable = durable
+        self._settings = settings
         self._child: Child | None = None
         self._command: list[str] = []
 
@@ -61,9 +66,7 @@ class LocalTemporal:
 
     def start_again(self, settings: Mapping[str, str] | None = None) -> None:
         """Start it where it was, after its process was killed, with other dynamic ``settings`` of the server."""
-        options = (f"{name}={value}" for name, value in (settings or {}).items())
-        extra = [part for option in options for part in ("--dynamic-config-value", option)]
-        self._run([*self._command, *extra])
+        self._run([*self._command, *_options(settings or {})])
 
     def _run(self, command: list[str]) -> None:
         child = self.process
@@ -86,12 +89,17 @@ class LocalTemporal:
             "error",
             *ui,
             *file,
+            *_options(self._settings),
         ]
         self._command = [*command, *(str(part) for pair in ports.items() for part in pair)]
         self.address = f"{LOOPBACK}:{port}"
         self.metrics_url = f"http://{LOOPBACK}:{metrics_port}/metrics"
         self._run(self._command)
         self.ui_url = f"http://{LOOPBACK}:{ui_port}" if self._ui else None
+
+
+def _options(settings: Mapping[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("--dynamic-config-value", f"{name}={value}")]
 
 
 def namespace_answers(address: str, namespace: str) -> bool:

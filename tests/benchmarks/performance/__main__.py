@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -26,45 +27,58 @@ def main() -> int:
     parser.add_argument("--scale", action="store_true", help="many who wait, and several workers, instead of the rest")
     parser.add_argument("--waiting", metavar="COUNT", type=int, default=10_000, help="with --scale: how many wait")
     parser.add_argument("--short", action="store_true", help="little of everything: to see that it runs")
+    parser.add_argument(
+        "--setting", metavar="NAME=VALUE", type=_pair, action="append", default=[], help="a dynamic one, of Temporal"
+    )
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
     if options.waiting not in WAITING and not options.short:
         parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
+    settings = dict(options.setting)
     busy = psutil.cpu_percent(interval=_LOOK_S)
     found = Measured()
     try:
         if options.scale:
-            asyncio.run(_scaled(Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting), found))
+            load = Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting)
+            asyncio.run(_scaled(load, found, settings))
         else:
-            asyncio.run(_measured(SHORT if options.short else FULL, found))
+            asyncio.run(_measured(SHORT if options.short else FULL, found, settings))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        _write(found, busy, options.out)
+        _write(found, busy, options.out, settings)
     _show(found)
     return 0 if found.is_whole else 1
 
 
-async def _measured(scale: Scale, found: Measured) -> None:
-    async with arena() as scene:
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+    return name, value
+
+
+async def _measured(scale: Scale, found: Measured, settings: Mapping[str, str]) -> None:
+    async with arena(settings=settings) as scene:
         await measure(scene, scale, found, partial(_say, time.monotonic()))
 
 
-async def _scaled(load: Load, found: Measured) -> None:
+async def _scaled(load: Load, found: Measured, settings: Mapping[str, str]) -> None:
     say = partial(_say, time.monotonic())
     is_long = load.waiting == LONG
     if not is_long:
-        async with arena() as scene:
+        async with arena(settings=settings) as scene:
             found.figures["P8"], found.scaled = await several_workers(scene, load, say)
-    async with arena(durable=is_long) as crowded, arena(durable=is_long) as calm:
+    stack = partial(arena, durable=is_long, settings=settings)
+    async with stack() as crowded, stack() as calm:
         found.figures[WAITING.get(load.waiting, "P7")] = await waiting(crowded, calm, load, say)
 
 
-def _write(found: Measured, busy_before_percent: float, folder: Path) -> None:
+def _write(found: Measured, busy_before_percent: float, folder: Path, settings: Mapping[str, str]) -> None:
     more = {"repeats": found.repeats, "scaled": found.scaled}
     said = {name: one for name, one in more.items() if one}
-    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **said}, folder)
+    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **said}, folder, settings)
 
 
 def _say(begun: float, text: str) -> None:

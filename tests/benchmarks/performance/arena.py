@@ -221,15 +221,15 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def arena(*, durable: bool = False) -> AsyncIterator[Arena]:
+async def arena(*, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Arena]:
     """Start the servers; end everything in reverse.
 
     Temporal keeps its state in memory. That takes two mappings of memory for each who waits (3,053 with 1,500), and a
     process may have 65,530 of them on Linux (``vm.max_map_count``): some 33,000 wait at most, then the server dies.
-    More need ``durable``, which is a file.
+    More need ``durable``, which is a file. ``settings`` are dynamic ones of Temporal.
     """
     async with AsyncExitStack() as exits:
-        kafka, temporal = LocalKafka(), LocalTemporal(durable=durable)
+        kafka, temporal = LocalKafka(), LocalTemporal(durable=durable, settings=settings)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))

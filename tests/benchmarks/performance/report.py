@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]  # has no types
@@ -48,12 +50,21 @@ crowd.
 """
 
 
-def write(figures: dict[str, Figure], ways: dict[str, Any], more: dict[str, Any], folder: Path = FOLDER) -> None:
-    """Put figures in the place of earlier ones, and write the documents anew. The folder need not exist."""
+def write(
+    figures: dict[str, Figure],
+    ways: dict[str, Any],
+    more: dict[str, Any],
+    folder: Path = FOLDER,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Put figures in the place of earlier ones, and write the documents anew. The folder need not exist.
+
+    ``settings`` are the dynamic ones that Temporal had.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "performance.json"
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
-    here = {"on": datetime.now(UTC).date().isoformat(), "machine": machine()}
+    here = {"on": datetime.now(UTC).date().isoformat(), "machine": {**machine(), "settings": dict(settings)}}
     members = {each.name: {**figures[each.name].as_json(each), **here} for each in TARGETS if each.name in figures}
     known = {**{name: known.get(name) for name in ("ways", "more")}, **known, **members}
     known["ways"] = ways or known["ways"]
@@ -164,5 +175,10 @@ def _machine_line(told: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {told[name]}" for name in _PACKAGES)
     return (
         f"{told['cores']} cores ({told['cpu']}), {told['memory_gib']} GiB, {told['system']}; Python {told['python']}, "
-        f"Kafka {told['kafka']}, {packages}."
+        f"Kafka {told['kafka']}, {packages}.{_settings(told)}"
     )
+
+
+def _settings(told: dict[str, Any]) -> str:
+    pairs = ", ".join(f"`{name}={value}`" for name, value in told["settings"].items())
+    return f" Temporal with {pairs}." if pairs else ""

@@ -142,6 +142,22 @@ def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.Mo
     write({"P3": Figure([0.8])}, {}, {}, tmp_path)
     assert f"* P1: {first['cores']} cores ({first['cpu']})" in document.read_text()
     assert "* P3: 64 cores (another)" in document.read_text()
+    assert "Temporal with" not in document.read_text()
+    write({"P1": Figure([1.1])}, {}, {}, tmp_path, {"history.transferProcessorMaxPollRPS": "1000"})
+    (line,) = (line for line in document.read_text().splitlines() if line.startswith("* P1: "))
+    assert line.endswith("Temporal with `history.transferProcessorMaxPollRPS=1000`.")
+
+
+@pytest.mark.parametrize("text", ["history.rps", "=1", "history.rps=", ""])
+def test_half_a_setting_is_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is measured."""
+    monkeypatch.setattr(sys, "argv", ["performance", "--setting", text])
+    with pytest.raises(SystemExit) as refused:
+        command.main()
+    assert refused.value.code == 2
+    assert f"{text!r} is no NAME=VALUE" in capsys.readouterr().err
 
 
 def test_only_the_lifetime_of_a_code_is_let_free() -> None:
@@ -215,7 +231,7 @@ def test_what_ends_a_run_is_said_in_a_sentence(
 ) -> None:
     """And what was found before is written."""
 
-    async def dies(load: Load, found: Measured) -> None:
+    async def dies(load: Load, found: Measured, _: Any) -> None:
         found.figures["P8"] = Figure([2.7])
         raise StackError("temporal ended meanwhile.")
 
