@@ -34,7 +34,9 @@ _TAIL: Final = """
   submission may wait its 10 s).
 * **Temporal.** Writes are transactions on an execution, {writes} for a sign-in and {end} when its mailbox ends. One
   shard does one at a time: about {shard} a second at 5 ms each and half load (assumed). The number of shards is fixed
-  for the life of a cluster: take the next power of two, and double it. CPU is that of the dev server with its
+  for the life of a cluster: take the next power of two, and double it. A shard also looks for tasks to hand out 20
+  times a second at most (`history.transferProcessorMaxPollRPS`), and a sign-in that is alone makes it look six times:
+  with fewer than three a second and shard, as here, nobody waits for that. CPU is that of the dev server with its
   database within: an upper bound for frontend, history and matching together.
 * **Database.** About {cell} such writes a second are one good primary (assumed). Beyond, run **cells**: a Kafka
   cluster, a Temporal cluster and workers of their own, chosen by a digest of the canonical mailbox where events are

@@ -48,6 +48,10 @@ What a sign-in costs depends on how many there are at a time: an empty one took 
 people a second, so P1 and P2 are told twice: at one pace, 80 % of what ours can do, as traffic would have it, and in a
 crowd.
 """
+_ON_WAITS: Final = """\
+Ms, at shares of the most sign-ins a second that ours can do. The dev server has one shard, which looks for tasks 20
+times a second at most: beyond some three sign-ins a second, waits for the next look are in those of ours and of the
+usual way. A cluster is spared them ([operations](operations.md), [ADR 18](adr/0018-what-a-sign-in-costs.md))."""
 
 
 def write(
@@ -131,7 +135,7 @@ def _spread(one: dict[str, Any]) -> str:
 
 
 def _waits_table(ways: dict[str, Any]) -> list[str]:
-    lines = ["Ms, at shares of the most sign-ins a second that ours can do.", ""]
+    lines = [_ON_WAITS, ""]
     lines += ["| | load | request to mail, p50 | p99 | submit to result, p50 | p99 |", "|" + "---|" * 6]
     for name, way in ways.items():
         for load, one in way.get("waits", {}).items():

@@ -116,6 +116,7 @@ def test_capacity_is_what_one_costs_times_many(rate: int, workers: int, history_
     """At 40 ms of a worker's CPU and 60 % of a core in use, 15 a second and process; never less than two processes."""
     assert capacity.processes(one_way(40), rate) == workers
     assert capacity.shards(rate) == history_shards
+    assert 6 * rate / history_shards < 20, "a shard's own limit would make people wait"
 
 
 def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
