@@ -18,6 +18,7 @@ _DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up
 _OWNER = """
 import os, sys, signal
 from deploy.local.processes import Child
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is born deaf to it
 child = Child("owned")
 child.start([sys.executable, "-c", "import os, signal; print(os.getpid(), flush=True); signal.pause()"])
 child.wait_until(lambda: bool(child.log.read_text()), within_s=20)
