@@ -38,7 +38,7 @@ redteam: $(VENV)/.ready
 bench: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance $(ARGS)
 
-# With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000": only that many, an hour.
+# With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000": only that many, half an hour or more.
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
 

@@ -106,7 +106,7 @@ class KafkaCheck:
         elif least == facts.replicas > 1:
             text = f"{held} of {least}: without any one broker nothing can be written."
             yield Finding(_TOPICS, True, text, self._alter(topic, {_LEAST_IN_SYNC: str(least - 1)}))
-        elif least == 1 and facts.replicas > 2:  # noqa: PLR2004
+        elif least == 1 and facts.replicas > 2:  # noqa: PLR2004 - a pair can promise no more
             text = f"{held} of {facts.replicas}: what one broker alone has acknowledged can be lost."
             yield Finding(_TOPICS, True, text, self._alter(topic, {_LEAST_IN_SYNC: "2"}))
 

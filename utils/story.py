@@ -229,7 +229,7 @@ class _Reader:
 
     async def _opened(self, payloads: Sequence[Payload], kind: type[_Model]) -> _Model:
         (opened,) = await self._client.data_converter.decode(payloads, [kind])
-        return opened  # type: ignore[no-any-return]
+        return opened  # type: ignore[no-any-return]  # decode returns list[Any]
 
     def _note(self, event: HistoryEvent, where: _Where, what: str, **details: str | int) -> None:
         self._moments.append(Moment(at=_time(event), where=where, what=what, details=details))

@@ -20,7 +20,7 @@ _CREW: Final = "crew"
 _WORKERS: Final = 3
 _MIB: Final = 1 << 20
 LONG: Final = 50_000
-"""So many take an hour, in which nothing else is measured."""
+"""So many take half an hour or more, in which nothing else is measured."""
 
 WAITING: Final = MappingProxyType({10_000: "P7", LONG: f"P7 {LONG:,}"})
 """How many wait, and the target that asks for it."""

@@ -39,7 +39,7 @@ class Kennel:
 
 def with_position(**changes: int | None) -> Vitals:
     """Return the vitals of a consumer whose one partition stands so."""
-    return replace(WELL, positions=[replace(AT_REST, **changes)])  # type: ignore[arg-type]
+    return replace(WELL, positions=[replace(AT_REST, **changes)])  # type: ignore[arg-type]  # all its fields are such
 
 
 BEHIND = with_position(end=9)
