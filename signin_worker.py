@@ -32,43 +32,51 @@ from activities.ports import Publisher
 from activities.pseudonyms import Pseudonyms
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
-from consumers.breaker import Breaker
-from consumers.dead_letters import DeadLettering, DeadLetterRate
+from consumers.gateway.breaker import Breaker
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
-from consumers.dispatch import Ages, Dispatcher, Handler
-from consumers.gateway import TemporalGateway
-from consumers.guarded_gateway import GuardedGateway
+from consumers.handling.dispatch import Ages, Dispatcher, Handler
+from consumers.gateway.temporal import TemporalGateway
+from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
-from consumers.limiter import AdaptiveLimit
-from consumers.loop import ConsumerLoop, LoopLimits
-from consumers.observed import Observed
+from consumers.gateway.limiter import AdaptiveLimit
+from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.handling.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
-from consumers.retrying import Retrying
+from consumers.handling.retrying import Retrying
 from schemas.policy import Policy
-from schemas.standing import Story
-from signin_dead_letters import DeadLetterCommands, Desk
-from signin_events import EventCommands, PostBox
-from signin_limits import Limits, LimitsCommands, SupportDesk
-from signin_schemas import SchemaCommand
-from signin_status import Look, StatusCommand
-from signin_trace import Tell, TraceCommand
-from utils import checks, dependencies
+from schemas.status import Story
+from utils.cli.dead_letters import DeadLetterCommands, Desk
+from utils.cli.events import EventCommands, PostBox
+from utils.cli.limits import Limits, LimitsCommands, SupportDesk
+from utils.cli.schemas import SchemaCommand
+from utils.cli.status import Look, StatusCommand
+from utils.cli.trace import Tell, TraceCommand
+from utils import wiring as dependencies
+from utils.checks import probes as checks
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
-from utils.kafka import LARGEST_DEAD_LETTER, KafkaDeadLetters, KafkaInbound, ReliableProducer, ResultPublisher, emit
-from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
-from utils.kafka_source import KafkaSource
-from utils.kafka_topics import create_topics
+from utils.kafka.producers import (
+    LARGEST_DEAD_LETTER,
+    KafkaDeadLetters,
+    KafkaInbound,
+    ReliableProducer,
+    ResultPublisher,
+    emit,
+)
+from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.source import KafkaSource
+from utils.kafka.topics import create_topics
 from utils.logs import configure_logging
 from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
-from utils.settings import Settings, SettingsError, load_settings
-from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
-from utils.standing import Lookout
-from utils.story import whole_story
-from utils.telemetry import tracing as tracing_wanted
-from utils.temporal_limits import TemporalLimits
-from utils.temporal_workers import SdkTelemetry, build_workers
-from utils.terminal import Finding, command_group, documenting, end, examine, show
-from utils.unix_process import (
+from utils.settings.loading import Settings, SettingsError, load_settings
+from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
+from utils.status import Lookout
+from utils.temporal.trace import whole_story
+from utils.settings.telemetry import tracing as tracing_wanted
+from utils.temporal.limits import TemporalLimits
+from utils.temporal.workers import SdkTelemetry, build_workers
+from utils.cli.terminal import Finding, command_group, documenting, end, examine, show
+from utils.process import (
     Service,
     Stopped,
     briefly,

@@ -8,7 +8,7 @@ result is not, since a reader may have a branch for each.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from schemas.published import INBOUND
+from schemas.contract import INBOUND
 
 Schema = Mapping[str, Any]
 

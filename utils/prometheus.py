@@ -17,7 +17,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities import reporting
 from activities.errors import Refused
 from activities.ports import CodeMail, Mailer, Publisher
-from consumers.observed import OUTCOME_NAMES
+from consumers.handling.observed import OUTCOME_NAMES
 from consumers.ports import Clock, ConsumerSnapshot, Partition, PartitionPosition
 from schemas.results import Result, ResultEvent
 

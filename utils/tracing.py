@@ -25,7 +25,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from activities.ports import Publisher
-from consumers.dispatch import Handler
+from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
 from schemas.results import ResultEvent

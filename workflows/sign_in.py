@@ -23,8 +23,8 @@ from schemas.tasks import (
     Publication,
     TokenToCheck,
 )
-from workflows.attempts import is_stale
-from workflows.clients import browser_of, network_of, valid_ip
+from workflows.rules.attempts import is_stale
+from workflows.rules.clients import browser_of, network_of, valid_ip
 from workflows.names import SIGN_IN_WORKFLOW
 from workflows.steps import durable_step, step
 

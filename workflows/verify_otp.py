@@ -17,8 +17,8 @@ from schemas.mailbox import MailboxInput, MailboxState, MailboxStatus
 from schemas.signals import Challenge, Refusal, Submission
 from schemas.tasks import Publication
 from workflows.inbox import Inbox, Told
-from workflows.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
-from workflows.mailbox import Mailbox
+from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
+from workflows.rules.mailbox import Mailbox
 from workflows.names import (
     CLEAR_LIMITS_UPDATE,
     HAS_TAKEN_QUERY,

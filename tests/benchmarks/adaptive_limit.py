@@ -21,11 +21,11 @@ from temporalio.service import RetryConfig
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.breaker import Breaker
+from consumers.gateway.breaker import Breaker
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.dispatch import Gateway
-from consumers.gateway import TemporalGateway
-from consumers.guarded_gateway import GuardedGateway
+from consumers.handling.dispatch import Gateway
+from consumers.gateway.temporal import TemporalGateway
+from consumers.gateway.guard import GuardedGateway
 from consumers.outcomes import NotNow, Outcome
 from consumers.ports import utc_now
 from deploy.local.temporal import LocalTemporal

@@ -12,8 +12,8 @@ from consumers.ports import ReplayMark, ReplayMemory
 from deploy.local.backends import Kafka
 from tests.conftest import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
-from utils.kafka import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
-from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
+from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
 
 VALUES = (b"0", b"1", b"2", b"3")
 

@@ -5,7 +5,7 @@ import pytest
 from activities.ports import MailDomains
 from deploy.local.dns_server import DnsServer
 from tests.fakes.mail_domains import FakeMailDomains
-from utils.dns_lookup import DnsMailDomains
+from utils.dns import DnsMailDomains
 
 
 @pytest.fixture(params=["fake", "dns"])

@@ -11,8 +11,8 @@ from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail, Mailer
 from deploy.local.mail_server import MailServer, Reply
 from tests.fakes.mailer import FakeMailer
-from utils.mail_templates import MailTemplates
-from utils.smtp import SmtpMailer
+from utils.smtp.mail_templates import MailTemplates
+from utils.smtp.mailer import SmtpMailer
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

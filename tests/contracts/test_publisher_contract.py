@@ -13,7 +13,7 @@ from deploy.local.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired, SignInSucceeded
 from tests.conftest import Topics
 from tests.fakes.publisher import FakePublisher
-from utils.kafka import KafkaAccess, ReliableProducer, ResultPublisher
+from utils.kafka.producers import KafkaAccess, ReliableProducer, ResultPublisher
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -18,8 +18,8 @@ from schemas.signals import Challenge, Refusal
 from schemas.tasks import FirstAttempt
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 from tests.fakes.workflows import ACCEPTED, MailboxStandIn, SignInStandIn
-from utils.temporal import TemporalFirstAttempts, TemporalMailboxes, connect
-from utils.temporal_workers import sandbox
+from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes, connect
+from utils.temporal.workers import sandbox
 from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 
 KEYS = {"k1": b"1" * 32}

@@ -11,16 +11,16 @@ from rich.console import Console
 
 from deploy.local.places import PROJECT
 from schemas.limits import BudgetUse
-from signin_limits import screen, title
-from signin_status import screen as status_screen
-from signin_trace import screen as trace_screen
+from utils.cli.limits import screen, title
+from utils.cli.status import screen as status_screen
+from utils.cli.trace import screen as trace_screen
 from tests.docs.standing_screens import STANDING, STORY
-from utils.kafka import KafkaAccess
-from utils.kafka_check import KafkaCheck, KafkaView, topic_uses
-from utils.kafka_metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts
-from utils.kafka_topics import planned_topics
-from utils.rich_output import show_verdict
-from utils.terminal import Finding
+from utils.kafka.producers import KafkaAccess
+from utils.checks.kafka import KafkaCheck, KafkaView, topic_uses
+from utils.kafka.metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts
+from utils.kafka.topics import planned_topics
+from utils.cli.rich_output import show_verdict
+from utils.cli.terminal import Finding
 
 FOLDER: Final = PROJECT / "docs" / "screens"
 WIDTHS: Final = (80, 160)

@@ -16,20 +16,20 @@ from prometheus_client import Metric
 
 from deploy.local.places import PROJECT
 from signin_worker import cli
-from utils.environment import Variable, variables
+from utils.settings.environment import Variable, variables
 from utils.prometheus import Metrics
-from utils.settings import Settings
-from utils.terminal import settings_table
+from utils.settings.loading import Settings
+from utils.cli.terminal import settings_table
 from tests.docs.documents import DESIGN, README, with_generated
 
 ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
 PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 _NO_CODE: Final = {
     "deploy/grafana/signin-worker.json": "The dashboard for Grafana, written by `python -m deploy.grafana`.",
-    "utils/templates/mail.html.j2": "The layout of the mail's HTML part.",
-    "utils/templates/mail.txt.j2": "The layout of the mail's text part.",
+    "utils/smtp/templates/mail.html.j2": "The layout of the mail's HTML part.",
+    "utils/smtp/templates/mail.txt.j2": "The layout of the mail's text part.",
 }
-_TRANSLATION: Final = re.compile(r"utils/templates/[a-z]{2}(-[a-z]+)?\.json")
+_TRANSLATION: Final = re.compile(r"utils/smtp/templates/[a-z]{2}(-[a-z]+)?\.json")
 _REFERENCE: Final = re.compile(r" \((?:CONTRACT|SECURITY|BRIDGE)\b[^)]*\)")
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from activities.ports import CodeMail
 from deploy.local.places import PROJECT
-from utils.mail_templates import MailTemplates
+from utils.smtp.mail_templates import MailTemplates
 
 _COLUMNS: Final = 4
 _WIDTH, _HEIGHT = 340, 570

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from schemas.standing import Moment, PartitionLag, Standing, Story, WorkerPage, WorkflowCounts
+from schemas.status import Moment, PartitionLag, Standing, Story, WorkerPage, WorkflowCounts
 
 _NOW: Final = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 _BEHIND: Final = {("signin.requested", 1): (12, 95), ("otp.submitted", 0): (3, 4)}

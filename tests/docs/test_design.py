@@ -4,20 +4,20 @@ import re
 
 import pytest
 
-from consumers.breaker import Breaker
+from consumers.gateway.breaker import Breaker
 from consumers.decode import LARGEST_VALUE
-from consumers.limiter import AdaptiveLimit
-from consumers.loop import LoopLimits
+from consumers.gateway.limiter import AdaptiveLimit
+from consumers.polling.loop import LoopLimits
 from schemas.policy import Policy
 from tests.docs.documents import DESIGN, code, rows, section
 from tests.docs.generated import source_files
 from deploy.local.places import PROJECT
-from utils.guesses import MOST_LIKELY_GUESS, guess_probability
-from utils.kafka_source import SETTINGS
-from utils.settings_model import ConsumerSettings
-from workflows.attempts import MOST_LIVE
-from workflows.mailbox import MOST_CARRIED
-from workflows.memory import MOST_OVER, MOST_SEEN
+from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
+from utils.kafka.source import SETTINGS
+from utils.settings.model import ConsumerSettings
+from workflows.rules.attempts import MOST_LIVE
+from workflows.rules.mailbox import MOST_CARRIED
+from workflows.rules.memory import MOST_OVER, MOST_SEEN
 from workflows.steps import DURABLE_TRY, LOCAL_TRY
 
 SECURITY = PROJECT / "docs" / "security.md"

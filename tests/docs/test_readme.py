@@ -28,10 +28,10 @@ from schemas import results
 from schemas.inbound import OtpSubmitted, SignInRequested
 from tests.docs.commands import Shell
 from tests.docs.documents import README, blocks, code, rows, section
-from utils.environment import variables
-from utils.settings import Settings, SettingsError, load_settings
+from utils.settings.environment import variables
+from utils.settings.loading import Settings, SettingsError, load_settings
 
-DOCKERFILE: Final = PROJECT / "deploy" / "Dockerfile"
+DOCKERFILE: Final = PROJECT / "deploy" / "image" / "Dockerfile"
 SHELL: Final = [block.text for block in blocks(README, "sh")]
 (ENVIRONMENT,) = (block.text for block in blocks(README, "dotenv"))
 SAID: Final = [block.text.strip() for block in blocks(README, "text")]

@@ -5,17 +5,17 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from activities.pseudonyms import Pseudonyms
-from consumers.breaker import Breaker
-from consumers.dead_letters import DeadLettering, DeadLetterRate
+from consumers.gateway.breaker import Breaker
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
-from consumers.dispatch import Ages, Dispatcher
-from consumers.guarded_gateway import GuardedGateway
+from consumers.handling.dispatch import Ages, Dispatcher
+from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
-from consumers.limiter import AdaptiveLimit
-from consumers.loop import ConsumerLoop, LoopLimits
-from consumers.observed import Observed
+from consumers.gateway.limiter import AdaptiveLimit
+from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.handling.observed import Observed
 from consumers.ports import Partition, RecordSource
-from consumers.retrying import Backoff, Retrying
+from consumers.handling.retrying import Backoff, Retrying
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
 from tests.fakes.gateway import FakeGateway

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from consumers.outcomes import DeadLetterError, Rejected
 from consumers.ports import Headers, Record
-from consumers.provenance import SUFFIX, dead_letter_headers
+from consumers.dead_letters.headers import SUFFIX, dead_letter_headers
 from tests.fakes.inbound import SUBMITTED, signin_id
 
 FAILED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -9,8 +9,8 @@ from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import Policy
 from schemas.results import Result, ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
-from workflows.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
-from workflows.mailbox import Mailbox
+from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
+from workflows.rules.mailbox import Mailbox
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 RIGHT = "right"

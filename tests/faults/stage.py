@@ -27,8 +27,8 @@ from tests.faults.ledger import Account, Ledger, account
 from tests.faults.people import PATIENCE_S, Person
 from tests.faults.servers import Servers
 from tests.faults.wire import Wire
-from utils.settings import load_settings
-from utils.temporal import data_converter
+from utils.settings.loading import load_settings
+from utils.temporal.client import data_converter
 
 _QUIET_WITHIN_S: Final = 240.0
 _LOOK_EVERY_S: Final = 0.25

@@ -11,10 +11,10 @@ from deploy.local.backends import Temporal
 from deploy.local.places import LOOPBACK
 from deploy.local.processes import executable
 from deploy.local.temporal import LocalTemporal
-from utils.codec_server import codec_app
+from utils.temporal.codec_server import codec_app
 from utils.endpoints import serving
-from utils.payload_codec import EncryptionCodec
-from utils.temporal import connect
+from utils.temporal.payload_codec import EncryptionCodec
+from utils.temporal.client import connect
 
 TOKEN = "t" * 32
 KEYS = {"key": bytes(32)}

@@ -15,19 +15,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner
 
-from consumers.letters import DeadLetter, Selection, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, shelves
 from consumers.outcomes import DeadLetterError, Rejected
 from consumers.ports import Headers, KafkaUnavailable, Partition, Record, ReplayMark
-from consumers.provenance import dead_letter_headers
-from consumers.replay import AnotherReplay, Pace, Replay, Rules, Tally
+from consumers.dead_letters.headers import dead_letter_headers
+from consumers.dead_letters.replay import AnotherReplay, Pace, Replay, Rules, Tally
 from deploy.local.backends import Kafka
 from deploy.local.places import PROJECT
 from signin_worker import cli
 from tests.conftest import Topics
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
-from utils.kafka import LARGEST_DEAD_LETTER, KafkaAccess, KafkaDeadLetters, KafkaInbound, ReliableProducer
-from utils.kafka_letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaDeadLetters, KafkaInbound, ReliableProducer
+from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 ALL = Selection()

@@ -23,8 +23,8 @@ from deploy.local.temporal import LocalTemporal
 from deploy.local.waiting import eventually
 from tests.conftest import Topics
 from tests.fakes.inbound import request_data
-from utils.kafka import KafkaAccess
-from utils.kafka_letters import KafkaReplayMemory
+from utils.kafka.producers import KafkaAccess
+from utils.kafka.letters import KafkaReplayMemory
 
 SIGN_INS = 5
 WITHIN_S = 60

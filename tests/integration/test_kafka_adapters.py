@@ -15,9 +15,16 @@ from consumers.ports import KafkaUnavailable, Partition, Record
 from deploy.local.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired
 from tests.conftest import Topics
-from utils.kafka import LARGEST_DEAD_LETTER, KafkaAccess, KafkaDeadLetters, ReliableProducer, ResultPublisher, emit
-from utils.kafka_source import KafkaSource
-from utils.kafka_topics import create_topics, look_up_topics, planned_topics
+from utils.kafka.producers import (
+    LARGEST_DEAD_LETTER,
+    KafkaAccess,
+    KafkaDeadLetters,
+    ReliableProducer,
+    ResultPublisher,
+    emit,
+)
+from utils.kafka.source import KafkaSource
+from utils.kafka.topics import create_topics, look_up_topics, planned_topics
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
 NOBODY = KafkaAccess("127.0.0.1:1")

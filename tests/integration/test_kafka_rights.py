@@ -8,9 +8,9 @@ import pytest
 from deploy.local.kafka import AUTHORISING, LocalKafka
 from deploy.local.waiting import eventually
 from tests.faults.kafka_admin import KafkaAdmin
-from utils.kafka import KafkaAccess
-from utils.kafka_check import KafkaCheck, topic_uses
-from utils.kafka_topics import create_topics, planned_topics
+from utils.kafka.producers import KafkaAccess
+from utils.checks.kafka import KafkaCheck, topic_uses
+from utils.kafka.topics import create_topics, planned_topics
 
 PLANS = planned_topics("in", "codes", "out", partitions=1)
 USES = topic_uses(PLANS, "out")

@@ -13,8 +13,8 @@ from deploy.local.temporal import LocalTemporal
 from schemas.limits import Clearing
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.waiting import until
-from utils.temporal import connect
-from utils.temporal_limits import TemporalLimits
+from utils.temporal.client import connect
+from utils.temporal.limits import TemporalLimits
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from consumers.ports import AssignmentListener, Partition
-from consumers.watchdog import ConsumerStalled
+from consumers.polling.watchdog import ConsumerStalled
 from deploy.local.backends import Kafka
 from deploy.local.places import free_ports
 from tests.conftest import Topics
 from tests.fakes.consumer_bench import QUICK, Composed
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until
-from utils.kafka import KafkaAccess
-from utils.kafka_source import KafkaSource
+from utils.kafka.producers import KafkaAccess
+from utils.kafka.source import KafkaSource
 
 WATCHFUL = replace(
     QUICK, poll_ms=50, stall_s=5.0, observe_every_s=0.2, commit_interval_s=0.2, commit_timeout_s=3, stop_s=5

@@ -18,12 +18,12 @@ from deploy.local.places import LOOPBACK, free_ports
 from deploy.local.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
-from schemas.standing import Standing, Story
+from schemas.status import Standing, Story
 from tests.conftest import Topics
-from utils.kafka import KafkaAccess
-from utils.standing import Lookout
-from utils.story import whole_story
-from utils.temporal import connect
+from utils.kafka.producers import KafkaAccess
+from utils.status import Lookout
+from utils.temporal.trace import whole_story
+from utils.temporal.client import connect
 from workflows.names import sign_in_workflow_id
 
 ADA = "ada@ok.example"

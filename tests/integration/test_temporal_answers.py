@@ -14,7 +14,7 @@ from activities.codes import CodeKeys
 from activities.errors import TemporalUnavailable
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.gateway import TemporalGateway
+from consumers.gateway.temporal import TemporalGateway
 from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, Outcome, Rejected, Throttled, Unreachable
 from deploy.local.backends import Temporal
 from deploy.local.temporal import LocalTemporal
@@ -22,7 +22,7 @@ from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
 from tests.faults.wire import new_signin_id
-from utils.temporal import TemporalMailboxes, connect
+from utils.temporal.client import TemporalMailboxes, connect
 
 _KEY: Final = bytes(32)
 _BLOB, _MESSAGE = 2_100_000, 4_500_000

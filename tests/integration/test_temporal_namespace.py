@@ -16,8 +16,8 @@ from deploy.local.waiting import eventually
 from schemas.policy import Policy
 from tests.fakes.stage import Stage
 from tests.fakes.waiting import until
-from utils.temporal import connect
-from utils.temporal_namespace import ATTRIBUTES, create_namespace, missing_attributes, shows_mailboxes
+from utils.temporal.client import connect
+from utils.temporal.namespace import ATTRIBUTES, create_namespace, missing_attributes, shows_mailboxes
 
 _DAYS = timedelta(days=4)
 _WITHIN_S = 30

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consumers.limiter import AdaptiveLimit, Sample
+from consumers.gateway.limiter import AdaptiveLimit, Sample
 
 BASE_S = 0.01
 SAMPLES = st.lists(

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import TERMINAL_TYPES, OtpRejected
 from tests.fakes.mailbox_world import ADA, CAFE, EVE, HOME, RIGHT, MailboxWorld, in_short
-from workflows.jobs import CompareCode, SendMail
+from workflows.rules.jobs import CompareCode, SendMail
 
 ACCOUNTS = st.sampled_from([ADA, EVE])
 NETWORKS = st.sampled_from([HOME, CAFE, "unknown"])

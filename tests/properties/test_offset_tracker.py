@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from consumers.offset_tracker import OffsetTracker, Ticket
+from consumers.polling.offset_tracker import OffsetTracker, Ticket
 
 
 class TrackerAgainstModel(RuleBasedStateMachine):

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activities.pseudonyms import Pseudonyms
-from consumers.dead_letters import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder, ReceivedRequest
 from consumers.intake import Delivery, Intake
-from consumers.loop import ConsumerLoop, LoopLimits
-from consumers.observed import Observed
+from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.handling.observed import Observed
 from consumers.outcomes import Applied, KeyBusy, Outcome, Rejected
 from consumers.ports import Headers, Partition
-from consumers.retrying import Backoff, Retrying
+from consumers.handling.retrying import Backoff, Retrying
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data

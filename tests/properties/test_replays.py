@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumers.letters import DeadLetter, Selection, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, shelves
 from consumers.outcomes import DeadLetterError
 from consumers.ports import KafkaUnavailable, Partition
-from consumers.replay import Pace, Replay, Rules
+from consumers.dead_letters.replay import Pace, Replay, Rules
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import SUBMITTED
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics

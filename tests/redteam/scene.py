@@ -21,7 +21,7 @@ from tests.faults.people import mistyped
 from tests.faults.servers import Servers
 from tests.faults.stage import Scale, Stage, stage
 from tests.faults.wire import Headers, SignInIsOver, new_signin_id, now
-from utils.settings import load_settings
+from utils.settings.loading import load_settings
 
 _PATIENCE_S: Final = 600.0
 _AT_ONCE: Final = 250

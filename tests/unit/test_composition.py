@@ -1,28 +1,31 @@
-"""The rule that import-linter cannot see, since it knows packages only."""
+"""What import-linter cannot see, since it knows packages only: who imports the adapters."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from deploy.local.places import PROJECT
 
-COMMANDS = [path for path in sorted(PROJECT.glob("signin_*.py")) if path.name != "signin_worker.py"]
+_SOURCES = ("consumers", "workflows", "activities", "schemas", "deploy")
 
 
 def imported(path: Path) -> Iterator[str]:
     """Yield the modules that a module imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             yield node.module or ""
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
 
 
-@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
-def test_only_the_composition_root_reads_settings_and_builds_clients(path: Path) -> None:
-    """Commands beside it know the terminal, and get everything else from it."""
-    modules = set(imported(path))
-    assert {name for name in modules if name.startswith("utils")} <= {"utils.rich_output", "utils.terminal"}
-    assert not modules & {"aiokafka", "httpx", "temporalio", "signin_worker"}
+def test_only_the_composition_root_imports_the_adapters() -> None:
+    """Outside ``utils`` itself, ``signin_worker.py`` is the only module that imports from it."""
+    modules = [*PROJECT.glob("*.py"), *(path for folder in _SOURCES for path in (PROJECT / folder).rglob("*.py"))]
+    importers = [path for path in modules if any(name.split(".")[0] == "utils" for name in imported(path))]
+
+    assert importers == [PROJECT / "signin_worker.py"]
+
+
+def test_the_composition_root_is_the_only_module_at_the_root() -> None:
+    """Whatever else there is has a room."""
+    assert [path.name for path in PROJECT.glob("*.py")] == ["signin_worker.py"]

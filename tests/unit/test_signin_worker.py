@@ -28,8 +28,8 @@ from deploy.local.waiting import eventually
 from signin_worker import Role, cli, run_worker
 from tests.conftest import Topics
 from utils.endpoints import CannotListen
-from utils.settings import Settings, SettingsError, load_settings
-from utils.unix_process import Stopped
+from utils.settings.loading import Settings, SettingsError, load_settings
+from utils.process import Stopped
 
 KEY = base64.b64encode(bytes(32)).decode()
 ROOT = Path(signin_worker.__file__).parent

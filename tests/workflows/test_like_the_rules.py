@@ -17,7 +17,7 @@ from schemas.policy import Policy
 from tests.fakes.mailbox_world import RIGHT, MailboxWorld
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.time_skipping import time_skipping_server, unhurried_client
-from workflows.clients import network_of
+from workflows.rules.clients import network_of
 
 _IPS = ("192.0.2.7", "198.51.100.7")
 _WITHIN_S = 20

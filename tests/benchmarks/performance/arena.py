@@ -23,7 +23,7 @@ from deploy.local.worker import LocalWorker, development_settings
 from tests.benchmarks.performance.meters import Cost, Meters, Reading, history, server_calls
 from tests.benchmarks.performance.pacing import Took
 from tests.benchmarks.performance.peers import Peer, peer
-from utils.settings import load_settings
+from utils.settings.loading import load_settings
 
 OURS: Final = "ours"
 FLOOR: Final = "floor"

@@ -16,17 +16,17 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWor
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.dead_letters import DeadLetterRate
+from consumers.handling.dead_lettering import DeadLetterRate
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.gateway import TemporalGateway
-from consumers.loop import ConsumerLoop
+from consumers.gateway.temporal import TemporalGateway
+from consumers.polling.loop import ConsumerLoop
 from consumers.ports import Record, utc_now
 from signin_worker import build_consumer
 from tests.benchmarks.performance.peers import serve
 from tests.fakes.inbound import record, request_data, submission_data
 from utils.prometheus import Metrics
-from utils.settings import Settings, load_settings
-from utils.temporal import connect
+from utils.settings.loading import Settings, load_settings
+from utils.temporal.client import connect
 
 _MAILBOXES: Final = 1_000
 _READY_WITHIN_S: Final = 30.0

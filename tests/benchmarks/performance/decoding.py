@@ -8,7 +8,7 @@ from typing import Final
 
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.dispatch import Ages, Dispatcher
+from consumers.handling.dispatch import Ages, Dispatcher
 from consumers.intake import Intake
 from consumers.outcomes import Applied, Outcome
 from consumers.ports import Record

@@ -7,7 +7,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, UnsandboxedWorkflowRunner, Worker
 
 from tests.benchmarks.performance.floor_workflows import FloorLingerer, FloorMailbox, FloorRequest
-from utils.temporal_workers import sandbox
+from utils.temporal.workers import sandbox
 
 _POLLERS = 40  # as many as ours has for mailboxes
 

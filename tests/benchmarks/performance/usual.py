@@ -22,12 +22,12 @@ from consumers.ports import utc_now
 from schemas.inbound import OtpSubmitted, SignInRequested
 from schemas.signals import SignInInput, Submission
 from tests.benchmarks.performance.usual_workflow import UsualSignIn
-from utils import dependencies
-from utils.kafka import ReliableProducer, ResultPublisher
+from utils import wiring as dependencies
+from utils.kafka.producers import ReliableProducer, ResultPublisher
 from utils.logs import configure_logging
-from utils.settings import Settings, load_settings
-from utils.temporal import connect
-from utils.unix_process import stop_on_signals
+from utils.settings.loading import Settings, load_settings
+from utils.temporal.client import connect
+from utils.process import stop_on_signals
 
 
 class UsualConsumer:

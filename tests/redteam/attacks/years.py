@@ -15,8 +15,8 @@ from tests.fakes.time_skipping import time_skipping_server
 from tests.fakes.waiting import until
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene, network, wrong
-from utils.guesses import guess_probability
-from workflows.jobs import CompareCode
+from utils.settings.guesses import guess_probability
+from workflows.rules.jobs import CompareCode
 
 _HOUR_S: Final = 3_600
 _DAY_S: Final = 24 * _HOUR_S

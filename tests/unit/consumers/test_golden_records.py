@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from consumers.dead_letters import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
 from consumers.decode import Decoder
 from consumers.intake import Delivery
 from consumers.outcomes import DeadLetterError, Outcome, Rejected

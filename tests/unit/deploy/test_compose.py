@@ -12,10 +12,10 @@ import yaml
 
 from deploy.local.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
 from deploy.local.places import PROJECT
-from utils.environment import variables
-from utils.settings_model import Settings
+from utils.settings.environment import variables
+from utils.settings.model import Settings
 
-FILE = PROJECT / "deploy" / "compose.yaml"
+FILE = PROJECT / "deploy" / "compose" / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
@@ -84,10 +84,10 @@ def test_nothing_starts_before_what_it_needs() -> None:
 
 def test_prometheus_looks_where_the_worker_answers() -> None:
     """Under the job's name that the alerts go by."""
-    config = yaml.safe_load((FILE.parent / "compose" / "prometheus.yml").read_text())
+    config = yaml.safe_load((FILE.parent / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["worker:8080"]}]
-    assert f'job="{job["job_name"]}"' in (FILE.parent / "prometheus" / "alerts.yml").read_text()
+    assert f'job="{job["job_name"]}"' in (FILE.parents[1] / "prometheus" / "alerts.yml").read_text()
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.places import PROJECT
-from deploy.strip_image import strip
+from deploy.image.strip_image import strip
 
 _PARTS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
     "only-include"
@@ -19,7 +19,7 @@ def test_each_part_reaches_the_build(part: str) -> None:
     """Docker is shown the part, and the build copies it: a package that is forgotten here would miss in the image."""
     copied = {
         word.rstrip("/")
-        for line in (PROJECT / "deploy" / "Dockerfile").read_text().splitlines()
+        for line in (PROJECT / "deploy" / "image" / "Dockerfile").read_text().splitlines()
         if line.startswith("COPY ") and "--from" not in line
         for word in line.split()[1:-1]
     }

@@ -11,7 +11,7 @@ from temporalio.envconfig import ClientConfig
 
 from deploy.local.places import PROJECT
 from utils.endpoints import build_app
-from utils.settings import load_settings
+from utils.settings.loading import load_settings
 
 _KUBERNETES: Final = PROJECT / "deploy" / "kubernetes"
 _ENVIRONMENTS: Final = ("production", "staging")
@@ -58,7 +58,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _in_the_dockerfile(pattern: str) -> str:
-    found = re.search(pattern, (PROJECT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    found = re.search(pattern, (PROJECT / "deploy" / "image" / "Dockerfile").read_text(), re.MULTILINE)
     assert found is not None
     return found.group(1)
 

@@ -75,7 +75,7 @@ class Cluster:
             "IMAGE": _IMAGE,
             **changes,
         }
-        script = PROJECT / "deploy" / "roll-out.sh"
+        script = PROJECT / "deploy" / "kubernetes" / "roll-out.sh"
         return subprocess.run([script], env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

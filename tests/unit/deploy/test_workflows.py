@@ -64,6 +64,6 @@ def test_each_environment_gets_its_own_manifests() -> None:
     """The job, the repository's environment and the folder of manifests have one name."""
     for name in ("staging", "production"):
         job = _jobs("deploy")[name]
-        step = next(step for step in job["steps"] if "deploy/roll-out.sh" in step.get("run", ""))
+        step = next(step for step in job["steps"] if "deploy/kubernetes/roll-out.sh" in step.get("run", ""))
         assert (job["environment"], step["env"]["ENVIRONMENT"]) == (name, name)
         assert (PROJECT / "deploy" / "kubernetes" / name / "kustomization.yaml").is_file()

@@ -36,7 +36,7 @@ def logged(message: str, *, extra: dict[str, Any] | None = None, level: str = "i
     """Log one warning as JSON and return it parsed."""
     stream = io.StringIO()
     configure_logging(format="json", level=level, stream=stream)
-    logging.getLogger("consumers.loop").warning(message, extra=extra, exc_info=error)
+    logging.getLogger("consumers.polling.loop").warning(message, extra=extra, exc_info=error)
     return json.loads(stream.getvalue())
 
 
@@ -47,7 +47,7 @@ def test_a_line_has_time_level_logger_event_and_extra() -> None:
     assert line == {
         "event": "lane stuck",
         "level": "warning",
-        "logger": "consumers.loop",
+        "logger": "consumers.polling.loop",
         "signin_id": "abc",
         "offset": 7,
     }

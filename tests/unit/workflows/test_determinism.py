@@ -8,7 +8,7 @@ import pytest
 
 import workflows
 
-SOURCES = sorted(Path(workflows.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(workflows.__file__).parent.rglob("*.py"))
 CLOCKS = {"now", "utcnow", "today", "fromtimestamp", "utcfromtimestamp", "monotonic", "time", "perf_counter"}
 CHANCE = {"uuid1", "uuid4", "random", "randint", "choice", "shuffle", "token_bytes", "token_hex", "urandom"}
 OUTSIDE = {"open", "input", "print", "environ", "getenv", "id", "hash"}

@@ -1,0 +1,1 @@
+"""Dead letters as operators see them: headers, listing, masking, replay."""

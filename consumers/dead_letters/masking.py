@@ -1,0 +1,170 @@
+"""What may be seen of a dead letter (SECURITY S8): its form, never a code, an address or a token.
+
+A dead letter is one because its form is not the agreed one, so masking by the names of fields would miss what it is
+for: a code may stand under any name, or in bytes that are no JSON. So it is the other way round: all text is shown as
+its *shape* (``*`` for a letter, ``#`` for a digit), but for what is of a form that no code, address or token has.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from consumers.decode import LARGEST_VALUE
+from consumers.dead_letters.letters import DeadLetter
+from consumers.ports import Headers, Record
+
+_LONGEST_SHAPE: Final = 2_000
+_LONGEST_TEXT: Final = 200
+_SHAPE_KEEPS: Final = frozenset("{}[]()<>\"'\\:;,=&/@.-+_ \t\n")
+_BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+_ID: Final = r"(?=.{16,64}\Z)[A-Za-z0-9_-]*"
+_TIME: Final = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
+_NUMBER: Final = r"-?\d{1,19}"
+_WORDS: Final = r"[A-Za-z][A-Za-z_.-]{0,63}"
+# Names and rules, at most a line and a column of five digits: no room for a code, however spaced, and no "@".
+_REASON: Final = r"(?!.*(\d[ -]*){6})[\w.:;,/ -]{1,200}"
+_NAME: Final = re.compile(r"(?!.*\d{4})[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_MEMBER: Final = re.compile(r'(?<=")([A-Za-z_]{1,40})(?="\s*:)|[^"]+|"')
+# What is shown in clear: under these names, lower case, and only in this form.
+_CLEAR: Final = {
+    name: re.compile(form, re.ASCII)
+    for name, form in {
+        "signin_id": _ID,
+        "submission_id": _ID,
+        "attempt": r"\d{1,2}",
+        "requested_at": _TIME,
+        "submitted_at": _TIME,
+        "specversion": r"\d\.\d",
+        "ce_specversion": r"\d\.\d",
+        "type": _WORDS,
+        "ce_type": _WORDS,
+        "time": _TIME,
+        "ce_time": _TIME,
+        "datacontenttype": r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?",
+        "content-type": r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?",
+        "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+        "ce_traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+        "dlt-topic": r"[A-Za-z0-9._-]{1,249}",
+        "dlt-partition": _NUMBER,
+        "dlt-offset": _NUMBER,
+        "dlt-timestamp": _NUMBER,
+        "dlt-group": r"[A-Za-z0-9._-]{1,249}",
+        "dlt-error": r"[a-z_]{1,32}",
+        "dlt-reason": _REASON,
+        "dlt-failed-at": _TIME,
+        "dlt-attempts": r"\d{1,9}",
+    }.items()
+}
+
+
+def masked_key(key: bytes | None) -> str | None:
+    """Return a record's key: in clear if it may be a sign-in's id, as it should."""
+    return None if key is None else _shown("signin_id", _text(key))
+
+
+def masked_headers(headers: Headers) -> list[tuple[str, str | None]]:
+    """Return headers in their order, with their repeats."""
+    return [(_masked_name(name), None if value is None else _shown(name, _text(value))) for name, value in headers]
+
+
+def masked_letter(letter: DeadLetter) -> dict[str, str | int | None]:
+    """Return what there is to know of a dead letter at a glance."""
+    noted = letter.provenance
+    origin = f"{_shown('dlt-topic', noted.topic)}/{noted.partition}/{noted.offset}" if noted.topic else None
+    return {
+        "place": letter.place,
+        "origin": origin,
+        "error": _shown("dlt-error", noted.error),
+        "reason": _shown("dlt-reason", noted.reason),
+        "failed_at": letter.failed_at.isoformat().replace("+00:00", "Z"),
+        "attempts": noted.attempts,
+        "signin_id": letter.signin_id,
+        "key": masked_key(letter.record.key),
+    }
+
+
+def masked_value(record: Record) -> dict[str, Any]:
+    """Return how large the value is, and ``json`` with masked texts, or the ``shape`` of what is no JSON.
+
+    Of what is no text either there is nothing to show but its size and where it stops being text: bytes of a binary
+    format may be a code as they are.
+    """
+    value = record.value
+    if value is None:
+        return {"bytes": None, "note": "tombstone: no value at all"}
+    size = {"bytes": len(value)}
+    if len(value) <= LARGEST_VALUE:
+        try:
+            return {**size, "json": masked_json(from_json(value, allow_inf_nan=False))}
+        except ValueError:
+            pass
+    try:
+        text = value.decode()
+    except UnicodeDecodeError as error:
+        return {**size, "note": f"not UTF-8 from byte {error.start} on{_bom(value)}: nothing of it is shown"}
+    return {**size, "shape": _cut(shape(text[:_LONGEST_SHAPE]), len(text), _LONGEST_SHAPE)}
+
+
+def masked_json(value: Any, name: str = "") -> Any:
+    """Return the same structure, with every text, number and odd name masked that is not known to be harmless."""
+    match value:
+        case None | bool():
+            return value
+        case Mapping():
+            return {_masked_name(each): masked_json(inner, each) for each, inner in value.items()}
+        case list():
+            return [masked_json(each) for each in value]
+        case str():
+            return _shown(name, value)
+        case number:
+            return number if _is_clear(name, str(number)) else f"(number) {shape(str(number))}"
+
+
+def shape(text: str) -> str:
+    """Return ``text`` with ``*`` for each letter, ``#`` for each digit, and ``?`` for what is not punctuation of JSON.
+
+    Names of members stay, so that it can be seen what is wrong.
+    """
+    return _MEMBER.sub(lambda found: found[1] or _shape(found[0]), text)
+
+
+def _shape(text: str) -> str:
+    return "".join(_symbol(character) for character in text)
+
+
+def _symbol(character: str) -> str:
+    if character.isalpha():
+        return "*"
+    if character.isdigit():
+        return "#"
+    return character if character in _SHAPE_KEEPS else "?"
+
+
+def _shown(name: str, text: str) -> str:
+    return text if _is_clear(name, text) else _cut(_shape(text[:_LONGEST_TEXT]), len(text), _LONGEST_TEXT)
+
+
+def _is_clear(name: str, text: str) -> bool:
+    form = _CLEAR.get(name.lower())
+    return form is not None and form.fullmatch(text) is not None
+
+
+def _masked_name(name: str) -> str:
+    if _NAME.fullmatch(name):
+        return name
+    return _cut(" ".join(_shape(name[:_LONGEST_TEXT]).split()), len(name), _LONGEST_TEXT)
+
+
+def _cut(shown: str, length: int, longest: int) -> str:
+    return shown if length <= longest else f"{shown}… ({length} characters)"
+
+
+def _bom(value: bytes) -> str:
+    return " (it begins with a byte order mark)" if value.startswith(_BOMS) else ""
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Call Temporal: the calls, what its errors mean, and how many may be under way."""

@@ -1,0 +1,1 @@
+"""Handle one record: apply it, try again, dead-letter it, count it."""

@@ -1,0 +1,99 @@
+"""Dead letters as an operator sees them."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from consumers.decode import LARGEST_VALUE
+from consumers.dead_letters.letters import Selection, dead_letter, letters_on, shelves
+from consumers.ports import KafkaUnavailable, Record
+from tests.fakes.dead_letters import FAILED_AT, letter_record
+from tests.fakes.inbound import SUBMITTED, signin_id, submission_data
+from tests.fakes.letter_topics import FakeLetterTopics
+
+TOPIC = SUBMITTED + ".dlt"
+ENVELOPED = [("content-type", b"application/cloudevents+json")]
+
+
+def as_value(data: object) -> bytes:
+    """Return JSON."""
+    return json.dumps(data).encode()
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record(TOPIC, 0, 0, None, as_value(submission_data(7))),
+        Record(TOPIC, 0, 0, b"\xff", as_value({"signin_id": signin_id(7), "code": 1})),
+        Record(TOPIC, 0, 0, None, as_value({"data": {"signin_id": signin_id(7)}}), ENVELOPED),
+        Record(
+            TOPIC,
+            0,
+            0,
+            None,
+            as_value({"data_base64": base64.b64encode(as_value(submission_data(7))).decode()}),
+            ENVELOPED,
+        ),
+        Record(TOPIC, 0, 0, signin_id(7).encode(), b"{"),
+        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value({"signin_id": "ada@example.com"})),
+        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value([])),
+        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value(submission_data(8, code="1" * LARGEST_VALUE))),
+    ],
+)
+def test_the_sign_in_is_known_by_the_value_or_else_by_the_key(record: Record) -> None:
+    """In every form in which an event may come, however little of it can be read."""
+    assert dead_letter(record).signin_id == signin_id(7)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{", b'{"signin_id": 7}', b"[" * 1000])
+def test_of_some_nothing_is_known(value: bytes | None) -> None:
+    """Reading never fails."""
+    assert dead_letter(Record(TOPIC, 0, 0, b"key", value)).signin_id is None
+
+
+def test_without_a_time_of_failure_the_stamp_of_the_dead_letter_counts() -> None:
+    """No letter escapes a selection by time."""
+    record = Record(TOPIC, 0, 0, None, None, (), 1_700_000_000_000)
+    assert dead_letter(record).failed_at == datetime.fromtimestamp(1_700_000_000, UTC)
+    for no_time in (-1, 2**62):
+        assert dead_letter(replace(record, timestamp_ms=no_time)).failed_at == datetime.fromtimestamp(0, UTC)
+
+
+@pytest.mark.parametrize(
+    ("selection", "taken"),
+    [
+        (Selection(), True),
+        (Selection(error="schema", signin_id=signin_id(7)), True),
+        (Selection(error="not_json"), False),
+        (Selection(signin_id=signin_id(8)), False),
+        (Selection(since=FAILED_AT), True),
+        (Selection(until=FAILED_AT), False),
+        (Selection(until=FAILED_AT + timedelta(seconds=1)), True),
+        (Selection(since=FAILED_AT + timedelta(seconds=1)), False),
+    ],
+)
+def test_a_selection_takes_what_fits_all_of_it(selection: Selection, taken: bool) -> None:
+    """The beginning of a time is in it, the end is not."""
+    assert selection.takes(dead_letter(letter_record(7))) is taken
+
+
+async def test_letters_are_told_from_those_put_back() -> None:
+    """In the order of topic, partition and offset."""
+    topics = FakeLetterTopics(TOPIC, "a.dlt", partitions=2)
+    for number in range(3):
+        topics.append(letter_record(number))
+    found = await shelves(topics, topics, [TOPIC, "a.dlt"])
+    assert [shelf.partition for shelf in found] == [(TOPIC, 0), (TOPIC, 1), ("a.dlt", 0), ("a.dlt", 1)]
+    found[0].put_back.add(1)
+    seen = [(letter.record.offset, put_back) async for letter, put_back in letters_on(topics, found, Selection())]
+    assert seen == [(0, False), (1, True), (2, False)]
+
+
+async def test_a_topic_that_is_missing_is_an_error() -> None:
+    """Nobody is told that there are no dead letters where none can be."""
+    topics = FakeLetterTopics(TOPIC)
+    with pytest.raises(KafkaUnavailable, match="missing"):
+        await shelves(topics, topics, ["other.dlt"])

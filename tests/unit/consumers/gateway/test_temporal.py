@@ -1,0 +1,197 @@
+"""Calls to Temporal, and what its answers mean."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from temporalio.api.common.v1 import GrpcStatus
+from temporalio.api.enums.v1 import ResourceExhaustedCause
+from temporalio.api.errordetails.v1 import NotFoundFailure, ResourceExhaustedFailure
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.addresses import parse_address
+from activities.codes import CodeKeys
+from activities.pseudonyms import Pseudonyms
+from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.gateway.temporal import TemporalGateway, translate
+from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, NotNow, Rejected, Throttled, Unreachable
+from schemas.mailbox import MailboxInput
+from schemas.policy import OtpPolicy, Policy
+from schemas.signals import SignInInput, Submission
+from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, signin_id, submission_record
+from tests.fakes.temporal_client import FakeTemporalClient
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+KEYS = CodeKeys({"new": bytes(32)})
+PSEUDONYMS = Pseudonyms(bytes(range(32)))
+POLICY = Policy(otp=OtpPolicy(digits=6))
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def gateway(client: FakeTemporalClient) -> TemporalGateway:
+    """Return the gateway under test."""
+    return TemporalGateway(client.as_client(), "signin", POLICY, PSEUDONYMS, KEYS, timedelta(seconds=3))
+
+
+def request(attempt: int = 1) -> ReceivedRequest:
+    """Return a request as decoded."""
+    record = request_record(7, attempt=attempt, headers=[("traceparent", PARENT.encode())])
+    content = Decoder(REQUESTED, SUBMITTED).decode(record, NOW)
+    assert isinstance(content, ReceivedRequest)
+    return content
+
+
+def submission() -> ReceivedSubmission:
+    """Return a submission as decoded."""
+    content = Decoder(REQUESTED, SUBMITTED).decode(submission_record(7), NOW)
+    assert isinstance(content, ReceivedSubmission)
+    return content
+
+
+def rpc_error(status: RPCStatusCode, text: str = "", *details: ResourceExhaustedFailure | NotFoundFailure) -> RPCError:
+    """Return an error as the client raises it."""
+    packed = []
+    for detail in details:
+        packed.append(AnyMessage())
+        packed[-1].Pack(detail)
+    return RPCError(text, status, GrpcStatus(code=status, message=text, details=packed).SerializeToString())
+
+
+def exhausted(cause: "ResourceExhaustedCause.ValueType") -> ResourceExhaustedFailure:
+    """Return the detail that tells why."""
+    return ResourceExhaustedFailure(cause=cause)
+
+
+async def test_a_request_starts_its_workflow_once() -> None:
+    """Its id is made of sign-in and attempt, and no id is ever used twice."""
+    client = FakeTemporalClient()
+    assert await gateway(client).start(request(attempt=2)) == Applied()
+    [(workflow, argument, options)] = client.calls
+    assert workflow == "sign_in_workflow"
+    assert argument == SignInInput(
+        request=request(attempt=2).event.model_copy(update={"requested_at": argument.request.requested_at}),
+        born_at=argument.born_at,
+        traceparent=PARENT,
+        policy=POLICY,
+    )
+    assert options["id"] == f"signin/{signin_id(7)}/2"
+    assert options["id_reuse_policy"] is WorkflowIDReusePolicy.REJECT_DUPLICATE
+    assert options["task_queue"] == "signin"
+    assert options["rpc_timeout"] == timedelta(seconds=3)
+    assert options["request_eager_start"]
+
+
+async def test_a_request_known_to_temporal_is_a_duplicate() -> None:
+    """Running or closed."""
+    client = FakeTemporalClient()
+    client.error = WorkflowAlreadyStartedError("id", "type")
+    assert await gateway(client).start(request()) == Duplicate()
+
+
+async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> None:
+    """Nothing of it shows the address or the code: pseudonyms and a seal do."""
+    client = FakeTemporalClient()
+    assert await gateway(client).submit(submission()) == Applied()
+    [(workflow, argument, options)] = client.calls
+    address = parse_address("ada@example.com")
+    assert address is not None
+    assert workflow == "verify_otp_workflow"
+    assert argument == MailboxInput(policy=POLICY)
+    assert options["id"] == f"mailbox/{PSEUDONYMS.mailbox(address)}"
+    assert options["id_reuse_policy"] is WorkflowIDReusePolicy.ALLOW_DUPLICATE
+    assert options["start_signal"] == "submit"
+    [signal] = options["start_signal_args"]
+    assert isinstance(signal, Submission)
+    assert signal.account == PSEUDONYMS.account(address)
+    assert KEYS.opens(signal.seal, signal.key_id, signin_id(7), "12345678")
+    sent = json.dumps([signal.model_dump(mode="json"), str(options), argument.model_dump(mode="json")])
+    assert "ada" not in sent
+    assert "1234" not in sent
+
+
+async def test_a_mailbox_that_is_just_being_started_is_busy() -> None:
+    """The same signal goes again."""
+    client = FakeTemporalClient()
+    client.error = WorkflowAlreadyStartedError("id", "type")
+    with pytest.raises(KeyBusy):
+        await gateway(client).submit(submission())
+
+
+async def test_errors_leave_translated() -> None:
+    """Refusals as an outcome, all others raised; the server's own words stay behind."""
+    client = FakeTemporalClient()
+    client.error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "blob of ada@example.com too large")
+    assert await gateway(client).start(request()) == Rejected("refused", "temporal: INVALID_ARGUMENT")
+    client.error = RuntimeError("failed to connect to ada@example.com")
+    with pytest.raises(Unreachable, match="^no connection$") as caught:
+        await gateway(client).submit(submission())
+    assert caught.value.__suppress_context__
+
+
+async def test_a_bug_is_no_answer_of_temporal() -> None:
+    """It goes through as it is."""
+    client = FakeTemporalClient()
+    client.error = TypeError("a bug")
+    with pytest.raises(TypeError):
+        await gateway(client).start(request())
+
+
+BY_STATUS: dict[RPCStatusCode, type[NotNow] | type[Rejected]] = {
+    RPCStatusCode.OK: Unreachable,
+    RPCStatusCode.CANCELLED: Unreachable,
+    RPCStatusCode.UNKNOWN: Unreachable,
+    RPCStatusCode.INVALID_ARGUMENT: Rejected,
+    RPCStatusCode.DEADLINE_EXCEEDED: Unreachable,
+    RPCStatusCode.NOT_FOUND: Misconfigured,
+    RPCStatusCode.ALREADY_EXISTS: KeyBusy,
+    RPCStatusCode.PERMISSION_DENIED: Misconfigured,
+    RPCStatusCode.RESOURCE_EXHAUSTED: Throttled,
+    RPCStatusCode.FAILED_PRECONDITION: Unreachable,
+    RPCStatusCode.ABORTED: Unreachable,
+    RPCStatusCode.OUT_OF_RANGE: Unreachable,
+    RPCStatusCode.UNIMPLEMENTED: Misconfigured,
+    RPCStatusCode.INTERNAL: Unreachable,
+    RPCStatusCode.UNAVAILABLE: Unreachable,
+    RPCStatusCode.DATA_LOSS: Unreachable,
+    RPCStatusCode.UNAUTHENTICATED: Misconfigured,
+}
+
+
+@pytest.mark.parametrize("status", RPCStatusCode)
+def test_every_status_has_a_meaning(status: RPCStatusCode) -> None:
+    """A status that a later client brings fails here until someone decides."""
+    assert type(translate(rpc_error(status, "a text"))) is BY_STATUS[status]
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events"), KeyBusy),
+        (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)"), Rejected),
+        (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy."), KeyBusy),
+        (
+            rpc_error(
+                RPCStatusCode.RESOURCE_EXHAUSTED,
+                "",
+                exhausted(ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW),
+            ),
+            KeyBusy,
+        ),
+        (
+            rpc_error(
+                RPCStatusCode.RESOURCE_EXHAUSTED,
+                "",
+                NotFoundFailure(),
+                exhausted(ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT),
+            ),
+            Throttled,
+        ),
+        (rpc_error(RPCStatusCode.CANCELLED, "Timeout expired"), Unreachable),
+    ],
+)
+def test_statuses_with_two_meanings(error: RPCError, meaning: type) -> None:
+    """The detail or the text tells them apart."""
+    assert type(translate(error)) is meaning

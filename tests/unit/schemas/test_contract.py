@@ -1,0 +1,223 @@
+"""The contract for machines says what the worker does: what it takes is valid, and what it writes."""
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # no stubs
+from pydantic import ValidationError
+
+from consumers.outcomes import DeadLetterError
+from consumers.dead_letters.headers import SUFFIX
+from deploy.local.places import PROJECT
+from schemas.compatibility import breaking_changes
+from schemas.contract import DEAD_LETTER_SUFFIX, INBOUND, OUTBOUND, asyncapi, json_schemas
+from utils.cli.schemas import files
+
+GOLDEN = PROJECT / "tests" / "golden"
+TOPICS = ("signin.requested", "otp.submitted", "signin.results")
+SCHEMAS = json_schemas()
+WRITTEN = PROJECT / "docs" / "schemas"
+
+
+def valid(name: str, value: Any) -> bool:
+    """Tell whether a value is valid by the schema that is published for an event."""
+    return bool(Draft202012Validator(SCHEMAS[name]).is_valid(value))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_it_is_a_schema(name: str) -> None:
+    """By the meta-schema of the dialect that it names."""
+    Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_what_is_written_is_valid(path: Path) -> None:
+    """Each golden result by the schema of its type, headers too; without any one member that is required it is not."""
+    golden = json.loads(path.read_text())
+    kind, value, headers = golden["event"]["result"]["type"], json.loads(golden["value"]), dict(golden["headers"])
+    assert valid(kind, value)
+    message = next(each for each in asyncapi(TOPICS)["components"]["messages"].values() if each["name"] == kind)
+    assert Draft202012Validator(message["headers"]).is_valid(headers)
+    for member in SCHEMAS[kind]["required"]:
+        assert not valid(kind, {name: each for name, each in value.items() if name != member})
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "dead_letters").glob("*.json")), ids=lambda path: path.stem)
+def test_dead_letters_have_the_headers_that_are_told(path: Path) -> None:
+    """All nine."""
+    golden = json.loads(path.read_text())
+    headers = {name: value for name, value in golden["headers"] if name.startswith("dlt-")}
+    message = asyncapi(TOPICS)["components"]["messages"]["deadLetter"]
+    assert Draft202012Validator(message["headers"]).is_valid(headers)
+    assert message["headers"]["properties"].keys() == headers.keys()
+    assert message["headers"]["properties"]["dlt-error"]["enum"] == list(get_args(DeadLetterError))
+
+
+def test_the_suffix_is_that_of_the_consumer() -> None:
+    """Schemas cannot import it."""
+    assert DEAD_LETTER_SUFFIX == SUFFIX
+
+
+JSON = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 30), st.text(max_size=5), st.lists(st.integers(), max_size=1)
+)
+IDS = st.one_of(st.from_regex(r"[A-Za-z0-9_-]{14,66}", fullmatch=True), JSON)
+TIMES = st.one_of(
+    st.sampled_from(["2026-11-23T09:00:00Z", "2026-11-23t09:00:00.123456789+05:30", "2016-12-31T23:59:60Z"]),
+    st.sampled_from(["2026-11-23T09:00:00", "2026-11-23", "1795424441", "yesterday", "2026-11-23T09:00Z"]),
+    JSON,
+)
+TEXTS = st.one_of(st.text(max_size=70), st.sampled_from(["x" * 64, "x" * 65, "x" * 320, "x" * 321, "x" * 3000]), JSON)
+CLIENTS = st.one_of(
+    st.fixed_dictionaries({}, optional={"ip": TEXTS, "user_agent": TEXTS, "locale": TEXTS, "trusted_device": JSON}),
+    JSON,
+)
+MEMBERS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "signin.requested": {
+        "signin_id": IDS,
+        "attempt": JSON,
+        "email": TEXTS,
+        "requested_at": TIMES,
+        "turnstile_token": TEXTS,
+        "client": CLIENTS,
+        "unknown": JSON,
+    },
+    "otp.submitted": {
+        "submission_id": IDS,
+        "signin_id": IDS,
+        "email": TEXTS,
+        "code": TEXTS,
+        "submitted_at": TIMES,
+        "unknown": JSON,
+    },
+}
+GOOD = {
+    "signin.requested": {
+        "signin_id": "rJ3hQ0m1TzC9vWcK8uYbXw",
+        "email": "ada@example.com",
+        "requested_at": "2026-11-23T09:00:00Z",
+    },
+    "otp.submitted": {
+        "submission_id": "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10",
+        "signin_id": "rJ3hQ0m1TzC9vWcK8uYbXw",
+        "email": "ada@example.com",
+        "code": "1234 5678",
+        "submitted_at": "2026-11-23T09:00:41Z",
+    },
+}
+
+
+@pytest.mark.parametrize("name", INBOUND)
+@given(data=st.data())
+def test_what_is_valid_is_taken_and_nothing_else(name: str, data: st.DataObject) -> None:
+    """Whatever one or two members are, or if they are missing.
+
+    Where the two differ no value is drawn: an integer with a fraction of zero, and a day that no calendar has, are
+    valid and not taken; a submission with no address at all is valid, and a dead letter.
+    """
+    value: dict[str, Any] = dict(GOOD[name])
+    for member in data.draw(st.sets(st.sampled_from(sorted(MEMBERS[name])), min_size=1, max_size=2)):
+        value.pop(member, None)
+        if data.draw(st.booleans()):
+            value[member] = data.draw(MEMBERS[name][member])
+    try:
+        INBOUND[name].model_validate(value)
+        taken = True
+    except ValidationError:
+        taken = False
+    assert valid(name, value) == taken
+
+
+def test_what_is_written_down_is_what_the_models_say() -> None:
+    """``signin-worker schemas --out docs/schemas`` was called after the last change."""
+    assert {path.name: path.read_text() for path in WRITTEN.iterdir()} == files(TOPICS)
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    """Channels to messages, operations to channels; every event is in a channel, and every channel in an operation."""
+    document = asyncapi(TOPICS)
+    for reference in _references(document):
+        place: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+    used = {reference.rpartition("/")[2] for reference in _references(document["channels"])}
+    assert used == document["components"]["messages"].keys()
+    assert {each.rpartition("/")[2] for each in _references(document["operations"])} == document["channels"].keys()
+
+
+def _references(document: Any) -> list[str]:
+    if isinstance(document, dict):
+        own = [document["$ref"]] if isinstance(document.get("$ref"), str) else []
+        return own + [each for value in document.values() for each in _references(value)]
+    return [each for value in document for each in _references(value)] if isinstance(document, list) else []
+
+
+Change = Callable[[dict[str, Any]], object]
+REQUEST, REJECTED = "signin.requested", "otp.rejected"
+BREAKING: list[tuple[str, Change, str]] = [
+    ("an event is gone", lambda it: it.pop(REQUEST), "signin.requested: there is no such event any more"),
+    ("a member is needed", lambda it: it[REQUEST]["required"].append("client"), "client is required on one side only"),
+    ("a member is not read", lambda it: it[REQUEST]["properties"].pop("client"), "client is not read any more"),
+    (
+        "a member of a member is not taken",
+        lambda it: it[REQUEST]["properties"]["client"]["anyOf"][0]["properties"].update(locale={"type": "string"}),
+        "client.locale may be of type null on one side only",
+    ),
+    (
+        "null is not taken",
+        lambda it: it[REQUEST]["properties"].update(client={"type": "object"}),
+        "client may be of type null",
+    ),
+    (
+        "shorter",
+        lambda it: it[REQUEST]["properties"]["email"].update(maxLength=254),
+        "email: maxLength 320 against 254",
+    ),
+    ("longer", lambda it: it[REQUEST]["properties"]["email"].update(minLength=3), "email: minLength 1 against 3"),
+    ("fewer", lambda it: it[REQUEST]["properties"]["attempt"].update(maximum=5), "attempt: maximum 20 against 5"),
+    ("another form", lambda it: it[REQUEST]["properties"]["signin_id"].update(pattern="^a$"), "signin_id: pattern"),
+    ("a result lacks a member", lambda it: it[REJECTED]["properties"].pop("attempts_left"), "is not written any more"),
+    ("a result may lack it", lambda it: it[REJECTED]["required"].remove("reason"), "reason is required on one side"),
+    ("a new reason", lambda it: it[REJECTED]["properties"]["reason"]["enum"].append("odd"), "odd on one side only"),
+    ("another type", lambda it: it[REJECTED]["properties"]["account"].update(type="integer"), "account may be of type"),
+    ("a free form", lambda it: it[REJECTED]["properties"]["signin_id"].pop("pattern"), "signin_id: pattern None"),
+]
+WELCOME: list[tuple[str, Change]] = [
+    ("nothing", lambda it: None),
+    ("a new event", lambda it: it.update({"signin.new": it[REJECTED]})),
+    ("a member that may be read", lambda it: it[REQUEST]["properties"].update(more={"type": "string"})),
+    ("a member less needed", lambda it: it[REQUEST]["required"].remove("email")),
+    ("longer is taken", lambda it: it[REQUEST]["properties"]["email"].update(maxLength=400)),
+    ("any form is taken", lambda it: it[REQUEST]["properties"]["signin_id"].pop("pattern")),
+    ("a member more is written", lambda it: it[REJECTED]["properties"].update(more={"type": "string"})),
+    ("a member is always written", lambda it: it[REJECTED]["required"].append("account")),
+    ("a reason is not given any more", lambda it: it[REJECTED]["properties"]["reason"]["enum"].remove("locked")),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), [case[1:] for case in BREAKING], ids=[case[0] for case in BREAKING])
+def test_what_breaks_somebody_is_told(change: Change, words: str) -> None:
+    """By event and member, and nothing else is told."""
+    after = copy.deepcopy(dict(SCHEMAS))
+    change(after)
+    [told] = breaking_changes(SCHEMAS, after)
+    assert words in told
+
+
+@pytest.mark.parametrize("change", [case[1] for case in WELCOME], ids=[case[0] for case in WELCOME])
+def test_what_breaks_nobody_is_not_told(change: Change) -> None:
+    """Additions, and promises that say more."""
+    after = copy.deepcopy(dict(SCHEMAS))
+    change(after)
+    assert not list(breaking_changes(SCHEMAS, after))
+
+
+def test_both_directions_are_covered() -> None:
+    """Two events are read and seven are written."""
+    assert (len(INBOUND), len(OUTBOUND)) == (2, 7)

@@ -1,0 +1,250 @@
+"""The mail with the code, as people read it."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from activities.ports import CodeMail
+from utils.smtp.mail_templates import TEMPLATES, MailTemplates, TemplatesError, asked_from
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+LANGUAGES = (
+    *("ar", "de", "en", "es", "fr", "he", "it", "ja", "nl"),
+    *("pl", "pt", "pt-br", "tr", "uk", "zh", "zh-hant"),
+)
+
+
+def mail(**changes: object) -> CodeMail:
+    """Return a mail."""
+    members: dict[str, object] = {
+        "recipient": "ada@example.com",
+        "code": SecretStr("01234567"),
+        "message_id": "<1@example.com>",
+        "expires_at": NOW + timedelta(seconds=299),
+        "requested_at": NOW,
+        "ip": "203.0.113.7",
+        "browser": "Firefox",
+    }
+    return CodeMail.model_validate(members | changes)
+
+
+@pytest.fixture
+def templates() -> MailTemplates:
+    """Give the templates that are shipped."""
+    return MailTemplates()
+
+
+def test_every_language_has_every_sentence() -> None:
+    """No language falls behind another."""
+    files = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES.glob("*.json")}
+    assert set(files) == set(LANGUAGES)
+    for sentences in files.values():
+        assert set(sentences) == set(files["en"])
+        assert "{minutes}" in sentences["valid_many"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_code_stands_as_digits_in_both_parts_and_not_in_the_subject(
+    templates: MailTemplates, language: str
+) -> None:
+    """It can be copied in one piece by people and machines, on a line of its own."""
+    written = templates.render(mail(locale=language), NOW)
+    for part in (written.text, written.html):
+        assert part.splitlines().count("01234567") == 1
+        assert len(re.findall(r"\d{6,}", part)) == 1
+    assert not re.search(r"\d", written.subject)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_is_no_link(templates: MailTemplates, language: str) -> None:
+    """Nothing to click, and nothing that is loaded."""
+    written = templates.render(mail(locale=language), NOW)
+    for part in (written.text, written.html):
+        assert not re.search(r"https?:|www\.|href|src=|url\(", part)
+
+
+def test_the_page_says_its_language_and_direction(templates: MailTemplates) -> None:
+    """Screen readers and bidirectional text need both."""
+    assert '<html lang="ar" dir="rtl">' in templates.render(mail(locale="ar-EG"), NOW).html
+    assert '<html lang="de" dir="ltr">' in templates.render(mail(locale="de"), NOW).html
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [
+        ("de-CH", "de"),
+        ("DE_at.UTF-8", "de"),
+        ("fr", "fr"),
+        ("en-GB", "en"),
+        ("pt_BR.UTF-8", "pt-br"),
+        ("pt-PT", "pt"),
+        ("zh-Hant-HK", "zh-hant"),
+        ("zh-TW", "zh-hant"),
+        ("zh-CN", "zh"),
+        ("iw-IL", "he"),
+        ("tlh", "en"),
+        ("", "en"),
+        (None, "en"),
+        ("../de", "en"),
+    ],
+)
+def test_a_locale_falls_back_to_its_language_and_then_to_english(
+    templates: MailTemplates, locale: str | None, language: str
+) -> None:
+    """Whatever a client says, there is a mail."""
+    assert templates.render(mail(locale=locale), NOW).language == language
+    assert language in templates.languages
+
+
+@pytest.mark.parametrize(
+    ("left_s", "words"),
+    [
+        (299, "5 minutes"),
+        (271, "5 minutes"),
+        (100, "2 minutes"),
+        (60, "one minute"),
+        (1, "one minute"),
+        (-9, "one min"),
+    ],
+)
+def test_the_minutes_left_are_rounded(templates: MailTemplates, left_s: int, words: str) -> None:
+    """Five minutes less the moment it took to get here are five minutes."""
+    assert words in templates.render(mail(expires_at=NOW + timedelta(seconds=left_s)), NOW).text
+
+
+def test_who_asked_is_shown(templates: MailTemplates) -> None:
+    """The browser's family and the address help to tell a stranger's request from one's own."""
+    written = templates.render(mail(), NOW)
+    assert "Firefox, 203.0.113.7" in written.text
+    assert "Firefox, 203.0.113.7" in written.html
+
+
+def test_without_knowing_who_asked_nothing_is_said(templates: MailTemplates) -> None:
+    """There is no empty sentence."""
+    written = templates.render(mail(ip=None, browser=None), NOW)
+    assert "Asked for from" not in written.text + written.html
+
+
+@pytest.mark.parametrize(
+    ("browser", "ip", "shown"),
+    [
+        ("Firefox", None, "Firefox"),
+        (None, "2001:DB8::0:1", "2001:db8::1"),
+        ("<b>click", "203.0.113.7", "203.0.113.7"),
+        ("visit evil.example", None, None),
+        ("x" * 40, "203.0.113.7 or evil.example", None),
+        ("Firefox\nBcc", "fe80::1%<script>", None),
+    ],
+)
+def test_text_of_an_attacker_is_not_shown(browser: str | None, ip: str | None, shown: str | None) -> None:
+    """Only the form of a browser's name and a valid address pass."""
+    assert asked_from(browser, ip) == shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_language_is_a_copy_of_another(templates: MailTemplates, language: str) -> None:
+    """Each has an introduction and a warning of its own, and says nothing twice."""
+    sentences = {name: json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8")) for name in LANGUAGES}
+    own = list(sentences[language].values())
+    assert len(set(own)) == len(own)
+    for other in set(LANGUAGES) - {language}:
+        assert sentences[language]["not_you"] != sentences[other]["not_you"]
+
+
+def test_a_dark_screen_gets_a_dark_mail(templates: MailTemplates) -> None:
+    """Every colour that is set inline for light is set again for dark; else text would vanish in its ground."""
+    html = templates.render(mail(), NOW).html
+    assert '<meta name="color-scheme" content="light dark">' in html
+    dark = html[html.index("@media (prefers-color-scheme: dark)") : html.index("</style>")]
+    assert set(re.findall(r'class="(\w+)"', html)) == set(re.findall(r"\.(\w+) \{", dark))
+
+
+def test_text_stands_out_from_its_ground(templates: MailTemplates) -> None:
+    """By 4.5 : 1 and more (WCAG 2.2, 1.4.3), on light screens and on dark ones; small print lies on the card."""
+    html = templates.render(mail(), NOW).html
+    inline = {name: style for name, style in re.findall(r'class="(\w+)"[^>]*?style="([^"]*)"', html)}
+    dark = dict(re.findall(r"\.(\w+) \{([^}]*)\}", html))
+    for styles in (inline, dark):
+        for name in ("card", "code", "small"):
+            ground = _colour(styles[name], "background") or _colour(styles["card"], "background")
+            assert _contrast(_colour(styles[name], "color"), ground) >= 4.5
+
+
+def _colour(style: str, what: str) -> str:
+    found = re.search(rf"(?:^|[;{{\s]){what}:\s*(#[0-9a-f]{{6}})", style)
+    return found[1] if found else ""
+
+
+def _contrast(one: str, other: str) -> float:
+    darker, lighter = sorted(map(_luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
+    return sum(share * each for share, each in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def folder(path: Path, files: Mapping[str, object]) -> Path:
+    """Write files: text as it is, all else as JSON."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (path / name).write_text(text, encoding="utf-8")
+    return path
+
+
+def test_own_sentences_go_before_those_that_are_shipped(tmp_path: Path) -> None:
+    """One by one: what is not there stays as it was, in all languages."""
+    own = MailTemplates(folder(tmp_path, {"de-CH.json": _whole("Grüezi"), "en.json": {"subject": "Your Acme code"}}))
+    assert own.render(mail(locale="de-CH"), NOW).text.startswith("Grüezi")
+    assert own.render(mail(locale="de"), NOW).text.startswith("Guten Tag")
+    assert own.render(mail(), NOW).subject == "Your Acme code"
+    assert own.languages == {*LANGUAGES, "de-ch"}
+
+
+def test_an_own_layout_goes_before_the_one_that_is_shipped(tmp_path: Path) -> None:
+    """For all languages; what is put into HTML is escaped."""
+    own = MailTemplates(
+        folder(tmp_path, {"mail.html.j2": "<b>{{ say.greeting }}</b> {{ code }} <i>{{ validity }}</i>"})
+    )
+    assert own.render(mail(locale="fr"), NOW).html.startswith("<b>Bonjour")
+
+
+def _whole(greeting: str) -> dict[str, str]:
+    sentences = json.loads((TEMPLATES / "de.json").read_text(encoding="utf-8"))
+    return {**sentences, "greeting": greeting}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"de.json": "{"}, "de.json: this is no JSON"),
+        ({"de.json": b"\xff".decode("latin-1") + "["}, "de.json: this is no JSON"),
+        ({"de.json": ["subject"]}, "no object of sentences"),
+        ({"de.json": {"subject": 7}}, "no object of sentences"),
+        ({"de.json": {"sub": "x"}}, "no mail has sub"),
+        ({"eo.json": {"subject": "x"}}, "a new language needs asked_from, direction, greeting"),
+        ({"de.json": {"valid_many": "lang"}}, "valid_many has to say the {minutes}"),
+        ({"de.json": {"valid_many": "{hours} {minutes}"}}, "cannot be made"),
+        ({"de.json": {"valid_many": "{minutes} {}"}}, "cannot be made"),
+        ({"de.json": {"intro": "see https://acme.example"}}, "has a link"),
+        ({"de.json": {"subject": "01234567"}}, "the subject"),
+        ({"de.json": {"subject": "a\nBcc: eve@example.com"}}, "the subject"),
+        ({"mail.txt.j2": "{{ validity }}"}, "the text has to show the code once"),
+        ({"mail.txt.j2": "{{ code }} {{ code }} {{ validity }}"}, "the text has to show the code once"),
+        ({"mail.html.j2": "{{ code }} {{ brand }}"}, "cannot be made"),
+        ({"mail.html.j2": "{{ code.__class__.__mro__ }} {{ code }}"}, "cannot be made"),
+        ({"mail.html.j2": "{{ code }}<img src=x>"}, "has a link, or loads something"),
+        ({"mail.html.j2": "{% if %}"}, "mail.html.j2, line 1"),
+    ],
+)
+def test_what_would_be_no_good_mail_is_refused(tmp_path: Path, files: Mapping[str, object], words: str) -> None:
+    """Before the first mail, with a sentence that says which file and what to do."""
+    with pytest.raises(TemplatesError, match=re.escape(words)):
+        MailTemplates(folder(tmp_path, files))

@@ -1,0 +1,1 @@
+"""Temporal, through its SDK."""

@@ -1,0 +1,71 @@
+"""The budgets of a mailbox, asked of and given back by its workflow."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.common import QueryRejectCondition
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.errors import TemporalUnavailable
+from schemas.limits import Clearing, LimitsQuery, LimitsReport
+from utils.temporal.client import names_namespace
+from workflows.names import CLEAR_LIMITS_UPDATE, LIMITS_QUERY, mailbox_workflow_id
+
+_ANSWER_WITHIN: Final = timedelta(seconds=10)
+_NO_ANSWER = (
+    RuntimeError,
+    OSError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+
+
+class TemporalLimits:
+    """Fulfils ``Limits`` of the command."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def show(self, mailbox: str, account: str) -> LimitsReport | None:
+        """Return what is spent; None if the mailbox remembers nothing.
+
+        Raises ``TemporalUnavailable``, also if no worker answers.
+        """
+        query = LimitsQuery(account=account, as_of=datetime.now(UTC))
+        handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
+        try:
+            report: LimitsReport = await handle.query(
+                LIMITS_QUERY,
+                query,
+                result_type=LimitsReport,
+                reject_condition=QueryRejectCondition.NOT_OPEN,
+                rpc_timeout=_ANSWER_WITHIN,
+            )
+        except WorkflowQueryRejectedError:
+            return None
+        except (RPCError, *_NO_ANSWER) as error:
+            if not _is_missing(error):
+                raise TemporalUnavailable from None
+            return None
+        return report
+
+    async def clear(self, mailbox: str, clearing: Clearing) -> LimitsReport | None:
+        """Give budgets back; return how they stood, None if the mailbox remembers nothing. Raises as ``show``."""
+        handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
+        try:
+            before: LimitsReport = await handle.execute_update(
+                CLEAR_LIMITS_UPDATE, clearing, result_type=LimitsReport, rpc_timeout=_ANSWER_WITHIN
+            )
+        except (RPCError, *_NO_ANSWER) as error:
+            if not _is_missing(error):
+                raise TemporalUnavailable from None
+            return None
+        return before
+
+
+def _is_missing(error: Exception) -> bool:
+    """Tell whether there is no such workflow, at work."""
+    return isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error)
