@@ -82,10 +82,12 @@ async def topics(kafka: Kafka) -> Topics:
     others = [NewTopic(name, 1, 1) for name in (topics.results, *topics.dead_letters)]
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
+
     try:
         await admin.create_topics(inbound + others)
     finally:
         await admin.close()
+
     return topics
 
 

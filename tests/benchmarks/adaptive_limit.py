@@ -99,6 +99,7 @@ async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> i
                 await asyncio.sleep(error.shortest_wait_s)
 
     await asyncio.gather(*(call_on() for _ in range(callers)))
+
     return answered
 
 
@@ -112,6 +113,7 @@ async def measure(gateway: Gateway, call: Call, seconds: float, turns: int) -> d
     found = {way: Turns() for way in ways}
     await press(call, timed, 4, seconds)
     await press(call, guarded, BACKLOG, seconds)
+
     for _ in range(turns):
         for way, (through, callers) in ways.items():
             timed.latencies.clear()
@@ -119,7 +121,9 @@ async def measure(gateway: Gateway, call: Call, seconds: float, turns: int) -> d
             answered = await press(call, through, callers, seconds)
             found[way].rates.append(answered / (time.perf_counter() - begun_at))
             found[way].latencies += timed.latencies
+
     print(f"limits of the last moves: {metrics.limits[-20:]}")
+
     return found
 
 

@@ -103,6 +103,7 @@ class Watchers:
         by_kcat = sum(end - known.get(place, 0) for place, end in kcat_ends.items()) if kcat_ends else None
         look = Look(phase, time.monotonic() - self._begun, sum(said.values()), lag, by_kcat, burrow)
         self.looks.append(look)
+
         return look
 
     async def _ends(self) -> Mapping[tuple[str, int], int]:
@@ -118,6 +119,7 @@ class Watchers:
         )
         lines = (await asked.communicate())[0].decode().splitlines()
         told = [line.split() for line in lines]  # topic [0] offset 17
+
         return {(topic, int(number.strip("[]"))): int(offset) for topic, number, _, offset in told}
 
     async def _burrow(self) -> int | None:
@@ -135,6 +137,7 @@ async def main() -> int:
     parser.add_argument("--kcat", metavar="COMMAND", default="kcat")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write down every look")
     options = parser.parse_args()
+
     async with running_servers() as servers, stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as scene:
         await scene.start_worker()
         async with _burrow(options.burrow, servers.kafka.bootstrap_servers) as url:
@@ -142,10 +145,13 @@ async def main() -> int:
             with Progress(transient=True) as progress:
                 task = progress.add_task("watching", total=2 * (_PHASE_S + _REST_S))
                 await _phases(watchers, scene, lambda: progress.advance(task))
+
     if options.json:
         options.json.write_text(json.dumps([asdict(look) for look in watchers.looks], indent=1) + "\n")
+
     console = Console()
     console.print(_table(watchers.looks))
+
     return 0 if all(_agrees(watchers.looks, number) for number in range(len(watchers.looks))) else 1
 
 
@@ -154,14 +160,17 @@ async def _phases(watchers: Watchers, scene: Stage, advance: Callable[[], None])
         scene.servers.temporal_proxy.delay_s = delay_s
         sending = asyncio.create_task(_send(scene))
         until = time.monotonic() + _PHASE_S
+
         while time.monotonic() < until:
             await watchers.look(phase)
             await asyncio.sleep(_LOOK_EVERY_S)
             advance()
+
         sending.cancel()
         scene.servers.temporal_proxy.delay_s = 0
         await scene.recovered()
         await asyncio.sleep(3)  # Burrow asks for ends once a second, and hears of commits as they come
+
         for _ in range(_REST_S):
             await watchers.look("at rest")
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -184,6 +193,7 @@ async def _burrow(command: str | None, servers: str) -> AsyncIterator[str | None
     if command is None:
         yield None
         return
+
     (port,) = free_ports(1)
     with TemporaryDirectory() as folder:
         Path(folder, "burrow.toml").write_text(_BURROW.format(folder=folder, servers=servers, port=port))
@@ -210,6 +220,7 @@ def _table(looks: list[Look]) -> Table:
     table = Table(title="Lag in records, against the broker's own", caption="differences: median, largest")
     for heading in ("phase", "looks", "the broker's, median", "largest", "worker", "kcat", "Burrow", "worker agrees"):
         table.add_column(heading, justify="right")
+
     for phase in dict.fromkeys(look.phase for look in looks):
         own = [look for look in looks if look.phase == phase]
         agreed = sum(_agrees(looks, number) for number, look in enumerate(looks) if look.phase == phase)
@@ -217,6 +228,7 @@ def _table(looks: list[Look]) -> Table:
         broker = [look.broker for look in own]
         row = (phase, len(own), f"{median(broker):g}", max(broker), *others, f"{agreed} of {len(own)}")
         table.add_row(*map(str, row))
+
     return table
 
 

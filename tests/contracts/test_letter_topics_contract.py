@@ -106,10 +106,12 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
     if request.param == "fake":
         yield FakeStage()
         return
+
     access = KafkaAccess(kafka.bootstrap_servers)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     async with KafkaLetters(access) as letters, KafkaReplayMemory(access, topics.group_id) as memory:
         yield KafkaStage(kafka.bootstrap_servers, topics, letters, memory, producer)
+
     await producer.close()
 
 
@@ -155,12 +157,15 @@ async def test_what_is_noted_is_recalled(stage: Stage) -> None:
     """The last note, with its text as it was; also in the midst of reading."""
     await stage.prepare()
     assert await stage.memory.recall(stage.dead_letters) is None
+
     await stage.memory.note(stage.dead_letters, ReplayMark(1, ""))
     seen = []
+
     async for record in stage.letters.read(stage.dead_letters, 1, 4):
         await stage.memory.note(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
         seen.append(record.offset)
         assert await stage.memory.recall(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
+
     assert seen == [1, 2, 3]
 
 

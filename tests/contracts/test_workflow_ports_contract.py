@@ -109,6 +109,7 @@ class TemporalStage:
         )
         if become == "terminated":
             await handle.terminate()
+
         if become != "stay":
             await asyncio.gather(handle.result(), return_exceptions=True)
 
@@ -119,6 +120,7 @@ async def stage(request: pytest.FixtureRequest, temporal: Temporal) -> AsyncIter
     if request.param == "fake":
         yield FakeStage()
         return
+
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address})
     nowhere = await connect(KEYS, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
     queue = uuid.uuid4().hex

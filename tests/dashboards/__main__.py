@@ -19,17 +19,20 @@ def main() -> int:
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
     try:
         found = asyncio.run(measure(partial(_say, time.monotonic())))
     except StackError as error:
         print(error, file=sys.stderr)
         return 69
+
     write(found, options.out)
     queries = sum(len(filled.panel.queries) for filled in found.filled)
     print(
         f"{found.people} people; {queries} queries in {len(found.filled)} panels; {len(found.rules)} alerts evaluated"
     )
     print(*found.trouble, sep="\n")
+
     return 1 if found.trouble else 0
 
 

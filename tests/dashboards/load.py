@@ -73,12 +73,14 @@ async def measure(say: Say) -> Measured:
         found.begin = time.time()
         for worker in workers:
             await worker.start()
+
         await _live(scene, servers, found, say)
         found.end = time.time()
         found.people = scene.crowd.size
         found.trouble += scene.crowd.trouble
         say("asking Prometheus …")
         await asyncio.to_thread(_ask, prometheus, found)
+
     return found
 
 
@@ -98,6 +100,7 @@ async def _live(scene: Stage, servers: Servers, found: Measured, say: Say) -> No
         await scene.recovered()
         say("Temporal is back …")
         await asyncio.sleep(_CALM_S)
+
     await unreadable.terminate()
     await scene.crowd.gone()
     await asyncio.sleep(_SETTLED_S)

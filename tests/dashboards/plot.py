@@ -30,9 +30,12 @@ def plotted(found: Measured) -> str:
         for number, panel in enumerate(row.panels):
             x = _GAP + number % _COLUMNS * (_WIDTH + _GAP)
             lines += _cell(by_title[panel.title], found, x, y + number // _COLUMNS * (_HEIGHT + _GAP))
+
         y += -(-len(row.panels) // _COLUMNS) * (_HEIGHT + _GAP)
+
     width = _GAP + _COLUMNS * (_WIDTH + _GAP)
     head = f"{found.people} people, two workers, {_length(found)} s; Temporal is gone in the grey time"
+
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y:.0f}" {_STYLE}>',
@@ -65,6 +68,7 @@ def _cell(filled: Filled, found: Measured, x: float, y: float) -> list[str]:
     for number, (name, series) in enumerate(named):
         colour = _COLOURS[number % len(_COLOURS)]
         lines.append(_line(series, found, (x + _LEFT, right, top), highest, colour))
+
     return lines + _legends([name for name, _ in named], x + _LEFT, top + _PLOT_HEIGHT + 18)
 
 
@@ -72,10 +76,12 @@ def _line(series: Series, found: Measured, place: tuple[float, float, float], hi
     left, right, top = place
     scale = (right - left) / (found.end - found.begin)
     path, last = "", 0.0
+
     for time, value in series.points:
         pen = "L" if path and time - last < 1.5 else "M"  # a gap stays a gap
         path += f"{pen}{left + (time - found.begin) * scale:.0f} {top + _PLOT_HEIGHT * (1 - value / highest):.1f}"
         last = time
+
     return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
 
 
@@ -98,8 +104,10 @@ def _legends(names: Sequence[str], x: float, y: float) -> list[str]:
         lines.append(f'<rect x="{place_x}" y="{place_y - 8:.0f}" width="8" height="8" fill="{_COLOURS[number % 8]}"/>')
         text = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
         lines.append(_text(place_x + 12, place_y, text))
+
     if len(names) > len(shown):
         lines.append(_text(x + 290, y - 18 - _PLOT_HEIGHT - 12, f"{len(names)} lines"))
+
     return lines
 
 

@@ -43,6 +43,7 @@ class LocalPrometheus:
         program = shutil.which("prometheus")
         if program is None:
             raise StackError("prometheus is not installed: Debian and Ubuntu have it as a package of that name.")
+
         settings = self._child.folder / "prometheus.yml"
         settings.write_text(json.dumps(_settings(targets)))  # JSON is YAML
         options = {

@@ -54,12 +54,14 @@ def rendered(known: dict[str, Any]) -> str:
     for one in known["queries"]:
         query = one["query"].replace("|", "\\|")
         lines.append(f"| {one['panel']} | `{query}` | {one['lines']} | {one['points']} | {one['highest']:.3g} |")
+
     lines += ["", *(f"* **{title}**: {text}" for title, text in about.items()), ""]
     states = [f"`{name}` {state}" for name, state in known["alerts"].items() if state != "inactive"]
     lines += [
         f"{known['people']} people in {known['took_s']} s, {known['on']}, Prometheus {known['prometheus']}.",
         f"All {len(known['alerts'])} alerts could be evaluated; not silent at the end: {', '.join(states) or 'none'}.",
     ]
+
     return "\n".join(lines) + "\n"
 
 

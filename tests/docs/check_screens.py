@@ -109,6 +109,7 @@ def _kafka() -> list[Finding]:
     access = KafkaAccess("kafka.example.com:9093", "SASL_SSL", username="signin-worker")
     groups = dict.fromkeys(("signin-worker", "signin-worker.dlt-replay"), GroupFacts("Stable", "range", 4, _ALL))
     check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), *groups)
+
     return check.findings(KafkaView(KafkaFacts(3, topics, groups), settings))
 
 

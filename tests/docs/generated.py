@@ -100,6 +100,7 @@ def _walk(command: Any, path: tuple[str, ...], context: Any) -> Iterator[tuple[s
         for name, inner in command.commands.items():
             yield from _walk(inner, (*path, name), context)
         return
+
     arguments = [each for each in command.params if isinstance(each, typer.core.TyperArgument)]
     options = [each for each in command.params if isinstance(each, typer.core.TyperOption)]
     usage = [*path, *(_argument(each) for each in arguments), *(f"[{_option(each, context)}]" for each in options)]
@@ -165,7 +166,9 @@ def _line(file: str) -> str:
         return "The sentences of the mail in one language."
     if file in _NO_CODE:
         return _NO_CODE[file]
+
     comments = (line for line in (PROJECT / file).read_text().splitlines() if re.match(r"# ?[A-Z]", line))
+
     return re.split(r"(?<=[.:]) ", next(comments).lstrip("# "))[0].rstrip(":").rstrip(".") + "."
 
 

@@ -34,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Pictures of the mail in every language.")
     parser.add_argument("--chromium", metavar="COMMAND", default="chromium")
     command = parser.parse_args().chromium
+
     for scheme in _SCHEMES:
         target = PROJECT / "docs" / f"mail-{scheme}.png"
         try:
@@ -42,6 +43,7 @@ def main() -> int:
             print(f"{command} took no picture ({type(error).__name__}): install it (Debian: apt-get install chromium).")
             return 69
         print(f"written: {target.relative_to(PROJECT)}")
+
     return 0
 
 
@@ -51,6 +53,7 @@ def _photograph(command: str, scheme: str, target: Path) -> None:
     frames = "".join(f'<iframe srcdoc="{html.escape(_mail(templates, each))}"></iframe>' for each in languages)
     rows = -(-len(languages) // _COLUMNS)
     size = f"{_COLUMNS * (_WIDTH + 4)},{rows * (_HEIGHT + 4)}"
+
     with TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(_PAGE.format(columns=_COLUMNS, width=_WIDTH, height=_HEIGHT, frames=frames), encoding="utf-8")

@@ -86,6 +86,7 @@ def test_security_tells_the_defaults() -> None:
     """Each budget of the page is the one that holds."""
     limits, otp = POLICY.limits, POLICY.otp
     rules = {row[0]: row[1] for row in rows(SECURITY.read_text()) if row[0][0] == "S" and row[0][1:].isdigit()}
+
     assert list(rules) == [f"S{number}" for number in range(1, 19)]
     assert numbers(rules["S1"])[:3] == [otp.digits, 6, 10]
     assert numbers(rules["S2"])[:2] == [otp.lifetime_s, 600]

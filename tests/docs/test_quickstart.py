@@ -55,6 +55,7 @@ class Upstream:
         }
         for name, own in names.items():
             text = text.replace(name, own)
+
         return text
 
     async def code(self, email: str) -> str:
@@ -84,6 +85,7 @@ async def upstream(
     }
     worker = LocalWorker(development_settings(places | topics.settings()), free_ports(1)[0])
     await worker.create_topics()
+
     try:
         await worker.start()
         yield Upstream(kafka, topics, mail_server, tmp_path)
@@ -99,9 +101,12 @@ async def test_by_hand(upstream: Upstream) -> None:
     (upstream.shell.folder / "settings.sh").write_text(variables)
     own = {"SIGNIN_KAFKA__BOOTSTRAP_SERVERS": upstream.brokers}
     drawn = await upstream.shell.run(f'. ./settings.sh\n{request}\necho "$ID"', own)
+
     assert drawn.code == 0, drawn.errors
+
     mine = {"BROKERS": upstream.brokers, "ID": drawn.output.strip(), "EMAIL": "you@ok.example"}
     typed = await upstream.shell.run(submit, mine | {"CODE": await upstream.code("you@ok.example")})
+
     assert typed.code == 0, typed.errors
 
     async def said() -> str | None:
@@ -109,6 +114,7 @@ async def test_by_hand(upstream: Upstream) -> None:
         return output if "signin.succeeded" in output else None
 
     output = await eventually(said, "the sign-in has succeeded", within_s=WITHIN_S)
+
     assert output.index("ce_type=signin.code_sent") < output.index("ce_type=signin.succeeded")
 
 
@@ -151,6 +157,7 @@ async def signed_in(upstream: Upstream, command: list[str], more: Mapping[str, s
     finally:
         if process.returncode is None:
             process.kill()
+
     assert "signin.succeeded" in rest.decode(), errors.decode()
     assert (process.returncode, output.count("code_sent")) == (0, 1)
 
@@ -158,12 +165,14 @@ async def signed_in(upstream: Upstream, command: list[str], more: Mapping[str, s
 async def heard(process: Process, words: str) -> str:
     """Read until it says so."""
     assert process.stdout is not None and process.stderr is not None
+
     output = ""
     while words not in output:
         line = (await process.stdout.readline()).decode()
         if not line:
             pytest.fail(f"it ended: {output}{(await process.stderr.read()).decode()}")
         output += line
+
     return output
 
 

@@ -78,6 +78,7 @@ def test_contributors_commands_are_there() -> None:
         if program == "make":
             subprocess.run(["make", *arguments, "--dry-run"], cwd=PROJECT, capture_output=True, timeout=30, check=True)
             continue
+
         assert (program, arguments[0]) == (".cache/venv/bin/python", "-m")
         assert importlib.util.find_spec(arguments[1]) is not None
         assert all((PROJECT / path).exists() for path in arguments[2:])
@@ -96,6 +97,7 @@ def test_the_image_is_built_and_run_as_the_dockerfile_wants() -> None:
     """Files, arguments, ports and commands are those of the Dockerfile; CI builds and runs it."""
     text = DOCKERFILE.read_text()
     build, *runs = map(shlex.split, DOCKER.splitlines())
+
     assert (PROJECT / build[build.index("-f") + 1]) == DOCKERFILE
     assert all(build[build.index("-t") + 1] in run for run in runs)
     assert {"BASE"} == set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
@@ -108,14 +110,20 @@ def test_the_image_is_built_and_run_as_the_dockerfile_wants() -> None:
 async def test_the_production_environment_is_complete(tmp_path: Path) -> None:
     """With the keys made as told, production takes these variables without a remark, and none can be left out."""
     shell = Shell(tmp_path)
+
     assert (await shell.run(KEYS)).code == 0
+
     absolute = ENVIRONMENT.replace("=secrets/", f"={tmp_path}/secrets/")
     environ = dict(line.split("=", 1) for line in absolute.splitlines())
     remarks: list[str] = []
     settings = load_settings(environ, remarks.append)
+
     assert (settings.environment, remarks) == ("production", [])
+
     temporal = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars=environ)
+
     assert (temporal["target_host"], temporal["namespace"]) == ("temporal.example.com:7233", "signin")
+
     for name in environ:
         if name.startswith("SIGNIN_") and "BOOTSTRAP" not in name:
             with pytest.raises(SettingsError, match=name.removesuffix("_FILE")):
@@ -215,26 +223,35 @@ async def stack(local: dict[str, str], mail_server: MailServer, tmp_path: Path) 
 async def test_from_topics_to_a_sign_in(stack: Stack) -> None:
     """As the README tells it: topics, check, the workers in all their roles, a sign-in by hand, the end by SIGTERM."""
     source, create, namespace, check, run = RUN.splitlines()
+
     assert source == "set -a; . ./signin-worker.env; set +a"
     assert (await stack.run(create)).count(": created") == 5
     assert ": there, remembers" in await stack.run(namespace)
+
     for command in (run, *ROLES.splitlines()):
         await stack.start_worker(command)
+
     assert "FAIL" not in await stack.run(check)
+
     await eventually(stack.are_ready, "the workers are ready", within_s=60)
 
     said = await stack.run(REQUEST.replace('"$TOKEN"', '"pass.$SIGNIN_ID.1"'))
     found = re.search(r"signin_id (\w+)$", said, re.MULTILINE)
+
     assert found is not None and '"ready":true' in said
+
     mail = await stack.mail_server.mail_to(PERSON, within_s=30)
     digits = re.search(r"\b\d{4}[ -]?\d{4}\b", mail.text())
+
     assert digits is not None
+
     await stack.run(SUBMIT, SIGNIN_ID=found[1], CODE=digits[0])
 
     async def has_succeeded() -> bool:
         return 'signin_results_total{reason="",type="signin.succeeded"} 1.0' in await stack.metrics()
 
     await eventually(has_succeeded, "the sign-in has succeeded", within_s=30)
+
     assert "put back: 0" in await stack.run(REPLAY)
     assert await stack.stop() == [0, 0, 0]
 
@@ -252,17 +269,22 @@ async def test_the_sentences_of_the_likeliest_mistakes_are_said(stack: Stack, si
     lines = "".join(f"{name}={value}\n" for name, value in mistakes.items())
     with (stack.shell.folder / "signin-worker.env").open("a") as file:
         file.write(lines)
+
     source = "set -a; . ./signin-worker.env; set +a\n"
     wrong, bare, help_text = await asyncio.gather(
         stack.shell.run(f"{source}signin-worker check"), *(stack.shell.run(line) for line in CHECKS.splitlines())
     )
+
     assert (wrong.code, bare.code, help_text.code) == (78, 78, 0)
     assert "SIGNIN_OTP__DIGITS" in help_text.output
+
     findings = [finding["text"] for finding in json.loads(bare.output)["findings"]]
     prefix = stack.local["SIGNIN_KAFKA__RESULTS_TOPIC"].removesuffix("signin.results")
     printed = "\n".join([wrong.output, *findings]).replace(prefix, "")
     printed = printed.replace(f"{stack.local['SIGNIN_SMTP__HOST']}:{nobody}", "mail.example.com:587")
+
     assert len(SAID) == 6
+
     for sentence in SAID:
         assert sentence in printed
 
@@ -282,10 +304,13 @@ def test_results_are_those_that_the_worker_publishes() -> None:
     }
     models = get_args(get_args(results.Result)[0])
     common = {"signin_id", "account", "occurred_at", "type"}
+
     assert len(models) == len(table)
+
     for model in models:
         kind, told = table[model.model_fields["type"].default]
         reasons = model.model_fields["reason"].annotation if "reason" in model.model_fields else None
+
         assert told == {*(model.model_fields.keys() - common), *get_args(reasons)}
         assert kind.startswith("**") == (model.model_fields["type"].default in results.TERMINAL_TYPES)
 

@@ -36,13 +36,18 @@ def test_commands_of_the_worker_are_there() -> None:
     """Whoever is woken at night types what works: each command, with options that it has."""
     said = [line for line in [*_lines(), *_inline()] if "signin-worker " in line and "name=signin-worker" not in line]
     calls = [line.rpartition("signin-worker ")[2] for line in said]
+
     assert len(calls) > 10
+
     for call in calls:
         words = shlex.split(call)
         names = {" ".join(words[:count]) for count in (1, 2)}
         found = [usage for name, usage in _usages().items() if any(f"{name} ".startswith(f"{each} ") for each in names)]
+
         assert found, call
+
         options = {word for word in words if word.startswith("--")}
+
         assert any(all(option in usage for option in options) for usage in found), call
 
 
@@ -62,9 +67,11 @@ def test_log_lines_are_written_by_the_worker() -> None:
     """What the runbook tells to look for is a sentence of the sources."""
     quoted = {each for each in _inline() if not each.startswith((*_PROGRAMS, "--")) and each[0].isalpha()}
     assert len(quoted) > 4
+
     sources = "".join(
         path.read_text()
         for folder in ("consumers", "activities", "utils", "workflows")
         for path in (PROJECT / folder).rglob("*.py")
     )
+
     assert [each for each in quoted if each not in sources] == []

@@ -68,6 +68,7 @@ def log_book() -> Iterator[LogBook]:
     level = logger.level
     logger.addHandler(book)
     logger.setLevel(logging.DEBUG)
+
     try:
         yield book
     finally:

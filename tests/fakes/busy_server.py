@@ -35,13 +35,16 @@ class BusyServer:
     async def _serve(self) -> Outcome:
         if self._per_second:
             self._spend()
+
         begun_at = _now()
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         async with self._workers:
             await asyncio.sleep(self.service_s())
+
         self.under_way -= 1
         self.latencies.append(_now() - begun_at)
+
         return Applied()
 
     def _spend(self) -> None:

@@ -33,10 +33,12 @@ class FakeGateway:
         answer = await self._answer()
         if answer is not None:
             return answer
+
         self.requests.append(request)
         known = (request.event.signin_id, request.event.attempt)
         outcome = Duplicate() if known in self._ids else Applied()
         self._ids.add(known)
+
         return outcome
 
     async def submit(self, submission: ReceivedSubmission) -> Outcome:
@@ -51,13 +53,16 @@ class FakeGateway:
         self.calls += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
+
         try:
             await self.gate.wait()
             for _ in range(self.turns):
                 await asyncio.sleep(0)
         finally:
             self.under_way -= 1
+
         answer = self.answers.popleft() if self.answers else self.down and self.down()
         if isinstance(answer, Exception):
             raise answer
+
         return answer

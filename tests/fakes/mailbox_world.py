@@ -68,6 +68,7 @@ class MailboxWorld:
             submitted_at=self.now,
         )
         self.mailbox.submit(submission, self.now)
+
         return submission_id
 
     def clear(self, account: str = ADA, *, mails: bool = True, failures: bool = True) -> None:

@@ -22,8 +22,10 @@ class FakeNaps:
         await asyncio.sleep(0)
         if self._instant:
             return
+
         sleeper = asyncio.Event()
         self._sleepers.append(sleeper)
+
         try:
             await sleeper.wait()
         finally:

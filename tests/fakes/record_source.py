@@ -76,6 +76,7 @@ class FakeRecordSource:
         if self.start_failures:
             self.start_failures -= 1
             raise KafkaUnavailable
+
         await self._maybe_hang("start")
         self._listener = listener
         self.polling = False
@@ -94,6 +95,7 @@ class FakeRecordSource:
         Records of the new assignment can be polled ``early`` turns before the listener hears of it.
         """
         assert self._listener is not None
+
         await self._listener.on_revoked(list(self.positions))
         between()
         self.positions = {partition: self.broker.committed.get(partition, 0) for partition in partitions}
@@ -105,9 +107,11 @@ class FakeRecordSource:
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
         """Hand out records of what is not paused."""
         assert not self.polling
+
         self.polls += 1
         self.largest_poll = max(self.largest_poll, max_records)
         self.polling = True
+
         try:
             return await self._poll(timeout_ms / 1000, max_records)
         finally:
@@ -116,9 +120,11 @@ class FakeRecordSource:
     async def _poll(self, timeout_s: float, max_records: int) -> Sequence[Record]:
         if self.raising:
             raise self.raising.popleft()
+
         await self._maybe_hang("poll")
         self.broker.demand()
         records = self._taken(max_records)
+
         if not records:
             self.broker.changed.clear()
             try:
@@ -127,21 +133,26 @@ class FakeRecordSource:
             except TimeoutError:
                 return []
             records = self._taken(max_records)
+
         await _turns(self.lag_of_poll)
+
         return records
 
     def _taken(self, max_records: int) -> list[Record]:
         taken: list[Record] = []
         if self.deaf:
             return taken
+
         for partition in self.positions.keys() - self.paused:
             ahead = [each for each in self.broker.logs.get(partition, []) if each.offset >= self.positions[partition]]
             batch = ahead[: max_records - len(taken)]
             taken += batch
+
             if len(batch) == len(ahead):
                 self.positions[partition] = max(self.positions[partition], self.broker.ends.get(partition, 0))
             elif batch:
                 self.positions[partition] = batch[-1].offset + 1
+
         return taken
 
     def pause(self, partitions: Collection[Partition]) -> None:

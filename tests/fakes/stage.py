@@ -98,6 +98,7 @@ class Stage:
             graceful_s=1,
             runner=sandbox(),
         )
+
         async with AsyncExitStack() as stack:
             for worker in workers:
                 await stack.enter_async_context(worker)
@@ -113,6 +114,7 @@ class Stage:
         request |= {"turnstile_token": f"{token}-{signin_id}-{attempt}", "client": {"ip": "192.0.2.7"}}
         self._script_token(signin_id, attempt, now)
         born_at = changes.pop("born_at", now)
+
         return await self.client.start_workflow(
             SIGN_IN_WORKFLOW,
             SignInInput(
@@ -138,7 +140,9 @@ class Stage:
     async def submit(self, signin_id: str, code: str, email: str = ADA, submission_id: str = "") -> None:
         """Signal a submission with start, as the consumer does."""
         address = parse_address(email)
+
         assert address is not None
+
         key_id, seal = self.keys.seal(signin_id, code)
         submission = Submission(
             signin_id=signin_id,

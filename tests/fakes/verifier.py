@@ -36,11 +36,13 @@ class FakeVerifier:
         self.asked.append(Asked(token, ip, idempotency_key))
         if self.down:
             raise ChallengeUnavailable
+
         answer = self.answers.get(token)
         if answer is None:
             return refused("invalid-input-response")
         if self._spent.setdefault(token, idempotency_key) != idempotency_key:
             return refused("timeout-or-duplicate")
+
         return answer
 
 

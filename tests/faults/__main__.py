@@ -36,17 +36,21 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_FILES
+
     scale = SHORT if options.short else FULL
     scale = replace(scale, outage_s=options.outage_s or scale.outage_s, kills=options.kills or scale.kills)
     cases, report = [named(name) for name in options.case or names], not options.no_report
+
     try:
         findings = asyncio.run(_programme(console, cases, scale, report=report))
     except StackError as error:
         console.print(str(error), style="red", markup=False)
         return 69
+
     console.print(_table(findings))
     if report:
         console.print(f"written: {DOCUMENT}")
+
     return 0 if all(finding.holds for finding in findings) else 1
 
 
@@ -57,11 +61,14 @@ async def _programme(console: Console, cases: Sequence[Case], scale: Scale, *, r
             console.print(f"{time.monotonic() - begun:6.0f} s  {number}/{len(cases)} {case.name}: {case.injected} …")
             finding = await run(case, servers, scale)
             _tell(console, finding)
+
             if report:
                 write(
                     [finding], "short" if scale == SHORT else "full"
                 )  # one by one: an interrupted run keeps what it has shown
+
             findings.append(finding)
+
     return findings
 
 

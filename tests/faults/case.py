@@ -76,9 +76,11 @@ async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
                 account = await scene.settle()
         except Exception as error:  # one case must not end the programme
             trouble.append(f"{type(error).__name__}: {error}")
+
         trouble += scene.crowd.trouble
         if scene.peak_rss > MOST_MEMORY:
             trouble.append(f"a worker took {scene.peak_rss:,} bytes of memory; {MOST_MEMORY:,} are allowed")
+
         return Finding(
             name=case.name,
             injected=case.injected,

@@ -58,6 +58,7 @@ async def ends(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int
         offsets = await reader.end_offsets(places)
     finally:
         await reader.stop()
+
     return {(place.topic, place.partition): offset for place, offset in offsets.items() if offset}
 
 
@@ -76,6 +77,7 @@ async def read_all(bootstrap_servers: str, topic: str) -> list[Any]:
                 records += batch
     finally:
         await reader.stop()
+
     return records
 
 
@@ -92,6 +94,7 @@ async def _partitions(reader: Any, *topics: str) -> list[TopicPartition]:
             reader._client.add_topic(topic)
             await asyncio.sleep(0.1)
         places += [TopicPartition(topic, number) for number in sorted(numbers)]
+
     return places
 
 
@@ -109,6 +112,7 @@ async def _signals(temporal: Client, executions: Sequence[WorkflowExecution]) ->
     for one in sorted(executions, key=lambda one: one.start_time):
         if one.id.startswith("mailbox/"):
             runs[one.id].append(one)
+
     seats = asyncio.Semaphore(_AT_ONCE)
 
     async def signals(own: list[WorkflowExecution]) -> list[str]:
@@ -126,8 +130,10 @@ async def _signals_of_run(temporal: Client, run: WorkflowExecution) -> list[str]
             signal = event.workflow_execution_signaled_event_attributes
             if signal.signal_name == SUBMIT_SIGNAL:
                 payloads += signal.input.payloads
+
     hints: list[type] = [Submission] * len(payloads)
     submissions = await temporal.data_converter.decode(payloads, hints) if payloads else []
+
     return [submission.submission_id for submission in submissions]
 
 
@@ -135,6 +141,7 @@ def _result(record: Any) -> ResultRecord:
     headers, value = dict(record.headers), json.loads(record.value)
     parts = [headers["ce_type"].decode(), value.get("reason")]
     parts += [f"({value['attempts_left']} left)"] if "attempts_left" in value else []
+
     return ResultRecord(
         event_id=headers["ce_id"].decode(),
         kind=" ".join(part for part in parts if part),

@@ -156,6 +156,7 @@ def _records(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str
     dead, signalled = {letter.origin for letter in evidence.dead}, _signalled(evidence)
     found.redelivered_signals = sum(count - 1 for count in signalled.values())
     seen = set[Event]()
+
     for place, event in ledger.entries:
         match event:
             case Request():
@@ -164,19 +165,24 @@ def _records(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str
                 runs = min(1, signalled[event.submission_id])
             case Poison():
                 runs = 0
+
         outcome: str = event.fate
         if runs > 1:
             yield f"{place}: its workflow was started {runs} times"
+
         if place in dead:
             outcome = "dead_lettered"
         elif event.fate == "dead_lettered" or (event.fate == "applied" and not runs):
             outcome = "lost"
         elif runs and event.fate != "applied":
             outcome = "applied"
+
         if outcome != event.fate:
             yield f"{place}: {event.fate} was expected, but it was {outcome}: {_named(event)}"
+
         if outcome == "applied" and event in seen:
             outcome = "duplicate"
+
         seen.add(event)
         found.outcomes[outcome] += 1
 
@@ -186,11 +192,13 @@ def _dead_letters(ledger: Ledger, evidence: Evidence, found: Account) -> Iterato
     poison = {place: event for place, event in ledger.entries if isinstance(event, Poison)}
     copies = Counter(letter.origin for letter in evidence.dead)
     found.repeated_dead_letters = sum(count - 1 for count in copies.values())
+
     for letter in evidence.dead:
         original = poison.get(letter.origin)
         if original is None:
             yield f"{letter.origin}: a dead letter of a record that is none of ours, or was good"
             continue
+
         own = tuple(header for header in letter.headers if not header[0].startswith("dlt-"))
         if (letter.key, letter.value, own) != (original.key, original.value, original.headers):
             yield f"{letter.origin}: the dead letter is not byte for byte the record"
@@ -202,10 +210,12 @@ def _order(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str]:
     for place, event in ledger.entries:
         if isinstance(event, Submission) and event.fate == "applied":
             places.setdefault(event.submission_id, place)
+
     for signals in evidence.signals:
         for topic_partition, offsets in _by_partition(places[one] for one in dict.fromkeys(signals) if one in places):
             if offsets != sorted(offsets):
                 yield f"{topic_partition}: submissions of one mailbox were applied out of order: {offsets}"
+
     for (signin_id, attempt), starts in evidence.starts.items():
         before = evidence.starts.get((signin_id, attempt - 1))
         if before and min(starts) < min(before):
@@ -234,11 +244,13 @@ def _results(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str
         original = first.setdefault(result.event_id, result)
         if (original.value, original.headers) != (result.value, result.headers):
             yield f"{result.signin_id}: {result.kind} was repeated with the same ce_id and other bytes"
+
     found.repeated_results = len(evidence.results) - len(first)
     verdicts = Counter(one.submission_id for one in first.values() if one.submission_id)
     for submission_id, count in verdicts.items():
         if count > 1:
             yield f"submission {submission_id} has {count} verdicts"
+
     compares = Counter(one.signin_id for one in first.values() if one.kind.startswith(_COMPARED))
     for signin_id, count in compares.items():
         if count > MOST_COMPARES:
@@ -250,7 +262,9 @@ def _sign_ins(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[st
     said: dict[str, dict[str, ResultRecord]] = defaultdict(dict)
     for result in evidence.results:
         said[result.signin_id].setdefault(result.event_id, result)
+
     opened = set(_opened(ledger))
+
     for signin_id in opened | said.keys():
         results = [one for one in said[signin_id].values() if "unknown_signin" not in one.kind]
         ends = [number for number, one in enumerate(results) if one.is_terminal]
@@ -259,9 +273,11 @@ def _sign_ins(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[st
         if expected is None:
             yield f"{signin_id}: a result of a sign-in that is none of ours"
             continue
+
         wanted = [] if expected.terminated else [len(results) - 1]
         if signin_id in opened and ends != wanted:
             yield f"{signin_id}: not exactly one terminal result, at the end: {list(kinds)}"
+
         if kinds not in expected.outcomes and not (ledger.may_expire and _ran_out(kinds, expected)):
             yield f"{signin_id}: expected {_listed(expected.outcomes)}; got {_listed([kinds])}"
 
@@ -278,11 +294,13 @@ def _mails(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str]:
     asked = Counter[str]()
     for expectation in ledger.expectations.values():
         asked[expectation.address] += expectation.mails
+
     for address in {mail.address for mail in evidence.mails}:
         mails = [mail for mail in evidence.mails if mail.address == address]
         different = {mail.message_id for mail in mails}
         if len(different) > asked[address]:
             yield f"{address}: {len(different)} mails, but {asked[address]} were asked for"
+
         for message_id in different:
             if len({mail.code for mail in mails if mail.message_id == message_id}) > 1:
                 yield f"{address}: two copies of one mail show different codes"

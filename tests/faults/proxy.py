@@ -109,8 +109,11 @@ class Proxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = asyncio.current_task()
+
         assert link is not None
+
         self._links.add(link)
+
         try:
             await self._link(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -177,6 +180,7 @@ async def _sending(open_: asyncio.Event, writer: asyncio.StreamWriter) -> AsyncI
             waiting.task_done()
 
     task = asyncio.create_task(send())
+
     try:
         yield waiting
         await waiting.join()

@@ -48,6 +48,7 @@ def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path
     today = datetime.now(UTC).date().isoformat()
     for finding in findings:
         known[finding.name] = {"on": today, "scale": scale, "versions": _versions(), **finding.as_json()}
+
     known = {case.name: known[case.name] for case in CASES if case.name in known}
     data.parent.mkdir(exist_ok=True)
     data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
@@ -64,6 +65,7 @@ def rendered(known: dict[str, Any]) -> str:
     lines += [f"In the short form, as in `make test`: {', '.join(short)}.", ""] if short else []
     versions = sorted({(one["on"], one["versions"]) for one in known.values()})
     lines += [f"Run on {day}: {text}." for day, text in versions]
+
     return "\n".join(lines) + "\n"
 
 

@@ -61,10 +61,13 @@ class Servers:
         for proxy in (self.kafka_proxy, self.temporal_proxy):
             proxy.delay_s, proxy.swallows = 0, nothing
             proxy.open()
+
         if not self.temporal.process.running:
             await self.revive_temporal()
+
         if not self.kafka.process.running:
             await self.revive_kafka()
+
         thaw(self.temporal.process)
         thaw(self.kafka.process)
 
@@ -87,9 +90,11 @@ async def running_servers() -> AsyncIterator[Servers]:
         for proxy in (kafka_proxy, temporal_proxy):
             await proxy.listen()
             exits.push_async_callback(proxy.stop)
+
         kafka, temporal = LocalKafka(proxied_as=kafka_proxy.port, settings=AUTHORISING), LocalTemporal(durable=True)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
+
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
         kafka_proxy.lead_to(kafka.behind_proxy)
         temporal_proxy.lead_to(temporal.address)
@@ -97,4 +102,5 @@ async def running_servers() -> AsyncIterator[Servers]:
         for small in (mail_server, siteverify, dns_server):
             await small.start()
             exits.push_async_callback(small.stop)
+
         yield Servers(kafka, temporal, kafka_proxy, temporal_proxy, mail_server, siteverify, dns_server)

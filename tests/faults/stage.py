@@ -119,6 +119,7 @@ class Stage:
         await eventually(done, "all that was produced is done", within_s=self.quiet_within_s)
         took_s = time.monotonic() - begun
         self.recoveries_s.append(took_s)
+
         return took_s
 
     async def exactly_committed(self) -> None:
@@ -154,6 +155,7 @@ class Stage:
 
         with contextlib.suppress(TimeoutError):  # visibility lags a little; what is still broken then is broken
             await eventually(accounted, "all is accounted for", within_s=_SETTLED_WITHIN_S)
+
         return found
 
     async def eventually(self, ask: Callable[[], Awaitable[bool]], what: str, within_s: float = 60) -> None:
@@ -228,6 +230,7 @@ async def stage(servers: Servers, scale: Scale, settings: dict[str, str]) -> Asy
     topics = Topics.named(shared=True, what="faults")
     own = development_settings({**servers.addresses(), **topics.settings(), **_SETTINGS, **settings})
     scene = Stage(servers, scale, own, topics, await client(servers, own))
+
     try:
         await scene.open()
         yield scene

@@ -25,8 +25,10 @@ def _world() -> tuple[Ledger, Evidence]:
     events: list[Event] = [Request(_ID), Request(_ID), _GARBAGE]
     for offset, event in enumerate(events):
         ledger.add(("requested", 0, offset), event)
+
     for offset, name in enumerate(["first", "second", "first"]):
         ledger.add(("submitted", 0, offset), Submission(_ID, name))
+
     ends = {("requested", 0): 3, ("submitted", 0): 3}
     evidence = Evidence(
         starts={(_ID, 1): [1.0]},
@@ -37,6 +39,7 @@ def _world() -> tuple[Ledger, Evidence]:
         ends=ends,
         mails=[Mail("ada@ok.example", "<1>", "12345678")],
     )
+
     return ledger, evidence
 
 
@@ -102,6 +105,7 @@ def test_what_a_crash_repeats_is_counted_and_fine() -> None:
         dead=[*evidence.dead, *evidence.dead],
     )
     found = account(ledger, again)
+
     assert found.broken == []
     assert (found.repeated_results, found.second_mails, found.repeated_dead_letters) == (1, 1, 1)
 

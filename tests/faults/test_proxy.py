@@ -27,6 +27,7 @@ async def _echo() -> AsyncIterator[tuple[Proxy, list[bytes]]]:
     proxy = Proxy(kafka_frame)
     await proxy.listen()
     proxy.lead_to(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+
     try:
         yield proxy, got
     finally:
@@ -48,12 +49,16 @@ async def test_passes_until_held() -> None:
     async with _echo() as (proxy, got):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(_request(1, 1))
+
         assert await _answer(reader) == 1
+
         proxy.hold()
         writer.write(_request(1, 2))
         writer.write(_request(1, 3))
         proxy.open()
+
         assert [await _answer(reader), await _answer(reader)] == [2, 3]
+
         writer.close()
 
 
@@ -66,8 +71,10 @@ async def test_a_trap_stops_a_request() -> None:
         await asyncio.wait_for(trap.sprung.wait(), _WITHIN_S)
         await proxy.cut()
         proxy.open()
+
         assert trap.asked == _request(OFFSET_COMMIT, 2)
         assert _request(OFFSET_COMMIT, 2) not in got
+
         writer.close()
 
 
@@ -78,10 +85,14 @@ async def test_a_trap_stops_an_answer() -> None:
         trap = proxy.set_trap(Trap(asks_kafka(OFFSET_COMMIT), answers_kafka))
         writer.write(_request(1, 1) + _request(OFFSET_COMMIT, 2))
         await asyncio.wait_for(trap.sprung.wait(), _WITHIN_S)
+
         assert got[-1] == _request(OFFSET_COMMIT, 2)
+
         await proxy.cut()
         rest = await asyncio.wait_for(_rest(reader), _WITHIN_S)
+
         assert struct.pack(">ii", 4, 2) not in rest
+
         writer.close()
 
 
@@ -104,11 +115,16 @@ async def test_reads_a_packed_call() -> None:
     reader = asyncio.StreamReader()
     reader.feed_data(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame)
     reader.feed_eof()
+
     assert (await http2_frame(reader)).startswith(b"PRI")
+
     read = await http2_frame(reader)
+
     assert read == frame and await http2_frame(reader) == b""
     assert calls_temporal(b"signin/abc/1")(read) and not calls_temporal(b"signin/xyz/1")(read)
+
     headers = b"\x00\x00\x00\x01\x05" + struct.pack(">i", 5)
+
     assert answers_temporal(read, headers)
     assert not answers_temporal(read, headers[:-1] + b"\x07")
 

@@ -103,6 +103,7 @@ class Wire:
         note = Submission(signin_id, submission_id, fate)
         for _ in range(times):
             await self.emit(self.topics.submitted, signin_id.encode(), json.dumps(event).encode(), headers, note)
+
         return submission_id
 
     async def poison(self, topic: str, value: bytes | None, headers: Headers = (), key: bytes | None = None) -> None:
@@ -138,6 +139,7 @@ class Wire:
                 await self._news.wait_for(lambda: heard() >= count or signin_id in self._over)
         except TimeoutError:
             raise TimeoutError(f"{heard()} of {count} results within {within_s:g} s") from None
+
         if heard() < count:
             raise SignInIsOver
 

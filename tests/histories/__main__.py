@@ -44,8 +44,10 @@ async def _record(folder: Path) -> None:
         ) as environment:
             address = environment.client.service_client.config.target_host
             await _played(play, policy, address, environment.get_current_time, environment.sleep, folder)
+
     server = LocalTemporal()
     await asyncio.to_thread(server.start)
+
     try:
         for play, policy in UNHURRIED_PLAYS:
             await _played(play, policy, server.address, _now, asyncio.sleep, folder)

@@ -43,9 +43,11 @@ async def fails(stage: Stage, _: Sleep) -> list[Recording]:
         for _try in range(5):
             await stage.submit(signin_id, "wrong")
         await until(partial(_has_failed, stage, signin_id))
+
     handle = await stage.request()
     await handle.result()
     await until(lambda: bool(stage.said(handle.id.split("/")[1])))
+
     return [_mailbox("too_many_attempts_and_locked", stage)]
 
 
@@ -61,6 +63,7 @@ async def is_rejected(stage: Stage, _: Sleep) -> list[Recording]:
     handles = {reason: await stage.request(**change) for reason, change in changes.items()}
     for handle in handles.values():
         await handle.result()
+
     return [Recording(f"rejected_{reason}", handle.id) for reason, handle in handles.items()]
 
 
@@ -84,6 +87,7 @@ async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
     await (await stage.request(signin_id, attempt=4, email="eve@example.com")).result()
     await sleep(300)
     await stage.published(5)
+
     assert stage.said(signin_id) == [
         "signin.code_sent",
         "signin.resend_refused throttled",
@@ -91,7 +95,9 @@ async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
         "signin.resend_refused account_mismatch",
         "signin.expired",
     ]
+
     later = [_attempt(name, signin_id, attempt) for name, attempt in (("resend", 3), ("resend_refused", 4))]
+
     return [*later, _mailbox("resent_and_expired", stage)]
 
 
@@ -128,8 +134,10 @@ async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:
     stage.publisher.down = None
     while len(stage.publisher.published) < 2:
         await sleep(1)
+
     await sleep(86_500)
     await stage.mailbox().result()
+
     return [_mailbox("publication_outage_and_end", stage)]
 
 
@@ -139,9 +147,11 @@ async def goes_on_in_a_new_run(stage: Stage, _: Sleep) -> list[Recording]:
     first = (await stage.mailbox().describe()).run_id
     for _try in range(3):
         await stage.submit(signin_id, "wrong")
+
     await stage.published(4)
     await stage.submit(signin_id, stage.code())
     await stage.published(5)
+
     return [_mailbox("first_run", stage, run_id=first), _mailbox("next_run", stage)]
 
 

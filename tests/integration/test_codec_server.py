@@ -44,8 +44,10 @@ async def test_a_history_is_read_by_who_has_the_token(temporal: Temporal, auth: 
     async with serving(codec_app(EncryptionCodec(KEYS), TOKEN), LOOPBACK, 0) as port:
         codec = ("--codec-endpoint", f"http://{LOOPBACK}:{port}", "--codec-auth", auth) if auth else ()
         said = await temporal_cli(*show, *codec)
+
     assert (_shown(f'"{ADDRESS}"') in said) == readable
     assert (_shown("binary/encrypted") in said) == (auth is None)
+
     await started.terminate()
 
 

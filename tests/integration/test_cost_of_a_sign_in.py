@@ -74,7 +74,9 @@ async def test_a_sign_in_takes_no_more_events_tasks_and_calls(stage: Stage, own_
     assert min(one.events for one in seen) <= 35
     assert min(one.workflow_tasks for one in seen) <= 5
     assert min(one.history_bytes for one in seen) <= 9_600  # with a trace, which each input names
+
     cheapest = min(seen, key=lambda one: one.calls.total()).calls
+
     assert cheapest.total() <= 10
     assert cheapest["SignalWithStartWorkflowExecution"] <= 2  # the hand-over and the code
     assert cheapest["RespondActivityTaskCompleted"] <= 2  # the mail and the last result: the rest is local
@@ -89,6 +91,7 @@ async def _sign_in(stage: Stage, server: LocalTemporal, email: str) -> Counts:
     await _at_rest(stage, email, published + 2)
     workflows = [sign_in_workflow_id(signin_id, 1), stage.mailbox_id(email)]
     events, history_bytes, tasks = await history(stage.client, workflows)
+
     return Counts(events, history_bytes, tasks, await _calls_since(before, server, tasks))
 
 

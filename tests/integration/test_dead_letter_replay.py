@@ -104,6 +104,7 @@ class Office:
                         for batch in batches.values()
                         for each in batch
                     ]
+
         return sorted(found, key=lambda record: (record.topic, record.partition, record.offset))
 
     async def values(self) -> list[bytes | None]:
@@ -129,7 +130,9 @@ class Office:
         )
         async with asyncio.timeout(60):
             output, errors = await process.communicate()
+
         assert process.returncode is not None
+
         return process.returncode, output.decode(), errors.decode()
 
     def _settings(self) -> dict[str, str]:
@@ -177,16 +180,24 @@ async def test_the_command_puts_back_byte_for_byte_and_once(office: Office) -> N
     ]
     for number, (key, value, headers) in enumerate(cases):
         await office.add(number, value, key=key, headers=headers)
+
     assert await office.lines("replay") == [{"put_back": 4, "passed_over": {}}]
+
     found = await office.inbound()
+
     assert [(record.topic, record.partition) for record in found] == [(office.topics.submitted, 1)] * 4
+
     for key, value, headers in cases:
         [record] = [each for each in found if (each.key, each.value) == (key, value)]
+
         assert list(record.headers)[: len(headers)] == list(headers)
         assert dict(record.headers)["dlt-attempts"] == b"1"
         assert len(record.headers) == len(headers) + 9
+
     assert [line["put_back"] for line in await office.lines("list")] == [True] * 4
+
     code, output, errors = await office.process("replay")
+
     assert (code, output) == (0, "put back: 0\n"), errors
     assert len(await office.inbound()) == 4
 
@@ -196,6 +207,7 @@ async def test_what_a_filter_left_out_is_put_back_later(office: Office) -> None:
     errors: Sequence[DeadLetterError] = ("schema", "not_json", "schema", "refused", "not_json")
     for number, error in enumerate(errors):
         await office.add(number, b"%d" % number, error=error)
+
     assert (await office.replay(Selection(error="not_json"))).put_back == 2
     assert (await office.replay(Selection(error="not_json"))).put_back == 0
     assert (await office.replay(Selection(error="refused"))).put_back == 1
@@ -221,9 +233,12 @@ async def test_of_two_replays_at_once_one_goes_on(office: Office) -> None:
     async with KafkaLetters(office.access) as source, office.memory() as notes:
         found = await shelves(source, notes, office.topics.dead_letters)
         assert (await office.replay()).put_back == 1
+
         replay = Replay(source, notes, KafkaInbound(office.producer), Rules(), Silent(), Pace(1e6))
+
         with pytest.raises(AnotherReplay):
             await replay.run(found)
+
     assert (await office.replay()).put_back == 0
 
 
@@ -231,9 +246,11 @@ async def test_a_forged_origin_writes_nowhere(office: Office) -> None:
     """Not on the other inbound topic, not on the results, not on any other."""
     for number, topic in enumerate((office.topics.requested, office.topics.results, "elsewhere")):
         await office.add(number, forged=[("dlt-topic", topic.encode())])
+
     await office.add(3, b"genuine")
     *stayed, sums = await office.lines("replay")
     why = f"its dlt-topic is not {office.topics.submitted}"
+
     assert sums == {"put_back": 1, "passed_over": {why: 3}}
     assert [line["passed_over"] for line in stayed] == [why] * 3
     assert await office.values() == [b"genuine"]
@@ -259,7 +276,9 @@ async def test_a_letter_too_large_for_its_topic_holds_up_no_other(office: Office
     await office.add(0, b"x" * 2_000_000)
     for number in range(1, 20):
         await office.add(number, b"%d" % number)
+
     tally = await office.replay()
+
     assert (tally.put_back, dict(tally.passed_over)) == (19, {"larger than its topic allows": 1})
     assert set(await office.values()) == {b"%d" % number for number in range(1, 20)}
 
@@ -272,9 +291,12 @@ async def test_what_no_transaction_committed_is_no_letter(office: Office) -> Non
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"aborted")
         await producer.abort_transaction()
+
     assert (await office.replay()).put_back == 1
+
     async with office.memory() as memory:
         assert await memory.recall(Partition(topic, 0)) == ReplayMark(3, "")
+
     assert await office.values() == [b"0"]
 
 
@@ -288,7 +310,9 @@ async def test_a_letter_is_listed_and_shown_without_its_secrets(office: Office) 
     outputs = [(await office.command("list"))[1], (await office.command("list", "--json"))[1]]
     for offset in range(3):
         outputs.append((await office.command("show", f"{topic}/0/{offset}"))[1])
+
     outputs.append((await office.command("show", topic, "0", "0", "--json"))[1])
+
     assert all(outputs)
     assert not [secret for secret in (CODE, ADDRESS, "lovelace") for output in outputs if secret in output]
     assert all(signin_id(7) in output for output in (*outputs[:3], outputs[-1]))
@@ -300,8 +324,10 @@ async def test_a_dry_run_and_filters_as_commands(office: Office) -> None:
     """What is listed as what would happen is what happens then."""
     for number in range(3):
         await office.add(number, b"%d" % number, key=signin_id(number).encode())
+
     only = ("--signin-id", signin_id(1), "--topic", office.topics.submitted, "--since", "2026-11-23T09:00:00Z")
     [would] = await office.lines("replay", "--dry-run", *only)
+
     assert (would["signin_id"], would["would_be_put_back"]) == (signin_id(1), True)
     assert await office.inbound() == []
     assert await office.lines("replay", *only) == [{"put_back": 1, "passed_over": {}}]

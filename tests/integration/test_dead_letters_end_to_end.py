@@ -57,7 +57,9 @@ class Operator:
         )
         async with asyncio.timeout(WITHIN_S):
             output, errors = await process.communicate()
+
         assert process.returncode == 0, errors.decode()
+
         return output.decode()
 
     async def is_ready(self) -> bool:
@@ -141,31 +143,41 @@ async def test_a_bad_deploy_is_stopped_and_made_good(operator: Operator, mail_se
     for request in requests:
         request |= {"signin_id": secrets.token_urlsafe(16), "requested_at": datetime.now(UTC).isoformat()}
         request["turnstile_token"] = passing_token(request["signin_id"])
+
     mixed_up = {"SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted, "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested}
     await operator.start(**mixed_up, SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="3")
     await operator.emit(requests)
     await eventually(operator.is_halted, "the breaker is open", within_s=WITHIN_S)
+
     assert await operator.count(topics.dead_letters[0]) == 3
     assert await operator.command("dlt", "resume") == "Consumption goes on.\n"
+
     await operator.holds(topics.dead_letters[0], SIGN_INS)
+
     assert await operator.command("dlt", "resume") == "Consumption was not stopped: nothing to do.\n"
     assert await asyncio.to_thread(operator.child.end) == 0
 
     await operator.start()
+
     assert await operator.command("dlt", "replay") == f"put back: {SIGN_INS}\n"
+
     await operator.holds(topics.results, SIGN_INS)
     for request in requests:
         await mail_server.mail_to(request["email"], within_s=WITHIN_S)
 
     await operator.forget_replays()
+
     assert await operator.command("dlt", "replay") == f"put back: {SIGN_INS}\n"
 
     async def all_known() -> bool:
         return await operator.metric("signin_consumer_records_total", outcome="duplicate") == SIGN_INS
 
     await eventually(all_known, "every record was known already", within_s=WITHIN_S)
+
     assert len(mail_server.mails) == SIGN_INS
+
     wanted = {("signin.code_sent", request["signin_id"]) for request in requests}
+
     assert sorted(await operator.results()) == sorted(wanted)
     assert await operator.count(topics.dead_letters[0]) == SIGN_INS
     assert await asyncio.to_thread(operator.child.end) == 0

@@ -29,8 +29,11 @@ def test_everybody_fares_as_expected(kafka: Kafka, temporal: Temporal) -> None:
     before = set((cache_folder() / "run").iterdir())
     addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
     done = _run(addresses, "signin_worker", "demo", "--json", "-")
+
     assert done.returncode == 0, done.stderr
+
     report = json.loads(done.stdout)
+
     assert report["right"] and len(report["people"]) == 10
     assert report["request_to_mail_s"] and report["submit_to_result_s"]
     assert "Every outcome was the right one." in done.stderr

@@ -31,7 +31,9 @@ async def test_a_mailbox_survives_thousands_of_requests_at_once(temporal_client:
     async with stage.working():
         await until(lambda: len(stage.mailer.sent) == 5, 60)
         await until(lambda: len({one.result.signin_id for one in stage.publisher.published}) == _REQUESTS, 60)
+
     events = Counter([event.event_type async for event in stage.mailbox().fetch_history_events()])
+
     assert events[EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED] == 0
     assert events[EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT] == 0
     assert events[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED] < _REQUESTS / 10

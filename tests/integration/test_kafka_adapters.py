@@ -69,6 +69,7 @@ async def joined(access: KafkaAccess, topics: Topics) -> AsyncIterator[tuple[Kaf
     inbound = [topics.requested, topics.submitted]
     source, listener = KafkaSource(access, topics.group_id, inbound, metadata_max_age_ms=2_000), Listener()
     await source.start(listener)
+
     try:
         async with asyncio.timeout(30):
             await polled_until(source, listener.assigned.is_set)
@@ -106,6 +107,7 @@ async def all_of(access: KafkaAccess, topic: str, count: int) -> list[Record]:
             found = [await consumer.getone() for _ in range(count)]
     finally:
         await consumer.stop()
+
     return [Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers), r.timestamp) for r in found]
 
 
@@ -180,9 +182,12 @@ async def test_topics_are_created_once_and_as_planned(access: KafkaAccess) -> No
     plans = planned_topics(f"in.{run}", f"codes.{run}", f"out.{run}", partitions=3)
     first = await create_topics(access, plans)
     second = await create_topics(access, plans)
+
     assert [report.created for report in first] == [True] * 5
     assert [(report.created, report.differences) for report in second] == [(False, [])] * 5
+
     states = await look_up_topics(access, [f"in.{run}", f"in.{run}.dlt", "not there"])
+
     assert set(states) == {f"in.{run}", f"in.{run}.dlt"}
     assert states[f"in.{run}"].partitions == 3
     assert states[f"in.{run}"].settings["message.timestamp.type"] == "LogAppendTime"
@@ -216,7 +221,9 @@ async def test_a_record_is_read_as_it_was_emitted(access: KafkaAccess, topics: T
     place = await emit(access, topics.requested, SIGNIN_ID.encode(), b"{}", [("traceparent", b"00")])
     async with joined(access, topics) as (source, listener):
         assert len(listener.owned) == 4
+
         [record] = await read(source, 1)
+
         assert (record.topic, record.partition, record.offset) == tuple(place)
         assert (record.key, record.value, record.headers) == (SIGNIN_ID.encode(), b"{}", (("traceparent", b"00"),))
         assert record.log_append_time
@@ -230,13 +237,19 @@ async def test_what_is_committed_is_where_the_next_one_starts(access: KafkaAcces
     partition = Partition(topics.requested, (await emit(access, topics.requested, b"k", b"0")).partition)
     for value in (b"1", b"2"):
         await emit(access, topics.requested, b"k", value)
+
     async with joined(access, topics) as (source, _):
         assert [record.value for record in await read(source, 3)] == [b"0", b"1", b"2"]
+
         await source.rewind([partition, Partition("another", 0)])
+
         assert [record.value for record in await read(source, 3)] == [b"0", b"1", b"2"]
+
         await source.commit({partition: 2})
         await source.rewind([partition])
+
         assert [record.value for record in await read(source, 1)] == [b"2"]
+
     async with joined(access, topics) as (source, _):
         assert [record.value for record in await read(source, 1)] == [b"2"]
 
@@ -260,10 +273,12 @@ async def test_a_second_worker_takes_pairs_of_partitions(access: KafkaAccess, to
         await polled_until(first, lambda: first_listener.revocations > 0 and len(first_listener.owned) == 2)
         await starting
         await polled_until(source, lambda: len(listener.owned) == 2)
+
         assert {len({partition.number for partition in each.owned}) for each in (first_listener, listener)} == {1}
         assert await first.position(next(iter(listener.owned))) is None
         with pytest.raises(KafkaUnavailable):
             await first.commit({next(iter(listener.owned)): 0})
+
         await source.stop()
 
 
@@ -286,11 +301,15 @@ async def test_an_aborted_transaction_is_skipped(access: KafkaAccess, topics: To
     await producer.abort_transaction()
     async with producer.transaction():
         await producer.send_and_wait(topics.requested, b"committed", partition=0)
+
     await producer.stop()
     partition = Partition(topics.requested, 0)
+
     async with joined(access, topics) as (source, _):
         [record] = await read(source, 1)
+
         assert record.value == b"committed"
+
         end = (await source.end_offsets([partition]))[partition]
         async with asyncio.timeout(10):
             while await source.position(partition) != end:

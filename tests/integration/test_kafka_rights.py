@@ -47,6 +47,7 @@ async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
         return found if len(found) >= 5 else None
 
     found = await eventually(told, "rights taken", within_s=20)
+
     assert [line.partition(" Fix: ")[0] for line in found] == [
         "FAIL Kafka rights: in: no Read.",
         "warn Kafka rights: in: no Write and no DescribeConfigs, which run does without and other commands need.",

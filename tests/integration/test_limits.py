@@ -46,18 +46,25 @@ async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplo
         for _ in range(5):
             await stage.submit(signin_id, "wrong")
         await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
+
     locked = await stage.request()
     await locked.result()
     await until(lambda: stage.said(locked.id.split("/")[1]) == ["signin.rejected locked"])
     with caplog.at_level(logging.INFO, logger="audit"):
         before = await limits.clear(mailbox(stage), clearing(stage))
+
     assert before is not None and before.budgets[2].last_hour == 10
     assert before.budgets[2].free_at is not None
+
     (told,) = [vars(record) for record in caplog.records if record.message == "authz_admin"]
+
     assert (told["operator"], told["account"]) == ("grace", stage.account())
     assert ADA not in str(told)
+
     after = await limits.show(mailbox(stage), stage.account())
+
     assert after is not None and [use.last_day for use in after.budgets] == [0, 0, 0, 0]
+
     signin_id = await stage.signed_in()
     await stage.submit(signin_id, stage.code())
     await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
@@ -77,6 +84,7 @@ async def test_a_server_out_of_reach_is_told(stage: Stage) -> None:
     no_namespace = await Client.connect(
         address, namespace=f"not-{LocalTemporal.namespace}", data_converter=pydantic_data_converter
     )
+
     for client in (nowhere, no_namespace):
         with pytest.raises(TemporalUnavailable):
             await TemporalLimits(client).show("nobody", "nobody")

@@ -18,6 +18,7 @@ async def test_a_record_comes_back_byte_for_byte(kafka: Kafka, topics: Topics) -
     headers = [("a", b"\x00\xff"), ("a", b""), ("b", b"1")]
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, enable_idempotence=True) as producer:
         await producer.send_and_wait(topics.requested, b"\xfe value", key=b"key", headers=headers)
+
     async with AIOKafkaConsumer(
         topics.requested,
         bootstrap_servers=kafka.bootstrap_servers,
@@ -27,7 +28,9 @@ async def test_a_record_comes_back_byte_for_byte(kafka: Kafka, topics: Topics) -
     ) as consumer:
         async with asyncio.timeout(20):
             record = await consumer.getone()
+
         await consumer.commit()
+
         assert (record.key, record.value, list(record.headers)) == (b"key", b"\xfe value", headers)
         assert record.timestamp_type == 1  # the broker's stamp
 

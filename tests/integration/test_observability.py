@@ -119,24 +119,34 @@ async def test_one_trace_leads_from_the_request_to_its_results(
         await person.type(code)
         send = f"send {topics.results}"
         await eventually(lambda: _has(collector, send, 2), "both results", within_s=WITHIN_S)
+
     await worker.end()  # and so with what it has not sent yet
     (asked,), (typed,) = (collector.named(f"process {topic}") for topic in (topics.requested, topics.submitted))
+
     assert _ids(asked) == tuple(ASKED.split("-")[1:3])
     assert _ids(typed) == tuple(TYPED.split("-")[1:3])
+
     children = defaultdict(list)
     for span in collector.spans:
         children[span.parent_span_id].append(span)
+
     led_to = {span.name for span in children[asked.span_id]}
+
     assert led_to == {send} | {
         f"RunActivity:{name}_activity"
         for name in ("validate_email", "verify_turnstile", "hand_over", "generate_otp", "send_email", "verify_otp")
     }
+
     (compare,) = collector.named("RunActivity:verify_otp_activity")
+
     assert [(link.trace_id, link.span_id) for link in compare.links] == [(typed.trace_id, typed.span_id)]
+
     sent = [_attributes(span) for span in collector.named(send)]
+
     assert [one["signin.result"] for one in sent] == ["signin.code_sent", "signin.succeeded"]
     assert _attributes(asked)["messaging.destination.name"] == topics.requested
     assert {span.trace_id for span in collector.spans} == {asked.trace_id, typed.trace_id}
+
     for secret in (ADA, "ada", code, person.token):
         assert secret.encode() not in collector.bytes
 
@@ -162,6 +172,7 @@ async def test_series_do_not_grow_with_people(
         before = await _series(worker)
         await _sign_in(producer, topics, mail_server, range(PEOPLE, 2 * PEOPLE))
         after = await _series(worker)
+
     assert sorted(after - before) == []
     assert 100 < len(after) < MOST_SERIES
     assert not [one for one in after if "ok.example" in one or "signin/" in one or "mailbox/" in one]
@@ -173,12 +184,16 @@ async def test_a_sign_in_is_told_line_by_line(
     """One line a record and one a decision, each with the sign-in's id and never with an address."""
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         (person,) = await _sign_in(producer, topics, mail_server, range(1))
+
     await worker.end()
     lines = [json.loads(line) for line in worker.process.log.read_text().splitlines() if line.startswith("{")]
     mine = [line for line in lines if line.get("signin_id") == person.signin_id]
     records = [(line["topic"], line["outcome"], line["tries"]) for line in mine if line["event"] == "record"]
+
     assert records == [(topics.requested, "applied", 1), (topics.submitted, "applied", 1)]
+
     decided = [line["result"] for line in mine if line["logger"] == "audit"]
+
     assert decided == ["signin.code_sent", "signin.succeeded"]
     assert ADA not in str(lines)
 
@@ -199,6 +214,7 @@ async def _sign_in(producer: AIOKafkaProducer, topics: Topics, mail_server: Mail
         return bool(end >= 2 * numbers.stop)
 
     await eventually(all_are_in, "all have signed in", within_s=WITHIN_S)
+
     return people
 
 

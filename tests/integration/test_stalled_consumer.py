@@ -63,11 +63,15 @@ async def test_it_is_rebuilt_and_nothing_is_lost(kafka: Kafka, topics: Topics, s
         for number in range(2, 12):
             value = json.dumps(request_data(number)).encode()
             await producer.send_and_wait(topics.requested, value, partition=number % 2)
+
         await until(lambda: not bench.loop.is_well, 60)
+
         assert any(position.lag for position in bench.loop.positions())
+
         await until(lambda: bench.metrics.rebuilds == 1, 60)
         await until(lambda: len(bench.applied) == 11, 60)
         await until(lambda: bench.loop.is_well and bench.loop.ready, 60)
+
     assert sorted(bench.applied) == [signin_id(number) for number in range(1, 12)]
     assert source.starts == 2
 
@@ -78,9 +82,11 @@ async def test_one_that_stalls_again_is_the_end(kafka: Kafka, topics: Topics, so
     bench = Composed(source, WATCHFUL, (topics.requested, topics.submitted))
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         await producer.send_and_wait(topics.requested, json.dumps(request_data(1)).encode(), partition=0)
+
     with pytest.raises(ConsumerStalled, match="nothing is read"):
         async with asyncio.timeout(90), bench.working() as run:
             await run
+
     assert (bench.applied, bench.metrics.rebuilds, source.starts) == ([], 1, 2)
 
 

@@ -60,6 +60,7 @@ class Desk:
         )
         async with asyncio.timeout(WITHIN_S):
             output, _ = await process.communicate()
+
         return process.returncode or 0, output.decode()
 
     async def ask(self, signin_id: str, token: str, attempt: int = 1) -> None:
@@ -140,7 +141,9 @@ async def test_a_sign_in_is_told_from_its_record_to_its_result(
     await eventually(lambda: desk.has_succeeded(signin_id), "it has succeeded", within_s=WITHIN_S)
 
     story = await desk.story(signin_id)
+
     assert (story.masked, story.outcome, story.away) == ("a***@o***.example", "signin.succeeded", {})
+
     told = [moment.what for moment in story.moments]
     expected = [
         "request taken",
@@ -154,17 +157,24 @@ async def test_a_sign_in_is_told_from_its_record_to_its_result(
         "decided signin.succeeded",
         "published signin.succeeded",
     ]
+
     assert [one for one in expected if one not in told] == []
     assert told.index("send_email_activity done") < told.index("decided otp.rejected") < told.index(expected[-1])
+
     places = [moment.what.partition(" on ")[2] for moment in story.moments if " on " in moment.what]
+
     assert sorted(places) == sorted([topics.requested, *[topics.submitted] * 2, *[topics.results] * 3])
+
     _, as_json = await desk.run("trace", signin_id, "--json")
     _, for_people = await desk.run("trace", signin_id, "--email", ADA)
+
     assert Story.model_validate_json(as_json) == story
+
     for secret in (ADA, "ada@", code, "87654321", token, "seal"):
         assert secret not in as_json and secret not in for_people
 
     assert await desk.came_with_its_start(signin_id)  # consumer and worker are one process
+
     await _stands(desk, topics)
 
 
@@ -174,6 +184,7 @@ async def _stands(desk: Desk, topics: Topics) -> None:
 
     await eventually(is_idle, "all is committed", within_s=WITHIN_S)
     standing = await desk.standing()
+
     assert standing.away == {}
     assert {(one.topic, one.partition) for one in standing.partitions} == {
         (topic, number) for topic in (topics.requested, topics.submitted) for number in (0, 1)
@@ -183,10 +194,14 @@ async def _stands(desk: Desk, topics: Topics) -> None:
     assert standing.worker.records["applied"] == 3
     assert standing.worker.results["signin.succeeded"] == 1
     assert (standing.worker.missing, standing.worker.breaker_open) == ((), False)
+
     code, said = await desk.run("status")
+
     assert code == 0 and "breaker closed" in said and "ada" not in said
+
     (nobody,) = free_ports(1)
     code, said = await desk.run("status", TEMPORAL_ADDRESS=f"{LOOPBACK}:{nobody}", SIGNIN_HTTP__PORT=str(nobody))
+
     assert code == os.EX_UNAVAILABLE
     assert "Temporal does not answer" in said and "no worker answers" in said and f"{topics.requested}/0" in said
 
@@ -201,17 +216,25 @@ async def test_a_sign_in_that_went_badly_is_told(desk: Desk, topics: Topics, mai
     await desk.ask(signin_id, "bad", attempt=2)
     await eventually(lambda: desk.tells(signin_id, "attempt refused"), "refused", within_s=WITHIN_S)
     story = await desk.story(signin_id)
+
     assert story.outcome is None and story.mailbox is not None
+
     failed = [moment for moment in story.moments if moment.what == "send_email_activity failed"]
+
     assert [dict(moment.details) for moment in failed] == [{"attempt": 1, "error": "MailUnavailable"}]
+
     refused = [moment for moment in story.moments if moment.what == "decided signin.resend_refused"]
+
     assert [moment.details["reason"] for moment in refused] == ["challenge_failed"]
+
     await (await desk.temporal()).get_workflow_handle(f"mailbox/{story.mailbox}").terminate()
+
     assert await desk.tells(signin_id, "terminated by an operator")
 
     desk.stop_worker()
     await desk.ask(uuid.uuid4().hex, "any")
     standing = await desk.standing()
+
     assert sum(one.lag for one in standing.partitions) == 1
     assert [one for one in standing.partitions if one.oldest is not None and one.lag == 1]
     assert set(standing.away) == {"worker"}

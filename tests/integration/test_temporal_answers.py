@@ -102,10 +102,13 @@ async def test_a_run_that_is_full_of_signals_concerns_one_mailbox(own_server: Lo
     own = gateway(whole)
     for number in range(_FEW_SIGNALS):
         assert await own.submit(submission(number)) == Applied()
+
     with pytest.raises(KeyBusy):
         await own.submit(submission(_FEW_SIGNALS))
+
     mailbox = Pseudonyms(_KEY).mailbox(submission(0).address)
     refusal = Refusal(signin_id=new_signin_id(), attempt=2, reason="stale")
+
     with pytest.raises(TemporalUnavailable):
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())
 
@@ -128,7 +131,9 @@ async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None
     async with asyncio.timeout(20):
         with pytest.raises(Unreachable):
             await own.start(asked)
+
     own_server.process.signal(signal.SIGCONT)
+
     assert await _patiently(own, asked) in (Applied(), Duplicate())
     assert await own.start(asked) == Duplicate()
 

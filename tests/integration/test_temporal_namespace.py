@@ -83,6 +83,7 @@ async def test_a_namespace_is_made_once_and_never_changed(client: Client) -> Non
 
     await eventually(is_known, "the attributes are known", within_s=_WITHIN_S)
     second = await create_namespace(client, timedelta(days=1))
+
     assert (second.created, second.retention, second.added) == (False, _DAYS, ())
 
 
@@ -100,14 +101,17 @@ async def test_who_waits_and_who_is_locked_is_one_query(stage: Stage) -> None:
     await is_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
+
     await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
     await is_listed(stage, "SigninState = 'resting'")
     signin_id = await stage.signed_in()
     await is_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
+
     await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
     await is_listed(stage, f"SigninLockedUntil > '{datetime.now(UTC).isoformat()}'")
+
     assert await listed(stage, f"SigninLockedUntil > '{(datetime.now(UTC) + timedelta(days=1)).isoformat()}'") == []
 
 

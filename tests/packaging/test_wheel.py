@@ -115,6 +115,7 @@ def test_the_command_runs_until_it_is_told_to_stop(installed: Path) -> None:
             return False
 
     worker = Child("wheel", grace_s=30)
+
     try:
         worker.start([installed / "signin-worker", "run"], _environment() | settings | {"HOME": str(worker.folder)})
         worker.wait_until(lives, within_s=60)

@@ -47,6 +47,7 @@ def parsed(text: str) -> Address | None:
             )
         assert address.domain.isascii()
         assert len(address.given.rpartition("@")[0].encode()) <= 64
+
     return address
 
 
@@ -63,9 +64,12 @@ def test_the_forms_are_stable(text: str) -> None:
     address = parsed(text)
     if address is None:
         return
+
     again = parsed(address.given)
+
     assert again is not None
     assert (again.given, again.account, again.mailbox) == (address.given, address.account, address.mailbox)
+
     of_account = parsed(address.account)
     if of_account is not None:
         assert (of_account.account, of_account.mailbox) == (address.account, address.mailbox)
@@ -85,7 +89,9 @@ def test_case_blanks_and_a_dot_change_nothing(text: str) -> None:
     address = parsed(text.removesuffix("."))
     if address is None:
         return
+
     swapped = "".join(mark.swapcase() if mark.isascii() else mark for mark in address.given)
+
     for spelling in (swapped, f"\u00a0{address.given} ", f"{address.given}."):
         other = parsed(spelling)
         assert other is not None
@@ -100,7 +106,10 @@ def test_mail_goes_where_the_account_is_or_nowhere(text: str) -> None:
         recipient = envelope_recipient(text).addr_spec
     except MailRefused:
         return
+
     assert address is not None
     assert recipient.isprintable()
+
     there = parse_address(recipient)
+
     assert there is not None and there.account == address.account

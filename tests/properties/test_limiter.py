@@ -74,7 +74,9 @@ def test_it_grows_only_when_it_is_used(limit: int, latencies: list[float], data:
         before = play.limit.limit
         if before <= 3:
             break
+
         play.round(latency_s, company=data.draw(st.integers(1, before - 1)))
+
         assert play.limit.limit <= before
 
 
@@ -127,11 +129,14 @@ def test_calls_of_different_kinds_are_not_compared(fast_s: float, slow_s: float)
     play = Play(begin_with=16)
     for _ in range(30):
         play.call(fast_s, 1, "start")
+
     for _ in range(30):
         play.call(slow_s, 1, "submit")
+
     before = play.limit.limit
     for _ in range(2 * before):
         play.call(slow_s, before, "submit")
+
     assert play.limit.limit >= before
 
 
@@ -141,9 +146,12 @@ def test_a_kind_never_seen_in_calm_makes_it_look() -> None:
     play.look()
     for _ in range(32):
         play.call(1.0, 16, "submit")
+
     assert play.limit.limit == 3
+
     for _ in range(30):
         play.call(1.0, 1, "submit")
+
     assert play.limit.limit == 16
 
 
@@ -152,16 +160,24 @@ def test_it_looks_again_what_a_call_takes_in_calm() -> None:
     play = Play(begin_with=16)
     play.look()
     play.round(0.1)
+
     assert play.limit.limit > 3
+
     play.now += 30
     play.round(0.1)
+
     assert play.limit.limit == 3
+
     play.look()
+
     assert play.limit.limit > 3
+
     for _ in range(4):
         play.now += 10
         play.look()
+
     play.round(0.1)
+
     assert play.limit.limit > 3
 
 
@@ -170,11 +186,15 @@ def test_with_slow_calls_it_looks_seldom() -> None:
     play = Play(begin_with=16)
     for _ in range(30):
         play.call(2.0, 1)
+
     play.now += 2000
     play.round(2.0)
+
     assert play.limit.limit > 3
+
     play.now += 1000
     play.round(2.0)
+
     assert play.limit.limit == 3
 
 

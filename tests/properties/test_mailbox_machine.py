@@ -115,6 +115,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 self._refund(job)
             elif job.task.seal == RIGHT and job.signin_id in self.world.mailbox.state.live:
                 self.charges[account].clear()
+
         self.world.end(job, fault)
 
     @rule()
@@ -126,6 +127,7 @@ class MailboxMachine(RuleBasedStateMachine):
             if isinstance(job, CompareCode) and job.task.seal == RIGHT:
                 if job.signin_id in self.world.mailbox.state.live:
                     self.charges[self.opened[job.signin_id]["account"]].clear()
+
             self.world.end(job)
             self.take(False, False)
 
@@ -170,7 +172,9 @@ class MailboxMachine(RuleBasedStateMachine):
         for mails in (strangers, trusted):
             _assert_window(mails, HOUR, limits.sends_per_hour)
             _assert_window(mails, DAY, limits.sends_per_day)
+
         _assert_networks(strangers, limits.sends_per_day // 2)
+
         for charges in self.charges.values():
             strangers = [(at, who) for at, who in charges if not who["trusted"]]
             _assert_window(strangers, HOUR, limits.failures_per_hour)
@@ -183,14 +187,19 @@ class MailboxMachine(RuleBasedStateMachine):
         """In the end every sign-in has its terminal result, and the mailbox forgets all."""
         if not hasattr(self, "world"):
             return
+
         for _ in range(3):
             self.work()
             self.world.wait(300)
+
         self.work()
         self.results_are_in_order_and_end_once()
         ended = {one.signin_id for one in self.world.results() if one.type in TERMINAL_TYPES}
+
         assert ended == set(self.opened)
+
         self.world.wait(2 * 86_400)
+
         assert self.world.mailbox.is_done(self.world.now)
 
     def _started(self, job: object) -> None:
@@ -201,8 +210,11 @@ class MailboxMachine(RuleBasedStateMachine):
                 self.mails.append((job.task.requested_at, self.opened[job.signin_id]))
         elif isinstance(job, CompareCode):
             assert self.world.now < job.until, "a compare with a code that has expired"
+
             in_flight = [one for one in self.world.jobs if isinstance(one, CompareCode)]
+
             assert [one.signin_id for one in in_flight].count(job.signin_id) == 1, "two compares of one sign-in"
+
             who = self.opened[job.signin_id]
             self.charges[who["account"]].append((self.world.now, who))
 

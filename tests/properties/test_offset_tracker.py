@@ -81,12 +81,16 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         """Expect the lowest offset begun and not done, else the next to come."""
         if not hasattr(self, "epoch"):
             return
+
         unfinished = self.begun.keys() - self.done
         expected = min(unfinished, default=self.next if self.known else None)
+
         assert self.tracker.watermark == expected
         assert self.tracker.span == (0 if expected is None else self.next - expected)
         assert self.tracker.position == (self.next if self.known else None)
+
         head = min(unfinished, default=None)
+
         assert self.tracker.head == (None if head is None else (head, self.begun[head], -self.begun[head]))
         assert self.tracker.oldest_stamp == min((self.begun[each] for each in unfinished), default=None)
 
@@ -99,9 +103,14 @@ def test_a_ticket_of_an_old_epoch_moves_nothing() -> None:
     before, after = OffsetTracker(1), OffsetTracker(2)
     old = before.track(5, 0, 0)
     new = after.track(5, 0, 0)
+
     assert old is not None
     assert new is not None
+
     after.finish(old)
+
     assert after.watermark == 5
+
     after.finish(new)
+
     assert after.watermark == 6

@@ -102,22 +102,31 @@ class Ledger:
         source, offset, epoch = delivery.record.source, delivery.record.offset, self.epoch
         if isinstance(delivery.content, Rejected):
             return delivery.content
+
         assert isinstance(delivery.content, ReceivedRequest)
+
         lane = (source, delivery.lane)
+
         assert lane not in self.busy, "two records of one key at once"
+
         self.busy.add(lane)
+
         try:
             tries, turns = json.loads(delivery.content.event.turnstile_token or "")
             tried = self._tries[epoch, source, offset]
             self._tries[epoch, source, offset] += 1
             if not tried:
                 self.begun[epoch].append((source, offset))
+
             await wait_turns(turns)
         finally:
             self.busy.discard(lane)
+
         if tried < tries:
             raise KeyBusy
+
         self.done.append((source, offset, delivery.lane))
+
         return Applied()
 
 
@@ -188,13 +197,17 @@ def check(ledger: Ledger, broker: FakeBroker, writer: FakeDeadLetterWriter) -> N
     """Nothing is lost; within an assignment nothing is begun twice; first times are in order per key."""
     buried = {origin(written.headers) for written in writer.written}
     done = {(partition, offset) for partition, offset, _ in ledger.done}
+
     assert done | buried == {(partition, each.offset) for partition, log in broker.logs.items() for each in log}
+
     for begun in ledger.begun.values():
         assert len(begun) == len(set(begun))
+
     first_times = dict.fromkeys(ledger.done)
     by_key: dict[tuple[Partition, str], list[int]] = defaultdict(list)
     for partition, offset, lane in first_times:
         by_key[partition, lane].append(offset)
+
     assert all(offsets == sorted(offsets) for offsets in by_key.values())
 
 
@@ -212,6 +225,7 @@ async def scenario(steps: list[Produce | Rebalance | Outage | Breathe], lag_of_p
     await rebalance(source, ledger, frozenset(PARTITIONS), 0)
     for step in steps:
         await take(step, source, ledger)
+
     await rebalance(source, ledger, frozenset(PARTITIONS), 0)
     await until(lambda: run.done() or all(broker.committed.get(each, 0) == end for each, end in broker.ends.items()))
     loop.stop()

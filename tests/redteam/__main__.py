@@ -31,15 +31,19 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_FILES
+
     size = SHORT if options.short else FULL
+
     try:
         found = asyncio.run(_programme(console, size, options.attack or NAMES, report=not options.no_report))
     except StackError as error:
         console.print(str(error), style="red", markup=False)
         return 69
+
     console.print(_table(found))
     if not options.no_report:
         console.print(f"written: {DOCUMENT}")
+
     return 0 if all(finding.holds for finding in found) else 1
 
 
@@ -51,9 +55,11 @@ async def _programme(console: Console, size: Size, names: Sequence[str], *, repo
             console.print(f"{finding.name}: {mark} after {finding.took_s:.0f} s")
             for text in finding.trouble:
                 console.print(f"  {text}", style="red", markup=False)
+
             found.append(finding)
             if report:  # one by one: an interrupted run keeps what it has shown
                 write([finding], "short" if size == SHORT else "full")
+
     return found
 
 
@@ -61,6 +67,7 @@ def _table(found: Sequence[Finding]) -> Table:
     table = Table(title="Red team")
     for heading in ("attack", "tried", "tries", "got through", "at most", "holds"):
         table.add_column(heading, justify="right" if heading in {"tries", "at most"} else "left")
+
     for finding in found:
         for one in finding.counts:
             through = f"{number(one.through)} {one.what}"
@@ -68,6 +75,7 @@ def _table(found: Sequence[Finding]) -> Table:
             table.add_row(finding.name, one.tried, f"{one.tries:,}", through, number(one.at_most), holds)
         if not finding.counts:
             table.add_row(finding.name, "–", "–", "it could not be tried", "–", "[red]NO[/]")
+
     return table
 
 

@@ -73,5 +73,7 @@ async def run(attack: Attack, scene: Scene) -> Finding:
         scene.assert_alive()
     except Exception as error:  # one attack must not end the programme
         finding.trouble.append(f"{type(error).__name__}: {error}")
+
     finding.took_s = time.monotonic() - begun
+
     return finding

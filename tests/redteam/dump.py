@@ -49,9 +49,12 @@ async def _histories(scene: Scene) -> list[Corpus]:
     events = [event for one in executions for event in await _events(scene, one)]
     raw = [event.SerializeToString() for event in events]
     codec = temporal.data_converter.payload_codec
+
     assert codec is not None
+
     payloads = [payload for event in events for payload in _payloads(event)]
     opened = [payload.SerializeToString() for payload in await codec.decode(payloads)]
+
     return [
         Corpus("workflows as listed", len(executions), [one.raw_info.SerializeToString() for one in executions]),
         Corpus("histories", len(executions), raw),
@@ -122,9 +125,12 @@ async def compares_in_histories(scene: Scene, address: str) -> int:
     """Return how many compares of codes stand in the histories of a mailbox."""
     handle = scene.stage.temporal.get_workflow_handle(f"mailbox/{scene.stage.mailbox_of(address)}")
     codec = scene.stage.temporal.data_converter.payload_codec
+
     assert codec is not None
+
     events = [event async for event in handle.fetch_history_events()]
     names = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
     markers = [payload for event in events for payload in _payloads(event.marker_recorded_event_attributes)]
     local = [b'"activity_type":"verify_otp_activity"' in payload.data for payload in await codec.decode(markers)]
+
     return sum(local) + names.count("verify_otp_activity")

@@ -63,6 +63,7 @@ async def findings(servers: Servers, size: Size, names: Collection[str]) -> Asyn
         attacks = [attack for attack in group.attacks if attack.name in names]
         if not attacks:
             continue
+
         settings = {**_DEFAULTS, "SIGNIN_TIMES__CHALLENGE_S": str(size.challenge_s), **group.settings}
         async with scene(servers, size, settings) as place:
             for attack in attacks:

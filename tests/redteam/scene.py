@@ -84,6 +84,7 @@ class Scene:
         note, value = Request(signin_id, attempt), json.dumps(event).encode()
         for _ in range(times):
             await self.stage.wire.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
+
         return signin_id
 
     async def type(self, signin_id: str, address: str, code: str, *, submission_id: str = "", times: int = 1) -> str:

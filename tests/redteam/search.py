@@ -38,9 +38,11 @@ def views(blob: bytes) -> Iterator[tuple[str, bytes]]:
     yield "in clear", blob
     if b"%" in blob:
         yield "URL-encoded", unquote_to_bytes(blob)
+
     runs = _BASE64.findall(blob)
     for shift in range(_BASE64_GROUP):
         yield "in base64", _APART.join(_from_base64(run[shift:]) for run in runs)
+
     runs = _HEX.findall(blob)
     for shift in range(_HEX_GROUP):
         yield "in hex", _APART.join(binascii.unhexlify(_whole(run[shift:], _HEX_GROUP)) for run in runs)

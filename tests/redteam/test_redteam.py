@@ -15,6 +15,9 @@ async def test_no_attack_gets_more_through_than_the_settings_allow() -> None:
             found = [finding async for finding in findings(servers, SHORT, CHOSEN)]
     except StackError as error:
         pytest.fail(str(error), pytrace=False)
+
     assert [finding.name for finding in found] == list(CHOSEN)
+
     broken = [f"{one.name}: {one.trouble or one.counts}" for one in found if not one.holds]
+
     assert not broken, "\n".join(broken)

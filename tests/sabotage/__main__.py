@@ -44,9 +44,11 @@ def main() -> int:
     console.print(_table(verdicts))
     if not all(verdict == "noticed" for verdict in verdicts.values()):
         return 1
+
     if rule is None:
         DOCUMENT.write_text(rendered())
         console.print(f"written: {DOCUMENT.relative_to(PROJECT)}")
+
     return 0
 
 
@@ -57,6 +59,7 @@ def _verdict(cut: Cut) -> str:
         shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
         if _outcome(cut.test, copy) != 0:
             return "fails without it, too"
+
         path = copy / cut.file
         path.write_text(path.read_text().replace(cut.old, cut.new))
         return "noticed" if _outcome(cut.test, copy) == _TESTS_FAILED else "NOT NOTICED"

@@ -50,6 +50,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for name in list(os.environ):
         if name.startswith(("SIGNIN_", "TEMPORAL_")):
             monkeypatch.delenv(name)
+
     nobody = closed_port()
     values = {
         "SIGNIN_ENVIRONMENT": "development",
@@ -68,6 +69,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
+
     return values
 
 
@@ -165,10 +167,13 @@ def test_without_an_instance_nothing_is_resumed(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setenv("SIGNIN_ENVIRONMENT", "production")
     monkeypatch.delenv("SIGNIN_SMTP__HOST")
     code, output, errors = run("dlt", "resume")
+
     assert (code, output) == (69, "")
     assert errors.startswith("nobody answers at 127.0.0.1:")
     assert "SIGNIN_HTTP__HOST" in errors
+
     monkeypatch.setenv("SIGNIN_HTTP__PORT", "http")
+
     assert run("dlt", "resume")[0] == 78
 
 
@@ -249,12 +254,18 @@ def test_run_waits_for_temporal_and_stops_on_sigterm(environ: dict[str, str]) ->
         assert process.stderr is not None
         with contextlib.closing(process.stderr) as lines:
             assert any("waiting for a dependency" in line for line in lines)
+
             base = f"http://127.0.0.1:{environ['SIGNIN_HTTP__PORT']}"
+
             assert httpx.get(f"{base}/livez", trust_env=False).status_code == 200
+
             ready = httpx.get(f"{base}/readyz", trust_env=False)
+
             assert (ready.status_code, ready.json()["missing"]) == (503, ["Temporal: not reached yet"])
             assert b"signin_consumer_in_flight" in httpx.get(f"{base}/metrics", trust_env=False).content
+
             process.terminate()
+
             assert any('"stopped"' in line for line in lines)
         assert process.wait(20) == 0
 
@@ -273,11 +284,13 @@ def test_run_ends_with_0_on_sigterm(run: Run, environ: dict[str, str]) -> None:
     caught = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     terminator = threading.Thread(target=_terminate_when_alive, args=[int(environ["SIGNIN_HTTP__PORT"])])
     terminator.start()
+
     try:
         code, output, errors = run("run", "--role", "worker")
     finally:
         terminator.join()
         signal.signal(signal.SIGTERM, caught)
+
     assert (code, output) == (0, "")
     assert "asked to stop" in errors
 
@@ -294,11 +307,13 @@ def test_the_codec_server_ends_with_0_on_sigterm(
     caught = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     terminator = threading.Thread(target=_terminate_when_alive, args=[port])
     terminator.start()
+
     try:
         code, output, errors = run("codec-server")
     finally:
         terminator.join()
         signal.signal(signal.SIGTERM, caught)
+
     assert (code, output) == (0, "")
     assert "codec-server" in errors
 
@@ -323,7 +338,9 @@ def test_the_codec_server_needs_its_settings(
     monkeypatch.delenv(variable, raising=False)
     if value is not None:
         monkeypatch.setenv(variable, value)
+
     code, output, errors = run("codec-server")
+
     assert (code, output) == (78, "")
     assert words in errors
     assert "short is" not in errors
@@ -389,6 +406,7 @@ async def test_each_role_becomes_ready_and_stops(role: Role, served: dict[str, s
         await eventually(is_ready, "ready", within_s=30)
     finally:
         stop.set()
+
     await asyncio.wait_for(running, 30)
 
 
@@ -431,8 +449,11 @@ async def test_check_ends_with_0_when_all_is_well(
     }
     for name, value in (served | names | places).items():
         monkeypatch.setenv(name, value)
+
     assert (await asyncio.to_thread(run, "topics", "create"))[0] == 0
+
     code, output, _ = await asyncio.to_thread(run, "check")
+
     assert (code, "FAIL" in output) == (0, False)
     assert output.count("ok   ") >= 6
 
@@ -443,10 +464,14 @@ def test_topics_are_created_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     names = {"REQUESTED": f"r-{os.urandom(6).hex()}", "SUBMITTED": f"s-{os.urandom(6).hex()}"}
     for name, topic in names.items():
         monkeypatch.setenv(f"SIGNIN_KAFKA__{name}_TOPIC", topic)
+
     code, output, _ = run("topics", "create")
+
     assert code == 0
     assert f"{names['REQUESTED']}.dlt: created" in output
+
     code, output, _ = run("topics", "create")
+
     assert code == 0
     assert f"{names['REQUESTED']}: there" in output
 
@@ -465,11 +490,15 @@ async def test_events_are_emitted_and_their_ids_printed(
     """``request`` and ``submit`` print what one needs to go on, as lines or as JSON."""
     for name, value in (served | named(topics)).items():
         monkeypatch.setenv(name, value)
+
     code, output, _ = await asyncio.to_thread(run, "request", "ada@example.com", "--token", "t", "--json")
     emitted = json.loads(output)
+
     assert (code, emitted["topic"], emitted["offset"]) == (0, topics.requested, 0)
     assert re.fullmatch("[0-9a-f]{32}", emitted["signin_id"]), "128 bit, and no option to any command line"
+
     code, output, _ = await asyncio.to_thread(run, "submit", emitted["signin_id"], "ada@example.com", "12345678")
+
     assert code == 0
     assert output.splitlines()[0] == f"signin_id {emitted['signin_id']}"
     assert output.splitlines()[1].startswith("submission_id ")

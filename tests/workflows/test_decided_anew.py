@@ -46,11 +46,15 @@ async def test_a_verdict_that_turns_after_the_hand_over_rejects_nothing(temporal
             stage.verifier.answers.clear()  # spent
         else:
             stage.domains.without_mail.add("example.com")
+
         await decided_anew(temporal_client, f"signin/{signin_id}/1")
         handle = temporal_client.get_workflow_handle(f"signin/{signin_id}/1", result_type=dict)
+
         assert (await handle.result())["status"] == "accepted"
+
         await stage.submit(signin_id, stage.code())
         await until(lambda: len(stage.said(signin_id)) == 2)
+
         assert stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
@@ -62,8 +66,11 @@ async def test_a_rejection_that_turns_stays_one(temporal_client: Client) -> None
         signin_id = handle.id.split("/")[1]
         await decided_anew(temporal_client, handle.id)
         again = temporal_client.get_workflow_handle(handle.id, result_type=dict)
+
         assert (await again.result())["status"] == "rejected"
+
         first, second = (one for one in stage.publisher.published if one.result.signin_id == signin_id)
+
         assert first.event_id == second.event_id
 
 
@@ -76,9 +83,11 @@ async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client
         await until(lambda: "otp.rejected wrong_code" in stage.said(signin_id))
         await decided_anew(temporal_client, stage.mailbox_id())
         await until(lambda: len(stage.mailer.sent) == 2)
+
         assert [(mail.code.get_secret_value(), mail.message_id) for mail in stage.mailer.sent] == [
             (mailed, stage.mailer.sent[0].message_id)
         ] * 2
+
         await stage.submit(signin_id, mailed)
         await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
 
@@ -93,6 +102,7 @@ async def test_only_word_of_a_mail_is_published_by_a_local_activity(temporal_cli
         rejected = await stage.request(token="bad")
         await rejected.result()
         counts = [await published(temporal_client, one) for one in (stage.mailbox_id(), rejected.id)]
+
     assert counts == [(2, 1), (1, 0)]
 
 
@@ -109,7 +119,9 @@ async def test_word_of_a_mail_is_the_same_whatever_came_before_it_was_recorded(t
         await until(lambda: len(stage.said(signin_id)) == 4)
         await stage.submit(signin_id, stage.code())
         await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
+
     words = [one for one in stage.publisher.published if one.event_id == code_sent_id(signin_id, 1)]
+
     assert same_bytes(words)
 
 
@@ -121,6 +133,7 @@ async def test_word_of_a_mail_holds_when_it_is_recorded_after_the_end(temporal_c
         await until(lambda: len(stage.said(signin_id)) == 2, deadline_s=20)
         await decided_anew(temporal_client, stage.mailbox_id(), await task_that_heard_of_the_mail(stage))
         await until(lambda: len(stage.said(signin_id)) == 4)
+
         assert stage.said(signin_id) == ["signin.code_sent", "signin.expired"] * 2
         assert same_bytes([one for one in stage.publisher.published if one.result.signin_id == signin_id][::2])
 

@@ -86,6 +86,7 @@ class Both:
                 await self._environment.sleep(timedelta(seconds=deed.seconds))
             case _:
                 return
+
         await self._compare(deed)
 
     async def _open(self, deed: Open) -> None:

@@ -43,6 +43,7 @@ async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client:
         await asyncio.gather(*(submit() for _ in range(1_000)))
         await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id), 30)
         values = {(one.event_id, one.value()) for one in stage.publisher.published if one.result.signin_id == signin_id}
+
         assert len(values) == len({event_id for event_id, _ in values}) == 7
         assert sorted(set(stage.said(signin_id))) == [
             "otp.rejected wrong_code",
@@ -62,7 +63,9 @@ async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
             for _ in range(3):
                 await stage.submit(signin_id, "wrong", submission_id=submission_id)
             run_ids.add((await stage.mailbox().describe()).run_id)
+
         await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id))
+
         assert stage.said(signin_id).count("otp.rejected wrong_code") == 5
         assert len(stage.mailer.tried) == 1
         assert len(run_ids) > 1
@@ -80,11 +83,15 @@ async def test_no_new_run_while_a_mail_is_on_its_way(
         run_id = (await stage.mailbox().describe()).run_id
         await (await stage.request(email="ada+2@example.com")).result()
         await stage.submit("nobody-000000000000000", "1")
+
         assert (await stage.mailbox().describe()).run_id == run_id
         assert len(stage.mailer.tried) == 1
+
         stage.mailer.release()
         await until(lambda: len(stage.mailer.sent) == 2)
+
         assert len(stage.mailer.tried) == 2
+
         await eventually(lambda: changed(stage, run_id))
 
 
@@ -104,4 +111,5 @@ async def test_an_outage_of_kafka_does_not_keep_a_mailbox_from_a_new_run(
         await eventually(lambda: changed(stage, run_id))
         stage.publisher.down = None
         await stage.published(2)
+
         assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]

@@ -41,8 +41,11 @@ async def test_an_unacceptable_request_is_rejected_and_no_mailbox_hears_of_it(
     """One terminal result, with the request's trace and, unless the address is none, the account."""
     stage.domains.without_mail.add("nowhere.example")
     handle = await stage.request(**changes)
+
     assert await handle.result() == SignInOutcome(status="rejected", reason=reason)
+
     (event,) = stage.publisher.published
+
     assert stage.said(event.result.signin_id) == [f"signin.rejected {reason}"]
     assert event.traceparent is not None
     assert (event.result.account is None) == (reason == "invalid_email")
@@ -61,10 +64,15 @@ async def test_siteverify_away_for_too_long_fails_closed(stage: Stage, time_skip
     """After 30 s, no mail (SECURITY S12)."""
     stage.verifier.down = True
     handle = await stage.request()
+
     assert (await in_no_time(time_skipping, handle)).reason == "challenge_unavailable"
+
     described = await handle.describe()
+
     assert described.close_time is not None
+
     waited = described.close_time - described.start_time
+
     assert timedelta(seconds=25) < waited < timedelta(seconds=35)
     assert len({asked.idempotency_key for asked in stage.verifier.asked}) == 1
     assert len(stage.verifier.asked) > 8
@@ -86,10 +94,15 @@ async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: 
     later = await stage.request(signin_id, attempt=2)
     await time_skipping.sleep(20)
     first = await stage.request(signin_id)
+
     assert (await first.result()).status == "accepted"
+
     await time_skipping.sleep(8)
+
     assert (await later.result()).status == "accepted"
+
     await stage.published(2)
+
     assert stage.said(signin_id) == ["signin.code_sent", "signin.resend_refused throttled"]
 
 
@@ -142,10 +155,13 @@ async def test_a_later_attempt_that_is_not_acceptable_is_refused_by_the_mailbox(
     await stage.published(1)
     await time_skipping.sleep(60)
     later = await stage.request(signin_id, attempt=2, **changes)
+
     assert await later.result() == SignInOutcome(status="refused", reason=reason)
+
     await stage.published(2)
     await stage.submit(signin_id, stage.code())
     await stage.published(3)
+
     assert stage.said(signin_id) == ["signin.code_sent", f"signin.resend_refused {reason}", "signin.succeeded"]
     assert {mail.recipient for mail in stage.mailer.tried} == {ADA}
 

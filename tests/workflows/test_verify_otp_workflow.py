@@ -26,8 +26,10 @@ async def test_wrong_codes_count_down_to_the_end(stage: Stage) -> None:
     signin_id = await stage.signed_in()
     for wrong in ("0", "00000000", "x" * 64, "1234567", "999999999"):
         await stage.submit(signin_id, wrong)
+
     await stage.submit(signin_id, stage.code())
     await stage.published(7)
+
     assert stage.said(signin_id) == [
         "signin.code_sent",
         *["otp.rejected wrong_code"] * 5,
@@ -43,8 +45,11 @@ async def test_no_code_in_time_expires(stage: Stage, time_skipping: WorkflowEnvi
     await stage.published(2)
     await time_skipping.sleep(241)
     await stage.published(3)
+
     assert stage.said(signin_id) == ["signin.code_sent", "signin.code_sent", "signin.expired"]
+
     first, second = stage.mailer.sent
+
     assert first.code == second.code
     assert first.message_id != second.message_id
 
@@ -78,7 +83,9 @@ async def test_mail_is_tried_again_until_it_is_taken(stage: Stage, time_skipping
     await handle.result()
     for _ in range(3):
         await time_skipping.sleep(10)
+
     await stage.published(1)
+
     assert len(stage.mailer.tried) == 4
     assert len({(mail.message_id, mail.code.get_secret_value()) for mail in stage.mailer.tried}) == 1
 
@@ -91,8 +98,11 @@ async def test_mail_that_is_never_taken_is_a_failed_delivery(stage: Stage, time_
     await time_skipping.sleep(301)
     await stage.published(1)
     tried = len(stage.mailer.tried)
+
     assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+
     await time_skipping.sleep(100)
+
     assert len(stage.mailer.tried) == tried
 
 
@@ -126,10 +136,13 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
     await stage.submit(signin_id, "wrong")
     await stage.submit(signin_id, stage.code())
     await time_skipping.sleep(100)
+
     assert stage.publisher.published == []
+
     stage.publisher.down = None
     await time_skipping.sleep(100)
     await stage.published(3)
+
     assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
 
 
@@ -147,10 +160,13 @@ async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skippin
     # Kafka has the last result a moment before the workflow knows that it has.
     await eventually(remembers, "nothing is live, one mail is remembered", within_s=20)
     await time_skipping.sleep(86_390)
+
     assert (await mailbox.describe()).status is WorkflowExecutionStatus.RUNNING
+
     await time_skipping.sleep(20)
     await mailbox.result()
     history = await mailbox.fetch_history()
+
     assert len(history.events) <= 40
 
 
@@ -176,6 +192,7 @@ async def test_no_history_holds_a_code(stage: Stage) -> None:
     await stage.submit(signin_id, "wrong")
     await stage.submit(signin_id, code)
     await stage.published(3)
+
     for workflow_id in (f"signin/{signin_id}/1", stage.mailbox_id()):
         history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
         assert code not in history.to_json()

@@ -34,9 +34,11 @@ def main() -> int:
     options = parser.parse_args()
     if options.waiting not in WAITING and not options.short:
         parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
+
     settings = dict(options.setting)
     busy = psutil.cpu_percent(interval=_LOOK_S)
     found = Measured()
+
     try:
         if options.scale:
             load = Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting)
@@ -48,7 +50,9 @@ def main() -> int:
         return 1
     finally:
         _write(found, busy, options.out, settings)
+
     _show(found)
+
     return 0 if found.is_whole else 1
 
 
@@ -70,6 +74,7 @@ async def _scaled(load: Load, found: Measured, settings: Mapping[str, str]) -> N
     if not is_long:
         async with arena(settings=settings) as scene:
             found.figures["P8"], found.scaled = await several_workers(scene, load, say)
+
     stack = partial(arena, durable=is_long, settings=settings)
     async with stack() as crowded, stack() as calm:
         found.figures[WAITING.get(load.waiting, "P7")] = await waiting(crowded, calm, load, say)

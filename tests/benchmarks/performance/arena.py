@@ -89,6 +89,7 @@ class Way:
         cost.events, cost.history_bytes, cost.workflow_tasks = await history(
             self._client, self._workflow_ids(took.last)
         )
+
         return Turn(took, cost, signins)
 
 
@@ -134,6 +135,7 @@ class Arena:
             return [f"signin/{last}/1", f"mailbox/{names.mailbox(address)}"]
 
         meters = self._meters([worker.process.command for worker in workers])
+
         return Way(name, self.world, meters, self.client, workflow_ids)
 
     async def ask_world(self, command: str, worker: Child, **arguments: Any) -> Any:
@@ -146,6 +148,7 @@ class Arena:
                         raise StackError(f"{child.name} ended meanwhile. Its last words:\n{child.last_words()}")
         finally:
             asking.cancel()
+
         return await asking
 
     async def usual(self) -> Way:
@@ -191,6 +194,7 @@ class Arena:
         worker = kind(own, port, name)
         self._exits.push_async_callback(asyncio.to_thread, worker.stop)
         await worker.create_topics()
+
         return worker, topics
 
     async def _connect(self, name: str, topics: Topics) -> None:
@@ -232,6 +236,7 @@ async def arena(*, durable: bool = False, settings: Mapping[str, str] = MappingP
         kafka, temporal = LocalKafka(), LocalTemporal(durable=durable, settings=settings)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
+
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
         world = await exits.enter_async_context(peer("world"))
         client = await Client.connect(temporal.address, namespace=LocalTemporal.namespace)

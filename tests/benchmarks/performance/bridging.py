@@ -93,9 +93,11 @@ class Bridging:
         for number in range(events):
             event = self._record(kind, number)
             await self._producer.send(event.topic, event.value, key=event.key)
+
         async with asyncio.timeout(_DONE_WITHIN_S):
             while len(self._times.calls) < events:
                 await asyncio.sleep(_EVERY_S)
+
         return self._times.told()
 
     async def loop(self, kind: str, callers: int, events: int) -> dict[str, Any]:
@@ -119,6 +121,7 @@ class Bridging:
                     await gateway.submit(content)
 
         await asyncio.gather(*map(call_on, range(callers)))
+
         return self._times.told()
 
     async def stop(self) -> None:
@@ -144,6 +147,7 @@ async def main() -> None:
     client = Client(service, namespace=plain.namespace, data_converter=converter, interceptors=[times])
     bridging = Bridging(settings, client, times)
     await bridging.start()
+
     try:
         await serve({"bridge": bridging.bridge, "loop": bridging.loop})
     finally:

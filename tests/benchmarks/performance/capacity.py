@@ -69,6 +69,7 @@ def rendered(ways: dict[str, Any]) -> str:
         cell=f"{_WRITES_PER_CELL_AND_S:,}",
         mail=round(_MAIL_S * 1_000),
     )
+
     return _HEAD + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n" + tail
 
 

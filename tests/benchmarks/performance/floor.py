@@ -35,6 +35,7 @@ class Floor:
             env=dict(os.environ),
         )
         self._listening = asyncio.create_task(self._listen())
+
         return self._worker.pid
 
     async def crowd(self, signins: int, seats: int) -> dict[str, Any]:
@@ -64,8 +65,10 @@ class Floor:
         names = [secrets.token_hex(16) for _ in range(times)]
         for name in names:
             await self._opens(name)
+
         await asyncio.sleep(THINKING_S)
         calls, tasks = list[float](), list[float]()
+
         for name in names:
             await asyncio.sleep(_APART_S)
             begun = time.perf_counter()
@@ -73,17 +76,20 @@ class Floor:
             calls.append(time.perf_counter() - begun)
             await self._marks[f"over floor-mailbox/{name}"]
             tasks.append(await self._last_task_s(f"floor-mailbox/{name}"))
+
         return {"signal_s": median(calls), "task_s": median(tasks)}
 
     async def stop(self) -> None:
         """End the worker."""
         assert self._worker.stdin is not None
+
         self._worker.stdin.close()
         try:
             async with asyncio.timeout(_ENDS_WITHIN_S):
                 await self._worker.wait()
         except TimeoutError:
             self._worker.kill()
+
         self._listening.cancel()
 
     async def _signs_in(self, visit: Visit) -> None:
@@ -115,11 +121,13 @@ class Floor:
         handle = self._client.get_workflow_handle(workflow_id)
         await handle.result()
         begun = ended = 0
+
         async for event in handle.fetch_history_events():
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
                 begun = event.event_time.ToNanoseconds()
             elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
                 ended = event.event_time.ToNanoseconds()
+
         return (ended - begun) / 1e9
 
     async def _listen(self) -> None:

@@ -65,6 +65,7 @@ async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailbox
     await asyncio.sleep(_QUIET_S)
     idle_per_s = (_cpu_s(ours) - before) / (time.monotonic() - since)
     used_ms = dict[str, float]()
+
     for kind, first_ends_at in ((_OURS, begun + linger_s), (_BARE, bare_begun + bare_s)):
         await _until(first_ends_at - _MARGIN_S / 2)
         open_before, before, since = await _open(scene, kind), _cpu_s(ours), time.monotonic()
@@ -72,7 +73,9 @@ async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailbox
         used_s = _cpu_s(ours) - before - idle_per_s * (time.monotonic() - since)
         if open_before - await _open(scene, kind) != mailboxes:
             return None
+
         used_ms[kind] = used_s / mailboxes * 1e3
+
     return Ends(used_ms[_OURS], used_ms[_BARE], people.cost.cpu_ms[SERVER])
 
 

@@ -97,4 +97,5 @@ async def history(client: Client, workflow_ids: list[str]) -> tuple[int, int, in
         size += described.raw_description.workflow_execution_info.history_size_bytes
         async for event in handle.fetch_history_events():
             tasks += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+
     return events, size, tasks

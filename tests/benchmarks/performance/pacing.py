@@ -33,6 +33,7 @@ class Stage:
             free = asyncio.get_running_loop().create_future()
             (self._returning if returning else self._new).append(free)
             await free
+
         try:
             yield
         finally:
@@ -116,7 +117,9 @@ async def spaced(person: Callable[[Visit], Awaitable[None]], signins: int, per_s
         for number in range(signins):
             await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
             people.create_task(_carefully(person, Visit(None, took), took))
+
     took.elapsed_s = time.perf_counter() - begun
+
     return took
 
 

@@ -33,16 +33,20 @@ class Peer:
         """Have a command carried out and return its answer. Raises ``StackError`` if the process ended instead."""
         stdin, stdout = self._running.stdin, self._running.stdout
         assert stdin is not None and stdout is not None
+
         async with self._asking:
             stdin.write(json.dumps([command, arguments]).encode() + b"\n")
             line = await stdout.readline()
+
         if not line:
             raise StackError(f"{self._name} ended while it was asked to {command}.")
+
         return json.loads(line)
 
     async def end(self) -> None:
         """Close its stdin, which ends it."""
         assert self._running.stdin is not None
+
         self._running.stdin.close()
         try:
             async with asyncio.timeout(_END_WITHIN_S):
@@ -75,6 +79,7 @@ async def serve(commands: Mapping[str, Command]) -> None:
     reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+
     while line := await reader.readline():
         command, arguments = json.loads(line)
         answer = await commands[command](**arguments)

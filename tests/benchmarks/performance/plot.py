@@ -26,8 +26,10 @@ def plotted(ways: dict[str, Any]) -> str:
     for number, (_, label, colour) in enumerate(_PARTS):
         x = _LEFT + number * 150
         lines += [f'<rect x="{x}" y="36" width="12" height="12" fill="{colour}"/>', _text(x + 18, 47, label)]
+
     for number, (name, way) in enumerate(ways.items()):
         lines += _bar(_TOP + number * (_BAR + _GAP), _NAMES[name], way, scale)
+
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -38,11 +40,14 @@ def _bar(y: int, name: str, way: dict[str, Any], scale: float) -> list[str]:
         lines.append(f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{_BAR}" fill="{colour}"/>')
         if value * scale > 30:
             lines.append(_text(x + 6, y + 22, f"{value:g}", colour="white"))
+
         x += value * scale
+
     low, high, middle = _LEFT + _sum(way, 0) * scale, _LEFT + _sum(way, 1) * scale, y + _BAR / 2
     lines.append(f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="black"/>')
     rate = way["signins_per_s"]
     shown = f"{rate['value']:g}/s ({rate['spread'][0]:g} … {rate['spread'][1]:g})"
+
     return [*lines, _text(_LEFT + _WIDTH + 14, y + 22, shown)]
 
 

@@ -94,17 +94,21 @@ async def _waits(
     most = median(turn.per_s for turn in turns[OURS])
     calm: Turns = {OURS: [], USUAL: []}
     bare: list[dict[str, float]] = []
+
     for _ in scale.calm:
         bare.append(await _bare_ms(scene, caller, scale, say))
         pair = await paced({name: ways[name] for name in calm}, most * 0.2, scale.calm_s, Rounds(1, 0), say)
         for name, turns_at_a_pace in pair.items():
             calm[name] += turns_at_a_pace
+
     busy = await paced(ways, most * 0.8, scale.busy_s, scale.busy, say)
+
     for name in (OURS, USUAL):
         found.ways[name]["waits"] = {
             "at_20%": waits(calm[name], most * 0.2),
             "at_80%": waits(busy[name], most * 0.8),
         }
+
     found.figures |= compared_at_a_pace(busy)
     p50s = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
     notes = {f"{name}, ms": median(each[name] for each in bare) for name in bare[0]}
@@ -138,6 +142,7 @@ async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
             }
             figures[f"P5 {kind}"], figures[f"P5 {kind}, p99"] = Figure(rates, notes), Figure(slow)
             say(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
+
     return figures
 
 
@@ -180,6 +185,7 @@ async def _ends(scene: Arena, floor: Way, caller: Peer, scale: Scale, say: Say) 
     if not ends:
         say("the end of a mailbox: not measured, the machine is too busy")
         return {}
+
     say(f"the end of a mailbox: {ends}")
     notes = {
         "÷ the end of an empty workflow by a timer": median(one.ours / one.bare for one in ends),
@@ -187,4 +193,5 @@ async def _ends(scene: Arena, floor: Way, caller: Peer, scale: Scale, say: Say) 
         "ms per mailbox": median(one.ours for one in ends),
         "floor at that pace, ms": median(one.floor for one in ends),
     }
+
     return {"P1b": Figure([one.ours / one.floor for one in ends], notes)}

@@ -88,8 +88,10 @@ def rendered(known: dict[str, Any]) -> str:
     if known["ways"]:
         lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", "", *_ways_table(known["ways"])]
         lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
+
     lines += ["## Machine", "", *_machine_lines(known), ""]
     lines += [f"Before the last run began, other work took {known['more'].get('busy_before_percent', 0):g} % of it."]
+
     return "\n".join(lines) + "\n"
 
 
@@ -114,6 +116,7 @@ def _ways_table(ways: dict[str, Any]) -> list[str]:
     rows.append(("sign-ins a second", *(_spread(way["signins_per_s"]) for way in ways.values())))
     for name, what in (("server", "Temporal server"), ("worker", "worker and consumer"), ("broker", "Kafka broker")):
         rows.append((f"CPU ms, {what}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
+
     rows.append(("worker's CPU when idle, ms a second", *(_idle(way) for way in ways.values())))
     rows.append(("history events", *(f"{way['history_events']:g}" for way in ways.values())))
     rows.append(("history bytes", *(f"{way['history_bytes']:,}" for way in ways.values())))
@@ -122,6 +125,7 @@ def _ways_table(ways: dict[str, Any]) -> list[str]:
     rows.append(("resident memory of the worker, MiB", *(f"{way['worker_memory_mib']:g}" for way in ways.values())))
     rows.append(("sign-ins measured", *(str(way["signins_measured"]) for way in ways.values())))
     rows.append(("not through within 120 s", *(str(way["not_through"]) for way in ways.values())))
+
     return ["| " + " | ".join(row) + " |" for row in rows]
 
 
@@ -143,6 +147,7 @@ def _waits_table(ways: dict[str, Any]) -> list[str]:
             cells = (mail["p50"], mail["p99"], result["p50"], result["p99"])
             shown = f"{load[3:]}, {one['signins_per_s']:g}/s"
             lines.append("| " + " | ".join([_WAYS[name], shown, *(f"{cell:g}" for cell in cells)]) + " |")
+
     return lines
 
 

@@ -49,12 +49,14 @@ async def interleaved(ways: Mapping[str, Way], rounds: Rounds, signins: int, say
     """Let each way sign in so many people, in turn, over and over; the floor twice as many, for it is twice as fast."""
     for way in ways.values():
         await way.crowd(_WARMING_UP, SEATS)
+
     turns: Turns = {name: [] for name in ways}
     for number in rounds:
         for name in _rotated(list(ways), number):
             turn = await ways[name].crowd(signins * (2 if name == FLOOR else 1), SEATS)
             turns[name].append(turn)
             say(f"round {number}, {name}: {_line(turn)}")
+
     return turns
 
 
@@ -139,6 +141,7 @@ def waits(turns: list[Turn], per_s: float) -> dict[str, Any]:
     mails = [wait for turn in turns for wait in turn.took.request_to_mail_s]
     results = [wait for turn in turns for wait in turn.took.submit_to_result_s]
     medians = [Waits.of(turn.took.submit_to_result_s).as_json()["p50"] for turn in turns]
+
     return {
         "signins_per_s": rounded(per_s),
         "people": len(mails),

@@ -49,12 +49,15 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
     few, another = await calm.ours(_CALM, kind=PatientWorker)
     await leave(calm, another.process, _FEW, say)
     there, memory = 0, {}
+
     while there < load.waiting:
         there += await leave(crowded, worker.process, min(_AT_A_TIME, load.waiting - there), say)
         mib = memory[f"worker's MiB with {there:,}"] = worker.process.command.memory_info().rss / _MIB
         say(f"{there:,} wait: the worker has {mib:.0f} MiB")
+
     figure = await _cost_beside(many, few, load, say)
     figure.notes.update(memory)
+
     return figure
 
 
@@ -64,9 +67,11 @@ async def leave(scene: Arena, worker: Child, count: int, say: Say) -> int:
     trouble = took["trouble"]
     if len(trouble) > count * _WITHOUT_A_CODE:
         raise StackError(f"{len(trouble)} of {count} got no code: {trouble[0]}")
+
     wait = count - len(trouble)
     without = f"; {len(trouble)} got no code: {trouble[0]}" if trouble else ""
     say(f"{wait} more wait on the {worker.name} stack: {wait / took['elapsed_s']:.1f} requests/s{without}")
+
     return wait
 
 
@@ -77,12 +82,14 @@ async def _cost_beside(many: Way, few: Way, load: Load, say: Say) -> Figure:
         one, other = turns[many.name], turns[few.name]
         rounds += [(one, other)] if number else []  # the first warms up
         say(f"round {number}: {_all_ms(one):.1f} ms, {_all_ms(other):.1f} ms of CPU per sign-in")
+
     notes = {
         "worker's memory, MiB": median(one.cost.memory_mib[WORKER] for one, _ in rounds),
         "with 100, MiB": median(other.cost.memory_mib[WORKER] for _, other in rounds),
     }
     for name in (SERVER, WORKER, BROKER):
         notes[f"{name} alone"] = median(one.cost.cpu_ms[name] / other.cost.cpu_ms[name] for one, other in rounds)
+
     return Figure([_all_ms(one) / _all_ms(other) for one, other in rounds], notes)
 
 
@@ -94,6 +101,7 @@ async def several_workers(scene: Arena, load: Load, say: Say) -> tuple[Figure, d
     going = asyncio.create_task(scene.world.ask("crowd", way=_CREW, signins=3 * load.signins, seats=SEATS))
     for worker in crew[1:]:
         await worker.end()  # SIGTERM, while people sign in
+
     crew += [await scene.beside(first)]
     took = await going
     await crew[-1].end()
@@ -109,6 +117,7 @@ async def several_workers(scene: Arena, load: Load, say: Say) -> tuple[Figure, d
         "second mails": float(repeats["mails"]),
         "repeated results": float(repeats["results"]),
     }
+
     return Figure(ratios, notes), scaled
 
 

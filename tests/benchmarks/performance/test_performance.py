@@ -34,6 +34,7 @@ def one_way(cpu_ms: float) -> dict[str, Any]:
     shown = {"value": cpu_ms, "spread": [cpu_ms - 1, cpu_ms + 1]}
     waits = {"p50": 1.0, "p99": 2.0}
     load = {"signins_per_s": 3.0, "request_to_mail_ms": waits, "submit_to_result_ms": waits}
+
     return {
         "signins_per_s": shown,
         "cpu_ms_per_signin": {"server": shown, "worker": shown, "broker": shown},
@@ -90,6 +91,7 @@ async def test_who_thinks_comes_before_who_is_new() -> None:
             await asyncio.sleep(0)
 
     await asyncio.gather(sit("first", False), sit("new", False), sit("thinker", True))
+
     assert served == ["first", "thinker", "new"]
 
 
@@ -126,8 +128,11 @@ def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
     write({"P1": Figure([1.2])}, ways, {}, folder)
     write({"P8": Figure([2.7])}, {}, {}, folder)
     known = json.loads((folder / "performance.json").read_text())
+
     assert (known["P1"]["value"], known["P8"]["value"], list(known["ways"])) == (1.2, 2.7, list(ways))
+
     document = (folder / "performance.md").read_text()
+
     assert all(f"| {name} |" in document for name in ("P1", "P8"))
     assert "the usual way" in (folder / "performance.svg").read_text()
     assert "| worker processes, a core each | 7 | 67 | 667 |" in (folder / "capacity.md").read_text()
@@ -138,14 +143,19 @@ def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.Mo
     first = report.machine()
     write({"P1": Figure([1.2]), "P3": Figure([0.7])}, {}, {}, tmp_path)
     document = tmp_path / "performance.md"
+
     assert document.read_text().count(f"{first['cores']} cores ({first['cpu']})") == 1
+
     monkeypatch.setattr(report, "machine", lambda: {**first, "cpu": "another", "cores": 64})
     write({"P3": Figure([0.8])}, {}, {}, tmp_path)
+
     assert f"* P1: {first['cores']} cores ({first['cpu']})" in document.read_text()
     assert "* P3: 64 cores (another)" in document.read_text()
     assert "Temporal with" not in document.read_text()
+
     write({"P1": Figure([1.1])}, {}, {}, tmp_path, {"history.transferProcessorMaxPollRPS": "1000"})
     (line,) = (line for line in document.read_text().splitlines() if line.startswith("* P1: "))
+
     assert line.endswith("Temporal with `history.transferProcessorMaxPollRPS=1000`.")
 
 
@@ -239,6 +249,7 @@ def test_what_ends_a_run_is_said_in_a_sentence(
     monkeypatch.setattr(command, "_scaled", dies)
     monkeypatch.setattr(command, "_LOOK_S", 0.0)
     monkeypatch.setattr(sys, "argv", ["performance", "--scale", "--out", str(tmp_path)])
+
     assert command.main() == 1
     assert capsys.readouterr().err == "temporal ended meanwhile.\n"
     assert json.loads((tmp_path / "performance.json").read_text())["P8"]["value"] == 2.7

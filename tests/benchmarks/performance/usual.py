@@ -49,6 +49,7 @@ class UsualConsumer:
             auto_offset_reset="earliest",
         )
         await consumer.start()
+
         try:
             print("ready", flush=True)
             async for record in consumer:
@@ -74,6 +75,7 @@ class UsualConsumer:
         key_id, seal = self._code_keys.seal(event.signin_id, event.code)
         told = event.model_dump(include={"signin_id", "submission_id", "submitted_at"})
         submission = Submission(**told, account="", seal=seal, key_id=key_id)
+
         try:
             await self._client.get_workflow_handle(f"usual/{event.signin_id}").signal("submit", submission)
         except RPCError as error:
@@ -86,12 +88,14 @@ async def main() -> None:
     settings = load_settings(os.environ, lambda _: None)
     configure_logging(format=settings.log.format, level=settings.log.level, stream=sys.stderr)
     client = await connect(settings.keys.payload.get_secret_value())
+
     async with AsyncExitStack() as stack:
         worker = _worker(settings, client, stack)
         consuming = asyncio.create_task(UsualConsumer(settings, client).run())
         async with worker:
             ended = asyncio.create_task(stop_on_signals().wait())
             await asyncio.wait({consuming, ended}, return_when=asyncio.FIRST_COMPLETED)
+
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
 
@@ -108,6 +112,7 @@ def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker
     token = TurnstileActivities(
         siteverify, frozenset(turnstile.hostnames), turnstile.action, turnstile.max_token_age_s, utc_now
     )
+
     return Worker(
         client,
         task_queue=settings.temporal.task_queue,

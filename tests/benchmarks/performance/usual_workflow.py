@@ -56,6 +56,7 @@ class UsualSignIn:
             reason = email.reason or "challenge_failed"
             await self._tell(sign_in, SignInRejected(**self._base(sign_in, email.account), reason=reason))
             return
+
         expires_at = workflow.now() + timedelta(seconds=otp.lifetime_s)
         code: dict[str, Any] = {"signin_id": request.signin_id, "account": email.account, "digits": otp.digits}
         code["nonce"] = str(workflow.uuid4())
@@ -86,10 +87,12 @@ class UsualSignIn:
                 await workflow.wait_condition(lambda: bool(self._submissions), timeout=left)
             except TimeoutError:
                 return SignInExpired(**self._base(sign_in, code["account"]))
+
             submission = self._submissions.pop(0)
             task = CodeToVerify(**code, seal=submission.seal, seal_key_id=submission.key_id)
             if (await self._do(OtpActivities.verify_otp_activity, task)).correct:
                 return SignInSucceeded(**self._base(sign_in, code["account"]), submission_id=submission.submission_id)
+
         return SignInFailed(**self._base(sign_in, code["account"]), reason="too_many_attempts")
 
     async def _tell(self, sign_in: SignInInput, result: Result) -> None:

@@ -85,11 +85,14 @@ class Post:
         )
         await producer.start()
         took = []
+
         for _ in range(times):
             begun = time.perf_counter()
             await producer.send_and_wait(self._results, b"{}", key=b"nobody", headers=_NOBODYS)
             took.append(time.perf_counter() - begun)
+
         await producer.stop()
+
         return median(took)
 
     async def _listen(self) -> None:
@@ -118,6 +121,7 @@ class World:
         """Start the servers and return the worker's settings for them."""
         for server in (self._mail_server, self._siteverify, self._dns_server):
             await server.start()
+
         return {
             "SIGNIN_SMTP__HOST": self._mail_server.host,
             "SIGNIN_SMTP__PORT": str(self._mail_server.port),
@@ -193,6 +197,7 @@ class World:
             return took
 
         await visit.asks(asks)
+
         return signin_id, address, mail.result()
 
     def _told(self, took: Took) -> dict[str, Any]:
@@ -229,6 +234,7 @@ async def main() -> None:
     world = World()
     loads = (world.crowd, world.pace, world.leave_waiting)
     commands = (world.addresses, world.connect, *loads, world.publish_s, world.repeats)
+
     try:
         await serve({command.__name__: command for command in commands})
     finally:

@@ -27,6 +27,7 @@ async def backlog(stage: Stage) -> str:
     worker = await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s, [signs_in]):
         await asyncio.sleep(stage.scale.pause_s)
+
     await stage.crowd.gone()
     await stage.recovered()
     await _lag_is_the_brokers(stage)
@@ -36,18 +37,23 @@ async def backlog(stage: Stage) -> str:
     watching = asyncio.create_task(_most_memory(stage, 2 * stage.scale.outage_s))
     waiting = await _pile_up(stage)
     peak = await watching
+
     assert peak - before < _MOST_GROWTH_MIB, f"memory grew by {peak - before:.0f} MiB"
     assert worker.process.running, worker.process.last_words()
     assert await gauges.rebalances(worker) == assignments, "the group was rebalanced during the outage"
+
     await _lag_is_the_brokers(stage)
     held = sum((await gauges.lag(worker)).values())
     await stage.servers.revive_temporal()
     took_s = await stage.recovered()
     await _lag_is_the_brokers(stage)
+
     assert await gauges.rebalances(worker) == assignments, "the group was rebalanced while it drained"
+
     stage.crowd.send(signs_in)
     ids = [person.signin_id for person in waiting]
     await stage.eventually(lambda: _over(stage, ids), "every sign-in is over", within_s=_LONGEST_DRAIN_S)
+
     return (
         f"away for {2 * stage.scale.outage_s:.0f} s, {held:,} records waiting: memory {peak - before:+.0f} MiB, "
         f"no rebalance; drained in {took_s:.0f} s ({held / took_s:.0f}/s); the lag was the broker's"

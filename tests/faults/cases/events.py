@@ -57,8 +57,10 @@ def among_others(*plans: Plan) -> Callable[[Stage], Awaitable[str]]:
                 for plan in plans:
                     stage.crowd.send(plan)
                 await asyncio.sleep(1)
+
         await stage.crowd.gone()
         await stage.recovered()
+
         return f"{stage.scale.rounds} people with each plan"
 
     return inject
@@ -103,7 +105,9 @@ async def sign_in_terminated(stage: Stage) -> str:
         await stage.temporal.get_workflow_handle(workflow_id).terminate("an operator's mistake")
         await asyncio.sleep(1)
         await stage.crowd.send(signs_in)
+
     await stage.recovered()
+
     return f"{stage.scale.rounds} requests"
 
 

@@ -31,6 +31,7 @@ async def poison_flood(stage: Stage) -> str:
             garbage = (secrets.token_bytes(200) for _ in range(some))
             await asyncio.gather(*(stage.wire.poison(stage.topics.inbound[0], value) for value in garbage))
         await stage.recovered()
+
     return f"{stage.scale.flood:,} records of garbage"
 
 
@@ -45,14 +46,18 @@ async def dead_letter_breaker(stage: Stage) -> str:
 
     await stage.eventually(is_open, "the breaker is open")
     written = len(await read_all(stage.servers.kafka.bootstrap_servers, stage.topics.dead_letters[0]))
+
     assert written == 50, f"{written} dead letters, though 50 a minute are allowed"
+
     for _ in range(3):
         stage.crowd.send(signs_in)
+
     await stage.terminate(worker)
     since = time.monotonic()
     worker.settings["SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE"] = "0"
     await worker.start()
     await stage.recovered(since)
+
     return "stopped after 50 of 120; all done after a restart with the breaker off"
 
 
@@ -73,15 +78,20 @@ async def hot_key(stage: Stage) -> str:
     await victim.asks()
     wrong = mistyped(await victim.reads_mail())
     ids = [secrets.token_hex(16) for _ in range(stage.scale.flood)]
+
     async with stage.crowd.coming(2 * stage.scale.every_s, [other]):
         for start in range(0, len(ids), _AT_ONCE):
             await asyncio.gather(*(_guess(stage, victim, wrong, one) for one in ids[start : start + _AT_ONCE]))
+
         took_s = await stage.recovered()
         await asyncio.gather(*(_guess(stage, victim, wrong, one) for one in ids[:20] + ids[-20:]))  # duplicates
         await stage.recovered()
+
     await stage.crowd.gone()
     beside, behind = _by_partition(stage, victim.signin_id, took)
+
     assert beside < _DELAYED_S, f"somebody in another partition took {beside:.0f} s"
+
     return (
         f"{len(ids):,} submissions, drained {took_s:.0f} s after the last; of the others the slowest took "
         f"{beside:.0f} s, in the same partition {behind:.0f} s"
@@ -110,6 +120,7 @@ async def large_records(stage: Stage) -> str:
         for size in (65_537, 1.9 * _MEGABYTE, 2.1 * _MEGABYTE, 4.5 * _MEGABYTE):
             for topic in stage.topics.inbound:
                 await stage.wire.poison(topic, b'{"signin_id": "' + b"x" * int(size) + b'"}')
+
         person = stage.newcomer()
         person.expects("signin.code_sent", "signin.succeeded")
         headers = (("large", b"h" * _MEGABYTE),)
@@ -118,6 +129,7 @@ async def large_records(stage: Stage) -> str:
         await stage.wire.submit(person.signin_id, person.address, code, headers=headers)
         await stage.wire.poison(stage.topics.submitted, b"garbage", headers)
         await stage.recovered()
+
     return "large values are dead letters, large headers do not matter"
 
 
@@ -133,6 +145,7 @@ async def old_events(stage: Stage) -> str:
             await stage.wire.request(gone.signin_id, gone.address, headers=_born(_IGNORED_S), fate="ignored")
             await stage.wire.submit(gone.signin_id, gone.address, "1", headers=_born(_IGNORED_S), fate="ignored")
         await stage.recovered()
+
     return "stale, late and ignored as they should be"
 
 

@@ -30,6 +30,7 @@ async def rebalance_storm(stage: Stage) -> str:
             assert (await stage.terminate(worker)).startswith("exit 0 "), worker.process.last_words()
             await worker.start()
         await stage.recovered()
+
     return f"{2 * rounds} rebalances among three workers"
 
 
@@ -44,6 +45,7 @@ async def zombie(stage: Stage) -> str:
             thaw(first.process)
             await asyncio.sleep(5)
             await stage.recovered()
+
     return f"frozen twice for {_SESSION_S + 5} s, with a session of {_SESSION_S} s"
 
 
@@ -52,6 +54,7 @@ async def offsets_reset(stage: Stage) -> str:
     worker = await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s / 2):
         await asyncio.sleep(2 * stage.scale.pause_s)
+
     await stage.crowd.gone()
     await stage.recovered()
     mails, results = len(stage.servers.mail_server.mails), await _end_of_results(stage)
@@ -62,9 +65,13 @@ async def offsets_reset(stage: Stage) -> str:
     await stage.recovered()
     await asyncio.sleep(2)  # for what must not come: a mail, a result
     fresh = [mail for mail in stage.servers.mail_server.mails if mail.received_at > before]
+
     assert not fresh, f"{len(fresh)} mails after the reset"
+
     said = await _end_of_results(stage) - results
+
     assert not said, f"{said} results after the reset"
+
     return f"{len(stage.ledger.entries)} records read again: {mails} mails before, none after"
 
 
@@ -82,12 +89,14 @@ async def offsets_below_the_start(stage: Stage) -> str:
     worker = await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s / 2):
         await asyncio.sleep(stage.scale.pause_s)
+
     await stage.crowd.gone()
     await stage.recovered()
     await stage.terminate(worker)
     done = await stage.committed()
     await stage.admin.delete_records(done)
     await stage.admin.commit(stage.topics.group_id, {place: 0 for place in done})
+
     return await _go_on(stage, worker, "committed 0, but the partitions begin later")
 
 
@@ -96,11 +105,13 @@ async def offsets_above_the_end(stage: Stage) -> str:
     worker = await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s / 2):
         await asyncio.sleep(stage.scale.pause_s)
+
     await stage.crowd.gone()
     await stage.recovered()
     await stage.terminate(worker)
     done = await stage.committed()
     await stage.admin.commit(stage.topics.group_id, {place: offset + 1_000 for place, offset in done.items()})
+
     return await _go_on(stage, worker, "committed 1,000 behind the end")
 
 
@@ -128,7 +139,9 @@ async def fetcher_stalls(stage: Stage) -> str:
         noticed_s = time.monotonic() - since
         stage.servers.kafka_proxy.swallows = nothing
         await stage.recovered()
+
     assert worker.process.running, worker.process.last_words()
+
     return f"noticed and rebuilt after {noticed_s:.0f} s"
 
 
@@ -141,11 +154,14 @@ async def fetcher_stalls_for_good(stage: Stage) -> str:
         since = time.monotonic()
         await stage.eventually(lambda: _ended(worker), "the worker ends", within_s=4 * _SHORT_STALL_S + _REBALANCE_S)
         took_s, code = time.monotonic() - since, worker.process.end()
+
         assert code == os.EX_SOFTWARE, f"exit {code}"
+
         stage.servers.kafka_proxy.swallows = nothing
         since = time.monotonic()
         await worker.start()
         await stage.recovered(since)
+
     return f"exit {code} after {took_s:.0f} s, with a stall of {_SHORT_STALL_S} s; started again"
 
 
@@ -164,6 +180,7 @@ async def rebalance_while_frozen(stage: Stage) -> str:
         await asyncio.sleep(max(10, 2 * stage.scale.pause_s))
         thaw(stage.servers.temporal.process)
         await stage.recovered()
+
     return "a third worker joined meanwhile"
 
 
@@ -177,6 +194,7 @@ async def late_to_rejoin(stage: Stage) -> str:
         await asyncio.sleep(_REBALANCE_S + 5)
         stage.servers.kafka_proxy.swallows = nothing
         await stage.recovered()
+
     return f"its answer came after more than {_REBALANCE_S} s, heartbeats went on"
 
 

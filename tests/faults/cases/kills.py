@@ -27,16 +27,21 @@ async def at_random(stage: Stage) -> str:
     worker = await stage.start_worker()
     stage.patience_s = _PATIENCE_S
     dice = random.Random(8)
+
     async with stage.crowd.coming(stage.scale.every_s):
         for number in range(stage.scale.kills):
             await asyncio.sleep(dice.uniform(0.2, 2.5))
             await stage.kill(worker)
             if (number + 1) % 10:
                 await stage.admin.evict_all(stage.topics.group_id)
+
             await _launched(worker, dice)
+
     if not worker.process.running:
         await worker.start()
+
     await stage.recovered()
+
     return f"{stage.scale.kills} kills"
 
 
@@ -69,6 +74,7 @@ def at_point(point: Point) -> Callable[[Stage], Awaitable[str]]:
                 proxy.open()
                 await worker.start()
                 await stage.recovered(killed_at)
+
         return f"{stage.scale.rounds} kills there"
 
     return inject
@@ -127,6 +133,7 @@ async def after_a_mail(stage: Stage) -> str:
         await stage.kill(worker)
         await worker.start()
         await stage.recovered(killed_at)
+
     return f"{stage.scale.rounds} kills there"
 
 

@@ -24,6 +24,7 @@ async def key_rotation(stage: Stage) -> str:
     workers = [await stage.start_worker(), await stage.start_worker()]
     old = {ring: stage.settings[ring] for ring in _RINGS}
     new = {ring: f"new:{new_key()}" for ring in _RINGS}
+
     async with stage.crowd.coming(stage.scale.every_s):
         stage.crowd.send(waits(3 * stage.scale.pause_s))  # typed under the new key, issued under the old one
         for step in (
@@ -36,8 +37,10 @@ async def key_rotation(stage: Stage) -> str:
                 await worker.start()
                 await asyncio.sleep(stage.scale.pause_s / 2)
         await stage.recovered()
+
     await stage.crowd.gone()
     await stage.hold_keys(f"{new['SIGNIN_KEYS__PAYLOAD']},{old['SIGNIN_KEYS__PAYLOAD']}")
+
     return "two workers, two steps, under load"
 
 
@@ -47,6 +50,7 @@ async def unknown_key(stage: Stage) -> str:
     own = {ring: stage.settings[ring] for ring in _RINGS}
     async with stage.crowd.coming(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
+
     await stage.crowd.gone()
     waiting = [stage.crowd.send(waits(2 * stage.scale.pause_s)) for _ in range(3)]
     await asyncio.sleep(stage.scale.pause_s / 2)
@@ -62,6 +66,7 @@ async def unknown_key(stage: Stage) -> str:
     await asyncio.gather(*waiting)
     await stage.recovered(since)
     await stage.hold_keys(f"{own['SIGNIN_KEYS__PAYLOAD']},{foreign['SIGNIN_KEYS__PAYLOAD']}")
+
     return f"{len(waiting)} people waited for {2 * stage.scale.pause_s:.0f} s and more"
 
 
@@ -71,11 +76,15 @@ async def namespace_missing(stage: Stage) -> str:
     worker.launch()
     for _ in range(4):
         stage.crowd.send(signs_in)
+
     await asyncio.sleep(max(6, stage.scale.pause_s))
+
     assert worker.process.running, worker.process.last_words()
     assert not await stage.committed(), "offsets were committed, though nothing can have been applied"
+
     await _register(stage)
     await stage.recovered()
+
     return "nothing committed, nothing dead-lettered until it was there"
 
 
@@ -174,6 +183,7 @@ async def terminated(stage: Stage) -> str:
             since = time.monotonic()
             await worker.start()
             await stage.recovered(since)
+
     return "exit codes: " + ", ".join(seen)
 
 

@@ -21,6 +21,7 @@ async def temporal_killed(stage: Stage) -> str:
         await stage.servers.revive_temporal()
         await stage.recovered()
         await asyncio.sleep(stage.scale.pause_s)
+
     return f"away for {stage.scale.outage_s:.0f} s"
 
 
@@ -33,6 +34,7 @@ async def temporal_frozen(stage: Stage) -> str:
         await _spend(stage, min(stage.scale.outage_s, 60))
         thaw(stage.servers.temporal.process)
         await stage.recovered()
+
     return f"frozen for {min(stage.scale.outage_s, 60):.0f} s"
 
 
@@ -54,9 +56,11 @@ async def temporal_rate_limited(stage: Stage) -> str:
     await stage.start_worker()
     async with stage.crowd.coming(stage.scale.every_s / 4, [signs_in]):
         await asyncio.sleep(2 * stage.scale.pause_s)
+
     await stage.servers.kill_temporal()
     await stage.servers.revive_temporal()
     await stage.recovered()
+
     return "20 calls a second, for five times as many"
 
 
@@ -69,6 +73,7 @@ async def broker_restarted(stage: Stage) -> str:
             await stage.servers.kill_kafka()
             await stage.servers.revive_kafka()
             await stage.recovered()
+
     return f"killed and started again, {stage.scale.rounds} times"
 
 
@@ -83,6 +88,7 @@ async def brokers_away(stage: Stage) -> str:
         await _spend(stage, stage.scale.outage_s)
         await stage.servers.revive_kafka()
         await stage.recovered()
+
     return f"away for {stage.scale.outage_s:.0f} s"
 
 

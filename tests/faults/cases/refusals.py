@@ -44,9 +44,12 @@ async def _held_back(stage: Stage, source: str) -> str:
     ((topic, partition, offset), _) = stage.ledger.entries[-1]
     async with stage.crowd.coming(stage.scale.every_s, [signs_in]):
         await asyncio.sleep(2 * stage.scale.pause_s)
+
     await asyncio.wait_for(stage.crowd.gone(), _HELD_BACK_S + stage.patience_s)
     committed = (await stage.committed()).get((topic, partition), 0)
+
     assert committed <= offset, f"{committed} was committed, though the dead letter at {offset} could not be written"
+
     return f"{stage.crowd.size} people were served meanwhile"
 
 
@@ -62,6 +65,7 @@ async def producer_fenced(stage: Stage) -> str:
             fenced = await _fence(stage, trap.asked)
             await asyncio.sleep(stage.scale.pause_s)
             await stage.recovered()
+
     return f"fenced twice, in {fenced} partitions"
 
 
@@ -72,6 +76,7 @@ async def _fence(stage: Stage, produced: bytes) -> int:
     last = {record.partition: record for record in records}
     producer = AIOKafkaProducer(bootstrap_servers=stage.servers.kafka.bootstrap_servers, enable_idempotence=True)
     await producer.start()
+
     try:
         producer._txn_manager._pid_and_epoch = PidAndEpoch(producer_id, epoch + 1)
         for number, record in last.items():
@@ -79,6 +84,7 @@ async def _fence(stage: Stage, produced: bytes) -> int:
             await producer.send_and_wait(record.topic, partition=number, **again)
     finally:
         await producer.stop()
+
     return len(last)
 
 

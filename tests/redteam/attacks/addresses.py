@@ -104,7 +104,9 @@ async def looking_alike(scene: Scene) -> list[Count]:
     pairs = [_pair(scene, change) for change in _LOOK_ALIKES.values()]
     fates = dict(zip(_LOOK_ALIKES, await asyncio.gather(*(_fate(scene, *pair) for pair in pairs)), strict=True))
     kinds = Counter(fates.values())
+
     assert kinds["same"] and kinds["other"] and kinds["none"], f"not every kind was tried: {kinds}"
+
     return [
         Count(
             tried=f"addresses like somebody's: {', '.join(_LOOK_ALIKES)}",
@@ -129,8 +131,11 @@ async def injecting(scene: Scene) -> list[Count]:
     await scene.done()
     mails = scene.servers.mail_server.mails[before:]
     arrived = {recipient for mail in mails for recipient in mail.recipients}
+
     assert arrived.issuperset(honest), f"{len(set(honest) - arrived)} honest addresses got no mail"
+
     allowed = {*honest, *hostile}
+
     return [
         Count(
             tried="line ends, lists, commands, templates, markup in the address, the locale, the user agent, the ip",
@@ -151,7 +156,9 @@ async def forging(scene: Scene) -> list[Count]:
         signin_ids = await asyncio.gather(*(scene.ask(victim, ip=ip) for ip in _PER_FORM * forms))
         await scene.heard(signin_ids)
         kinds = [(await scene.said())[one][0].kind for one in signin_ids]
+
         assert "signin.rejected throttled" in kinds and "signin.code_sent" in kinds, kinds
+
         counts.append(
             Count(
                 tried=f"client.ip: {len(forms)} ways to write {network}",
@@ -162,6 +169,7 @@ async def forging(scene: Scene) -> list[Count]:
                 bound="half of SIGNIN_LIMITS__SENDS_PER_DAY: one network",
             )
         )
+
     return counts
 
 
@@ -176,13 +184,17 @@ async def _fate(scene: Scene, victim: str, alike: str) -> str:
     await scene.heard([owner, attacker])
     said = await scene.said()
     accounts = [json.loads(said[one][0].value).get("account") for one in (owner, attacker)]
+
     assert said[owner][0].kind == "signin.code_sent", said[owner][0].kind
+
     if accounts[1] is None:
         return "none"
     if accounts[0] != accounts[1]:
         return "other"
+
     unique = victim.partition("@")[0].rpartition(".")[2]
     sent_to = {one for mail in scene.all_mails() for one in mail.recipients if unique in one}
+
     return "same" if {_ascii_folded(one) for one in sent_to} == {victim} else "taken over"
 
 

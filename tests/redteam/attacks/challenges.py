@@ -41,9 +41,12 @@ async def lying(scene: Scene) -> list[Count]:
     keys = defaultdict[str, set[str]](set)
     for call in scene.servers.siteverify.calls:
         keys[call.get("response", "")].add(call.get("idempotency_key", ""))
+
     ours = {one.token: keys[one.token] for one in tries}
     calls = sum(call.get("response") in ours for call in scene.servers.siteverify.calls)
+
     assert calls > len(tries), f"{calls} calls: nothing was tried again"
+
     return [
         count,
         Count(
@@ -70,6 +73,7 @@ async def _count(scene: Scene, tries: list[_Try], tried: str) -> Count:
     for one in tries:
         if one.answer is not None:
             scene.servers.siteverify.script(one.token, *[one.answer] * _EVERY_CALL)
+
     asking = (_ask(scene, victim, one) for victim, one in zip(victims, tries, strict=True))
     signin_ids = await asyncio.gather(*asking)
     await scene.heard(signin_ids)
@@ -77,7 +81,9 @@ async def _count(scene: Scene, tries: list[_Try], tried: str) -> Count:
     kinds = {said[one][0].kind for one in signin_ids}
     mails = len(scene.all_mails()) - before
     await scene.signed_in(scene.address())
+
     assert kinds <= {"signin.rejected challenge_failed", "signin.rejected challenge_unavailable"} or mails, kinds
+
     return Count(tried, len(tries), mails, "mails; an honest person then signed in", 0, "none: it fails closed")
 
 

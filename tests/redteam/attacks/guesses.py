@@ -23,7 +23,9 @@ async def at_once(scene: Scene) -> list[Count]:
     await scene.heard([signin_id], most + 2)
     await scene.done()
     kinds = await scene.kinds(signin_id)
+
     assert "signin.failed too_many_attempts" in kinds, kinds
+
     return [
         Count(
             tried="codes for one sign-in at once, the right one last",
@@ -56,8 +58,11 @@ async def over_sign_ins(scene: Scene) -> list[Count]:
     tries = sum(await asyncio.gather(*guessing))
     await scene.heard(opened, 1 + most)
     compares = await scene.compares(opened)
+
     assert len(opened) == _SIGN_INS and compares, f"{len(opened)} sign-ins, {compares} compares"
+
     limits = scene.policy.limits
+
     return [
         Count(
             tried=f"codes for {len(opened)} sign-ins of one account, {most} each, two networks",
@@ -77,10 +82,13 @@ async def spraying(scene: Scene) -> list[Count]:
     tries = 0
     for _ in range(_ROUNDS):
         tries += sum(await asyncio.gather(*(_sprayed(scene, account, opened[account]) for account in accounts)))
+
     compares = {account: await scene.compares(own) for account, own in opened.items()}
     share = scene.policy.limits.failures_per_day // 2
     chance = sum(compares.values()) / 10**scene.policy.otp.digits
+
     assert all(compares.values()), Counter(compares.values())
+
     return [
         Count(
             tried=f"codes for {_ACCOUNTS} accounts from one network",
@@ -100,8 +108,10 @@ async def _sprayed(scene: Scene, account: str, opened: list[str]) -> int:
     await scene.heard([signin_id])
     if (await scene.kinds(signin_id))[0] != "signin.code_sent":
         return 0
+
     tries = await scene.flood(signin_id, account, wrong("00000000", scene.policy.otp.max_attempts))
     await scene.heard([signin_id], 1 + tries)
+
     return tries
 
 

@@ -19,8 +19,11 @@ async def for_an_hour(scene: Scene) -> list[Count]:
     from_elsewhere = await scene.ask(victim, ip=_ELSEWHERE)
     await scene.heard([from_elsewhere])
     (answer,) = (await scene.said())[from_elsewhere]
+
     assert answer.kind == "signin.rejected locked", answer.kind
+
     await scene.signed_in(victim, ip=_ELSEWHERE, trusted_device=True)
+
     return [
         Count(
             tried="codes from one network; then the owner from another one, on a new device",
@@ -40,11 +43,13 @@ async def for_a_day(scene: Scene) -> list[Count]:
     signin_ids = [one for one, own in (await scene.said()).items() if own]
     compares = await scene.compares(signin_ids)
     kept_out = 0
+
     for trusted, ip in ((False, _ELSEWHERE), (True, _ELSEWHERE), (True, _ATTACKER)):
         try:
             await scene.signed_in(victim, ip=ip, trusted_device=trusted)
         except AssertionError:
             kept_out += 1
+
     return [
         Count(
             tried=f"codes for {_SIGN_INS} sign-ins of an account from one network, with 20 failures and mails an hour",
@@ -75,6 +80,7 @@ async def _guess(scene: Scene, victim: str, sign_ins: int) -> int:
     for signin_id in opened:
         tries += await scene.flood(signin_id, victim, wrong("00000000", most))
         await scene.heard([signin_id], 1 + most)
+
     return tries
 
 

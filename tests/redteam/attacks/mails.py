@@ -41,10 +41,13 @@ async def bombing(scene: Scene) -> list[Count]:
     said = await scene.said()
     kinds = Counter(said[one][0].kind for one in signin_ids)
     arrived = len(scene.mails(victim))
+
     assert arrived, f"not even one mail came: {kinds}"
     assert not kinds["signin.rejected invalid_email"], f"a spelling is no address, so it was no try: {kinds}"
+
     await scene.signed_in(victim, trusted_device=True)
     limits = scene.policy.limits
+
     return [
         Count(
             tried=f"sign-ins for one mailbox, {_FORMS} spellings, as many networks as requests",
@@ -64,8 +67,10 @@ async def send_again(scene: Scene) -> list[Count]:
     await scene.heard([signin_id])
     for attempt in range(2, _RESENDS + 1):
         await scene.ask(victim, signin_id=signin_id, attempt=attempt)
+
     await scene.heard([signin_id], _RESENDS)
     cooldown_s = scene.policy.limits.send_cooldown_s
+
     return [
         Count(
             tried="attempts of one sign-in, one after the other",
@@ -85,12 +90,15 @@ async def draining(scene: Scene) -> list[Count]:
     await scene.done()
     owners = [scene.address("owner") for _ in range(_TRUSTED)]
     before = len(scene.all_mails())
+
     assert before < _BACKLOG / 2, f"{before} mails went out at once: nothing was drained"
+
     signin_ids = await asyncio.gather(*(scene.ask(one, trusted_device=True) for one in owners))
     await scene.heard(signin_ids)
     served = [mail.recipients[0] for mail in scene.all_mails()[before:]]
     last = max(served.index(owner) for owner in owners)
     await scene.stage.eventually(lambda: _all_sent(scene), "the strangers get their mails too", within_s=120)
+
     return [
         Count(
             tried=f"mails of strangers that wait while {_TRUSTED} trusted devices ask, at 2 mails a second",

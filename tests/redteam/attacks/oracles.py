@@ -24,8 +24,10 @@ async def counting_operations(scene: Scene) -> list[Count]:
     guesses = [right, *(_wrong_at(right, place) for place in range(len(right)))]
     seals = [keys.seal(_SIGN_IN, guess)[1] for guess in guesses]
     counts = [operations(partial(keys.opens, seal, "k", _SIGN_IN, right)) for seal in seals]
+
     assert counts[0] > 0, "nothing was counted"
     assert "hmac.compare_digest(" in inspect.getsource(CodeKeys.opens)
+
     return [
         Count(
             tried=f"compares: the right code, and one wrong at each of its digits; {counts[0]} operations each",
@@ -43,8 +45,11 @@ async def telling_accounts_apart(scene: Scene) -> list[Count]:
     known, unknown = scene.address(), scene.address()
     for number in range(2):
         await scene.signed_in(known, ip=network(number), trusted_device=True)
+
     shapes = [await _shapes(scene, address) for address in (known, unknown)]
+
     assert any("throttled" in str(shape) for shape in shapes[0]), shapes[0]
+
     return [
         Count(
             tried="requests and wrong codes for an account with a past and for one without",
@@ -70,10 +75,12 @@ def operations(call: Callable[[], object]) -> int:
 
     before = sys.gettrace()
     sys.settrace(trace)
+
     try:
         call()
     finally:
         sys.settrace(before)
+
     return counted
 
 
@@ -83,10 +90,13 @@ async def _shapes(scene: Scene, address: str) -> list[tuple[str, tuple[str, ...]
     for number in range(_ASKS):
         signin_ids.append(await scene.ask(address, ip=network(number)))
         await scene.heard([signin_ids[-1]])
+
     for code in wrong("00000000", 3):
         await scene.type(signin_ids[0], address, code)
+
     await scene.heard([signin_ids[0]], 4)
     said = await scene.said()
+
     return [(one.kind, tuple(json.loads(one.value))) for signin_id in signin_ids for one in said[signin_id]]
 
 

@@ -24,6 +24,7 @@ async def poisoning(scene: Scene) -> list[Count]:
     await scene.done()
     await scene.signed_in(scene.address())
     tries = len(topics) * len(poison)
+
     return [
         Count(
             tried=f"records that nobody can apply, {len(_POISON)} kinds on each topic",
@@ -52,6 +53,7 @@ async def reading_again(scene: Scene) -> list[Count]:
     tries = sum(done.values())
     more_results = sum(len(own) for own in (await scene.said()).values()) - results
     counted = (("mails", len(scene.all_mails()) - mails - 1), ("results", more_results - 2))
+
     return [
         Count(
             tried="records of both topics, read a second time from the start",

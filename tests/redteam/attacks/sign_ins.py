@@ -18,10 +18,13 @@ async def overwriting(scene: Scene) -> list[Count]:
     others = await asyncio.gather(*(scene.ask(victim, ip=network(number)) for number in range(_OTHERS)))
     await scene.heard(others)
     again = await scene.ask(victim, signin_id=signin_id)  # the victim's own sign-in, as if it began anew
+
     assert again == signin_id
+
     await scene.type(signin_id, victim, code)
     await scene.heard([signin_id], 2)
     kinds = await scene.kinds(signin_id)
+
     return [
         Count(
             tried="new sign-ins for the account of somebody with a code in hand, and that sign-in opened again",
@@ -43,7 +46,9 @@ async def replaying(scene: Scene) -> list[Count]:
     await scene.heard([signin_id], 2)
     await scene.done()
     kinds = await scene.kinds(signin_id)
+
     assert kinds[:2] == ["signin.code_sent", "signin.succeeded"], kinds
+
     return [
         Count(
             tried="the same request again",
@@ -83,7 +88,9 @@ async def elsewhere(scene: Scene) -> list[Count]:
     through = sum(one in successes for one in (own, target, second))
     await scene.type(target, victim, code)
     await scene.heard([target], 4)
+
     assert "signin.succeeded" in await scene.kinds(target), await scene.kinds(target)
+
     return [
         Count(
             tried="codes in the wrong place: of one's own sign-in, of the victim's other sign-in, with another address",
@@ -110,11 +117,14 @@ async def redirecting(scene: Scene) -> list[Count]:
     signin_id, code = await scene.code(victim)
     for attempt, target in enumerate(targets, start=2):
         await scene.ask(target, signin_id=signin_id, attempt=attempt)
+
     await scene.heard([signin_id], 1 + len(targets))
     kinds = await scene.kinds(signin_id)
     misled = [mail for mail in scene.all_mails() if mail.recipients != (victim,) and mail.code() == code]
     refused = [kind for kind in kinds if kind.startswith("signin.resend_refused")]
+
     assert len(refused) == len(targets) and kinds.count("signin.resend_refused account_mismatch") >= 3, kinds
+
     return [
         Count(
             tried="“send it again”, to another address: a tag, a look-alike, a list, another domain",
@@ -136,6 +146,7 @@ async def flooding(scene: Scene) -> list[Count]:
     served = await asyncio.gather(*(_served(scene, address) for address in addresses))
     tries = await flood
     await scene.done()
+
     return [
         Count(
             tried=f"codes for one account, while {len(addresses)} others sign in",

@@ -19,20 +19,26 @@ async def searching(scene: Scene) -> list[Count]:
     await _mixed(scene)
     await scene.done()
     secrets = _secrets(scene)
+
     assert len(secrets.codes) > 1, "no codes to look for"
+
     corpora = await dump(scene)
     opened = next(corpus for corpus in corpora if corpus.opened)
     known = _found(opened, secrets)
+
     assert known["address in clear"] and known["token in clear"], f"the search is blind: {dict(known)}"
     assert all(corpus.size for corpus in corpora), [corpus.place for corpus in corpora if not corpus.size]
+
     return [await _count(corpus, secrets) for corpus in corpora]
 
 
 async def _count(corpus: Corpus, secrets: Secrets) -> Count:
     if corpus.opened:  # what is encrypted holds addresses and tokens: they are the workflows' business
         secrets = Secrets({kind: own for kind, own in secrets.marks.items() if "key" in kind}, secrets.codes)
+
     found = await asyncio.to_thread(_found, corpus, secrets)
     looked_for = "codes and keys" if corpus.opened else "codes, addresses, tokens, keys"
+
     return Count(
         tried=f"bytes of {corpus.things:,} × {corpus.place}",
         tries=corpus.size,

@@ -43,7 +43,9 @@ async def some_days(scene: Scene) -> list[Count]:
         address = environment.client.service_client.config.target_host
         client = await Client.connect(address, data_converter=pydantic_data_converter)
         compares, tries = await _guess_at_the_workflow(client, environment, days, scene.policy)
+
     assert compares == by_rules, f"{compares} compares of the workflow, {by_rules} by the rules"
+
     return [_count(scene.policy, compares, tries, f"codes in {days} days, on a server that skips time", days)]
 
 
@@ -61,6 +63,7 @@ def guessed(policy: Policy, days: int) -> tuple[int, int]:
                 compares += _compared(world)
         world.published.clear()
         world.wait(_HOUR_S)
+
     return compares, tries
 
 
@@ -95,9 +98,12 @@ async def _burst(stage: Stage, about: dict[str, str | bool], most: int) -> int:
     await until(lambda: stage.said(signin_id))
     if stage.said(signin_id) != ["signin.code_sent"]:
         return 0
+
     for code in wrong(stage.code(ADA), most):
         await stage.submit(signin_id, code)
+
     await until(lambda: len(stage.said(signin_id)) > most)
+
     return most
 
 
@@ -109,6 +115,7 @@ def _count(policy: Policy, compares: int, tries: int, tried: str, days: int) -> 
     limits = policy.limits
     a_day = limits.failures_per_day + limits.trusted_failures_per_day
     chance = guess_probability(digits=policy.otp.digits, tries_per_day=a_day)
+
     return Count(
         tried=tried,
         tries=tries,

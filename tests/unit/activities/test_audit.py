@@ -61,6 +61,7 @@ async def test_each_decision_has_its_line(result: Any, caplog: pytest.LogCapture
     line = await told(caplog, event)
     fields = vars(line)
     name, level = entry_of(result.type, getattr(result, "reason", None))
+
     assert (line.getMessage(), line.levelno, fields["audit_event"]) == (name, level, f"{name}:pseudonym")
     assert (fields["event_id"], fields["signin_id"]) == (event.event_id, "s" * 22)
     assert (fields["masked_address"], fields["decided_at"]) == ("a***@e***.com", NOW.isoformat())
@@ -77,7 +78,9 @@ def test_the_document_tells_all_of_them() -> None:
         reason = getattr(result, "reason", None)
         event, level = entry_of(result.type, reason)
         key = (result.type,) if reason is None else (result.type, reason)
+
         assert named.pop(key) == (event, logging.getLevelName(level).lower())
+
     assert not named
 
 

@@ -33,6 +33,7 @@ def test_a_code_belongs_to_its_account_sign_in_nonce_and_key() -> None:
         keys.derive("new", "a", SIGNIN + "t", "n", 10),
         keys.derive("new", "a", SIGNIN, "m", 10),
     }
+
     assert len(codes) == 5
     assert keys.derive("new", "a", SIGNIN, "n", 10) in codes
 

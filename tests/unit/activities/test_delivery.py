@@ -80,8 +80,11 @@ async def test_the_mail_servers_answer_decides_whether_to_try_again(answer: type
     mailer.script(TASK.email, answer)
     with log_book() as book:
         error = await failing(_activities(mailer).send_email_activity, TASK)
+
     assert (error.type, error.non_retryable) == (answer.__name__, final)
+
     (record,), (extra,) = book.records, book.extras()
+
     assert (record.levelname, extra["signin_id"], extra["attempt"]) == ("WARNING", TASK.signin_id, 1)
     assert extra["error"] == answer.__name__
 

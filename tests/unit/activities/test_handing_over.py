@@ -73,11 +73,16 @@ async def test_how_the_first_attempt_stands_is_handed_through() -> None:
     """Unknown, running, or closed with its outcome."""
     first_attempts = FakeFirstAttempts()
     read = HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity
+
     assert await called().run(read, QUERY) == FirstAttempt(status="unknown")
+
     first_attempts.running(SIGNIN)
+
     assert await called().run(read, QUERY) == FirstAttempt(status="running")
+
     outcome = SignInOutcome(status="rejected", reason="stale")
     first_attempts.closed(SIGNIN, outcome)
+
     assert await called().run(read, QUERY) == FirstAttempt(status="closed", outcome=outcome)
 
 

@@ -215,8 +215,11 @@ async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] 
     publish = PublishingActivities(ports).publish_result_activity
     _assert_hidden("who-is-it", await _what_leaves(publish, Publication(events=(event,))))
     read = HandOverActivities(ports, ports).read_first_attempt_activity
+
     assert "RuntimeError('s" not in await _what_leaves(read, FirstAttemptQuery(signin_id=SIGNIN))
+
     ask = HandOverActivities(ports, ports).was_handed_over_activity
+
     assert "RuntimeError('" not in await _what_leaves(ask, HandOverQuery(mailbox="m", signin_id=SIGNIN))
 
 
@@ -234,6 +237,7 @@ ACTIVITIES = dict(_activity_functions())
 def test_the_activities_are_found() -> None:
     """The ten that the workflows call, under the names of their methods."""
     registered = {getattr(function, "__temporal_activity_definition").name for function in ACTIVITIES.values()}
+
     assert registered == set(ACTIVITIES)
     assert sorted(ACTIVITIES) == [
         "generate_otp_activity",
@@ -254,10 +258,14 @@ def test_every_activity_handles_its_own_errors(function: Callable[..., object]) 
     """It begins with a try whose one handler takes ``Exception``, logs, and raises a failure from None."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(definition, ast.AsyncFunctionDef)
+
     _docstring, guarded = definition.body[:2]
+
     assert isinstance(guarded, ast.Try)
+
     (handler,) = guarded.handlers
     lines = [ast.unparse(line) for line in handler.body]
+
     assert handler.type is not None and ast.unparse(handler.type) == "Exception"
     assert lines[-1] == "raise failure(error) from None"
     assert lines[-2].startswith("logger.log(severity(error), '")

@@ -38,6 +38,7 @@ async def test_one_of_many_that_kafka_did_not_take_does_not_hold_the_others_up()
     publication = Publication(events=tuple(events))
     with log_book() as book:
         error = await failing(PublishingActivities(publisher).publish_result_activity, publication)
+
     assert error.type == "PublishUnavailable"
     assert [extra["signin_id"] for extra in book.extras() if "error" in extra] == ["b" * 22]
     assert [event.result.signin_id for event in publisher.published] == ["a" * 22, "c" * 22]

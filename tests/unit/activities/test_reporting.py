@@ -81,6 +81,8 @@ def test_a_bug_is_found_by_its_place() -> None:
 
     with pytest.raises(ValueError) as caught:
         fall(7)
+
     places = called().run(context, caught.value)["raised_at"]
+
     assert isinstance(places, list) and len(places) == 5
     assert all(place.startswith("test_reporting.py:") and place.endswith(" fall") for place in places)

@@ -144,10 +144,13 @@ async def test_a_repeat_of_a_try_asks_with_the_same_key() -> None:
     verifier = FakeVerifier()
     verifier.script(TOKEN, GOOD)
     check = _activities(verifier).verify_turnstile_activity
+
     assert (await called().run(check, _task())).passed
     assert (await called().run(check, _task())).passed
     assert not (await called().run(check, _task(attempt=2))).passed
+
     first, again, other = (asked.idempotency_key for asked in verifier.asked)
+
     assert first == again != other
     assert TOKEN not in first
 

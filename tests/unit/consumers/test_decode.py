@@ -208,6 +208,7 @@ def test_a_dead_letter_put_back_is_as_old_as_it_was() -> None:
         ("dlt-timestamp", None),
         ("dlt-timestamp", str(milliseconds(first)).encode()),
     ]
+
     assert stamped(milliseconds(NOW), True, back).born_at == first
     assert stamped(milliseconds(NOW), False, back).born_at == first
     assert stamped(milliseconds(NOW), True, [("dlt-timestamp", b"-5")]).born_at == NOW

@@ -66,6 +66,7 @@ def test_every_error_has_a_golden_file() -> None:
         *(f"put_back_{error}" for error in errors),
         "made_up_origin",
     }
+
     for path in DEAD_LETTERS:
         error = dict(load(path)["headers"])["dlt-error"]
         assert path.stem in (error, f"put_back_{error}", "made_up_origin")
@@ -97,5 +98,6 @@ async def test_a_dead_letter_is_the_record_of_its_golden_file(path: Path) -> Non
         Delivery(record, read, "lane")
     )
     (written,) = writer.written
+
     assert (written.topic, written.key, written.value) == (record.topic + ".dlt", record.key, record.value)
     assert list(written.headers) == [(name, content(value)) for name, value in golden["headers"]]

@@ -44,6 +44,7 @@ def test_a_story_that_ends_otherwise_is_noticed(promtool: str, tmp_path: Path) -
     stories["tests"] = [story for story in stories["tests"] if story["name"].startswith("SigninLate: ")]
     (tmp_path / "stories.yml").write_text(yaml.safe_dump(stories))
     done = _run(promtool, "test", "rules", tmp_path / "stories.yml")
+
     assert done.returncode != 0
     assert "SigninLate: One partition is 40 s behind." in done.stdout + done.stderr
 
@@ -58,6 +59,7 @@ def test_each_alert_has_a_story_in_which_it_fires_and_one_in_which_it_does_not(f
             assert story["name"].startswith(f"{moment['alertname']}: ")
             if bool(moment["exp_alerts"]) is fires:
                 told.add(moment["alertname"])
+
     assert told == {rule["alert"] for rule in _rules()}
 
 
@@ -86,9 +88,11 @@ def test_each_alert_leads_to_its_paragraph(rule: dict[str, Any]) -> None:
     """Whoever is woken finds what it means, what people feel, where to look and what to do."""
     path, _, anchor = rule["annotations"]["runbook"].partition("#")
     assert (PROJECT / path, anchor) == (_RUNBOOK, rule["alert"].lower())
+
     paragraph = (
         _RUNBOOK.read_text().partition(f"\n### {rule['alert']}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
     )
+
     assert {"means", "people feel", "look at", "do"} <= {
         word.lower() for word in re.findall(r"\*\*([^*]+)\*\*", paragraph)
     }

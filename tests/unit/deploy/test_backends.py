@@ -43,12 +43,17 @@ def test_given_addresses_come_first_and_must_answer() -> None:
         "SIGNIN_TEST_KAFKA": f"{LOOPBACK}:{one}",
         "SIGNIN_TEST_TEMPORAL": f"{LOOPBACK}:{other}",
     }
+
     assert described(environment) == f"Kafka: {LOOPBACK}:{one}; Temporal: {LOOPBACK}:{other}"
+
     kafka, temporal = choose_kafka(environment), choose_temporal(environment)
+
     with pytest.raises(StackError, match="SIGNIN_TEST_KAFKA"):
         kafka.start()
+
     with pytest.raises(StackError, match="SIGNIN_TEST_TEMPORAL"):
         temporal.start()
+
     kafka.stop()
     temporal.stop()
 

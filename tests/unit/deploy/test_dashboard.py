@@ -72,13 +72,16 @@ def test_every_metric_of_the_worker_is_shown() -> None:
 def test_panels_lie_side_by_side() -> None:
     """Each has a number and a place of its own, within the width of a page."""
     panels = _board()["panels"]
+
     assert len({panel["id"] for panel in panels}) == len(panels)
+
     taken = [
         (x, y)
         for panel in panels
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]
+
     assert len(taken) == len(set(taken))
     assert max(x for x, _ in taken) < 24
 
@@ -87,6 +90,7 @@ def test_each_panel_says_what_it_is_for() -> None:
     """A title of its own, a sentence, a unit, and all of its queries, of the Prometheus that was chosen."""
     graphs = _graphs()
     assert len({graph["title"] for graph in graphs}) == len(graphs) == len(PANELS)
+
     for graph, panel in zip(graphs, PANELS, strict=True):
         assert graph["description"].endswith(".")
         assert graph["fieldConfig"]["defaults"]["unit"] in ("ops", "s", "percentunit", "short", "bytes")

@@ -32,14 +32,18 @@ async def test_the_special_names(dns_server: DnsServer) -> None:
     """Each name of the default zone is special in its own way."""
     assert await _ask(dns_server, "nullmx.test") == ["0 ."]
     assert await _ask(dns_server, "addressonly.test", "A") == ["192.0.2.1"]
+
     for name in ("nomail.test", "addressonly.test"):
         with pytest.raises(dns.resolver.NoAnswer):
             await _ask(dns_server, name)
+
     for name in ("nxdomain.test", "elsewhere.org"):
         with pytest.raises(dns.resolver.NXDOMAIN):
             await _ask(dns_server, name)
+
     with pytest.raises(dns.resolver.NoNameservers):
         await _ask(dns_server, "servfail.test")
+
     with pytest.raises(dns.exception.Timeout):
         await _ask(dns_server, "slow.test")
 
@@ -60,6 +64,7 @@ async def test_nonsense_is_not_answered(dns_server: DnsServer) -> None:
     )
     transport.sendto(b"nonsense")
     transport.close()
+
     assert await _ask(dns_server, "ok.example")
     assert len(dns_server.questions) == 1
 

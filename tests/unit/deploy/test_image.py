@@ -24,6 +24,7 @@ def test_each_part_reaches_the_build(part: str) -> None:
         for word in line.split()[1:-1]
     }
     shown = (line.removeprefix("!") for line in (PROJECT / ".dockerignore").read_text().splitlines())
+
     assert any(fnmatchcase(part, pattern) for pattern in shown if pattern != "*")
     assert any(fnmatchcase(part, pattern) for pattern in copied)
 
@@ -37,10 +38,12 @@ def test_only_python_and_env_are_left_of_the_programs(tmp_path: Path) -> None:
     for name in gone + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+
     (tmp_path / "bin").symlink_to("usr/bin")
     (tmp_path / "usr/bin/python3").symlink_to("python3.13")
     (tmp_path / "usr/lib/libc.so.6").chmod(0o4755)
     strip(tmp_path)
+
     assert [name for name in gone if (tmp_path / name).exists()] == []
     assert [name for name in kept if not (tmp_path / name).exists()] == []
     assert (tmp_path / "usr/bin/python3").is_symlink()

@@ -73,10 +73,12 @@ def test_the_worker_starts_with_these_settings(environment: str, tmp_path: Path)
     """With its Secret mounted, production's rules are met, and no variable is odd or without effect."""
     for name, value in _SECRETS.items():
         (tmp_path / name).write_text(value)
+
     (mount,) = _container()["volumeMounts"]
     environ = {name: text.replace(mount["mountPath"], str(tmp_path)) for name, text in _settings(environment).items()}
     said: list[str] = []
     settings = load_settings(environ, said.append)
+
     assert (settings.environment, said) == ("production", [])
     assert settings.keys.account.get_secret_value() == bytes(32)
 
@@ -128,6 +130,7 @@ def test_the_worker_may_do_next_to_nothing() -> None:
     """It is the image's user, writes no file, has no capability, and no way to ask Kubernetes anything."""
     pod, container = _pod(), _container()
     user = int(_in_the_dockerfile(r"^USER (\d+):\1$"))
+
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
         "runAsUser": user,
@@ -150,6 +153,7 @@ def test_probes_ask_what_the_worker_serves() -> None:
     (port,) = container["ports"]
     served = {getattr(route, "path", "") for route in build_app(list, bytes).routes}
     probes = [container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")]
+
     assert [probe["path"] for probe in probes] == ["/livez", "/livez", "/readyz"]
     assert {probe["path"] for probe in probes} < served
     assert (
@@ -168,6 +172,7 @@ def test_each_selector_selects_the_worker_and_nothing_else() -> None:
     assert _manifest("disruption-budget")["spec"]["selector"] == {"matchLabels": labels}
     assert _manifest("network-policy")["spec"]["podSelector"] == {"matchLabels": labels}
     assert _manifest("service")["spec"]["selector"] == labels
+
     for constraint in _pod()["topologySpreadConstraints"]:
         assert constraint["labelSelector"] == {"matchLabels": labels}
 

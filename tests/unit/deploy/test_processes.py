@@ -48,11 +48,14 @@ def test_a_command_runs_until_it_is_stopped() -> None:
     child = Child("forever")
     child.start(_FOREVER)
     child.wait_until(lambda: "up" in child.last_words(), within_s=20)
+
     assert child.running
     assert child.end() == 128 + signal.SIGTERM
     assert child.folder.exists() and not child.running
+
     child.stop()
     child.stop()
+
     assert not child.folder.exists()
     assert child.last_words() == "  (none)"
 
@@ -89,14 +92,19 @@ def test_a_command_that_is_never_ready_is_an_error() -> None:
 def test_a_command_does_not_outlive_its_owner(ending: signal.Signals) -> None:
     """However the owner ends, the command ends too, and the next run removes the folder."""
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+
     assert owner.stdout is not None
+
     pid = int(owner.stdout.readline())
+
     assert _lives(pid)
+
     owner.send_signal(ending)
     owner.wait()
     owner.stdout.close()
     _until(lambda: not _lives(pid))
     new_run_folder("next").rmdir()
+
     assert not [folder for folder in (cache_folder() / "run").iterdir() if folder.name.startswith(f"{owner.pid}-")]
 
 
@@ -108,7 +116,9 @@ def test_run_folders_of_the_living_and_of_others_stay_or_go() -> None:
     of_init = cache_folder() / "run" / "1-init"
     of_init.mkdir()
     new_run_folder("other").rmdir()
+
     assert mine.exists() and of_init.exists() and not stray.exists()
+
     mine.rmdir()
     of_init.rmdir()
 

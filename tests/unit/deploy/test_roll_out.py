@@ -89,6 +89,7 @@ def cluster(tmp_path: Path) -> Cluster:
     cluster = Cluster(tmp_path)
     cluster.becomes_ready(True)
     cluster.holds_revision("7")
+
     return cluster
 
 
@@ -99,7 +100,9 @@ def test_an_image_that_becomes_ready_stays(cluster: Cluster) -> None:
     assert cluster.verbs == ["kustomize", "get", "apply", "status"]
     assert cluster.calls[0]["arguments"][1].endswith("deploy/kubernetes/staging")
     assert all("sign-in" in call["arguments"] for call in cluster.calls[1:])
+
     original = (PROJECT / "deploy" / "kubernetes" / "base" / "deployment.yaml").read_text()
+
     assert original.count(_PLACEHOLDER) == 1
     assert cluster.calls[2]["manifests"].strip() == original.replace(_PLACEHOLDER, f"image: {_IMAGE}").strip()
 

@@ -54,9 +54,12 @@ async def test_answers_and_outages_can_be_scripted(siteverify: SiteverifyServer)
     token = passing_token(SIGNIN_ID)
     siteverify.script(token, Answer({"hostname": "evil.example"}, delay_s=0.01))
     siteverify.script_any(Answer("<html>down</html>", status=503))
+
     assert (await _ask(siteverify, token, "key"))["hostname"] == "evil.example"
+
     async with httpx.AsyncClient() as client:
         answer = await client.post(siteverify.url, data={"secret": SECRET, "response": token})
+
     assert (answer.status_code, answer.text) == (503, "<html>down</html>")
     assert (await _ask(siteverify, token, "key"))["hostname"] == HOSTNAME
 

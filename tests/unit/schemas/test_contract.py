@@ -126,11 +126,13 @@ def test_what_is_valid_is_taken_and_nothing_else(name: str, data: st.DataObject)
         value.pop(member, None)
         if data.draw(st.booleans()):
             value[member] = data.draw(MEMBERS[name][member])
+
     try:
         INBOUND[name].model_validate(value)
         taken = True
     except ValidationError:
         taken = False
+
     assert valid(name, value) == taken
 
 
@@ -146,7 +148,9 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
         place: Any = document
         for part in reference.removeprefix("#/").split("/"):
             place = place[part]
+
     used = {reference.rpartition("/")[2] for reference in _references(document["channels"])}
+
     assert used == document["components"]["messages"].keys()
     assert {each.rpartition("/")[2] for each in _references(document["operations"])} == document["channels"].keys()
 

@@ -117,7 +117,9 @@ async def test_when_one_family_fails_and_the_other_has_none_nobody_knows() -> No
     domains = DnsMailDomains([half.host], half.port, timeout_s=1)
     for _ in range(2):
         assert await domains.accept_mail("half.test")
+
     assert half.questions.count(("half.test", "MX")) == 2
+
     await half.stop()
 
 
@@ -146,4 +148,5 @@ def test_the_systems_servers_are_used_unless_told_otherwise(monkeypatch: pytest.
     monkeypatch.setattr(dns.asyncresolver, "Resolver", Unconfigured)
     DnsMailDomains()
     DnsMailDomains(["192.0.2.53"], 5353)
+
     assert [(resolver.nameservers, resolver.port) for resolver in made] == [(["127.0.0.1"], 53), (["192.0.2.53"], 5353)]

@@ -17,8 +17,10 @@ async def test_ready_when_nothing_is_missing() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()) == (503, {"ready": False, "missing": ["Temporal: no worker polls"]})
+
         missing.clear()
         answer = await client.get("/readyz")
+
         assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
 
 
@@ -28,10 +30,13 @@ async def test_served_over_a_socket_until_the_end() -> None:
     async with serving(build_app(lambda: [], lambda: b"signin_x 1\n"), "127.0.0.1", 0) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             assert (await client.get("/livez")).status_code == 200
+
             metrics = await client.get("/metrics")
+
             assert metrics.text == "signin_x 1\n"
             assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert signal.getsignal(signal.SIGTERM) is before
+
     with pytest.raises(OSError):
         await asyncio.open_connection("127.0.0.1", port)
 

@@ -101,9 +101,12 @@ def test_level_and_noisy_loggers() -> None:
     configure_logging(format="json", level="debug", stream=stream)
     logging.getLogger("consumers").debug("ours")
     logging.getLogger("aiokafka.conn").info("theirs")
+
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["ours"]
+
     configure_logging(format="json", level="error", stream=stream)
     logging.getLogger("aiokafka.conn").warning("theirs")
+
     assert "theirs" not in stream.getvalue()
 
 
@@ -113,10 +116,13 @@ def test_the_same_complaint_is_shown_once_in_a_while() -> None:
     configure_logging(format="json", level="info", stream=stream)
     for port in range(20):
         logging.getLogger("aiokafka").error("no connection to %s", port)
+
     logging.getLogger("aiokafka").error("something else")
     for _ in range(2):
         logging.getLogger("consumers").warning("ours")
+
     events = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
     assert events == ["no connection to 0", "something else", "ours", "ours"]
 
 

@@ -150,9 +150,12 @@ async def test_services_run_until_stop() -> None:
     supervising = asyncio.ensure_future(supervise([each.service() for each in services], stop, 5))
     for each in services:
         await asyncio.wait_for(each.running.wait(), 5)
+
     assert not supervising.done()
+
     stop.set()
     await asyncio.wait_for(supervising, 5)
+
     assert [each.stops for each in services] == [1, 1]
 
 
@@ -170,6 +173,7 @@ async def test_a_cancellation_that_leaks_at_the_end_is_no_error() -> None:
     stop, leaky = asyncio.Event(), FakeService()
     stop.set()
     leaky.end.cancel()
+
     with pytest.raises(EndedEarly):
         await supervise([leaky.service()], asyncio.Event(), 5)
 

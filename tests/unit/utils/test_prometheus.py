@@ -47,7 +47,9 @@ async def test_mails_are_counted_by_outcome_and_timed_once_accepted() -> None:
     for error in (MailRefused, MailUnavailable):
         with pytest.raises(error):
             await mailer.send(MAIL)
+
     await mailer.send(MAIL)
+
     assert [value(metrics, "signin_mails_total", outcome=each) for each in ("accepted", "refused", "unavailable")] == [
         1,
         1,
@@ -63,9 +65,12 @@ async def test_results_are_counted_by_type_and_reason_once_acknowledged() -> Non
     publisher = MeasuredPublisher(fake, metrics, clock)
     fake.script(PublishUnavailable)
     expired = ResultEvent(result=SignInExpired(signin_id=SIGNIN_ID, occurred_at=NOW))
+
     with pytest.raises(PublishUnavailable):
         await publisher.publish(expired)
+
     await publisher.publish(expired)
+
     assert value(metrics, "signin_results_total", type="signin.expired", reason="") == 1
     assert value(metrics, "signin_submit_to_result_seconds_count") == 0
 
@@ -77,6 +82,7 @@ async def test_answers_to_submissions_are_timed() -> None:
     result = OtpRejected(signin_id=SIGNIN_ID, occurred_at=NOW, submission_id="s" * 16, reason="wrong_code")
     await publisher.publish(ResultEvent(result=result, submitted_at=NOW - timedelta(seconds=3)))
     await publisher.publish(ResultEvent(result=result, submitted_at=NOW + timedelta(seconds=3)))
+
     assert value(metrics, "signin_results_total", type="otp.rejected", reason="wrong_code") == 2
     assert value(metrics, "signin_submit_to_result_seconds_count") == 2
     assert value(metrics, "signin_submit_to_result_seconds_sum") == 3
@@ -118,12 +124,15 @@ async def test_activities_are_timed_by_name_and_outcome(error: BaseException | N
         return await interceptor.execute_activity(ExecuteActivityInput(fn=run, args=(), executor=None, headers={}))
 
     environment = ActivityEnvironment()
+
     if error is None:
         assert await environment.run(run) == 42
     else:
         with pytest.raises(type(error)):
             await environment.run(run)
+
     name = environment.info.activity_type
+
     assert value(metrics, "signin_activity_seconds_count", activity=name, outcome=outcome) == 1
 
 
@@ -136,6 +145,7 @@ def test_consumer_counts_what_it_is_told() -> None:
     counts.time_in_future("otp.submitted")
     counts.rebalanced()
     counts.rebuilt()
+
     assert value(metrics, "signin_consumer_records_total", topic="otp.submitted", outcome="applied") == 1
     assert value(metrics, "signin_consumer_postponed_total", reason="throttled") == 1
     assert value(metrics, "signin_consumer_future_events_total", topic="otp.submitted") == 1
@@ -152,6 +162,7 @@ def test_what_alerts_count_begins_at_nothing() -> None:
     for topic in ("signin.requested", "otp.submitted"):
         assert value(metrics, "signin_consumer_records_total", topic=topic, outcome="dead_lettered") == 0
         assert value(metrics, "signin_consumer_future_events_total", topic=topic) == 0
+
     assert value(metrics, "signin_mails_total", outcome="refused") == 0
     assert value(metrics, "signin_results_total", type="signin.rejected", reason="challenge_unavailable") == 0
     assert value(metrics, "signin_results_total", type="signin.expired", reason="") == 0
@@ -165,13 +176,16 @@ def test_consumer_gauges_follow_the_snapshot() -> None:
     known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7)
     unknown = PartitionPosition(second, end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
     counts.observe(ConsumerSnapshot([known, unknown], in_flight=2, breaker_open=True))
+
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") == 6
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="1") is None
     assert value(metrics, "signin_consumer_oldest_unfinished_age_seconds", topic="t", partition="0") == 1.5
     assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") == 7
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") == 4
     assert (value(metrics, "signin_consumer_in_flight"), value(metrics, "signin_consumer_breaker_open")) == (2, 1)
+
     counts.observe(ConsumerSnapshot([unknown], in_flight=0, breaker_open=False))
+
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") is None
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") is None
     assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") is None
@@ -182,6 +196,7 @@ def test_names_are_those_of_the_contract() -> None:
     """Alerts rely on them."""
     metrics = Metrics()
     names = {family.name for family in metrics.registry.collect()}
+
     assert {
         "signin_consumer_lag_records",
         "signin_consumer_head_of_line_seconds",

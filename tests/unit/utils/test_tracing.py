@@ -69,6 +69,7 @@ async def traced(eyes: Eyes, one: Record, outcome: Outcome) -> Delivery:
         return outcome
 
     assert await eyes.tracing.consumed(handler, "group")(delivery(one)) == outcome
+
     return given[0]
 
 
@@ -76,6 +77,7 @@ async def test_what_a_record_leads_to_goes_on_from_its_span(eyes: Eyes) -> None:
     """The emitter's span is its parent; its own is what is handed on."""
     handed = await traced(eyes, request_record(headers=[("traceparent", PARENT.encode())]), Applied())
     (span,) = eyes.spans()
+
     assert span.parent is not None
     assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, SPAN)
     assert isinstance(handed.content, ReceivedRequest)
@@ -118,11 +120,14 @@ async def test_a_publication_is_a_span_and_its_bytes_are_as_they_were(eyes: Eyes
     publisher.down = PublishUnavailable if down else None
     result = SignInRejected(signin_id=SIGNIN, occurred_at=datetime.now(UTC), reason="stale")
     event = ResultEvent(result=result, traceparent=PARENT, masked="a***@e***.com")
+
     try:
         await eyes.tracing.produced(publisher, "signin.results").publish(event)
     except PublishUnavailable:
         assert down
+
     (span,) = eyes.spans()
+
     assert span.name == "send signin.results"
     assert span.attributes is not None
     assert span.attributes.get("error.type") == ("PublishUnavailable" if down else None)
@@ -186,6 +191,7 @@ async def test_a_compare_points_to_the_submission(eyes: Eyes) -> None:
     )
     await performed(eyes, compare)
     (span,) = eyes.spans()
+
     assert [f"{link.context.trace_id:032x}" for link in span.links] == [OTHER.split("-")[1]]
     assert "sealed" not in span.to_json()
 
@@ -208,9 +214,12 @@ async def test_a_collector_that_is_away_does_not_keep_the_worker() -> None:
     tracing = Tracing(exporter, {})
     with tracing.tracer.start_as_current_span("left"):
         pass
+
     began = time.monotonic()
     tracing.close()
+
     assert time.monotonic() - began < 10
+
     exporter.goes_on.set()
 
 

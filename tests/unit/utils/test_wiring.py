@@ -26,6 +26,7 @@ def test_access_holds_what_is_set() -> None:
         KAFKA__SASL_PASSWORD="hush",
     )
     access = dependencies.kafka_access(settings)
+
     assert access.bootstrap_servers == "a:1,b:2"
     assert (access.sasl_mechanism, access.username, access.password) == ("SCRAM-SHA-512", "worker", "hush")
     assert "hush" not in repr(access)

@@ -43,6 +43,7 @@ def test_what_came_first_is_read_first_a_thousand_at_a_time() -> None:
     told = [refusal(number) for number in range(MOST_AT_ONCE + 2)]
     for one in told:
         inbox.put(Refusal, raw(one))
+
     assert list(inbox.take()) == told[:MOST_AT_ONCE]
     assert len(inbox) == 2
     assert list(inbox.take()) == told[MOST_AT_ONCE:]
@@ -57,7 +58,9 @@ def test_what_cannot_be_read_is_dropped_and_told(content: object, caplog: pytest
     inbox.put(Refusal, raw(refusal(1)))
     with caplog.at_level(logging.ERROR):
         assert list(inbox.take()) == [refusal(1)]
+
     (record,) = caplog.records
+
     assert vars(record)["signal"] == "Refusal"
     assert "ada@" not in str(vars(record))
 
@@ -69,6 +72,7 @@ def test_it_knows_whose_first_attempt_waits() -> None:
     inbox.put(Challenge, raw(challenge(later, 2)))
     inbox.put(Refusal, raw(refusal(3)))
     inbox.put(Challenge, raw(challenge(first, 1)))
+
     assert inbox.holds_first_attempt(first)
     assert not inbox.holds_first_attempt(later)
     assert not inbox.holds_first_attempt(refusal(3).signin_id)

@@ -36,6 +36,7 @@ def test_a_record_put_back_keeps_its_first_origin() -> None:
     headers = again([("a", b"1"), *OWN])
     for name in ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp", "dlt-failed-at"):
         assert headers[name] == dict(OWN)[name]
+
     assert headers["dlt-attempts"] == b"2"
     assert headers["dlt-error"] == b"not_json"
     assert headers["dlt-reason"] == b"value: empty"

@@ -85,10 +85,14 @@ async def test_letters_are_told_from_those_put_back() -> None:
     topics = FakeLetterTopics(TOPIC, "a.dlt", partitions=2)
     for number in range(3):
         topics.append(letter_record(number))
+
     found = await shelves(topics, topics, [TOPIC, "a.dlt"])
+
     assert [shelf.partition for shelf in found] == [(TOPIC, 0), (TOPIC, 1), ("a.dlt", 0), ("a.dlt", 1)]
+
     found[0].put_back.add(1)
     seen = [(letter.record.offset, put_back) async for letter, put_back in letters_on(topics, found, Selection())]
+
     assert seen == [(0, False), (1, True), (2, False)]
 
 

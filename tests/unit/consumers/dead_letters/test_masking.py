@@ -144,6 +144,7 @@ def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
         ("ce_type", b"\xff"),
         ("a\nb 1", b"x\ty"),
     ]
+
     assert masked_headers(headers) == [
         ("content-type", "application/json; charset=utf-8"),
         ("traceparent", parent.decode()),

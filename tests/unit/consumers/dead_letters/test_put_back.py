@@ -19,9 +19,11 @@ def test_it_is_a_set_that_kafka_keeps(first: int, ranges: list[tuple[int, int]])
     for start, length in ranges:
         done.add(start, start + length)
         model |= set(range(start, start + length))
+
     again = PutBack.from_mark(done.mark(), 0, 1000)
     for offset in range(400):
         assert (offset in done) is (offset in again) is (offset in model)
+
     assert done.watermark == again.watermark == next(each for each in range(401) if each not in model)
 
 

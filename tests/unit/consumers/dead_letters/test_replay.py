@@ -60,6 +60,7 @@ class Bench:
         found = await shelves(self.topics, self.topics, [TOPIC])
         ports = (self.topics, self.topics, self.inbound)
         replay = Replay(*ports, rules, self.watch, pace, stopwatch, self.naps.sleep, self.longest_note)
+
         return await replay.run(found)
 
     @property
@@ -77,8 +78,11 @@ async def test_what_is_put_back_is_the_record_itself() -> None:
     """Key, value and headers, the letter's own among them, to the topic and the partition it came from."""
     record = letter_record(3, value=b"\xff\x00", headers=[("a", b"1"), ("a", None)], partition=2)
     bench = Bench([record])
+
     assert await bench.replay() == Tally(put_back=1)
+
     [written] = bench.inbound.written
+
     assert (written.topic, written.partition) == (SUBMITTED, 2)
     assert (written.record.key, written.record.value, written.record.headers) == (
         record.key,
@@ -111,6 +115,7 @@ async def test_what_a_filter_left_out_stays_to_be_put_back() -> None:
     """The rest follows when it is meant, and each goes back once."""
     errors: list[DeadLetterError] = ["schema", "not_json", "schema", "refused", "not_json"]
     bench = Bench(letter_record(number, value=b"%d" % number, error=error) for number, error in enumerate(errors))
+
     assert (await bench.replay(Selection(error="not_json"))).put_back == 2
     assert await bench.replay(Selection(error="not_json")) == Tally()
     assert (await bench.replay(Selection(error="refused"))).put_back == 1
@@ -125,10 +130,13 @@ async def test_gaps_and_what_retention_removed_are_passed() -> None:
     bench.topics.append(letter_record(0, value=b"0"), gap=4)
     bench.topics.append(letter_record(1, value=b"1"), gap=3)
     bench.topics.ends[PARTITION] += 2
+
     assert (await bench.replay()).put_back == 2
     assert bench.mark == ReplayMark(11, "")
+
     bench.topics.retain(PARTITION, 20)
     bench.topics.ends[PARTITION] = 20
+
     assert await bench.replay() == Tally()
     assert bench.mark == ReplayMark(20, "")
 
@@ -222,10 +230,14 @@ async def test_another_replay_that_noted_something_ends_this_one() -> None:
     """Whoever notes first goes on; what the other one put back unnoted is put back once more, and deduped."""
     bench = Bench(letters(2))
     found = await shelves(bench.topics, bench.topics, [TOPIC])
+
     assert (await bench.replay()).put_back == 2
+
     replay = Replay(bench.topics, bench.topics, bench.inbound, Rules(), bench.watch, Pace(1e9))
+
     with pytest.raises(AnotherReplay):
         await replay.run(found)
+
     assert bench.mark == ReplayMark(2, "")
     assert bench.topics.notes == 1
 
@@ -235,8 +247,10 @@ async def test_more_holes_than_can_be_remembered_end_it() -> None:
     draw = random.Random(1)
     bench = Bench(letter_record(n, error=draw.choice(["schema", "not_json"])) for n in range(2_000))
     bench.longest_note = 200
+
     with pytest.raises(TooScattered):
         await bench.replay(Selection(error="schema"))
+
     assert bench.topics.notes == 1
     assert len(bench.inbound.written) < 2_000
     assert (await bench.replay()).put_back == 1_500  # all but the first batch
@@ -271,8 +285,11 @@ async def test_a_pace_is_kept_and_not_caught_up() -> None:
     pace = Pace(5, lambda: now[0], sleep)
     for _ in range(3):
         await pace()
+
     assert now[0] == pytest.approx(0.4)
+
     now[0] = 100
     for _ in range(3):
         await pace()
+
     assert now[0] == pytest.approx(100.4)

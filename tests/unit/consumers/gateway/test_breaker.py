@@ -32,8 +32,11 @@ async def test_it_opens_after_enough_failures_in_a_row() -> None:
     await open_up(breaker, times=2)
     await open_up(breaker, Throttled)
     await open_up(breaker, times=2)
+
     assert not breaker.is_open
+
     await open_up(breaker)
+
     assert breaker.is_open
 
 
@@ -69,6 +72,7 @@ async def test_a_probe_that_is_cancelled_leaves_its_place_to_another() -> None:
     await until(lambda: naps.waiting)
     naps.wake()
     await second
+
     assert not breaker.is_open
 
 
@@ -76,12 +80,15 @@ async def test_without_a_probe_at_hand_intake_goes_on() -> None:
     """It is the only way to get one: a rebalance drops all calls."""
     breaker = Breaker(threshold=1, sleep=FakeNaps().sleep)
     await open_up(breaker)
+
     assert breaker.is_open
     assert not breaker.stops_intake
+
     probe = asyncio.create_task(answer(breaker))
     await until(lambda: breaker.stops_intake)
     probe.cancel()
     await until(lambda: not breaker.stops_intake)
+
     assert breaker.is_open
 
 

@@ -119,8 +119,10 @@ def test_it_gets_what_the_server_can_do_without_making_it_slow(capacity: int, se
     pressed(server)
     in_virtual_time(_flood(flooded))
     rate, most = len(server.latencies) / MEASURED_S, len(flooded.latencies) / MEASURED_S
+
     assert rate >= 0.9 * most
     assert server.most_under_way <= max(16, 4 * capacity)
+
     if capacity <= 4:
         assert median(server.latencies) <= 0.25 * median(flooded.latencies)
 
@@ -136,6 +138,7 @@ async def _flood(server: BusyServer) -> None:
     await asyncio.sleep(MEASURED_S)
     for each in calling:
         each.cancel()
+
     await asyncio.gather(*calling, return_exceptions=True)
 
 
@@ -152,9 +155,11 @@ def test_it_follows_a_server_that_changes() -> None:
             server.latencies.clear()
             await crowd.press(MEASURED_S)
             rates.append(len(server.latencies) / MEASURED_S)
+
         return rates[0], rates[1]
 
     fast, slow = in_virtual_time(press())
+
     assert fast >= 0.9 * 16 / 0.05
     assert slow >= 0.9 * 16 / 0.5
 
@@ -181,8 +186,11 @@ async def test_calls_beyond_the_limit_wait_and_all_are_made() -> None:
     gateway.turns = 3
     guarded = guard(gateway, begin_with=5)
     await asyncio.gather(*(guarded.start(request(number)) for number in range(30)))
+
     assert gateway.most_under_way == 3
+
     await asyncio.gather(*(guarded.start(request(number)) for number in range(10)))
+
     assert gateway.most_under_way == 5
     assert len(gateway.requests) == 40
 
@@ -196,6 +204,7 @@ async def test_a_busy_key_takes_no_seat_while_it_waits_and_shrinks_nothing() -> 
     for _ in range(50):
         with pytest.raises(KeyBusy):
             await guarded.submit(submission())
+
     assert await guarded.start(request()) == Applied()
     assert metrics.limits == [3, 8]
 
@@ -212,6 +221,7 @@ async def test_a_server_that_is_overloaded_is_asked_less(error: type[NotNow]) ->
     await until(lambda: gateway.under_way == 4)
     gateway.gate.set()
     answers = await asyncio.gather(*calls, return_exceptions=True)
+
     assert [type(answer) for answer in answers] == [error] * 4
     assert metrics.limits == [3, 8, 4]
 
@@ -225,13 +235,17 @@ def test_after_slow_down_nobody_calls_for_a_second() -> None:
         await learnt(gateway, guarded)
         gateway.requests.clear()
         gateway.answers.append(Throttled())
+
         with pytest.raises(Throttled):
             await guarded.start(request())
+
         begun_at = loop.time()
         await asyncio.gather(*(guarded.start(request(number)) for number in range(3)))
+
         return loop.time() - begun_at, [each.event.signin_id[-1] for each in gateway.requests]
 
     waited_s, order = in_virtual_time(throttled())
+
     assert waited_s == pytest.approx(1.0)
     assert order == ["0", "1", "2"]
 
@@ -243,17 +257,24 @@ async def test_the_first_probe_that_is_answered_lets_the_others_go_side_by_side(
     guarded = guard(gateway, breaker)
     await learnt(gateway, guarded)
     gateway.answers.append(Unreachable())
+
     with pytest.raises(Unreachable):
         await guarded.start(request())
+
     gateway.gate.clear()
     calls = [asyncio.create_task(guarded.start(request(number))) for number in range(5)]
     await until(lambda: naps.waiting)
+
     assert gateway.calls == 1
+
     naps.wake()
     await until(lambda: gateway.under_way == 1)
+
     assert not naps.waiting
+
     gateway.turns = 5
     gateway.gate.set()
+
     assert await asyncio.gather(*calls) == [Applied()] * 5
     assert not breaker.is_open
     assert gateway.most_under_way > 1
@@ -268,10 +289,13 @@ async def test_an_answer_that_was_under_way_closes_the_breaker_early() -> None:
     gateway.gate.clear()
     slow = asyncio.create_task(guarded.submit(submission()))
     await until(lambda: gateway.under_way)
+
     with pytest.raises(Unreachable):
         async with breaker.call():
             raise Unreachable
+
     probe = asyncio.create_task(guarded.start(request()))
     await until(lambda: naps.waiting)
     gateway.gate.set()
+
     assert [await slow, await probe] == [Applied(), Applied()]

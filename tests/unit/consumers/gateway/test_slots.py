@@ -62,16 +62,21 @@ async def test_seats_are_given_in_the_order_of_coming() -> None:
     async with desk.open():
         desk.come(1, 2, 3, 4, 5)
         await settled()
+
         assert desk.seated == [1, 2]
+
         desk.go(2)
         await settled()
         desk.come(6)
         desk.go(1)
         desk.go(3)
         await settled()
+
         assert desk.seated == [1, 2, 3, 4, 5]
+
         desk.go(4)
         await settled()
+
         assert desk.seated[-1] == 6
 
 
@@ -84,6 +89,7 @@ async def test_one_who_gives_up_waiting_holds_nobody_up() -> None:
         desk.cancel(2)
         desk.go(1)
         await settled()
+
         assert desk.seated == [1, 3]
 
 
@@ -97,8 +103,10 @@ async def test_a_seat_given_to_one_who_is_just_leaving_goes_to_the_next(turns: i
         desk.go(1)
         for _ in range(turns):
             await asyncio.sleep(0)
+
         desk.cancel(2)
         await settled()
+
         assert desk.seated[-1] == 3
 
 
@@ -117,6 +125,7 @@ def test_while_held_no_seat_is_given() -> None:
                 times.append(loop.time())
 
         await asyncio.gather(*(sit() for _ in range(3)))
+
         return times
 
     assert in_virtual_time(held()) == [3, 3, 3]
@@ -157,6 +166,7 @@ def test_a_call_is_told_with_its_time_and_its_company() -> None:
             call(seats, 2, 1, "otherwise"),
             call(seats, 20, 1, "served"),
         )
+
         return limit.samples
 
     assert in_virtual_time(calls()) == [
@@ -192,14 +202,20 @@ async def test_a_limit_that_grows_calls_in_as_many_as_it_allows() -> None:
         async with seats.seat() as seat:
             seat.begin()
             seat.served("kind")
+
     async with seats.seat() as last:
         waiting = [asyncio.create_task(sit()) for _ in range(6)]
         await settled()
+
         assert len(inside) == 2
+
         last.begin()
         last.served("kind")
+
     await settled()
+
     assert len(inside) == 4
+
     gate.set()
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
 
@@ -213,9 +229,11 @@ async def test_cancelling_everybody_frees_every_seat(limit: int) -> None:
         await settled()
         for number in range(10):
             desk.cancel(number)
+
         await settled()
         desk.come(*range(10, 10 + limit))
         await settled()
+
         assert desk.seated[-limit:] == list(range(10, 10 + limit))
 
 
@@ -232,5 +250,7 @@ async def test_a_call_that_takes_a_moment_has_taken_time() -> None:
         until = time.perf_counter() + 0.0005
         while time.perf_counter() < until:
             pass
+
         seat.served("call")
+
     assert 0.0005 <= seen[0].latency_s < 1

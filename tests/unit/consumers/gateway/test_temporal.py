@@ -68,8 +68,11 @@ def exhausted(cause: "ResourceExhaustedCause.ValueType") -> ResourceExhaustedFai
 async def test_a_request_starts_its_workflow_once() -> None:
     """Its id is made of sign-in and attempt, and no id is ever used twice."""
     client = FakeTemporalClient()
+
     assert await gateway(client).start(request(attempt=2)) == Applied()
+
     [(workflow, argument, options)] = client.calls
+
     assert workflow == "sign_in_workflow"
     assert argument == SignInInput(
         request=request(attempt=2).event.model_copy(update={"requested_at": argument.request.requested_at}),
@@ -94,20 +97,27 @@ async def test_a_request_known_to_temporal_is_a_duplicate() -> None:
 async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> None:
     """Nothing of it shows the address or the code: pseudonyms and a seal do."""
     client = FakeTemporalClient()
+
     assert await gateway(client).submit(submission()) == Applied()
+
     [(workflow, argument, options)] = client.calls
     address = parse_address("ada@example.com")
+
     assert address is not None
     assert workflow == "verify_otp_workflow"
     assert argument == MailboxInput(policy=POLICY)
     assert options["id"] == f"mailbox/{PSEUDONYMS.mailbox(address)}"
     assert options["id_reuse_policy"] is WorkflowIDReusePolicy.ALLOW_DUPLICATE
     assert options["start_signal"] == "submit"
+
     [signal] = options["start_signal_args"]
+
     assert isinstance(signal, Submission)
     assert signal.account == PSEUDONYMS.account(address)
     assert KEYS.opens(signal.seal, signal.key_id, signin_id(7), "12345678")
+
     sent = json.dumps([signal.model_dump(mode="json"), str(options), argument.model_dump(mode="json")])
+
     assert "ada" not in sent
     assert "1234" not in sent
 

@@ -95,12 +95,17 @@ async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytes
     await handle(delivery())
     seconds[0] = 60.0
     await handle(delivery())
+
     assert not rate.is_open
+
     waiting = [asyncio.ensure_future(handle(delivery())) for _ in range(2)]
     await until(lambda: rate.is_open)
+
     assert len(writer.written) == 3
     assert rate.resume()
+
     await asyncio.gather(*waiting)
+
     assert not rate.is_open
     assert not rate.resume()
     assert len(writer.written) == 5

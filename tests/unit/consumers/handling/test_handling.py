@@ -109,6 +109,7 @@ async def test_not_now_is_tried_again_until_there_is_an_outcome() -> None:
     draws = iter([1.0, 1.0, 0.0, 1.0, 1.0])
     backoff = Backoff(0.1, 0.5, lambda: next(draws, 1.0))
     handle = Retrying(lambda delivery: dispatch(delivery, gateway), metrics, backoff, naps.sleep)
+
     assert await handle(request()) == Applied()
     assert naps.taken == [0.1, 1.0, 0.2, 0.5, 0.5]
     assert metrics.postponed == {"key_busy": 2, "throttled": 1, "unreachable": 1, "misconfigured": 1}
@@ -123,6 +124,7 @@ async def test_a_record_that_takes_long_is_logged_once(caplog: pytest.LogCapture
     )
     await handle(request())
     [logged] = caplog.records
+
     assert logged.__dict__["offset"] == 0
     assert logged.__dict__["reason"] == "key_busy"
 
@@ -135,6 +137,7 @@ async def test_patience_ends_with_a_cancellation() -> None:
     trying = asyncio.ensure_future(handle(request()))
     await asyncio.sleep(0)
     trying.cancel()
+
     with pytest.raises(asyncio.CancelledError):
         await trying
 
@@ -179,8 +182,10 @@ async def test_each_record_is_one_line_of_the_log(
     retrying = Retrying(lambda delivery: dispatch(delivery, gateway), metrics, Backoff(0, 0))
     with caplog.at_level(logging.DEBUG, logger="consumers"):
         await Observed(retrying, metrics)(request())
+
     (line,) = [record for record in caplog.records if record.name == "consumers.handling.observed"]
     told = vars(line)
+
     assert (line.levelno, line.message) == (level, "record")
     assert (told["topic"], told["partition"], told["offset"]) == (REQUESTED, 0, 0)
     assert (told["tries"], told["postponed"], told["attempt"]) == (2, "unreachable", 1)

@@ -36,6 +36,7 @@ async def test_commits_are_explicit_and_at_most_one_a_second() -> None:
     bench.committer.begin({A: 1, B: 2})
     bench.committer.begin({A: 1, B: 4})
     await until(lambda: len(bench.broker.commits) == 2)
+
     assert bench.broker.commits[1] == {B: 4}
     assert bench.committer.committed == {A: 1, B: 4}
 
@@ -47,12 +48,17 @@ async def test_one_is_under_way_at_a_time_and_not_for_ever() -> None:
     bench.committer.begin({A: 1})
     bench.now = 10.0
     bench.committer.begin({A: 2})
+
     assert not bench.committer.is_due
+
     await until(lambda: bench.committer.is_due)
+
     assert bench.committer.committed == {}
+
     bench.source.hang = set()
     bench.committer.begin({A: 3})
     await until(lambda: bench.committer.committed == {A: 3})
+
     assert bench.broker.commits == [{A: 3}]
 
 
@@ -79,9 +85,12 @@ async def test_the_last_commit_overtakes_the_one_under_way() -> None:
     bench.source.released.set()
     for _ in range(10):
         await asyncio.sleep(0)
+
     assert bench.broker.commits == [{A: 2}]
     assert bench.committer.committed == {}
+
     await bench.committer.finish({})
+
     assert len(bench.broker.commits) == 1
 
 
@@ -95,9 +104,12 @@ async def test_positions_tell_lag_and_age() -> None:
     assignment.begin([A, B])
     broker.mark(A, 10)
     stamp = int(now.timestamp() * 1000) - 5000
+
     assert assignment.track(Record("a", 0, 4, None, b"", timestamp_ms=stamp), 0)
     assert assignment.track(Record("a", 0, 5, None, b""), now.timestamp() + 1)
+
     await positions.refresh(5)
+
     assert positions.all() == [
         PartitionPosition(A, 10, 4, None, 5.0, position=6, head_of_line_s=7.5),
         PartitionPosition(B, 0, None, None, 0.0),
@@ -114,13 +126,17 @@ async def test_unknown_ends_leave_the_rest_known() -> None:
     assignment.begin([A])
     broker.mark(A, 10)
     await positions.refresh(5)
+
     assert (positions.all()[0].end, positions.told) == (10, 1)
+
     broker.down = True
     broker.mark(A, 10)
     await positions.refresh(5)
     source.hang = {"end_offsets"}
     await positions.refresh(0.001)
+
     assert (positions.all()[0].end, positions.told) == (10, 1)
+
     positions.close()
 
 
@@ -133,9 +149,12 @@ async def test_a_slow_answer_is_taken_when_it_comes() -> None:
     broker.mark(A, 10)
     await positions.refresh(0.001)
     await positions.refresh(0.001)
+
     assert (positions.all()[0].end, source.asked) == (None, 1)
+
     source.gate.set()
     await positions.refresh(5)
+
     assert (positions.all()[0].end, positions.told) == (10, 1)
 
 

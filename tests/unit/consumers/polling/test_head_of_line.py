@@ -50,10 +50,13 @@ def test_it_is_told_where_how_long_and_why(bench: Bench) -> None:
     """The time in work and the record's own age are two things. Nothing else of the record is told."""
     bench.now = 1075.0
     [line] = bench.look(Held(B, 9, 1000.0, 4000.0, 17))
+
     assert (line.levelname, line.getMessage()) == ("WARNING", "a record holds its partition back")
+
     told = {
         name: vars(line)[name] for name in ("topic", "partition", "offset", "in_work_s", "age_s", "behind", "reason")
     }
+
     assert told == {
         "topic": "b",
         "partition": 3,
@@ -70,8 +73,12 @@ def test_each_record_has_its_own_time(bench: Bench) -> None:
     bench.now = 1060.0
     assert len(bench.look(Held(A, 5, 1000.0, 0, 0), Held(B, 5, 1050.0, 0, 0))) == 1
     assert bench.asked == [(A, 5)]
+
     bench.now = 1061.0
+
     assert not bench.look(Held(A, 6, 1002.0, 0, 0), Held(B, 5, 1050.0, 0, 0))
+
     bench.now = 1062.0
+
     assert len(bench.look(Held(A, 6, 1002.0, 0, 0))) == 1
     assert not bench.look()

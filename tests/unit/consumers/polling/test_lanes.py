@@ -46,9 +46,12 @@ async def test_lanes_run_side_by_side_and_each_in_order() -> None:
     bench.gate("b2").set()
     bench.gate("a2").set()
     await until(lambda: lanes.in_flight == 2)
+
     assert bench.started == ["a1", "b1", "b2"]
+
     bench.gate("a1").set()
     await lanes.drain(5)
+
     assert bench.finished == ["b1", "b2", "a1", "a2"]
     assert lanes.in_flight == 0
 
@@ -62,6 +65,7 @@ async def test_a_lane_that_ran_empty_can_be_used_again() -> None:
     lanes.put("a", "a2", 10)
     bench.gate("a2").set()
     await lanes.drain(5)
+
     assert bench.finished == ["a1", "a2"]
 
 
@@ -69,15 +73,22 @@ async def test_room_is_bounded_by_lanes_and_by_bytes() -> None:
     """Once full, a quarter has to be free before it counts as roomy."""
     bench = Bench()
     lanes = lanes_of(bench, "a1", "b1", "c1", max_lanes=4)
+
     assert (lanes.room, lanes.roomy) == (1, True)
+
     lanes.put("d", "d1", 10)
+
     assert (lanes.room, lanes.roomy) == (0, False)
+
     bench.gate("a1").set()
     bench.gate("b1").set()
     await until(lambda: lanes.room == 2)
     lanes.put("e", "e1", 780)
+
     assert (lanes.in_flight, lanes.room, lanes.roomy) == (3, 0, False)
+
     await lanes.drop()
+
     assert (lanes.room, lanes.roomy) == (4, True)
 
 
@@ -85,13 +96,20 @@ async def test_what_queues_in_a_lane_takes_no_room_of_others_up_to_a_bound() -> 
     """Sixteen for each lane there may be; then there is no room for anybody."""
     bench = Bench()
     lanes = lanes_of(bench, *(f"a{number}" for number in range(31)), max_lanes=2)
+
     assert (lanes.room, lanes.roomy) == (1, False)
+
     lanes.put("a", "a31", 10)
+
     assert (lanes.room, lanes.roomy) == (0, False)
+
     for number in range(8):
         bench.gate(f"a{number}").set()
+
     await until(lambda: lanes.roomy)
+
     assert (lanes.in_flight, lanes.room) == (24, 1)
+
     await lanes.drop()
 
 
@@ -112,8 +130,10 @@ async def test_dropping_is_over_when_it_returns() -> None:
     await lanes.drop()
     bench.gate("a1").set()
     await lanes.drain(5)
+
     assert lanes.in_flight == 0
     assert bench.finished == []
+
     lanes.raise_failure()
 
 
@@ -124,6 +144,8 @@ async def test_a_bug_is_told_not_swallowed() -> None:
     bench.gate("a!1").set()
     bench.gate("b!1").set()
     await lanes.drain(5)
+
     with pytest.raises(ZeroDivisionError):
         lanes.raise_failure()
+
     assert bench.started == ["a!1", "b!1"]

@@ -18,14 +18,17 @@ async def test_records_are_applied_and_their_offsets_committed() -> None:
     bench.request(1, gap=3)
     bench.request(2, gap=2)
     bench.broker.append(submission_record(1))
+
     async with bench.running(P0, S0):
         await until(lambda: bench.broker.committed == {P0: 7, S0: 1})
         bench.broker.mark(P0)
         await until(lambda: bench.broker.committed == {P0: 8, S0: 1})
         await until(lambda: [position.lag for position in bench.metrics.snapshots[-1].partitions] == [0, 0])
+
         assert bench.loop.ready
         assert set(bench.loop.assigned) == {P0, S0}
         assert [position.committed for position in bench.loop.positions()] == [8, 1]
+
     assert bench.applied == [signin_id(1), signin_id(2)]
     assert bench.metrics.done == {(REQUESTED, "applied"): 2, (SUBMITTED, "applied"): 1}
     assert bench.source.stopped == 1
@@ -39,6 +42,7 @@ async def test_a_slow_key_delays_no_other_and_no_offset_is_passed() -> None:
     bench.gateway.answers.append(Unreachable())
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way == 1)
         stuck_gate, bench.gateway.gate = bench.gateway.gate, asyncio.Event()
@@ -47,9 +51,12 @@ async def test_a_slow_key_delays_no_other_and_no_offset_is_passed() -> None:
         bench.request(2)
         bench.request(1, attempt=2)
         await until(lambda: bench.applied == [signin_id(2)])
+
         assert bench.broker.committed.get(P0, 0) == 0
+
         stuck_gate.set()
         await until(lambda: bench.broker.committed == {P0: 3})
+
     assert bench.applied == [signin_id(2), signin_id(1), signin_id(1)]
 
 
@@ -58,17 +65,20 @@ async def test_a_flood_of_one_key_delays_no_other() -> None:
     bench = Bench(replace(QUICK, records=4))
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0, P1):
         await until(lambda: bench.gateway.under_way == 1)
         stuck_gate, bench.gateway.gate = bench.gateway.gate, asyncio.Event()
         bench.gateway.gate.set()
         for attempt in range(2, 21):
             bench.request(1, attempt=attempt)
+
         bench.request(2)
         bench.request(3, partition=1)
         await until(lambda: sorted(bench.applied) == [signin_id(2), signin_id(3)])
         stuck_gate.set()
         await until(lambda: bench.broker.committed == {P0: 21, P1: 1})
+
     assert bench.requests[-20:] == [(signin_id(1), attempt) for attempt in range(1, 21)]
 
 
@@ -80,6 +90,7 @@ async def test_poison_goes_to_the_dead_letters_before_its_offset_is_done() -> No
     bench.request(1)
     async with bench.running(P0):
         await until(lambda: bench.broker.committed == {P0: 2})
+
     assert [written.value for written in bench.writer.written] == [b"poison"]
     assert bench.metrics.done == {(REQUESTED, "dead_lettered"): 1, (REQUESTED, "applied"): 1}
 
@@ -90,17 +101,23 @@ async def test_temporal_away_pauses_intake_and_goes_on_by_itself() -> None:
     bench.gateway.down = Unreachable
     for number in range(50):
         bench.request(number)
+
     async with bench.running(P0):
         await until(lambda: bench.breaker.is_open and bench.source.paused == {P0})
         await bench.source.assign(P0)
+
         assert not bench.source.paused
+
         await until(lambda: bench.source.paused == {P0})
         polls = bench.source.polls
         await until(lambda: bench.source.polls > polls + 5)
         await until(lambda: bench.metrics.snapshots[-1].breaker_open)
+
         assert bench.metrics.snapshots[-1].in_flight <= 10
+
         bench.gateway.down = None
         await until(lambda: bench.broker.committed == {P0: 50})
+
     assert sorted(bench.applied) == [signin_id(number) for number in range(50)]
     assert not bench.writer.written
 
@@ -111,14 +128,18 @@ async def test_full_lanes_pause_reading_and_no_poll_asks_for_more_than_there_is_
     bench.gateway.gate.clear()
     for number in range(20):
         bench.request(number, partition=number % 2)
+
     async with bench.running(P0, P1):
         await until(lambda: bench.source.paused == {P0, P1})
         await until(lambda: bench.gateway.under_way == 4)
         await bench.source.assign(P0, P1)
+
         assert not bench.source.paused
+
         await until(lambda: bench.source.paused == {P0, P1})
         bench.gateway.gate.set()
         await until(lambda: bench.broker.committed == {P0: 10, P1: 10})
+
     assert bench.source.largest_poll == 4
     assert sorted(bench.applied) == [signin_id(number) for number in range(20)]
 
@@ -128,17 +149,20 @@ async def test_a_partition_is_read_only_so_far_ahead_of_its_watermark() -> None:
     bench = Bench(replace(QUICK, span=5, records=8))
     bench.gateway.gate.clear()
     bench.request(0)
+
     async with bench.running(P0, P1):
         await until(lambda: bench.gateway.under_way)
         stuck_gate, bench.gateway.gate = bench.gateway.gate, asyncio.Event()
         bench.gateway.gate.set()
         for number in range(1, 30):
             bench.request(number)
+
         await until(lambda: bench.source.paused == {P0})
         bench.request(100, partition=1)
         await until(lambda: bench.broker.committed.get(P1) == 1)
         stuck_gate.set()
         await until(lambda: bench.broker.committed == {P0: 30, P1: 1})
+
     assert len(bench.applied) == 31
 
 
@@ -147,16 +171,22 @@ async def test_too_many_dead_letters_stop_consumption_until_resumed() -> None:
     bench = Bench(replace(QUICK, drain_s=0.01))
     for _ in range(8):
         bench.broker.append(record(REQUESTED, b"poison"))
+
     async with bench.running(P0):
         await until(lambda: bench.rate.is_open and bench.source.paused == {P0})
         await until(lambda: len(bench.writer.written) == 5)
         await bench.source.assign(P0)
+
         assert not bench.source.paused
+
         await until(lambda: bench.source.paused == {P0})
         bench.request(1)
+
         assert bench.loop.halted
+
         bench.rate.resume()
         await until(lambda: bench.broker.committed == {P0: 9})
+
     assert len(bench.writer.written) == 8
 
 
@@ -170,13 +200,16 @@ async def test_a_revocation_drains_commits_and_drops_the_rest() -> None:
         bench.request(2)
         await until(lambda: bench.gateway.under_way == 1)
         await bench.source.assign()
+
         assert bench.broker.committed == {P0: 1}
         assert bench.gateway.under_way == 0
         assert not bench.loop.assigned
         assert bench.loop.ready
+
         bench.gateway.gate.set()
         await bench.source.assign(P0)
         await until(lambda: len(bench.applied) == 2)
+
     assert bench.broker.committed == {P0: 2}
     assert bench.metrics.rebalances == 3
 
@@ -186,13 +219,16 @@ async def test_a_revocation_waits_for_what_is_under_way() -> None:
     bench = Bench(replace(QUICK, commit_interval_s=1000))
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         revocation = asyncio.create_task(bench.source.assign())
         await asyncio.sleep(0)
         bench.gateway.gate.set()
         await revocation
+
         assert bench.broker.committed == {P0: 1}
+
     assert len(bench.applied) == 1
 
 
@@ -201,11 +237,14 @@ async def test_an_assignment_without_revocation_ends_the_one_before() -> None:
     bench = Bench()
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         bench.gateway.gate.set()
         await bench.loop.on_assigned([P0])
+
         assert bench.gateway.under_way == 0
+
         bench.request(2)
         await until(lambda: bench.broker.committed == {P0: 2})
 
@@ -220,6 +259,7 @@ async def test_a_poll_across_a_rebalance_loses_nothing(early: int) -> None:
             await until(lambda: bench.source.polling)
             await bench.source.assign(P0, early=early)
         await until(lambda: bench.broker.committed == {P0: 30})
+
     assert bench.applied[-1] == signin_id(29)
     assert sorted(set(bench.applied)) == [signin_id(number) for number in range(30)]
 
@@ -229,6 +269,7 @@ async def test_a_poll_across_a_rebalance_passes_nothing_by() -> None:
     bench = Bench(replace(QUICK, drain_s=0.001), lag_of_poll=5_000)
     bench.gateway.gate.clear()
     bench.request(0)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         bench.request(1)
@@ -236,6 +277,7 @@ async def test_a_poll_across_a_rebalance_passes_nothing_by() -> None:
         await bench.source.assign(P0)
         bench.gateway.gate.set()
         await until(lambda: bench.broker.committed == {P0: 2})
+
     assert sorted(bench.applied) == [signin_id(0), signin_id(1)]
 
 
@@ -251,6 +293,7 @@ async def test_records_that_come_before_their_assignment_is_told_are_read_again(
             await until(lambda: len(set(bench.requests)) == 2 * (number + 1))
         bench.broker.mark(P0)
         await until(lambda: bench.broker.committed == {P0: 21})
+
     assert len(bench.requests) == 20
 
 
@@ -259,6 +302,7 @@ async def test_kafka_away_is_waited_for() -> None:
     bench = Bench()
     bench.source.start_failures = 3
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.broker.committed == {P0: 1})
         bench.broker.down = True
@@ -268,6 +312,7 @@ async def test_kafka_away_is_waited_for() -> None:
         bench.request(2)
         await until(lambda: bench.broker.committed == {P0: 2})
         bench.broker.down = True
+
     assert bench.source.stopped == 1
 
 
@@ -279,6 +324,7 @@ async def test_stopping_while_kafka_is_away_at_the_start_ends_at_once() -> None:
     await asyncio.sleep(0)
     bench.loop.stop()
     await asyncio.wait_for(run, 5)
+
     assert bench.source.stopped == 0
     assert not bench.loop.ready
 
@@ -296,11 +342,13 @@ async def test_a_stop_drains_and_commits() -> None:
     bench = Bench(replace(QUICK, commit_interval_s=1000))
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         bench.loop.stop()
         await until(lambda: not bench.loop.ready)
         bench.gateway.gate.set()
+
     assert bench.broker.committed == {P0: 1}
 
 
@@ -329,5 +377,6 @@ async def test_a_bug_ends_the_loop(place: str) -> None:
                     await until(lambda: bench.metrics.done)
                     await bench.source.assign(P0)
             await until(run.done)
+
     assert bench.source.stopped == 1
     assert not bench.broker.committed.get(P0)

@@ -30,17 +30,24 @@ async def test_a_consumer_that_stalls_is_rebuilt_and_goes_on(
             bench.source.deaf = True
         else:
             bench.source.hang.add("poll")
+
         bench.request(2)
         await until(lambda: not bench.loop.is_well, 60)
         await until(lambda: bench.metrics.rebuilds == 1, 60)
         bench.source.hang.clear()
+
         assert not bench.loop.ready
+
         await until(lambda: bench.source.starts == 2 and len(bench.source.listeners) == 2)
         await bench.source.assign(P0)
         await until(lambda: bench.broker.committed == {P0: 2})
+
         assert bench.loop.ready
+
     assert bench.applied == [signin_id(1), signin_id(2)]
+
     [line] = [each for each in caplog.records if each.levelno >= logging.ERROR]
+
     assert line.getMessage() == "the consumer has stalled, though Kafka answers"
 
 
@@ -49,13 +56,16 @@ async def test_what_is_in_flight_is_finished_before_the_rebuild() -> None:
     bench = Bench(replace(WATCHFUL, commit_interval_s=1000))
     bench.gateway.gate.clear()
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         bench.source.hang.add("poll")
         await until(lambda: not bench.loop.is_well, 60)
         bench.gateway.gate.set()
         await until(lambda: bench.metrics.rebuilds == 1, 60)
+
         assert bench.broker.committed == {P0: 1}
+
         bench.source.hang.clear()
 
 
@@ -63,11 +73,13 @@ async def test_a_second_stall_without_health_in_between_ends_it() -> None:
     """With an error that ends the process; the group was left before."""
     bench = Bench(WATCHFUL)
     bench.source.hang.add("poll")
+
     with pytest.raises(ConsumerStalled, match="no poll returns|ends of partitions"):
         async with bench.running(P0) as run:
             await until(lambda: len(bench.source.listeners) == 2 or run.done(), 60)
             await bench.source.assign(P0)
             await until(run.done, 60)
+
     assert bench.metrics.rebuilds == 1
     assert bench.source.stopped == 2
 
@@ -91,6 +103,7 @@ async def test_an_outage_is_no_stall(away: str) -> None:
             bench.gateway.down = Unreachable
         else:
             bench.broker.down = True
+
         bench.request(1)
         snapshots = len(bench.metrics.snapshots)
         checks = bench.source.checks
@@ -101,9 +114,12 @@ async def test_an_outage_is_no_stall(away: str) -> None:
             ),
             deadline_s=30,
         )
+
         assert bench.metrics.rebuilds == 0
+
         bench.gateway.down, bench.broker.down = None, False
         await until(lambda: bench.broker.committed == {P0: 1})
+
     assert bench.source.starts == 1
 
 
@@ -118,7 +134,9 @@ async def test_a_consumer_left_behind_changes_nothing_any_more() -> None:
         old = bench.source.listeners[0]
         await old.on_revoked([P0])
         await old.on_assigned([P1])
+
         assert list(bench.loop.assigned) == [P0]
+
         await until(lambda: bench.broker.committed == {P0: 1})
 
 
@@ -134,6 +152,7 @@ async def test_a_stop_does_not_wait_for_a_call_that_hangs(call: str) -> None:
         bench.loop.stop()
         await asyncio.wait_for(run, 5)
         return
+
     async with bench.running(P0) as run:
         await until(lambda: bench.applied)
         bench.source.hang.add("poll")
@@ -141,6 +160,7 @@ async def test_a_stop_does_not_wait_for_a_call_that_hangs(call: str) -> None:
         await until(lambda: bench.source.polls > polls)
         bench.loop.stop()
         await asyncio.wait_for(asyncio.shield(run), 5)
+
     assert bench.broker.committed == {P0: 1}
 
 
@@ -155,12 +175,16 @@ async def test_a_record_that_holds_its_partition_back_is_told(caplog: pytest.Log
     bench = Bench(replace(QUICK, head_of_line_s=0.3))
     bench.gateway.answers.append(Throttled())
     bench.request(1)
+
     async with bench.running(P0):
         await until(lambda: held(caplog))
+
         assert held(caplog) == ["throttled"]
+
         await until(lambda: bench.metrics.snapshots[-1].partitions[0].head_of_line_s > 0.3)
         await until(lambda: bench.broker.committed == {P0: 1})
         await until(lambda: bench.metrics.snapshots[-1].partitions[0].head_of_line_s == 0)
+
     assert len(held(caplog)) == 1
 
 
@@ -173,4 +197,5 @@ async def test_a_dead_letter_that_cannot_be_written_is_told_as_such(caplog: pyte
     bench.request(1, partition=1)
     async with bench.running(P0, P1):
         await until(lambda: len(held(caplog)) == 2)
+
     assert sorted(held(caplog)) == ["dead_letter_not_written", "under_way"]

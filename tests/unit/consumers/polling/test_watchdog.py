@@ -32,8 +32,10 @@ class Kennel:
             if self.watchdog.wants_check:
                 self.checks += 1
                 self.watchdog.checked(self.kafka_answers)
+
             if self.watchdog.stall is not None:
                 return second
+
         return None
 
 
@@ -142,11 +144,16 @@ def test_one_rebuild_is_allowed() -> None:
 def test_health_that_lasts_gives_the_rebuild_back() -> None:
     """As long as a stall takes; a short while is not enough."""
     kennel = Kennel()
+
     assert kennel.watch(BEHIND) == 41
+
     rebuilt(kennel)
+
     assert kennel.watch(WELL, 45) is None
     assert kennel.watch(BEHIND) == 41
+
     rebuilt(kennel)
+
     assert kennel.watch(WELL, 20) is None
     assert kennel.watch(BEHIND) == 41
     with pytest.raises(ConsumerStalled):
@@ -157,10 +164,14 @@ def test_kafka_away_gives_nothing_back() -> None:
     """An outage proves no health."""
     kennel = Kennel()
     assert kennel.watch(BEHIND) == 41
+
     rebuilt(kennel)
     kennel.kafka_answers = False
+
     assert kennel.watch(BEHIND, 300) is None
+
     kennel.kafka_answers = True
+
     assert kennel.watch(BEHIND) is not None
     with pytest.raises(ConsumerStalled):
         rebuilt(kennel)
@@ -186,8 +197,10 @@ def test_it_is_noticed_within_a_minute() -> None:
         loop = asyncio.get_running_loop()
         watchdog = Watchdog(stopwatch=loop.time)
         found = await until_stalled(watchdog, lambda: replace(BEHIND, polls=int(loop.time())), answers, 1)
+
         return loop.time(), found
 
     noticed_s, found = in_virtual_time(stall())
+
     assert noticed_s <= 60
     assert found.partition in {A, None}

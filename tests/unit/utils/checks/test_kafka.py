@@ -35,6 +35,7 @@ def judged(
     known = {plan.name: {"min.insync.replicas": "2", **plan.settings} for plan in PLANS}
     known[topic] |= settings or {}
     view = KafkaView(KafkaFacts(brokers, topics, {"g": group, "replays": replays}), known)
+
     return [
         finding for finding in KafkaCheck(ACCESS, USES, "g", "replays").findings(view) if not finding.ok or finding.fix
     ]

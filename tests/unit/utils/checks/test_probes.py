@@ -108,9 +108,12 @@ async def test_topics_without_the_brokers_stamp_are_told(kafka: Kafka, topics: T
     await admin.close()
     settings = of_topics(kafka, dataclasses.replace(topics, requested=unstamped))
     findings = await settled(lambda: checks.check_kafka(settings), lambda found: f"{unstamped} --add" in told(found))
+
     assert all(finding.ok for finding in findings)
+
     fixes = told(findings)
     name = f"--entity-type topics --entity-name {unstamped} --add-config"
+
     assert f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers} --alter {name} message.timestamp" in fixes
     assert f"--alter --topic {unstamped} --partitions 2" in fixes
 
@@ -155,6 +158,7 @@ async def test_who_polls_is_told_queue_by_queue(
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     settings = configured(TEMPORAL__TASK_QUEUE="check-pollers")
     findings = await checks.check_temporal(settings)
+
     assert one(findings, "Temporal rights").ok
     assert one(findings, "Temporal task queues").text.startswith("no worker polls check-pollers, ")
 
@@ -163,7 +167,9 @@ async def test_who_polls_is_told_queue_by_queue(
             lambda: checks.check_temporal(settings),
             lambda found: one(found, "Temporal task queues").fix is not None,
         )
+
     finding = one(findings, "Temporal task queues")
+
     assert finding.ok
     assert finding.text == "no worker polls check-pollers, check-pollers-mailbox: what lies there waits."
 

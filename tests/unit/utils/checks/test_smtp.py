@@ -57,6 +57,7 @@ async def test_each_reason_has_its_own_words(options: dict[str, Any], text: str,
         finding = await found(server, **({"port": free_ports(1)[0]} if options.get("port") == 0 else options))
     finally:
         await server.stop()
+
     assert not finding.ok
     assert text in finding.text
     assert fix in str(finding.fix)

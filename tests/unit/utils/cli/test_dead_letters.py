@@ -68,6 +68,7 @@ def test_a_list_has_a_line_per_letter(office: Office) -> None:
     office.add(letter_record(1), letter_record(2, REQUESTED, error="not_json", times=2))
     office("replay", "--error", "schema")
     code, output, _ = office("list")
+
     assert code == 0
     assert [line.split("\t") for line in output.splitlines()] == [
         ["place", "origin", "error", "reason", "failed_at", "attempts", "signin_id", "put_back"],
@@ -120,6 +121,7 @@ def test_filters_are_the_same_for_list_and_replay(office: Office, arguments: lis
     office.add(letter_record(0, REQUESTED), letter_record(1, REQUESTED, error="not_json"))
     office.add(letter_record(2, failed_at=FAILED_AT + timedelta(hours=1)), letter_record(3, error="not_json"))
     wanted = [signin_id(number) for number in numbers]
+
     assert [line["signin_id"] for line in office.lines("list", *arguments)] == wanted
     assert [line["signin_id"] for line in office.lines("replay", "--dry-run", *arguments)] == wanted
     assert office.inbound.written == []
@@ -162,12 +164,15 @@ def test_a_letter_is_shown_masked(office: Office, place: list[str]) -> None:
     office.add(letter_record(6), letter_record(7, value=value, headers=[("user", ADDRESS.encode())]))
     for arguments in (place, [*place, "--json"]):
         code, output, _ = office("show", *arguments)
+
         assert code == 0
         assert signin_id(7) in output
         assert "code: missing" in output
         assert "########" in output
         assert not [secret for secret in (CODE, ADDRESS, "lovelace") if secret in output]
+
     shown = json.loads(output)
+
     assert (shown["place"], shown["put_back"], shown["key"]) == ("otp.submitted.dlt/0/1", False, signin_id(7))
     assert ["user", "***.********@*******.***"] in shown["headers"]
 
@@ -200,6 +205,7 @@ def test_replay_says_what_it_did_and_what_it_passed_over(office: Office) -> None
     """Each that stays, with the reason, and the sums."""
     office.add(letter_record(0), letter_record(1, times=5), Record(f"{SUBMITTED}.dlt", 0, 0, b"k", b"v"))
     code, output, _ = office("replay")
+
     assert code == 0
     assert output.splitlines() == [
         "passed over otp.submitted.dlt/0/1: dead-lettered 5 times",
@@ -219,13 +225,16 @@ def test_a_dry_run_says_what_would_happen(office: Office) -> None:
     """And nothing happens."""
     office.add(letter_record(0), letter_record(1, times=5))
     code, output, _ = office("replay", "--dry-run")
+
     assert code == 0
     assert [line.split("\t")[-1] for line in output.splitlines()] == [
         "put_back",
         "would be",
         "passed over: dead-lettered 5 times",
     ]
+
     told = office.lines("replay", "--dry-run")
+
     assert [(line["would_be_put_back"], line["passed_over"]) for line in told] == [
         (True, None),
         (False, "dead-lettered 5 times"),
@@ -265,6 +274,7 @@ def test_holes_beyond_memory_are_explained(office: Office) -> None:
     office.add(letter_record(0))
     office.inbound = Meanwhile(scattered)
     code, output, errors = office("replay")
+
     assert (code, output) == (75, "put back: 0\n")
     assert "without filters" in errors
 

@@ -90,6 +90,7 @@ def run(limits: FakeLimits, *arguments: str) -> tuple[int, str]:
     cli = typer.Typer()
     cli.add_typer(LimitsCommands(lambda: SupportDesk(NAMES, connected), carry_out).group(), name="limits")
     result = CliRunner().invoke(cli, ["limits", *arguments])
+
     return result.exit_code, result.output
 
 
@@ -98,6 +99,7 @@ def test_it_asks_about_the_account_and_its_mailbox() -> None:
     limits = FakeLimits()
     code, said = run(limits, "show", "Ada+shop@Example.com")
     address = parse_address("ada+shop@example.com")
+
     assert address is not None
     assert limits.asked == [(NAMES.mailbox(address), NAMES.account(address))]
     assert code == 0

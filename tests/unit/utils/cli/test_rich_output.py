@@ -35,8 +35,11 @@ def test_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     console = terminal()
     rows = Rows(["a", "b"], console)
     rows.add(["[red]no/colour/" + "a" * 25, "x" * 100])
+
     assert shown(console) == ""
+
     rows.end("nothing")
+
     assert "[red]no/colour/" + "a" * 25 in shown(console)
     assert shown(console).count("x") == 100
     assert capsys.readouterr() == ("", "")
@@ -48,9 +51,12 @@ def test_a_long_table_comes_page_by_page() -> None:
     rows = Rows(["number"], console)
     for number in range(250):
         rows.add([str(number)])
+
     assert "199" in shown(console)
     assert "200" not in shown(console)
+
     rows.end("nothing")
+
     assert "249" in shown(console)
     assert shown(console).count("number") == 3
 
@@ -78,6 +84,7 @@ def test_a_verdict_has_columns_and_a_fix_in_one_piece() -> None:
     console = Console(file=io.StringIO(), width=50, force_terminal=True, color_system=None)
     show_verdict(console, "warn", "Kafka topics", f"in: odd [bold]. {'x' * 30}", f"kafka-configs.sh {'y' * 60}")
     lines = [line.rstrip() for line in shown(console).splitlines()]
+
     assert lines == [
         "warn Kafka topics         in: odd [bold].",
         f"{'':26}{'x' * 24}",

@@ -51,6 +51,7 @@ def test_a_broken_promise_ends_with_1(run: Callable[..., tuple[int, str]], tmp_p
     before["required"].remove("email")
     path.write_text(json.dumps(before))
     code, said = run("--against", tmp_path)
+
     assert code == 1
     assert said == "signin.requested: email is required on one side only\n9 events compared: 1 breaking changes\n"
 

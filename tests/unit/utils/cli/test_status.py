@@ -29,6 +29,7 @@ def run(standing: Standing, *arguments: str) -> tuple[int, str]:
     cli = typer.Typer()
     StatusCommand(lambda: look, carry_out).add_to(cli)
     result = CliRunner().invoke(cli, list(arguments))
+
     return result.exit_code, result.output
 
 
@@ -44,6 +45,7 @@ def test_as_json_it_is_one_object() -> None:
     """Numbers as numbers, times in RFC 3339."""
     _, said = run(STANDING, "--json")
     shown = json.loads(said)
+
     assert shown["partitions"][1] == {
         "topic": "signin.requested",
         "partition": 1,
@@ -72,6 +74,7 @@ def test_watching_looks_again_until_ctrl_c(options: list[str]) -> None:
     cli = typer.Typer()
     StatusCommand(lambda: look, carry_out, every_s=0.01).add_to(cli)
     result = CliRunner().invoke(cli, ["--watch", *options])
+
     assert (result.exit_code, looks) == (0, 3)
     assert result.output.count("48308") >= 2
 
@@ -91,6 +94,7 @@ def test_a_worker_of_now_is_read() -> None:
     metrics.results.labels(type="signin.expired", reason="").inc()
     metrics.mails.labels(outcome="accepted").inc(2)
     page = worker_page(("Kafka",), metrics.exposition().decode())
+
     assert page.missing == ("Kafka",)
     assert page.results == {"otp.rejected locked": 3, "signin.expired": 1}
     assert page.mails["accepted"] == 2

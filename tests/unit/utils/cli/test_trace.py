@@ -31,6 +31,7 @@ def run(story: Story, *arguments: str) -> tuple[int, str, list[tuple[str, Addres
     cli = typer.Typer()
     TraceCommand(lambda: tell, carry_out).add_to(cli)
     result = CliRunner().invoke(cli, list(arguments))
+
     return result.exit_code, result.output, asked
 
 

@@ -78,13 +78,16 @@ class DoubleProducer:
         delivery = self._broker.deliveries.popleft() if self._broker.deliveries else None
         if isinstance(delivery, KafkaTimeoutError | AssertionError):
             raise delivery
+
         future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+
         if isinstance(delivery, BaseException):
             future.set_exception(delivery)
         elif delivery is not SILENCE:
             future.set_result(RecordMetadata(topic, 0, TopicPartition(topic, 0), 7, -1, 0, 0))
         else:
             self.pending.append(future)
+
         return future
 
     def fail_all(self, error: Exception) -> None:
@@ -146,10 +149,14 @@ async def test_no_acknowledgement_in_time_keeps_the_producer() -> None:
     """It may still arrive; the next record goes the same way, so in order."""
     broker = Broker(SILENCE)
     producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.make)
+
     with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
         await producer.send("t", b"k", b"v")
+
     await producer.send("t", b"k", b"v")
+
     assert len(broker.made) == 1
+
     broker.made[0].fail_all(KafkaError())
     await producer.close()
 
@@ -215,13 +222,20 @@ def test_access_shows_no_password_and_reads_certificates(tmp_path: Path) -> None
     """Plain needs no TLS; SSL and SASL_SSL verify the brokers, and may show a certificate."""
     _, cafile = loopback_certificate(tmp_path)
     secret = KafkaAccess("b:9092", "SASL_SSL", "SCRAM-SHA-512", "worker", "a secret", str(cafile))
+
     assert "a secret" not in repr(secret)
+
     options = secret.options()
+
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("worker", "a secret")
+
     context = options["ssl_context"]
+
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert KafkaAccess("b:9092", "SASL_PLAINTEXT").options()["ssl_context"] is None
+
     with_key = KafkaAccess("b:9092", "SSL", certfile=str(cafile), keyfile=str(tmp_path / "key.pem"))
+
     assert with_key.options()["ssl_context"] is not None
 
 

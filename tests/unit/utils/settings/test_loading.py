@@ -76,6 +76,7 @@ def test_policy_carries_what_is_set() -> None:
         }
     )
     policy = settings.policy()
+
     assert (policy.otp.lifetime_s, policy.limits.sends_per_day) == (60, 7)
     assert (policy.times.mail_attempt_s, policy.times.max_event_age_s) == (2.5, 100)
     assert policy.mail_task_queue == "other-mail"
@@ -84,6 +85,7 @@ def test_policy_carries_what_is_set() -> None:
 def test_everything_missing_in_production_is_told_at_once() -> None:
     """An empty environment is answered with each variable that is needed and how to get it."""
     told = problems({})
+
     assert [sentence.split()[0] for sentence in told] == [
         "SIGNIN_SMTP__HOST",
         "SIGNIN_SMTP__SENDER",
@@ -241,8 +243,10 @@ def test_a_secret_file_that_is_no_good_is_a_problem(tmp_path: Path, content: byt
     file = tmp_path / "key4711"
     if content is not None:
         file.write_bytes(content)
+
     without = {name: value for name, value in PRODUCTION.items() if name != "SIGNIN_KEYS__CODE"}
     (problem,) = problems(without | {"SIGNIN_KEYS__CODE_FILE": str(file)})
+
     assert problem.startswith("SIGNIN_KEYS__CODE_FILE")
     assert part in problem
     assert "4711" not in problem

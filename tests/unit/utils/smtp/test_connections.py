@@ -45,9 +45,12 @@ async def test_encryption_and_login_are_negotiated_once(mail_server: MailServer)
     sending = mailer(server, security="starttls", cafile=server.cafile, credentials=("worker", "secret"))
     for number in range(3):
         await sending.send(mail(to(number)))
+
     await sending.close()
+
     assert [(one.encrypted, one.username) for one in server.mails] == [(True, "worker")] * 3
     assert server.connections == 1
+
     await server.stop()
 
 
@@ -58,8 +61,11 @@ async def test_no_two_mails_share_a_connection_at_a_time(mail_server: MailServer
     await until(lambda: mail_server.mails)
     for number in range(5):
         await sending.send(mail(to(number)))
+
     assert not slow.done()
+
     await slow
+
     assert mail_server.connections == 2
 
 
@@ -120,6 +126,7 @@ async def test_idle_connections_are_few_and_do_not_stay(mail_server: MailServer)
     await asyncio.gather(*(use() for _ in range(MOST_IDLE + 4)))
     await until(lambda: mail_server.open_connections == MOST_IDLE)
     await until(lambda: mail_server.open_connections == 0)
+
     assert mail_server.connections == MOST_IDLE + 4
 
 
@@ -138,9 +145,11 @@ async def test_a_server_that_no_longer_answers_is_noticed_by_the_next_mail() -> 
         connections = SmtpConnections(lambda: new_client("127.0.0.1", port), most_mails=50)
         async with connections.lent():
             pass
+
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5), connections.lent():
                 pytest.fail("a connection was lent that does not answer")
+
         await connections.close()
 
 

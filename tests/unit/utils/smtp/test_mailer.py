@@ -68,6 +68,7 @@ async def test_a_mail_arrives_as_the_contract_says(mail_server: MailServer) -> N
     await mailer(mail_server).send(mail())
     [received] = mail_server.mails
     headers = received.message
+
     assert (received.sender, received.recipients) == ("signin@mail.example", ("ada@example.com",))
     assert (headers["From"], headers["To"]) == (SENDER, "ada@example.com")
     assert headers["Message-ID"] == "<abc@mail.example>"
@@ -126,8 +127,10 @@ async def test_a_wrong_password_is_not_the_recipients_fault() -> None:
     for credentials in (("worker", "wrong"), (None, None)):
         with pytest.raises(MailUnavailable):
             await mailer(server, security="tls", cafile=server.cafile, credentials=credentials).send(mail())
+
     with pytest.raises(aiosmtplib.SMTPAuthenticationError):
         await mailer(server, security="tls", cafile=server.cafile, credentials=("worker", "wrong")).probe()
+
     await server.stop()
 
 
@@ -172,12 +175,15 @@ async def test_a_server_that_greets_nobody_is_not_now() -> None:
     server = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1", 0)
     mute = MailServer()
     mute.port = server.sockets[0].getsockname()[1]
+
     for call in (mailer(mute, timeout_s=0.3).send(mail()), mailer(mute, timeout_s=0.3).probe()):
         async with asyncio.timeout(2):
             with pytest.raises((MailUnavailable, TimeoutError)):
                 await call
+
     for connection in connections:
         connection.close()
+
     server.close()
 
 
@@ -276,6 +282,7 @@ async def test_what_needs_smtputf8_is_refused_where_there_is_none() -> None:
         await mailer(server).send(mail())
     finally:
         await server.stop()
+
     assert [received.recipients for received in server.mails] == [("ada@example.com",)]
 
 

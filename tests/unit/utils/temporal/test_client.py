@@ -108,11 +108,15 @@ async def test_a_server_that_is_down_is_unavailable() -> None:
     """To connect, and every call of a client that connects later."""
     with pytest.raises(TemporalUnavailable):
         await connect(KEYS, environ=NOWHERE)
+
     client = await connect(KEYS, environ=NOWHERE, lazy=True)
+
     with pytest.raises(TemporalUnavailable):
         await namespace_retention(client)
+
     with pytest.raises(TemporalUnavailable):
         await TemporalMailboxes(client, "queue").hand_over("m", REFUSAL, Policy())
+
     with pytest.raises(TemporalUnavailable):
         await TemporalFirstAttempts(client).read(SIGNIN_ID)
 
@@ -198,15 +202,19 @@ async def test_workers_share_the_work_and_histories_show_nothing(temporal: Tempo
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address}, runtime=telemetry.runtime)
     queue = f"queue-{uuid.uuid4().hex}"
     requests, _, mail = workers(client, queue)
+
     async with requests, mail:
         handle = await client.start_workflow(
             "sample_workflow", args=["ada@example.com", mail_task_queue(queue)], id=queue, task_queue=queue
         )
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
+
     assert "ada@example.com is refused" in str(failed.value.cause.__cause__)
+
     history = await handle.fetch_history()
     kinds = [event.event_type for event in history.events]
+
     assert EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED in kinds
     assert "ada@" not in history.to_json()
     assert base64.b64encode(b'"ada@example')[:12].decode() not in history.to_json()
@@ -231,10 +239,12 @@ async def test_a_worker_without_the_key_loses_nothing(temporal: Temporal) -> Non
     async with requests, mail:
         while not await task_failed(newer, queue):
             pass
+
     requests, _, mail = workers(newer, queue)
     async with requests, mail:
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
+
     assert "is refused" in str(failed.value.cause.__cause__)
 
 

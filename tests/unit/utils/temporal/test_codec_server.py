@@ -70,10 +70,13 @@ async def test_who_has_no_token_gets_nothing(
     """And is in the audit trail, without what he said."""
     with caplog.at_level(logging.INFO, logger="audit"):
         answer = await client.post("/decode", content=body(await sealed()), headers={b"authorization": said.encode()})
+
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert "ada" not in answer.text
+
     [line] = caplog.records
+
     assert line.getMessage() == "authz_fail"
     assert TOKEN[1:] not in json.dumps(vars(line), default=str)
 
@@ -83,7 +86,9 @@ async def test_each_reading_is_in_the_audit_trail(client: httpx.AsyncClient, cap
     with caplog.at_level(logging.INFO, logger="audit"):
         await client.post("/decode", content=body(await sealed(), await sealed(EncryptionCodec({"x": bytes(32)}))))
         await client.post("/decode", content=body(CLEAR), headers={"x-namespace": "a\nforged line"})
+
     first, second = (vars(line) for line in caplog.records)
+
     assert (first["msg"], first["namespace"], first["payloads"], first["not_opened"]) == (
         "sensitive_read",
         "default",
@@ -112,6 +117,7 @@ async def test_what_is_too_large_is_not_read_to_its_end(client: httpx.AsyncClien
             yield b"x" * (LARGEST_BODY // 4)
 
     answer = await client.post("/decode", content=endless())
+
     assert answer.status_code == 413
 
 

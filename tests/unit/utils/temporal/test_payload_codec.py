@@ -34,7 +34,9 @@ async def test_a_rotation_in_two_steps_loses_nothing() -> None:
         sealed = await writer.encode([CLEAR])
         for reader in readers:
             assert await reader.decode(sealed) == [CLEAR]
+
     [sealed_last] = await moved.encode([CLEAR])
+
     assert sealed_last.metadata["encryption-key-id"] == b"b"
 
 

@@ -36,6 +36,7 @@ def spent(use: BudgetUse) -> tuple[int, int, int]:
 def test_of_a_mailbox_that_did_nothing_nothing_is_spent(world: MailboxWorld) -> None:
     """And the limits are told."""
     uses = world.limits()
+
     assert [spent(use) for use in uses.values()] == [(0, 0, 0)] * 4
     assert [use.free_at for use in uses.values()] == [None] * 4
     assert [(use.most_per_hour, use.most_per_day, use.most_by_one_network) for use in uses.values()] == [
@@ -70,13 +71,17 @@ def test_it_is_told_when_there_is_room_again(world: MailboxWorld) -> None:
 def test_the_longest_lock_of_a_mailbox_is_known(world: MailboxWorld) -> None:
     """Over all its accounts, for as long as it lasts."""
     assert world.mailbox.locked_until(world.now) is None
+
     fail(world, 10, ADA, network=HOME)
     world.wait(60)
     second = world.now
     fail(world, 10, EVE, network=CAFE)
+
     assert world.mailbox.locked_until(world.now) == second + HOUR
     assert world.mailbox.is_waited_at is False
+
     world.wait(3_600)
+
     assert world.mailbox.locked_until(world.now) is None
 
 
@@ -102,12 +107,17 @@ def test_what_is_given_back_can_be_spent_again(world: MailboxWorld, trusted: boo
     """Locked and throttled, then neither: as if nothing had happened."""
     for number in range(5):
         fail(world, 2, network=f"198.51.{number}.0/24", trusted=trusted)
+
     assert world.said(world.sign_in(trusted=trusted))[-1] in {"signin.rejected locked", "signin.rejected throttled"}
+
     world.clear()
+
     assert [spent(use) for use in world.limits().values()] == [(0, 0, 0)] * 4
+
     signin_id = world.sign_in(trusted=trusted)
     world.work()
     world.submit(signin_id, RIGHT)
+
     assert world.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
@@ -127,9 +137,11 @@ def test_a_sign_in_gets_no_tries_back(world: MailboxWorld) -> None:
     world.work()
     for _ in range(4):
         world.submit(signin_id, "wrong")
+
     world.work()
     world.clear()
     world.submit(signin_id, "wrong")
+
     assert world.said(signin_id)[-1] == "signin.failed too_many_attempts"
 
 

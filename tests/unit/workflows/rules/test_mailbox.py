@@ -58,6 +58,7 @@ def test_exactly_at_its_end_a_sign_in_has_expired(world: MailboxWorld) -> None:
     world.work()
     world.wait(0.001)
     world.submit(late, RIGHT)
+
     assert world.said(early)[-1] == "signin.succeeded"
     assert world.said(late)[-1] == "signin.expired"
 
@@ -86,14 +87,20 @@ def test_a_mail_is_tried_again_with_growing_pauses(world: MailboxWorld) -> None:
     world.sign_in()
     world.end(world.take()[0])
     pauses = []
+
     for _ in range(6):
         (mail,) = world.take()
         world.end(mail, "again")
         deadline = world.mailbox.next_deadline(world.now)
+
         assert deadline is not None
+
         pauses.append((deadline - world.now).total_seconds())
+
         assert world.take() == []
+
         world.wait(pauses[-1])
+
     assert pauses == [2, 4, 8, 16, 30, 30]
     assert world.mailbox.status().mails_last_day == 1
     assert world.said() == ["signin.code_sent"]
@@ -145,11 +152,14 @@ def test_send_again_sends_the_same_code_and_does_not_prolong_it(world: MailboxWo
     world.wait(60)
     world.attempt(signin_id, 2)
     (mail,) = world.take()
+
     assert isinstance(mail, SendMail)
     assert (mail.task.nonce, mail.task.attempt) == (f"nonce-{signin_id}", 2)
+
     world.end(mail)
     world.work()
     first, second = (one for one in world.results() if isinstance(one, CodeSent))
+
     assert second.expires_at == first.expires_at
     assert second.attempt == 2
 
@@ -159,10 +169,12 @@ def test_send_again_does_not_give_tries_back(world: MailboxWorld) -> None:
     signin_id = world.sign_in()
     for _ in range(4):
         world.submit(signin_id, "wrong")
+
     world.work()
     world.wait(60)
     world.attempt(signin_id, 2)
     world.submit(signin_id, "wrong")
+
     assert world.said()[-2:] == ["otp.rejected wrong_code", "signin.failed too_many_attempts"]
 
 
@@ -184,9 +196,12 @@ def test_send_again_is_refused_and_the_sign_in_goes_on(
     world.wait(wait_s)
     world.attempt(signin_id, 2, **changes)
     result = world.last()
+
     assert isinstance(result, ResendRefused)
     assert (result.reason, result.retry_after_s, result.attempt) == (reason, retry_after_s, 2)
+
     world.submit(signin_id, RIGHT)
+
     assert world.said()[-1] == "signin.succeeded"
 
 
@@ -220,6 +235,7 @@ def test_word_of_a_bad_attempt_is_published_in_order(world: MailboxWorld) -> Non
     world.submit(signin_id, RIGHT)
     world.work()
     world.refuse(signin_id, 3)
+
     assert world.said() == ["signin.code_sent", "signin.resend_refused challenge_failed", "signin.succeeded"]
 
 
@@ -246,6 +262,7 @@ def test_a_duplicate_of_an_attempt_changes_nothing(world: MailboxWorld) -> None:
     world.work()
     world.sign_in(signin_id)
     world.attempt(signin_id, 3)
+
     assert world.said() == ["signin.code_sent"] * 2 + ["signin.succeeded"]
 
 
@@ -255,10 +272,13 @@ def test_a_duplicate_of_a_submission_costs_no_try(world: MailboxWorld) -> None:
     submission_id = world.submit(signin_id, "wrong")
     for _ in range(100):
         world.submit(signin_id, RIGHT, submission_id=submission_id)
+
     assert world.said() == ["signin.code_sent", "otp.rejected wrong_code"]
+
     right = world.submit(signin_id, RIGHT)
     for _ in range(100):
         world.submit(signin_id, RIGHT, submission_id=right)
+
     assert world.said() == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
 
 
@@ -296,9 +316,13 @@ def test_another_accounts_sign_in_is_unknown_at_once(world: MailboxWorld) -> Non
     world.submit("signin-early-0000000001", RIGHT, account=EVE)
     for _ in range(6):
         world.submit(signin_id, RIGHT, account=EVE)
+
     world.sign_in("signin-early-0000000001")
+
     assert world.said().count("otp.rejected unknown_signin") == 7
+
     world.submit(signin_id, RIGHT)
+
     assert world.said()[-1] == "signin.succeeded"
 
 
@@ -308,12 +332,16 @@ def test_one_compare_at_a_time(world: MailboxWorld) -> None:
     world.work()
     for _ in range(1_000):
         world.submit(signin_id, "wrong")
+
     compares = 0
+
     while jobs := [job for job in world.take() if isinstance(job, CompareCode)]:
         assert len(jobs) == 1
         assert world.mailbox.state.live[signin_id].tries == compares + 1
+
         world.end(jobs[0])
         compares += 1
+
     assert compares == 5
     assert world.said()[-1] == "signin.failed too_many_attempts"
 
@@ -325,7 +353,9 @@ def test_twenty_sign_ins_at_once_get_ten_compares_in_an_hour(world: MailboxWorld
     world.work()
     for signin_id in signin_ids * 5:
         world.submit(signin_id, "wrong")
+
     said = world.said()
+
     assert said.count("otp.rejected wrong_code") == 10
     assert said.count("otp.rejected locked") == 90
 
@@ -337,12 +367,16 @@ def test_a_locked_account_is_told_so_and_sent_nothing(world: MailboxWorld) -> No
         for _ in range(5):
             world.submit(signin_id, "wrong")
         world.work()
+
     locked = world.last_of(world.sign_in())
+
     assert isinstance(locked, SignInRejected)
     assert (locked.reason, locked.retry_after_s) == ("locked", 3_600)
+
     world.wait(3_600)
     signin_id = world.sign_in()
     world.submit(signin_id, RIGHT)
+
     assert world.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
@@ -352,13 +386,17 @@ def test_a_lock_that_comes_while_a_sign_in_is_live(world: MailboxWorld) -> None:
     for signin_id in (first, second):
         for _ in range(5):
             world.submit(signin_id, "wrong")
+
     world.work()
     world.submit(third, RIGHT)
     result = world.last()
+
     assert isinstance(result, OtpRejected)
     assert (result.reason, result.attempts_left, result.retry_after_s) == ("locked", 5, 3_600)
+
     world.wait(60)
     world.attempt(third, 2)
+
     assert in_short(world.last()) == "signin.resend_refused locked"
 
 
@@ -381,12 +419,15 @@ def test_a_compare_that_could_not_be_made_costs_nothing(world: MailboxWorld) -> 
         world.submit(signin_id, RIGHT)
         (compare,) = world.take()
         world.end(compare, "unknown key")
+
     assert world.mailbox.status().failures_last_day == 0
     assert world.mailbox.state.live[signin_id].tries == 0
+
     world.submit(signin_id, RIGHT)
     (compare,) = world.take()
     world.wait(300)
     world.end(compare, "unknown key")
+
     assert world.mailbox.status().failures_last_day == 0
     assert world.said() == ["signin.code_sent", "signin.expired"]
 
@@ -406,16 +447,23 @@ def test_five_mails_an_hour_and_twenty_a_day(world: MailboxWorld) -> None:
     """Across sign-ins; a network gets half of a day's (SECURITY S9)."""
     for _ in range(5):
         world.sign_in()
+
     throttled = world.last_of(world.sign_in())
+
     assert isinstance(throttled, SignInRejected)
     assert (throttled.reason, throttled.retry_after_s) == ("throttled", 3_600)
+
     world.wait(3_599)
+
     assert in_short(world.last_of(world.sign_in())) == "signin.rejected throttled"
+
     world.wait(1)
     for _ in range(5):
         world.sign_in()
+
     world.work()
     world.wait(3_600)
+
     assert in_short(world.last_of(world.sign_in())) == "signin.rejected throttled"
     assert in_short(world.last_of(world.sign_in(network=CAFE))) == "signin.code_sent"
 
@@ -426,11 +474,14 @@ def test_a_trusted_device_has_budgets_of_its_own(world: MailboxWorld) -> None:
         signin_id = world.sign_in()
         for _ in range(5):
             world.submit(signin_id, "wrong")
+
     for _ in range(3):
         world.sign_in()
+
     world.work()
     owner = world.sign_in(trusted=True)
     world.submit(owner, RIGHT)
+
     assert world.said(owner) == ["signin.code_sent", "signin.succeeded"]
 
 
@@ -440,14 +491,19 @@ def test_one_network_cannot_lock_the_others_out(world: MailboxWorld) -> None:
         signin_id = world.sign_in()
         for _ in range(5):
             world.submit(signin_id, "wrong")
+
     world.work()
     world.wait(3_600)
+
     assert in_short(world.last_of(world.sign_in(network=CAFE))) == "signin.code_sent"
+
     world.wait(1)
+
     for _ in range(9):
         world.sign_in()
         world.work()
         world.wait(3_600)
+
     assert world.mailbox.status().failures_last_day == 10
 
 
@@ -458,11 +514,17 @@ def test_a_row_of_failures_is_a_hard_stop_that_lapses() -> None:
         signin_id = world.sign_in()
         for _ in range(5):
             world.submit(signin_id, "wrong")
+
     world.work()
+
     assert world.mailbox.status().failures_last_day == 7
+
     world.wait(86_399)
+
     assert in_short(world.last_of(world.sign_in())) == "signin.rejected locked"
+
     world.wait(1)
+
     assert in_short(world.last_of(world.sign_in())) == "signin.code_sent"
 
 
@@ -474,8 +536,10 @@ def test_a_row_of_failures_counts_only_what_was_compared() -> None:
     for _ in range(5):
         world.submit(signin_id, RIGHT)
         world.end(world.take()[0], "unknown key")
+
     world.submit(signin_id, "wrong")
     world.submit(signin_id, RIGHT)
+
     assert world.said()[-2:] == ["otp.rejected wrong_code", "signin.succeeded"]
 
 
@@ -498,6 +562,7 @@ def test_a_stale_request_is_rejected_and_what_waited_for_it_has_no_result(world:
     world.wait(60)
     world.submit("signin-stale-0000000001", RIGHT)
     world.wait(60)
+
     assert world.said() == ["signin.rejected stale"]
     assert world.mailbox.status().mails_last_day == 0
 
@@ -519,9 +584,12 @@ def test_a_mail_that_waits_in_the_queue_or_was_tried_is_not_stale() -> None:
     world.end(world.take()[0])
     (mail,) = world.take()
     world.wait(301)
+
     assert world.take() == []
+
     world.end(mail, "again")
     world.wait(10)
+
     assert world.said() == ["signin.code_sent"]
 
 
@@ -536,6 +604,7 @@ def test_a_result_belongs_to_the_trace_of_the_attempt_that_it_answers(world: Mai
     world.submit(signin_id, "wrong")
     world.work()
     told = [(in_short(one.result), one.traceparent) for one in world.published]
+
     assert told == [
         ("signin.code_sent", "first"),
         ("signin.resend_refused throttled", "too-early"),
@@ -550,14 +619,20 @@ def test_results_of_a_sign_in_go_out_one_at_a_time(world: MailboxWorld) -> None:
     for _ in range(2):
         for job in world.take():
             world.end(job)
+
     world.submit(one, "wrong")
     (compare, both) = world.take()
+
     assert isinstance(both, PublishResults)
     assert both.signin_ids == (one, other)
+
     world.end(compare)
+
     assert world.take() == []
+
     world.end(both)
     (publication,) = world.take()
+
     assert isinstance(publication, PublishResults)
     assert [in_short(event.result) for event in publication.events] == ["otp.rejected wrong_code"]
     assert world.mailbox.outbox.is_publishing
@@ -567,12 +642,18 @@ def test_a_flood_of_results_is_a_handful_of_publications(world: MailboxWorld) ->
     """Of 64 each; a server has no place for more than 2,000 activities of one workflow, and says so for ever."""
     for _ in range(5_000):
         world.submit(f"signin-{uuid.uuid4().hex}", "x")
+
     world.wait(10)
     publications = world.take()
+
     assert [len(job.events) for job in publications if isinstance(job, PublishResults)] == [64] * 64
+
     world.end(publications[0])
+
     assert len(world.take()) == 1
+
     world.work()
+
     assert len({one.signin_id for one in world.results()}) == 5_000
 
 
@@ -600,6 +681,7 @@ def test_a_new_run_knows_all_that_the_old_one_knew(world: MailboxWorld) -> None:
     world.sign_in("signin-early-0000000001")
     for _ in range(3):
         world.submit(live, "wrong")
+
     assert world.said(live)[-1] == "signin.failed too_many_attempts"
     assert world.said(live).count("otp.rejected wrong_code") == 5
     assert world.said("signin-early-0000000001") == ["signin.code_sent", "signin.succeeded"]
@@ -614,6 +696,7 @@ def test_a_publication_on_its_way_is_made_again_by_the_new_run(world: MailboxWor
     (before,) = world.take()
     world.continue_as_new()
     (after,) = world.take()
+
     assert isinstance(before, PublishResults)
     assert before == after
 
@@ -626,8 +709,10 @@ def test_the_carried_state_is_small() -> None:
         signin_id = world.sign_in(f"{world.now.timestamp():064.0f}", email="a" * 64 + "@" + "b" * 200 + ".example")
         for _ in range(6):
             world.submit(signin_id, "wrong" * 10)
+
         world.submit("x" * 64, "wrong" * 10)
         world.work()
+
     assert world.mailbox.is_small
     assert len(world.mailbox.state.model_dump_json()) <= 64 * 1024
 
@@ -650,11 +735,16 @@ def test_held_jobs_do_not_start(world: MailboxWorld) -> None:
     world.submit(signin_id, RIGHT)
     world.wait(60)
     world.attempt(signin_id, 2)
+
     assert world.take(hold_mails=True, hold_compares=True) == []
+
     deadline = world.mailbox.next_deadline(world.now)
+
     assert deadline is not None
     assert (deadline - world.now).total_seconds() == 240
+
     kinds = {type(job) for job in world.take()}
+
     assert kinds == {SendMail, CompareCode}
     assert world.mailbox.is_sending
     assert world.mailbox.is_comparing
@@ -665,15 +755,22 @@ def test_a_mailbox_ends_when_its_budgets_have_forgotten(world: MailboxWorld) -> 
     world.submit("signin-never-0000000001", RIGHT)
     world.wait(10)
     world.work()
+
     assert (world.mailbox.next_deadline(world.now) or world.now) - world.now == timedelta(seconds=590)
+
     world.sign_in()
     world.wait(300)
+
     assert not world.mailbox.is_done(world.now)
+
     world.work()
     world.wait(86_400 - 301)
+
     assert not world.mailbox.is_done(world.now)
     assert (world.mailbox.next_deadline(world.now) or world.now) - world.now == timedelta(seconds=1)
+
     world.wait(1)
+
     assert world.mailbox.is_done(world.now)
 
 

@@ -1,0 +1,1 @@
+"""How the code is built and how it reads."""
