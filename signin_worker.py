@@ -45,7 +45,7 @@ from consumers.handling.observed import Observed
 from consumers.ports import KafkaUnavailable, utc_now
 from consumers.handling.retrying import Retrying
 from schemas.policy import Policy
-from schemas.status import Story
+from schemas.status import Trace
 from utils.cli.dead_letters import DeadLetterCommands, Desk
 from utils.cli.events import EventCommands, PostBox
 from utils.cli.limits import Limits, LimitsCommands, SupportDesk
@@ -408,7 +408,7 @@ def storyteller() -> Tell:
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
     topics = (kafka.requested_topic, kafka.submitted_topic, kafka.results_topic)
 
-    async def tell(signin_id: str, address: Address | None) -> Story:
+    async def tell(signin_id: str, address: Address | None) -> Trace:
         client = await connect(settings.keys.payload.get_secret_value())
         mailbox = None if address is None else _pseudonyms(settings).mailbox(address)
         return await whole_story(client, access, topics, signin_id, mailbox)

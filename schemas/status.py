@@ -39,7 +39,7 @@ class WorkerPage(Message):
     mails: Mapping[str, int]
 
 
-class Standing(Message):
+class Status(Message):
     """All of it. ``away`` says who did not answer, and how that showed."""
 
     at: datetime
@@ -49,7 +49,7 @@ class Standing(Message):
     away: Mapping[str, str] = {}
 
 
-class Moment(Message):
+class TraceEvent(Message):
     """One thing that happened. ``details`` are names, numbers and ids: never an address, a code, a token, a seal."""
 
     at: datetime
@@ -58,7 +58,7 @@ class Moment(Message):
     details: Mapping[str, str | int] = {}
 
 
-class Story(Message):
+class Trace(Message):
     """What happened to a sign-in, oldest first. ``outcome`` is the type of its terminal result, None before."""
 
     signin_id: str
@@ -66,5 +66,5 @@ class Story(Message):
     mailbox: str | None = None
     masked: str | None = None
     outcome: str | None = None
-    moments: tuple[Moment, ...] = ()
+    moments: tuple[TraceEvent, ...] = ()
     away: Mapping[str, str] = {}

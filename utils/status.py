@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
-from schemas.status import PartitionLag, Standing, WorkerPage, WorkflowCounts
+from schemas.status import PartitionLag, Status, WorkerPage, WorkflowCounts
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.lag import lags
 from utils.temporal.namespace import missing_attributes
@@ -50,7 +50,7 @@ class Lookout:
         self._worker = worker
         self._client: Client | None = None
 
-    async def look(self) -> Standing:
+    async def look(self) -> Status:
         """Ask all three at once."""
         away: dict[str, str] = {}
         partitions, workflows, worker = await asyncio.gather(
@@ -58,9 +58,7 @@ class Lookout:
             _asked("Temporal", self._workflows(), away),
             _asked("worker", self._page(), away),
         )
-        return Standing(
-            at=datetime.now(UTC), partitions=partitions or (), workflows=workflows, worker=worker, away=away
-        )
+        return Status(at=datetime.now(UTC), partitions=partitions or (), workflows=workflows, worker=worker, away=away)
 
     async def _partitions(self) -> tuple[PartitionLag, ...]:
         return tuple(await lags(self._access, self._group_id, self._topics))

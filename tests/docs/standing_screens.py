@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from schemas.status import Moment, PartitionLag, Standing, Story, WorkerPage, WorkflowCounts
+from schemas.status import PartitionLag, Status, Trace, TraceEvent, WorkerPage, WorkflowCounts
 
 _NOW: Final = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 _BEHIND: Final = {("signin.requested", 1): (12, 95), ("otp.submitted", 0): (3, 4)}
@@ -17,7 +17,7 @@ def _lag(topic: str, partition: int) -> PartitionLag:
     return PartitionLag(topic=topic, partition=partition, end=end, committed=end - lag, lag=lag, oldest=oldest)
 
 
-STANDING: Final = Standing(
+STANDING: Final = Status(
     at=_NOW,
     partitions=tuple(_lag(topic, number) for topic in ("signin.requested", "otp.submitted") for number in range(3)),
     workflows=WorkflowCounts(
@@ -48,12 +48,12 @@ STANDING: Final = Standing(
 )
 
 
-def _moment(after_s: float, where: _Where, what: str, **details: str | int) -> Moment:
-    return Moment(at=_NOW + timedelta(seconds=after_s), where=where, what=what, details=details)
+def _moment(after_s: float, where: _Where, what: str, **details: str | int) -> TraceEvent:
+    return TraceEvent(at=_NOW + timedelta(seconds=after_s), where=where, what=what, details=details)
 
 
 _SUBMISSION: Final = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10"
-STORY: Final = Story(
+STORY: Final = Trace(
     signin_id="rJ3hQ0m1TzC9vWcK8uYbXw",
     account="pQ3vT0yIxkqB8m2sUe6nJ5rLz1wHcGdFa7oXbYt9KVM",
     mailbox="Zk1mC4nR8tWq0xLsYv6uJb2hPe5gDfAo9iTcXr7KHsE",

@@ -18,7 +18,7 @@ from deploy.local.places import LOOPBACK, free_ports
 from deploy.local.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
-from schemas.status import Standing, Story
+from schemas.status import Status, Trace
 from tests.conftest import Topics
 from utils.kafka.producers import KafkaAccess
 from utils.status import Lookout
@@ -79,7 +79,7 @@ class Desk:
     async def _emit(self, topic: str, key: str, event: dict[str, str | int]) -> None:
         await self._producer.send_and_wait(topic, json.dumps(event).encode(), key.encode())
 
-    async def story(self, signin_id: str, mailbox: str | None = None) -> Story:
+    async def story(self, signin_id: str, mailbox: str | None = None) -> Trace:
         """Return what there is to tell."""
         topics = (self._topics.requested, self._topics.submitted, self._topics.results)
         return await whole_story(await self.temporal(), self._access, topics, signin_id, mailbox)
@@ -103,7 +103,7 @@ class Desk:
         """End the worker."""
         self._worker.stop()
 
-    async def standing(self) -> Standing:
+    async def standing(self) -> Status:
         """Return how everything stands."""
         settings, topics = self._worker.settings, (self._topics.requested, self._topics.submitted)
         page = self._worker.metrics_url.removesuffix("/metrics")
@@ -168,7 +168,7 @@ async def test_a_sign_in_is_told_from_its_record_to_its_result(
     _, as_json = await desk.run("trace", signin_id, "--json")
     _, for_people = await desk.run("trace", signin_id, "--email", ADA)
 
-    assert Story.model_validate_json(as_json) == story
+    assert Trace.model_validate_json(as_json) == story
 
     for secret in (ADA, "ada@", code, "87654321", token, "seal"):
         assert secret not in as_json and secret not in for_people

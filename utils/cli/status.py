@@ -13,14 +13,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from schemas.status import Standing, WorkerPage, WorkflowCounts
+from schemas.status import Status, WorkerPage, WorkflowCounts
 from utils.cli.terminal import CarryOut
 
 _EVERY_S: Final = 2.0
 _KINDS: Final = {"sign_in_workflow": "requests", "verify_otp_workflow": "mailboxes"}
 
 
-Look = Callable[[], Awaitable[Standing]]
+Look = Callable[[], Awaitable[Status]]
 
 
 class StatusCommand:
@@ -57,7 +57,7 @@ class StatusCommand:
             raise typer.Exit(os.EX_UNAVAILABLE)
 
 
-async def _once(look: Look) -> Standing:
+async def _once(look: Look) -> Status:
     return await look()
 
 
@@ -72,7 +72,7 @@ async def _watch(look: Look, as_json: bool, every_s: float) -> NoReturn:
             await asyncio.sleep(every_s)
 
 
-def screen(standing: Standing) -> RenderableType:
+def screen(standing: Status) -> RenderableType:
     """Return it for people: fits into 80 columns."""
     parts: list[RenderableType] = [Text(f"{standing.at:%Y-%m-%d %H:%M:%S} UTC", style="bold"), *_away(standing.away)]
     if standing.partitions:
@@ -90,7 +90,7 @@ def _away(away: Mapping[str, str]) -> Iterator[Text]:
         yield Text(f"{said} ({how})", style="yellow" if who == "worker" else "bold red")
 
 
-def _partitions(standing: Standing) -> Table:
+def _partitions(standing: Status) -> Table:
     table = _table("partition", "end", "committed", "lag", "oldest")
     for one in standing.partitions:
         committed = "never" if one.committed is None else str(one.committed)

@@ -12,12 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from activities.addresses import Address, parse_address
-from schemas.status import Moment, Story
+from schemas.status import Trace, TraceEvent
 from utils.cli.terminal import CarryOut, end
 
 _SIGN_IN: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
-Tell = Callable[[str, Address | None], Awaitable[Story]]
+Tell = Callable[[str, Address | None], Awaitable[Trace]]
 
 
 class TraceCommand:
@@ -48,7 +48,7 @@ class TraceCommand:
             end(os.EX_USAGE, ["This is no e-mail address."])
         tell = self._storyteller()
 
-        async def told() -> Story:
+        async def told() -> Trace:
             return await tell(signin_id, address)
 
         story = self._carry_out(told())
@@ -60,7 +60,7 @@ class TraceCommand:
             end(os.EX_NOINPUT, ["Neither Temporal nor Kafka knows this sign-in (any more)."])
 
 
-def screen(story: Story) -> RenderableType:
+def screen(story: Trace) -> RenderableType:
     """Return it for people: fits into 80 columns."""
     who = [f"account {story.account}"] if story.account else []
     where = [f"mailbox {story.mailbox}"] if story.mailbox else []
@@ -71,7 +71,7 @@ def screen(story: Story) -> RenderableType:
     return Group(*said, Text(), _timeline(story.moments))
 
 
-def _timeline(moments: tuple[Moment, ...]) -> Table:
+def _timeline(moments: tuple[TraceEvent, ...]) -> Table:
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("where", no_wrap=True)

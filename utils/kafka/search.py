@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.ports import KafkaUnavailable
-from schemas.status import Moment
+from schemas.status import TraceEvent
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.topics import look_up_topics
 
@@ -22,7 +22,7 @@ _QUIET_MS: Final = 1_000
 
 async def records_of(
     access: KafkaAccess, topics: Sequence[str], key: str, around: datetime, until: datetime
-) -> list[Moment]:
+) -> list[TraceEvent]:
     """Return the records with this key from a quarter of an hour before ``around`` to ``until``.
 
     At most ``MOST_RECORDS`` are looked at. Raises ``KafkaUnavailable``.
@@ -45,10 +45,10 @@ async def records_of(
 
 async def _search(
     consumer: Any, partitions: Sequence[TopicPartition], key: bytes, since: datetime, until: datetime
-) -> list[Moment]:
+) -> list[TraceEvent]:
     consumer.assign(partitions)
     starts = await consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1_000)))
-    found: list[Moment] = []
+    found: list[TraceEvent] = []
     open_ones = {one: start.offset for one, start in starts.items() if start is not None}
     if not open_ones:
         return found
@@ -71,11 +71,11 @@ async def _search(
     return found
 
 
-def _moment(record: Any) -> Moment:
+def _moment(record: Any) -> TraceEvent:
     headers = {name: value.decode("ascii", "replace") for name, value in record.headers if name in _FROM_RESULT}
     details: dict[str, str | int] = {"partition": record.partition, "offset": record.offset}
     if "ce_id" in headers:
         details["event_id"] = headers["ce_id"]
     what = f"{headers.get('ce_type', 'record')} on {record.topic}"
     at = datetime.fromtimestamp(record.timestamp / 1_000, UTC)
-    return Moment(at=at, where="Kafka", what=what, details=details)
+    return TraceEvent(at=at, where="Kafka", what=what, details=details)

@@ -21,7 +21,7 @@ from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from schemas.results import CODE_SENT, TERMINAL_TYPES, code_sent_id
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome, Submission
-from schemas.status import Moment, Story
+from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.search import records_of
@@ -49,7 +49,7 @@ class Storyteller:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def tell(self, signin_id: str, mailbox: str | None = None) -> Story:
+    async def tell(self, signin_id: str, mailbox: str | None = None) -> Trace:
         """Return what Temporal knows. Raises ``TemporalUnavailable``.
 
         ``mailbox`` (its pseudonym) helps where no attempt was accepted, or attempt 1 is forgotten already.
@@ -72,16 +72,16 @@ class _Reader:
     def __init__(self, client: Client, signin_id: str) -> None:
         self._client = client
         self._signin_id = signin_id
-        self._moments: list[Moment] = []
+        self._moments: list[TraceEvent] = []
         self._outcome: str | None = None
         self._account: str | None = None
         self._masked: str | None = None
         self._mailed: set[int] = set()
         self.mailbox: str | None = None
 
-    def story(self) -> Story:
+    def story(self) -> Trace:
         """Return it, oldest first."""
-        return Story(
+        return Trace(
             signin_id=self._signin_id,
             account=self._account,
             mailbox=self.mailbox,
@@ -202,7 +202,7 @@ class _Reader:
             details: dict[str, str | int] = {name: value for name, value in told.items() if value is not None}
             if tries > 1:
                 details["tries"] = tries
-            decided = Moment(at=result.occurred_at, where=where, what=f"decided {result.type}", details=details)
+            decided = TraceEvent(at=result.occurred_at, where=where, what=f"decided {result.type}", details=details)
             self._moments.append(decided)
             self._note(event, "Kafka", f"published {result.type}", event_id=one.event_id)
             if result.type in TERMINAL_TYPES:
@@ -232,7 +232,7 @@ class _Reader:
         return opened  # type: ignore[no-any-return]  # decode returns list[Any]
 
     def _note(self, event: HistoryEvent, where: _Where, what: str, **details: str | int) -> None:
-        self._moments.append(Moment(at=_time(event), where=where, what=what, details=details))
+        self._moments.append(TraceEvent(at=_time(event), where=where, what=what, details=details))
 
 
 class _Activities:
@@ -294,7 +294,7 @@ def _time(event: HistoryEvent) -> datetime:
 
 async def whole_story(
     client: Client, access: KafkaAccess, topics: Sequence[str], signin_id: str, mailbox: str | None
-) -> Story:
+) -> Trace:
     """Return what Temporal knows of a sign-in, and where its records lie in Kafka. Raises ``TemporalUnavailable``."""
     story = await Storyteller(client).tell(signin_id, mailbox)
     begun = story.moments[0].at if story.moments else datetime.now(UTC) - _WITHOUT_A_START

@@ -10,17 +10,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from schemas.status import Standing
+from schemas.status import Status
 from utils.cli.status import StatusCommand
 from tests.docs.standing_screens import STANDING
 from utils.prometheus import Metrics
 from utils.status import worker_page
 
 
-def run(standing: Standing, *arguments: str) -> tuple[int, str]:
+def run(standing: Status, *arguments: str) -> tuple[int, str]:
     """Run the command; return its exit code and all that it said."""
 
-    async def look() -> Standing:
+    async def look() -> Status:
         return standing
 
     def carry_out(work: Coroutine[Any, Any, Any]) -> Any:
@@ -61,7 +61,7 @@ def test_watching_looks_again_until_ctrl_c(options: list[str]) -> None:
     """Then it ends with 0, as it was asked to."""
     looks = 0
 
-    async def look() -> Standing:
+    async def look() -> Status:
         nonlocal looks
         looks += 1
         if looks > 2:

@@ -10,18 +10,18 @@ import typer
 from typer.testing import CliRunner
 
 from activities.addresses import Address
-from schemas.status import Story
+from schemas.status import Trace
 from utils.cli.trace import TraceCommand
 from tests.docs.standing_screens import STORY
 
 SIGNIN = STORY.signin_id
 
 
-def run(story: Story, *arguments: str) -> tuple[int, str, list[tuple[str, Address | None]]]:
+def run(story: Trace, *arguments: str) -> tuple[int, str, list[tuple[str, Address | None]]]:
     """Run the command; return its exit code, all that it said, and what it asked about."""
     asked: list[tuple[str, Address | None]] = []
 
-    async def tell(signin_id: str, address: Address | None) -> Story:
+    async def tell(signin_id: str, address: Address | None) -> Trace:
         asked.append((signin_id, address))
         return story
 
@@ -47,7 +47,7 @@ def test_a_story_is_a_timeline() -> None:
 def test_as_json_it_is_one_object() -> None:
     """As the model has it."""
     _, said, _ = run(STORY, SIGNIN, "--json")
-    assert Story.model_validate(json.loads(said)) == STORY
+    assert Trace.model_validate(json.loads(said)) == STORY
 
 
 def test_an_address_finds_the_mailbox_and_is_not_repeated() -> None:
@@ -66,7 +66,7 @@ def test_kafka_away_is_told_beside_what_temporal_knows() -> None:
 
 def test_what_nobody_knows_and_what_is_no_id() -> None:
     """66 and 64; neither the id's text nor the address is repeated."""
-    code, said, _ = run(Story(signin_id=SIGNIN), SIGNIN)
+    code, said, _ = run(Trace(signin_id=SIGNIN), SIGNIN)
     assert code == os.EX_NOINPUT and "not over yet" in said
     code, said, asked = run(STORY, "ada@example.com")
     assert (code, asked) == (os.EX_USAGE, []) and "ada@" not in said
