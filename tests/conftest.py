@@ -3,7 +3,8 @@
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import pytest
 import uvloop
@@ -22,6 +23,16 @@ from tests.fakes.time_skipping import time_skipping_server
 
 
 S = TypeVar("S", Kafka, Temporal)
+
+# Each group runs in one process, so that its tests share one Kafka and one Temporal. All other tests run anywhere.
+_GROUPS: Final = {
+    "contracts": "shared servers",
+    "integration": "shared servers",
+    "workflows": "shared servers",
+    "docs": "servers of their own",
+    "faults": "servers of their own",
+    "redteam": "servers of their own",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,16 @@ def pytest_report_header() -> str:
         return f"stack: {described()}"
     except StackError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share servers in one process when tests run in several."""
+    tests = Path(__file__).parent
+
+    for item in items:
+        folder = item.path.relative_to(tests).parts[0]
+        if folder in _GROUPS:
+            item.add_marker(pytest.mark.xdist_group(_GROUPS[folder]))
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:

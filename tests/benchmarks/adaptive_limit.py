@@ -87,7 +87,8 @@ async def submit(gateway: Gateway) -> object:
 
 async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> int:
     """Call from so many at a time for so long; return how many calls were answered."""
-    ends_at, answered = time.perf_counter() + seconds, 0
+    ends_at = time.perf_counter() + seconds
+    answered = 0
 
     async def call_on() -> None:
         nonlocal answered
@@ -132,7 +133,8 @@ def report(name: str, found: dict[str, Turns]) -> None:
     best = max(median(turns.rates) for way, turns in found.items() if way != "adaptive")
     print(f"{name}: calls a second, share of the best fixed number, p50 and p99 in ms")
     for way, turns in found.items():
-        rate, p99 = median(turns.rates), quantiles(turns.latencies, n=100)[98]
+        rate = median(turns.rates)
+        p99 = quantiles(turns.latencies, n=100)[98]
         print(f"  {way:>8} {rate:7.0f} {rate / best:6.0%} {median(turns.latencies) * 1e3:8.1f} {p99 * 1e3:8.1f}")
 
 

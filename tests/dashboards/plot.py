@@ -9,10 +9,18 @@ from deploy.grafana.panels import ROWS, Query
 from tests.dashboards.load import Filled, Measured
 from tests.dashboards.prometheus_server import Series
 
-_COLUMNS, _WIDTH, _HEIGHT, _GAP = 3, 400, 222, 12
-_HEAD, _ROW = 40, 34
-_LEFT, _TOP, _PLOT_HEIGHT = 46, 34, 118
-_LEGEND_LINE, _MOST_LEGENDS, _LONGEST = 14, 4, 25
+_COLUMNS = 3
+_WIDTH = 400
+_HEIGHT = 222
+_GAP = 12
+_HEAD = 40
+_ROW = 34
+_LEFT = 46
+_TOP = 34
+_PLOT_HEIGHT = 118
+_LEGEND_LINE = 14
+_MOST_LEGENDS = 4
+_LONGEST = 25
 _COLOURS: Final = ("#2f7ed8", "#d9822b", "#2a9d5c", "#b0397c", "#6b6ecf", "#8c6d31", "#d6616b", "#17becf")
 _STYLE: Final = 'font-family="system-ui, sans-serif" font-size="11"'
 _RUN: Final = re.compile(r"\bfaults-[0-9a-f]{8}\.")
@@ -23,7 +31,8 @@ _UNITS: Final = {"ops": "/s", "s": " s", "percentunit": "", "short": "", "bytes"
 def plotted(found: Measured) -> str:
     """Return the picture."""
     by_title = {filled.panel.title: filled for filled in found.filled}
-    lines, y = list[str](), float(_HEAD)
+    lines = list[str]()
+    y = float(_HEAD)
     for row in ROWS:
         lines.append(_text(_GAP, y + 20, row.title, "bold", 14))
         y += _ROW
@@ -56,7 +65,8 @@ def legend(query: Query, series: Series) -> str:
 
 def _cell(filled: Filled, found: Measured, x: float, y: float) -> list[str]:
     panel = filled.panel
-    top, right = y + _TOP, x + _WIDTH - 10
+    top = y + _TOP
+    right = x + _WIDTH - 10
     highest = max([series.highest for series in filled.series], default=0) or 1
     lines = [f'<rect x="{x}" y="{y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" fill="white" stroke="#dcdfe4"/>']
     lines.append(_text(x + 10, y + 20, panel.title, "bold", 12))
@@ -75,7 +85,8 @@ def _cell(filled: Filled, found: Measured, x: float, y: float) -> list[str]:
 def _line(series: Series, found: Measured, place: tuple[float, float, float], highest: float, colour: str) -> str:
     left, right, top = place
     scale = (right - left) / (found.end - found.begin)
-    path, last = "", 0.0
+    path = ""
+    last = 0.0
 
     for time, value in series.points:
         pen = "L" if path and time - last < 1.5 else "M"  # a gap stays a gap
@@ -98,9 +109,11 @@ def _axis(left: float, right: float, top: float) -> str:
 
 def _legends(names: Sequence[str], x: float, y: float) -> list[str]:
     """Return two columns of names; of many, how many more there are."""
-    shown, lines = list(names[: 2 * _MOST_LEGENDS]), list[str]()
+    shown = list(names[: 2 * _MOST_LEGENDS])
+    lines = list[str]()
     for number, name in enumerate(shown):
-        place_x, place_y = x + number % 2 * 176, y + number // 2 * _LEGEND_LINE
+        place_x = x + number % 2 * 176
+        place_y = y + number // 2 * _LEGEND_LINE
         lines.append(f'<rect x="{place_x}" y="{place_y - 8:.0f}" width="8" height="8" fill="{_COLOURS[number % 8]}"/>')
         text = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
         lines.append(_text(place_x + 12, place_y, text))

@@ -39,7 +39,8 @@ def main() -> int:
 
     scale = SHORT if options.short else FULL
     scale = replace(scale, outage_s=options.outage_s or scale.outage_s, kills=options.kills or scale.kills)
-    cases, report = [named(name) for name in options.case or names], not options.no_report
+    cases = [named(name) for name in options.case or names]
+    report = not options.no_report
 
     try:
         findings = asyncio.run(_programme(console, cases, scale, report=report))
@@ -55,7 +56,8 @@ def main() -> int:
 
 
 async def _programme(console: Console, cases: Sequence[Case], scale: Scale, *, report: bool) -> list[Finding]:
-    findings, begun = [], time.monotonic()
+    findings = []
+    begun = time.monotonic()
     async with running_servers() as servers:
         for number, case in enumerate(cases, start=1):
             console.print(f"{time.monotonic() - begun:6.0f} s  {number}/{len(cases)} {case.name}: {case.injected} …")

@@ -67,7 +67,10 @@ class Finding:
 
 async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
     """Run a case and account for it. Whatever goes wrong is in the finding."""
-    begun, seen, trouble, account = time.monotonic(), "", list[str](), Account()
+    begun = time.monotonic()
+    seen = ""
+    trouble = list[str]()
+    account = Account()
     async with stage(servers, scale, dict(case.settings)) as scene:
         try:
             scene.ledger.may_expire = case.may_expire

@@ -138,7 +138,8 @@ async def _signals_of_run(temporal: Client, run: WorkflowExecution) -> list[str]
 
 
 def _result(record: Any) -> ResultRecord:
-    headers, value = dict(record.headers), json.loads(record.value)
+    headers = dict(record.headers)
+    value = json.loads(record.value)
     parts = [headers["ce_type"].decode(), value.get("reason")]
     parts += [f"({value['attempts_left']} left)"] if "attempts_left" in value else []
 

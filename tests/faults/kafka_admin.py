@@ -12,7 +12,13 @@ from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
-_TOPIC, _GROUP, _LITERAL, _WRITE, _DESCRIBE, _DENY, _ALLOW = 2, 3, 3, 4, 8, 2, 3  # as Kafka's protocol numbers them
+_TOPIC = 2
+_GROUP = 3
+_LITERAL = 3
+_WRITE = 4
+_DESCRIBE = 8
+_DENY = 2
+_ALLOW = 3  # as Kafka's protocol numbers them
 _EVERYBODY: Final = ("User:*", "*")
 
 

@@ -153,7 +153,8 @@ def account(ledger: Ledger, evidence: Evidence) -> Account:
 
 def _records(ledger: Ledger, evidence: Evidence, found: Account) -> Iterator[str]:
     """No loss, not twice: each record is applied, a duplicate, late, ignored, or a dead letter."""
-    dead, signalled = {letter.origin for letter in evidence.dead}, _signalled(evidence)
+    dead = {letter.origin for letter in evidence.dead}
+    signalled = _signalled(evidence)
     found.redelivered_signals = sum(count - 1 for count in signalled.values())
     seen = set[Event]()
 

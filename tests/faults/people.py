@@ -10,7 +10,9 @@ from tests.faults.ledger import Expectation
 from tests.faults.wire import Wire, new_signin_id
 
 PATIENCE_S: Final = 240.0
-_SENT, _WRONG, _DONE = "signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"
+_SENT = "signin.code_sent"
+_WRONG = "otp.rejected wrong_code"
+_DONE = "signin.succeeded"
 _EXPIRED: Final = "signin.expired"
 _GUESSED: Final = tuple(f"{_WRONG} ({left} left)" for left in (4, 3, 2, 1, 0))
 _GARBAGE: Final = (b'\xff{"signin_id"', b"", None, b"NaN", b"[" * 3_000, b'\xef\xbb\xbf{"a": 1}', b'{"signin_id": 7}')

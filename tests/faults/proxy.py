@@ -234,7 +234,8 @@ def answers_temporal(request: bytes, response: bytes) -> bool:
 
 def _message(data: bytes) -> bytes:
     """Return the message whose beginning a frame holds, as far as it does: after a flag for gzip, and a length."""
-    flag, message = data[:1], data[5:]
+    flag = data[:1]
+    message = data[5:]
     if flag != _GZIPPED:
         return message
     try:

@@ -59,7 +59,8 @@ class Servers:
     async def heal(self) -> None:
         """Undo whatever a case that failed has left behind."""
         for proxy in (self.kafka_proxy, self.temporal_proxy):
-            proxy.delay_s, proxy.swallows = 0, nothing
+            proxy.delay_s = 0
+            proxy.swallows = nothing
             proxy.open()
 
         if not self.temporal.process.running:
@@ -86,19 +87,23 @@ def thaw(child: Child) -> None:
 async def running_servers() -> AsyncIterator[Servers]:
     """Start all of them; end them in reverse."""
     async with AsyncExitStack() as exits:
-        kafka_proxy, temporal_proxy = Proxy(kafka_frame), Proxy(http2_frame)
+        kafka_proxy = Proxy(kafka_frame)
+        temporal_proxy = Proxy(http2_frame)
         for proxy in (kafka_proxy, temporal_proxy):
             await proxy.listen()
             exits.push_async_callback(proxy.stop)
 
-        kafka, temporal = LocalKafka(proxied_as=kafka_proxy.port, settings=AUTHORISING), LocalTemporal(durable=True)
+        kafka = LocalKafka(proxied_as=kafka_proxy.port, settings=AUTHORISING)
+        temporal = LocalTemporal(durable=True)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
 
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
         kafka_proxy.lead_to(kafka.behind_proxy)
         temporal_proxy.lead_to(temporal.address)
-        mail_server, siteverify, dns_server = MailServer(), SiteverifyServer(), DnsServer()
+        mail_server = MailServer()
+        siteverify = SiteverifyServer()
+        dns_server = DnsServer()
         for small in (mail_server, siteverify, dns_server):
             await small.start()
             exits.push_async_callback(small.stop)

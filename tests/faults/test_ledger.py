@@ -11,7 +11,9 @@ from tests.faults.ledger import Submission, account
 
 _ID = "s" * 22
 _GARBAGE = Poison(b"k", b"\xff", (("trace", b"1"), ("trace", b"2")))
-_SENT, _WRONG, _DONE = "signin.code_sent", "otp.rejected wrong_code (4 left)", "signin.succeeded"
+_SENT = "signin.code_sent"
+_WRONG = "otp.rejected wrong_code (4 left)"
+_DONE = "signin.succeeded"
 
 
 def _result(kind: str, submission_id: str | None = None) -> ResultRecord:

@@ -150,7 +150,8 @@ class Wire:
     async def _listen(self) -> None:
         async for record in self._reader:
             headers = {name: value.decode() for name, value in record.headers}
-            signin_id, kind = headers["ce_subject"], headers["ce_type"]
+            signin_id = headers["ce_subject"]
+            kind = headers["ce_type"]
             async with self._news:
                 self._heard[signin_id][headers["ce_id"]] = kind
                 if kind in TERMINAL_TYPES:

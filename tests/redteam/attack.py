@@ -66,7 +66,8 @@ class Finding:
 
 async def run(attack: Attack, scene: Scene) -> Finding:
     """Try an attack. Whatever goes wrong is in the finding."""
-    finding, begun = Finding(attack.name, attack.why), time.monotonic()
+    finding = Finding(attack.name, attack.why)
+    begun = time.monotonic()
     try:
         async with asyncio.timeout(_WITHIN_S):
             finding.counts = await attack.attempt(scene)

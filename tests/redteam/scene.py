@@ -81,7 +81,8 @@ class Scene:
             "turnstile_token": self.token(signin_id) if token is None else token,
             "client": _CLIENT | client,
         }
-        note, value = Request(signin_id, attempt), json.dumps(event).encode()
+        note = Request(signin_id, attempt)
+        value = json.dumps(event).encode()
         for _ in range(times):
             await self.stage.wire.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
 

@@ -12,7 +12,8 @@ _CODE: Final = re.compile(rb"(?<!\d)\d{6,10}(?!\d)")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{10,}")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{16,}")
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_BASE64_GROUP, _HEX_GROUP = 4, 2
+_BASE64_GROUP = 4
+_HEX_GROUP = 2
 _APART: Final = b"\x00"
 
 

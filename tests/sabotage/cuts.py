@@ -17,7 +17,8 @@ RULES: Final = {
     12: "The client's settings are what the rest relies on",
     13: "Lag and age are what they say; no address and no code is told",
 }
-_C, _T = "consumers", "tests/unit/consumers"
+_C = "consumers"
+_T = "tests/unit/consumers"
 
 
 class Cut(NamedTuple):

@@ -184,7 +184,8 @@ class Arena:
     async def _worker(
         self, name: str, settings: Mapping[str, str], kind: type[LocalWorker] = LocalWorker
     ) -> tuple[LocalWorker, Topics]:
-        topics, (port,) = Topics.named(shared=True, what=name), free_ports(1)
+        topics = Topics.named(shared=True, what=name)
+        (port,) = free_ports(1)
         addresses = {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "TEMPORAL_ADDRESS": self.temporal.address,
@@ -233,7 +234,8 @@ async def arena(*, durable: bool = False, settings: Mapping[str, str] = MappingP
     More need ``durable``, which is a file. ``settings`` are dynamic ones of Temporal.
     """
     async with AsyncExitStack() as exits:
-        kafka, temporal = LocalKafka(), LocalTemporal(durable=durable, settings=settings)
+        kafka = LocalKafka()
+        temporal = LocalTemporal(durable=durable, settings=settings)
         for server in (kafka, temporal):
             exits.push_async_callback(asyncio.to_thread, server.stop)
 

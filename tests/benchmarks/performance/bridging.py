@@ -47,7 +47,8 @@ class CallTimes(Interceptor):
 
     def told(self) -> dict[str, Any]:
         """Return the rate from the first call to the last, and what each took."""
-        begun, ended = min(at for at, _ in self.calls), max(at + took for at, took in self.calls)
+        begun = min(at for at, _ in self.calls)
+        ended = max(at + took for at, took in self.calls)
         return {"per_s": len(self.calls) / (ended - begun), "took_s": [took for _, took in self.calls]}
 
 
@@ -132,7 +133,8 @@ class Bridging:
         await self._exits.aclose()
 
     def _record(self, kind: str, number: int) -> Record:
-        email, kafka = f"ada{number % _MAILBOXES}@example.com", self._settings.kafka
+        email = f"ada{number % _MAILBOXES}@example.com"
+        kafka = self._settings.kafka
         if kind == "starts":
             data = request_data(signin_id=uuid.uuid4().hex, email=email, client=_CLIENT)
             return record(kafka.requested_topic, data)
@@ -141,9 +143,11 @@ class Bridging:
 
 async def main() -> None:
     """Serve."""
-    settings, times = load_settings(os.environ, lambda _: None), CallTimes()
+    settings = load_settings(os.environ, lambda _: None)
+    times = CallTimes()
     plain = await connect(settings.keys.payload.get_secret_value())
-    service, converter = plain.service_client, plain.data_converter
+    service = plain.service_client
+    converter = plain.data_converter
     client = Client(service, namespace=plain.namespace, data_converter=converter, interceptors=[times])
     bridging = Bridging(settings, client, times)
     await bridging.start()

@@ -27,7 +27,8 @@ class Floor:
 
     async def start(self, address: str, task_queue: str, runner: str) -> int:
         """Start the worker; return its process id."""
-        self._client, self._task_queue = await Client.connect(address), task_queue
+        self._client = await Client.connect(address)
+        self._task_queue = task_queue
         self._worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", f"{__package__}.floor_worker", address, task_queue, runner),
             stdin=asyncio.subprocess.PIPE,
@@ -50,10 +51,12 @@ class Floor:
 
     async def linger(self, mailboxes: int, per_s: float, seconds: float) -> None:
         """Start mailboxes at a pace that do nothing but end after so many seconds."""
-        begun, name = time.perf_counter(), secrets.token_hex(8)
+        begun = time.perf_counter()
+        name = secrets.token_hex(8)
         for number in range(mailboxes):
             await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
-            start, mailbox = self._client.start_workflow, f"floor-lingerer/{name}/{number}"
+            start = self._client.start_workflow
+            mailbox = f"floor-lingerer/{name}/{number}"
             await start("floor_lingerer", seconds, id=mailbox, task_queue=self._task_queue)
 
     async def bare(self, times: int) -> dict[str, float]:
@@ -111,7 +114,8 @@ class Floor:
         visit.is_through(name)
 
     async def _opens(self, name: str) -> None:
-        start, queue = self._client.start_workflow, self._task_queue
+        start = self._client.start_workflow
+        queue = self._task_queue
         await start("floor_request", id=f"floor-request/{name}", task_queue=queue)
         await start("floor_mailbox", id=f"floor-mailbox/{name}", task_queue=queue, start_signal="open")
         await self._marks[f"open floor-mailbox/{name}"]

@@ -26,7 +26,8 @@ SETTINGS: Final = {
     "SIGNIN_MAX_EVENT_AGE_S": "10",
 }
 _LINGER: Final = "SIGNIN_TIMES__LINGER_S"
-_OURS, _BARE = "verify_otp_workflow", "floor_lingerer"
+_OURS = "verify_otp_workflow"
+_BARE = "floor_lingerer"
 
 
 @dataclass(frozen=True)
@@ -54,21 +55,26 @@ def _linger_s(mailboxes: int) -> int:
 
 async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailboxes: int) -> Ends | None:
     """Return what ends cost. None: the machine was too busy, and the mailboxes did not end when they should have."""
-    opening_s, linger_s, begun = _opening_s(mailboxes), _linger_s(mailboxes), time.monotonic()
+    opening_s = _opening_s(mailboxes)
+    linger_s = _linger_s(mailboxes)
+    begun = time.monotonic()
     await ours.pace(mailboxes, _PER_S)
     bare_begun = time.monotonic()
     bare_s = begun + linger_s + opening_s + 2 * _MARGIN_S - bare_begun
     await bare.ask("linger", mailboxes=mailboxes, per_s=_PER_S, seconds=bare_s)
     await _until(begun + opening_s + _LIFETIME_S + _MARGIN_S)
     people = await floor.pace(mailboxes, _PER_S)
-    before, since = _cpu_s(ours), time.monotonic()
+    before = _cpu_s(ours)
+    since = time.monotonic()
     await asyncio.sleep(_QUIET_S)
     idle_per_s = (_cpu_s(ours) - before) / (time.monotonic() - since)
     used_ms = dict[str, float]()
 
     for kind, first_ends_at in ((_OURS, begun + linger_s), (_BARE, bare_begun + bare_s)):
         await _until(first_ends_at - _MARGIN_S / 2)
-        open_before, before, since = await _open(scene, kind), _cpu_s(ours), time.monotonic()
+        open_before = await _open(scene, kind)
+        before = _cpu_s(ours)
+        since = time.monotonic()
         await _until(first_ends_at + opening_s + _MARGIN_S / 2)
         used_s = _cpu_s(ours) - before - idle_per_s * (time.monotonic() - since)
         if open_before - await _open(scene, kind) != mailboxes:

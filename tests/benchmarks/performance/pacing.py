@@ -102,7 +102,8 @@ class Visit:
 
 async def crowded(person: Callable[[Visit], Awaitable[None]], signins: int, seats: int) -> Took:
     """Let so many people through, as fast as ``seats`` at once can be served."""
-    took, stage = Took(signins=signins), Stage(seats)
+    took = Took(signins=signins)
+    stage = Stage(seats)
     begun = time.perf_counter()
     await asyncio.gather(*(_carefully(person, Visit(stage, took), took) for _ in range(signins)))
     took.elapsed_s = time.perf_counter() - begun

@@ -31,7 +31,8 @@ class Peer:
 
     async def ask(self, command: str, **arguments: Any) -> Any:
         """Have a command carried out and return its answer. Raises ``StackError`` if the process ended instead."""
-        stdin, stdout = self._running.stdin, self._running.stdout
+        stdin = self._running.stdin
+        stdout = self._running.stdout
         assert stdin is not None and stdout is not None
 
         async with self._asking:

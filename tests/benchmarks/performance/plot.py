@@ -9,7 +9,12 @@ _PARTS: Final = (
     ("broker", "Kafka", "#55a868"),
 )
 _NAMES: Final = {"floor": "floor", "ours": "ours", "usual": "the usual way"}
-_LEFT, _WIDTH, _BAR, _GAP, _TOP, _RIGHT = 110, 440, 34, 22, 60, 190
+_LEFT = 110
+_WIDTH = 440
+_BAR = 34
+_GAP = 22
+_TOP = 60
+_RIGHT = 190
 _STYLE: Final = 'font-family="system-ui, sans-serif" font-size="14"'
 
 
@@ -34,7 +39,8 @@ def plotted(ways: dict[str, Any]) -> str:
 
 
 def _bar(y: int, name: str, way: dict[str, Any], scale: float) -> list[str]:
-    lines, x = [_text(10, y + 22, name)], float(_LEFT)
+    lines = [_text(10, y + 22, name)]
+    x = float(_LEFT)
     for part, _, colour in _PARTS:
         value = way["cpu_ms_per_signin"][part]["value"]
         lines.append(f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{_BAR}" fill="{colour}"/>')
@@ -43,7 +49,9 @@ def _bar(y: int, name: str, way: dict[str, Any], scale: float) -> list[str]:
 
         x += value * scale
 
-    low, high, middle = _LEFT + _sum(way, 0) * scale, _LEFT + _sum(way, 1) * scale, y + _BAR / 2
+    low = _LEFT + _sum(way, 0) * scale
+    high = _LEFT + _sum(way, 1) * scale
+    middle = y + _BAR / 2
     lines.append(f'<path d="M{low:.1f} {middle}H{high:.1f}" stroke="black"/>')
     rate = way["signins_per_s"]
     shown = f"{rate['value']:g}/s ({rate['spread'][0]:g} … {rate['spread'][1]:g})"

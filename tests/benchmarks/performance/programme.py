@@ -140,7 +140,8 @@ async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
                 "loop, events/s": median(loop["per_s"] for _, loop in rounds),
                 "bridge, events/s": median(crossing["per_s"] for crossing, _ in rounds),
             }
-            figures[f"P5 {kind}"], figures[f"P5 {kind}, p99"] = Figure(rates, notes), Figure(slow)
+            figures[f"P5 {kind}"] = Figure(rates, notes)
+            figures[f"P5 {kind}, p99"] = Figure(slow)
             say(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
 
     return figures

@@ -143,7 +143,8 @@ def _waits_table(ways: dict[str, Any]) -> list[str]:
     lines += ["| | load | request to mail, p50 | p99 | submit to result, p50 | p99 |", "|" + "---|" * 6]
     for name, way in ways.items():
         for load, one in way.get("waits", {}).items():
-            mail, result = one["request_to_mail_ms"], one["submit_to_result_ms"]
+            mail = one["request_to_mail_ms"]
+            result = one["submit_to_result_ms"]
             cells = (mail["p50"], mail["p99"], result["p50"], result["p99"])
             shown = f"{load[3:]}, {one['signins_per_s']:g}/s"
             lines.append("| " + " | ".join([_WAYS[name], shown, *(f"{cell:g}" for cell in cells)]) + " |")

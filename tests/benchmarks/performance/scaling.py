@@ -48,7 +48,8 @@ async def waiting(crowded: Arena, calm: Arena, load: Load, say: Say) -> Figure:
     many, worker = await crowded.ours(_CROWDED, kind=PatientWorker)
     few, another = await calm.ours(_CALM, kind=PatientWorker)
     await leave(calm, another.process, _FEW, say)
-    there, memory = 0, {}
+    there = 0
+    memory = {}
 
     while there < load.waiting:
         there += await leave(crowded, worker.process, min(_AT_A_TIME, load.waiting - there), say)
@@ -79,7 +80,8 @@ async def _cost_beside(many: Way, few: Way, load: Load, say: Say) -> Figure:
     rounds = []
     for number in range(load.rounds_of_waiting + 1):
         turns = {way.name: await way.crowd(2 * load.signins, SEATS) for way in ((many, few), (few, many))[number % 2]}
-        one, other = turns[many.name], turns[few.name]
+        one = turns[many.name]
+        other = turns[few.name]
         rounds += [(one, other)] if number else []  # the first warms up
         say(f"round {number}: {_all_ms(one):.1f} ms, {_all_ms(other):.1f} ms of CPU per sign-in")
 

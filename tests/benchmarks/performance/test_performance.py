@@ -83,7 +83,8 @@ def test_a_slow_machine_has_fewer_rounds(seconds: float, rounds: list[int]) -> N
 
 async def test_who_thinks_comes_before_who_is_new() -> None:
     """Else all would come in first, and nobody would be through for long."""
-    stage, served = Stage(1), list[str]()
+    stage = Stage(1)
+    served = list[str]()
 
     async def sit(name: str, returning: bool) -> None:
         async with stage.seat(returning=returning):

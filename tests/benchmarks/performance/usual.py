@@ -105,10 +105,12 @@ def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker
     siteverify = dependencies.siteverify_client(settings)
     stack.push_async_callback(producer.close)
     stack.push_async_callback(siteverify.close)
-    keys, turnstile = CodeKeys(settings.keys.code.get_secret_value()), settings.turnstile
+    keys = CodeKeys(settings.keys.code.get_secret_value())
+    turnstile = settings.turnstile
     names = Pseudonyms(settings.keys.account.get_secret_value())
     otp = OtpActivities(keys)
-    mailer, publisher = dependencies.smtp_mailer(settings), ResultPublisher(producer, settings.kafka.results_topic)
+    mailer = dependencies.smtp_mailer(settings)
+    publisher = ResultPublisher(producer, settings.kafka.results_topic)
     token = TurnstileActivities(
         siteverify, frozenset(turnstile.hostnames), turnstile.action, turnstile.max_token_age_s, utc_now
     )

@@ -44,7 +44,8 @@ class UsualSignIn:
     @workflow.run
     async def run(self, sign_in: SignInInput) -> None:
         """Check, mail, wait, compare, tell."""
-        request, otp = sign_in.request, sign_in.policy.otp
+        request = sign_in.request
+        otp = sign_in.policy.otp
         email, token = await asyncio.gather(
             self._do(EmailActivities.validate_email_activity, EmailToCheck(email=request.email)),
             self._do(

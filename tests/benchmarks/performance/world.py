@@ -99,7 +99,8 @@ class Post:
         async for record in self._reader:
             headers = dict(record.headers)
             self._repeated(headers["ce_id"])
-            signin_id, kind = record.key.decode(), headers["ce_type"].decode()
+            signin_id = record.key.decode()
+            kind = headers["ce_type"].decode()
             waiting = self.over.pop(signin_id, None) if kind in _LAST else self.sent.pop(signin_id, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(kind)
@@ -113,7 +114,9 @@ class World:
     """What is asked of the world."""
 
     def __init__(self) -> None:
-        self._mail_server, self._siteverify, self._dns_server = QuickMailServer(), SiteverifyServer(), DnsServer()
+        self._mail_server = QuickMailServer()
+        self._siteverify = SiteverifyServer()
+        self._dns_server = DnsServer()
         self._posts: dict[str, Post] = {}
         self._waiting: list[asyncio.Task[None]] = []
 
@@ -183,7 +186,8 @@ class World:
 
     async def _asks(self, post: Post, visit: Visit) -> tuple[str, str, str]:
         signin_id = secrets.token_hex(16)
-        address, loop = f"{signin_id}@ok.example", asyncio.get_running_loop()
+        address = f"{signin_id}@ok.example"
+        loop = asyncio.get_running_loop()
         mail: asyncio.Future[str] = loop.create_future()
         self._mail_server.codes[address] = mail
         sent = post.sent[signin_id] = loop.create_future()

@@ -79,7 +79,8 @@ async def _produce(person: Person) -> None:
 
 async def _most_memory(stage: Stage, seconds: float) -> float:
     (worker,) = stage.workers
-    most, until = 0.0, time.monotonic() + seconds
+    most = 0.0
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         most = max(most, gauges.memory_mib(worker))
         await asyncio.sleep(_LOOK_EVERY_S)

@@ -11,8 +11,10 @@ from tests.faults.people import Person, Plan, mistyped, signs_in
 from tests.faults.stage import Stage
 from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 
-_SENT, _DONE = "signin.code_sent", "signin.succeeded"
-_WRONG, _UNKNOWN = "otp.rejected wrong_code (4 left)", "otp.rejected unknown_signin"
+_SENT = "signin.code_sent"
+_DONE = "signin.succeeded"
+_WRONG = "otp.rejected wrong_code (4 left)"
+_UNKNOWN = "otp.rejected unknown_signin"
 
 
 def types_early(by_s: float) -> Plan:
@@ -86,7 +88,8 @@ def _whose_mailbox_is_terminated(stage: Stage) -> Plan:
         await stage.temporal.get_workflow_handle(mailbox).terminate("an operator's mistake")
         await person.submits(code, results=2)
         again = stage.newcomer()
-        again.address, again.mails_before = person.address, 1
+        again.address = person.address
+        again.mails_before = 1
         await signs_in(again)
 
     return plan

@@ -19,7 +19,9 @@ _DRAINED_WITHIN_S: Final = 1_800  # one mailbox takes one submission after the o
 _MEGABYTE: Final = 1_000_000
 _LARGEST: Final = 8 * 1024 * 1024
 _HELD_BACK_S: Final = 30
-_STALE_S, _LATE_S, _IGNORED_S = 4_000, 5_000, 90_000  # by the stage's settings
+_STALE_S = 4_000
+_LATE_S = 5_000
+_IGNORED_S = 90_000  # by the stage's settings
 
 
 async def poison_flood(stage: Stage) -> str:

@@ -57,7 +57,8 @@ async def offsets_reset(stage: Stage) -> str:
 
     await stage.crowd.gone()
     await stage.recovered()
-    mails, results = len(stage.servers.mail_server.mails), await _end_of_results(stage)
+    mails = len(stage.servers.mail_server.mails)
+    results = await _end_of_results(stage)
     await stage.terminate(worker)
     before = datetime.now(UTC)
     await stage.admin.commit(stage.topics.group_id, {place: 0 for place in await stage.committed()})
@@ -153,7 +154,8 @@ async def fetcher_stalls_for_good(stage: Stage) -> str:
         stage.servers.kafka_proxy.swallows = asks_kafka(FETCH)
         since = time.monotonic()
         await stage.eventually(lambda: _ended(worker), "the worker ends", within_s=4 * _SHORT_STALL_S + _REBALANCE_S)
-        took_s, code = time.monotonic() - since, worker.process.end()
+        took_s = time.monotonic() - since
+        code = worker.process.end()
 
         assert code == os.EX_SOFTWARE, f"exit {code}"
 

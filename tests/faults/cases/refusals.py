@@ -19,7 +19,8 @@ _HELD_BACK_S: Final = 30
 async def dead_letters_missing(stage: Stage) -> str:
     """Delete a dead-letter topic: the offset of what belongs there stays open until it is back."""
     await stage.start_worker()
-    (topic, _), (source, _) = stage.topics.dead_letters, stage.topics.inbound
+    (topic, _) = stage.topics.dead_letters
+    (source, _) = stage.topics.inbound
     await stage.admin.delete_topic(topic)
     seen = await _held_back(stage, source)
     await stage.admin.create_topic(topic)
@@ -30,7 +31,8 @@ async def dead_letters_missing(stage: Stage) -> str:
 async def dead_letters_forbidden(stage: Stage) -> str:
     """Deny the worker to write dead letters for a while."""
     await stage.start_worker()
-    (topic, _), (source, _) = stage.topics.dead_letters, stage.topics.inbound
+    (topic, _) = stage.topics.dead_letters
+    (source, _) = stage.topics.inbound
     await stage.admin.forbid_writing(topic)
     seen = await _held_back(stage, source)
     await stage.admin.allow_writing(topic)

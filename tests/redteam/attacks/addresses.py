@@ -180,7 +180,8 @@ def _pair(scene: Scene, change: Change) -> tuple[str, str]:
 
 async def _fate(scene: Scene, victim: str, alike: str) -> str:
     """Tell whether the look-alike is no address, another account, or the victim's; then also where its mail went."""
-    owner, attacker = await scene.ask(victim), await scene.ask(alike, ip="198.51.100.1")
+    owner = await scene.ask(victim)
+    attacker = await scene.ask(alike, ip="198.51.100.1")
     await scene.heard([owner, attacker])
     said = await scene.said()
     accounts = [json.loads(said[one][0].value).get("account") for one in (owner, attacker)]

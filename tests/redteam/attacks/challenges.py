@@ -27,7 +27,8 @@ class _Try:
 
 async def bad_tokens(scene: Scene) -> list[Count]:
     """Use tokens: missing, made up, spent, another's, or solved on another page, for something else, long ago."""
-    spent, anothers = await _spent(scene), _fresh(scene)
+    spent = await _spent(scene)
+    anothers = _fresh(scene)
     tries = [_Try(token) for token in ("", "made-up", "x" * (_LONGEST_TOKEN + 1), spent, anothers)]
     tries += [_Try(_fresh(scene), Answer(body=body)) for body in _bodies()]
     return [await _count(scene, tries, "tokens: missing, made up, spent, another's; other host, action, cdata, time")]
@@ -69,7 +70,8 @@ async def lying(scene: Scene) -> list[Count]:
 
 
 async def _count(scene: Scene, tries: list[_Try], tried: str) -> Count:
-    before, victims = len(scene.all_mails()), [scene.address() for _ in tries]
+    before = len(scene.all_mails())
+    victims = [scene.address() for _ in tries]
     for one in tries:
         if one.answer is not None:
             scene.servers.siteverify.script(one.token, *[one.answer] * _EVERY_CALL)

@@ -48,7 +48,8 @@ async def at_once(scene: Scene) -> list[Count]:
 
 async def over_sign_ins(scene: Scene) -> list[Count]:
     """Open many sign-ins of one account side by side, from two networks, and guess at each."""
-    victim, most = scene.address(), scene.policy.otp.max_attempts
+    victim = scene.address()
+    most = scene.policy.otp.max_attempts
     opening = (scene.ask(victim, ip=network(number % 2)) for number in range(_SIGN_INS))
     signin_ids = await asyncio.gather(*opening)
     await scene.heard(signin_ids)

@@ -7,7 +7,8 @@ from typing import Final
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene, wrong
 
-_ATTACKER, _ELSEWHERE = "198.51.100.66", "192.0.2.44"
+_ATTACKER = "198.51.100.66"
+_ELSEWHERE = "192.0.2.44"
 _HOUR_S: Final = 3_600
 _SIGN_INS: Final = 12
 
@@ -76,7 +77,8 @@ async def _guess(scene: Scene, victim: str, sign_ins: int) -> int:
     await scene.heard(signin_ids)
     said = await scene.said()
     opened = [one for one in signin_ids if said[one][0].kind == "signin.code_sent"]
-    most, tries = scene.policy.otp.max_attempts, 0
+    most = scene.policy.otp.max_attempts
+    tries = 0
     for signin_id in opened:
         tries += await scene.flood(signin_id, victim, wrong("00000000", most))
         await scene.heard([signin_id], 1 + most)

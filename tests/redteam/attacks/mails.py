@@ -62,7 +62,8 @@ async def bombing(scene: Scene) -> list[Count]:
 
 async def send_again(scene: Scene) -> list[Count]:
     """Ask for the same code again and again."""
-    victim, begun = scene.address(), time.monotonic()
+    victim = scene.address()
+    begun = time.monotonic()
     signin_id = await scene.ask(victim)
     await scene.heard([signin_id])
     for attempt in range(2, _RESENDS + 1):

@@ -71,7 +71,8 @@ async def replaying(scene: Scene) -> list[Count]:
 
 async def elsewhere(scene: Scene) -> list[Count]:
     """Use the code of one sign-in in another, and another address with a sign-in."""
-    victim, attacker = scene.address(), scene.address("mallory")
+    victim = scene.address()
+    attacker = scene.address("mallory")
     own, own_code = await scene.code(attacker)
     target, code = await scene.code(victim)
     second, _ = await scene.code(victim, ip=network(1))

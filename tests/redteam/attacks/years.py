@@ -79,7 +79,8 @@ def _compared(world: MailboxWorld) -> int:
 async def _guess_at_the_workflow(
     client: Client, environment: WorkflowEnvironment, days: int, policy: Policy
 ) -> tuple[int, int]:
-    numbers, tries = itertools.count(), 0
+    numbers = itertools.count()
+    tries = 0
     async with Stage(client, environment.get_current_time, policy).working() as stage:
         for _ in range(24 * days):
             for trusted in _BURSTS:
