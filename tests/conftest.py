@@ -13,12 +13,12 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from deploy.local.backends import Kafka, Temporal, choose_kafka, choose_temporal, described
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.backends import Kafka, Temporal, choose_kafka, choose_temporal, described
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import StackError
-from deploy.local.siteverify import SiteverifyServer
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.siteverify import SiteverifyServer
+from deploy.local.servers.temporal import LocalTemporal
 from tests.fakes.time_skipping import time_skipping_server
 
 

@@ -23,7 +23,7 @@ from deploy.demo.stack import LIFETIME_S, Stack, running_stack
 from deploy.demo.view import final_table, numbers, watching
 from deploy.demo.wire import Wire
 from deploy.demo.world import World, as_shown
-from deploy.local.backends import described
+from deploy.local.servers.backends import described
 from deploy.local.places import StackError, cache_folder
 from deploy.local.waiting import eventually
 

@@ -10,7 +10,7 @@ from temporalio.service import RPCError
 
 from deploy.demo.journal import Gauges, Journal
 from deploy.demo.stack import Stack
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 
 _EVERY_S: Final = 0.5
 _TYPES: Final = ("sign_in_workflow", "verify_otp_workflow")

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from deploy.local.backends import Kafka, Temporal, choose_kafka, choose_temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.kafka_jars import jars_are_here
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.backends import Kafka, Temporal, choose_kafka, choose_temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.kafka_jars import jars_are_here
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import free_ports
-from deploy.local.siteverify import SiteverifyServer
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.siteverify import SiteverifyServer
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
 

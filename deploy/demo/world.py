@@ -8,8 +8,8 @@ from typing import Any
 
 from deploy.demo.journal import Journal
 from deploy.demo.wire import Outcome, Wire
-from deploy.local.mail_server import MailServer, ReceivedMail
-from deploy.local.siteverify import passing_token
+from deploy.local.servers.mail_server import MailServer, ReceivedMail
+from deploy.local.servers.siteverify import passing_token
 
 _POISON = b'\xff{"signin_id": nonsense'
 _POISON_HEADERS = (("trace", b"\x00\x01"), ("trace", b"twice"))

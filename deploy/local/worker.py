@@ -12,7 +12,7 @@ import httpx
 
 from deploy.local.places import LOOPBACK, PROJECT, StackError, cache_folder
 from deploy.local.processes import Child
-from deploy.local.siteverify import ACTION, HOSTNAME, SECRET
+from deploy.local.servers.siteverify import ACTION, HOSTNAME, SECRET
 from deploy.local.waiting import eventually
 
 _READY_WITHIN_S: Final = 60

@@ -28,7 +28,7 @@ from consumers.gateway.temporal import TemporalGateway
 from consumers.gateway.guard import GuardedGateway
 from consumers.outcomes import NotNow, Outcome
 from consumers.ports import utc_now
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record

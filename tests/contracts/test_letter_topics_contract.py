@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from consumers.ports import Headers, InboundWriter, KafkaUnavailable, LetterSource, Partition, Record, RecordRefused
 from consumers.ports import ReplayMark, ReplayMemory
-from deploy.local.backends import Kafka
+from deploy.local.servers.backends import Kafka
 from tests.conftest import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer

@@ -3,7 +3,7 @@
 import pytest
 
 from activities.ports import MailDomains
-from deploy.local.dns_server import DnsServer
+from deploy.local.servers.dns_server import DnsServer
 from tests.fakes.mail_domains import FakeMailDomains
 from utils.dns import DnsMailDomains
 

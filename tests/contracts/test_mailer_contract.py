@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail, Mailer
-from deploy.local.mail_server import MailServer, Reply
+from deploy.local.servers.mail_server import MailServer, Reply
 from tests.fakes.mailer import FakeMailer
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 
 from activities.errors import PublishUnavailable
 from activities.ports import Publisher
-from deploy.local.backends import Kafka
+from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired, SignInSucceeded
 from tests.conftest import Topics
 from tests.fakes.publisher import FakePublisher

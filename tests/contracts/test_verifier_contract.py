@@ -7,7 +7,7 @@ import pytest
 
 from activities.errors import ChallengeUnavailable
 from activities.ports import ChallengeVerifier, SiteverifyAnswer
-from deploy.local.siteverify import SECRET, Answer, SiteverifyServer, passing_token
+from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer, passing_token
 from tests.fakes.verifier import FakeVerifier
 from utils.settings.model import TEST_SECRETS
 from utils.turnstile import SiteverifyClient

@@ -12,7 +12,7 @@ from temporalio.worker import Worker
 
 from activities.errors import TemporalUnavailable
 from activities.ports import FirstAttempts, Mailboxes
-from deploy.local.backends import Temporal
+from deploy.local.servers.backends import Temporal
 from schemas.policy import OtpPolicy, Policy
 from schemas.signals import Challenge, Refusal
 from schemas.tasks import FirstAttempt

@@ -11,11 +11,11 @@ from typing import Final
 
 import pytest
 
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.backends import Kafka, Temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import PROJECT, cache_folder, free_ports
-from deploy.local.siteverify import SiteverifyServer
+from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, development_settings

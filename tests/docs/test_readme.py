@@ -18,11 +18,11 @@ import pytest
 from temporalio.envconfig import ClientConfig
 
 from consumers.outcomes import DeadLetterError
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.backends import Kafka, Temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import PROJECT, free_ports
-from deploy.local.siteverify import HOSTNAME, SECRET, SiteverifyServer
+from deploy.local.servers.siteverify import HOSTNAME, SECRET, SiteverifyServer
 from deploy.local.waiting import eventually
 from schemas import results
 from schemas.inbound import OtpSubmitted, SignInRequested

@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecution
 
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.topics import Topics
 from schemas.signals import Submission
 from tests.faults.ledger import DeadLetter, Evidence, Mail, ResultRecord

@@ -5,7 +5,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.mail_server import MailServer
 from tests.faults.ledger import Expectation
 from tests.faults.wire import Wire, new_signin_id
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.kafka_jars import KAFKA_VERSION
+from deploy.local.servers.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
 from tests.faults.case import Finding
 from tests.faults.programme import CASES

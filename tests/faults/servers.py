@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from deploy.local.dns_server import DnsServer
-from deploy.local.kafka import AUTHORISING, LocalKafka
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.kafka import AUTHORISING, LocalKafka
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.processes import Child
-from deploy.local.siteverify import SiteverifyServer
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.siteverify import SiteverifyServer
+from deploy.local.servers.temporal import LocalTemporal
 from tests.faults.proxy import Proxy, http2_frame, kafka_frame, nothing
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
-from deploy.local.siteverify import passing_token
+from deploy.local.servers.siteverify import passing_token
 from deploy.local.topics import Topics
 from schemas.results import TERMINAL_TYPES
 from tests.faults.ledger import Event, Fate, Ledger, Poison, Request, Submission

@@ -18,7 +18,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from deploy.local.places import PROJECT
 from deploy.local.processes import executable
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from tests.fakes.stage import Stage
 from tests.histories.plays import PLAYS, UNHURRIED_PLAYS, Play, Sleep

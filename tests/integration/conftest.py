@@ -2,10 +2,10 @@
 
 import pytest
 
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
-from deploy.local.siteverify import SiteverifyServer
+from deploy.local.servers.backends import Kafka, Temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.worker import development_settings
 from tests.conftest import Topics
 

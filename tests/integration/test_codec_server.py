@@ -7,10 +7,10 @@ import uuid
 
 import pytest
 
-from deploy.local.backends import Temporal
+from deploy.local.servers.backends import Temporal
 from deploy.local.places import LOOPBACK
 from deploy.local.processes import executable
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from utils.temporal.codec_server import codec_app
 from utils.endpoints import serving
 from utils.temporal.payload_codec import EncryptionCodec

@@ -14,7 +14,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.waiting import eventually
 from tests.benchmarks.performance.meters import history, server_calls
 from tests.fakes.stage import Stage

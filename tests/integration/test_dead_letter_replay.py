@@ -20,7 +20,7 @@ from consumers.outcomes import DeadLetterError, Rejected
 from consumers.ports import Headers, KafkaUnavailable, Partition, Record, ReplayMark
 from consumers.dead_letters.headers import dead_letter_headers
 from consumers.dead_letters.replay import AnotherReplay, Pace, Replay, Rules, Tally
-from deploy.local.backends import Kafka
+from deploy.local.servers.backends import Kafka
 from deploy.local.places import PROJECT
 from signin_worker import cli
 from tests.conftest import Topics

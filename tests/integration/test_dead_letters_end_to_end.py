@@ -15,11 +15,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.ports import Partition, ReplayMark
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import LOOPBACK, PROJECT, free_ports
 from deploy.local.processes import Child
-from deploy.local.siteverify import passing_token
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.siteverify import passing_token
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.waiting import eventually
 from tests.conftest import Topics
 from tests.fakes.inbound import request_data

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from deploy.local.backends import Kafka, Temporal
+from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.places import PROJECT, cache_folder
 
 

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from activities.errors import PublishUnavailable
 from consumers.ports import KafkaUnavailable, Partition, Record
-from deploy.local.backends import Kafka
+from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired
 from tests.conftest import Topics
 from utils.kafka.producers import (

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deploy.local.kafka import AUTHORISING, LocalKafka
+from deploy.local.servers.kafka import AUTHORISING, LocalKafka
 from deploy.local.waiting import eventually
 from tests.faults.kafka_admin import KafkaAdmin
 from utils.kafka.producers import KafkaAccess

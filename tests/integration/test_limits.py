@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.errors import TemporalUnavailable
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from schemas.limits import Clearing
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.waiting import until

@@ -8,8 +8,8 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from deploy.local.backends import Kafka
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.backends import Kafka
+from deploy.local.servers.temporal import LocalTemporal
 from tests.conftest import Topics
 
 

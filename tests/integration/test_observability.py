@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deploy.local.backends import Kafka
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.backends import Kafka
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import LOOPBACK, free_ports
-from deploy.local.siteverify import passing_token
+from deploy.local.servers.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker
 from tests.conftest import Topics

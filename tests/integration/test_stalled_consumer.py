@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from consumers.ports import AssignmentListener, Partition
 from consumers.polling.watchdog import ConsumerStalled
-from deploy.local.backends import Kafka
+from deploy.local.servers.backends import Kafka
 from deploy.local.places import free_ports
 from tests.conftest import Topics
 from tests.fakes.consumer_bench import QUICK, Composed

@@ -12,10 +12,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from temporalio.client import Client
 
-from deploy.local.backends import Kafka
-from deploy.local.mail_server import MailServer, Reply
+from deploy.local.servers.backends import Kafka
+from deploy.local.servers.mail_server import MailServer, Reply
 from deploy.local.places import LOOPBACK, free_ports
-from deploy.local.siteverify import passing_token
+from deploy.local.servers.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
 from schemas.status import Status, Trace

@@ -16,8 +16,8 @@ from activities.pseudonyms import Pseudonyms
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
 from consumers.gateway.temporal import TemporalGateway
 from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, Outcome, Rejected, Throttled, Unreachable
-from deploy.local.backends import Temporal
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.backends import Temporal
+from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data

@@ -11,7 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.waiting import eventually
 from schemas.policy import Policy
 from tests.fakes.stage import Stage

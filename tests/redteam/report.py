@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.kafka_jars import KAFKA_VERSION
+from deploy.local.servers.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
 from tests.redteam.attack import Finding
 from tests.redteam.programme import NAMES

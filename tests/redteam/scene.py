@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from activities.addresses import parse_address
-from deploy.local.mail_server import ReceivedMail
+from deploy.local.servers.mail_server import ReceivedMail
 from deploy.local.worker import LocalWorker
 from schemas.policy import Policy
 from tests.faults.evidence import read_results

@@ -20,10 +20,10 @@ import pytest
 from typer.testing import CliRunner
 
 import signin_worker
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
-from deploy.local.siteverify import SECRET, SiteverifyServer
+from deploy.local.servers.backends import Kafka, Temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.siteverify import SECRET, SiteverifyServer
 from deploy.local.waiting import eventually
 from signin_worker import Role, cli, run_worker
 from tests.conftest import Topics

@@ -14,10 +14,10 @@ from temporalio.client import Client
 
 from activities.addresses import parse_address
 from activities.pseudonyms import Pseudonyms
-from deploy.local.kafka import LocalKafka
+from deploy.local.servers.kafka import LocalKafka
 from deploy.local.places import PROJECT, StackError, cache_folder, free_ports
 from deploy.local.processes import Child
-from deploy.local.temporal import LocalTemporal
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
 from tests.benchmarks.performance.meters import Cost, Meters, Reading, history, server_calls

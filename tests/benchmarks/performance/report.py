@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psutil  # type: ignore[import-untyped]  # has no types
 
-from deploy.local.kafka_jars import KAFKA_VERSION
+from deploy.local.servers.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
 from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import TARGETS, Figure

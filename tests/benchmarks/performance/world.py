@@ -14,9 +14,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiosmtpd.smtp import Envelope, Session
 
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
-from deploy.local.siteverify import SiteverifyServer, passing_token
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.siteverify import SiteverifyServer, passing_token
 from tests.benchmarks.performance.pacing import Took, Visit, crowded, spaced
 from tests.benchmarks.performance.peers import serve
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from deploy.local.siteverify import Answer
+from deploy.local.servers.siteverify import Answer
 from tests.faults.case import Case
 from tests.faults.ledger import Expectation
 from tests.faults.people import Person, Plan, mistyped, signs_in

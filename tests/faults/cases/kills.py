@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from deploy.local.mail_server import Reply
+from deploy.local.servers.mail_server import Reply
 from deploy.local.worker import LocalWorker
 from tests.faults.case import Case
 from tests.faults.people import Person, asks_again, signs_in

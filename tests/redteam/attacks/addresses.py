@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from deploy.local.mail_server import ReceivedMail
+from deploy.local.servers.mail_server import ReceivedMail
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
 

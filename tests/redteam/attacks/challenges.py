@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from deploy.local.siteverify import ACTION, HOSTNAME, Answer
+from deploy.local.servers.siteverify import ACTION, HOSTNAME, Answer
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
 from tests.faults.wire import new_signin_id

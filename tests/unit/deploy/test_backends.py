@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.backends import choose_kafka, choose_temporal, described
+from deploy.local.servers.backends import choose_kafka, choose_temporal, described
 from deploy.local.places import LOOPBACK, StackError, free_ports
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
+from deploy.local.servers.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
 from deploy.local.places import PROJECT
 from utils.settings.environment import variables
 from utils.settings.model import Settings

@@ -7,7 +7,7 @@ import dns.exception
 import dns.resolver
 import pytest
 
-from deploy.local.dns_server import DnsServer, Records
+from deploy.local.servers.dns_server import DnsServer, Records
 
 
 def _resolver(server: DnsServer) -> dns.asyncresolver.Resolver:

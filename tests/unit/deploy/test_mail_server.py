@@ -9,7 +9,7 @@ from typing import Literal
 import aiosmtplib
 import pytest
 
-from deploy.local.mail_server import MailServer, Reply
+from deploy.local.servers.mail_server import MailServer, Reply
 
 Start = Callable[[MailServer], Awaitable[MailServer]]
 

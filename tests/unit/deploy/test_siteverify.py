@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.siteverify import ACTION, HOSTNAME, SECRET, Answer, SiteverifyServer, passing_token
+from deploy.local.servers.siteverify import ACTION, HOSTNAME, SECRET, Answer, SiteverifyServer, passing_token
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
 

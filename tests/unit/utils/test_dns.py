@@ -7,7 +7,7 @@ import dns.rcode
 import dns.resolver
 import pytest
 
-from deploy.local.dns_server import DnsServer, Records
+from deploy.local.servers.dns_server import DnsServer, Records
 from utils.dns import DnsMailDomains
 
 

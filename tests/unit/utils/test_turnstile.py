@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from activities.errors import ChallengeUnavailable
-from deploy.local.siteverify import SECRET, Answer, SiteverifyServer, passing_token
+from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer, passing_token
 from utils.turnstile import SiteverifyClient
 
 KEY = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10"

@@ -12,10 +12,10 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from deploy.local.backends import Kafka, Temporal
-from deploy.local.dns_server import DnsServer
-from deploy.local.mail_server import MailServer
-from deploy.local.siteverify import SECRET, Answer, SiteverifyServer
+from deploy.local.servers.backends import Kafka, Temporal
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer
 from deploy.local.waiting import eventually
 from tests.conftest import Topics
 from utils import wiring as dependencies

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import free_ports
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer

@@ -22,7 +22,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 
 from activities.errors import PublishUnavailable
 from consumers.ports import KafkaUnavailable
-from deploy.local.certificates import loopback_certificate
+from deploy.local.servers.certificates import loopback_certificate
 from schemas.results import ResultEvent, SignInExpired
 from utils.kafka import producers as kafka
 from utils.kafka.producers import KafkaAccess, KafkaDeadLetters, ReliableProducer, ResultPublisher

@@ -9,7 +9,7 @@ import aiosmtplib
 import pytest
 
 from activities.errors import MailRefused, MailUnavailable
-from deploy.local.mail_server import MailServer, Reply
+from deploy.local.servers.mail_server import MailServer, Reply
 from tests.fakes.waiting import until
 from tests.unit.utils.smtp.test_mailer import mail, mailer
 from utils.smtp.mailer import SmtpMailer

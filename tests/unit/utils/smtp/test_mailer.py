@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
-from deploy.local.mail_server import MailServer, Reply
+from deploy.local.servers.mail_server import MailServer, Reply
 from utils.smtp.mail_templates import MailTemplates, MailText
 from utils.smtp.mailer import _HEADERS, Security, SmtpMailer, _is_final, envelope_recipient, sender_address
 

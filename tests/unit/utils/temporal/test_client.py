@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from activities.errors import HandOverRefused, TemporalUnavailable
-from deploy.local.backends import Temporal
+from deploy.local.servers.backends import Temporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from utils.temporal.payload_codec import ENCODING

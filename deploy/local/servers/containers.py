@@ -5,9 +5,9 @@ from typing import Final
 
 from testcontainers.core.container import DockerContainer
 
-from deploy.local.kafka import broker_answers
+from deploy.local.servers.kafka import broker_answers
 from deploy.local.places import LOOPBACK, StackError, free_ports
-from deploy.local.temporal import LocalTemporal, namespace_answers
+from deploy.local.servers.temporal import LocalTemporal, namespace_answers
 from deploy.local.waiting import wait_for
 
 KAFKA_IMAGE: Final = "apache/kafka:4.3.1"
