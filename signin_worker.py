@@ -33,9 +33,9 @@ from activities.pseudonyms import Pseudonyms
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from consumers.gateway.breaker import Breaker
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.decode import Decoder
-from consumers.handling.dispatch import Ages, Dispatcher, Handler
+from consumers.handling.dispatch import AgeLimits, Dispatcher, Handler
 from consumers.gateway.temporal import TemporalGateway
 from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
@@ -57,13 +57,13 @@ from utils.checks import probes as checks
 from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
 from utils.kafka.producers import (
     LARGEST_DEAD_LETTER,
-    KafkaDeadLetters,
+    KafkaDeadLetterWriter,
     KafkaInbound,
     ReliableProducer,
     ResultPublisher,
     emit,
 )
-from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.source import KafkaSource
 from utils.kafka.topics import create_topics
 from utils.logs import configure_logging
@@ -124,7 +124,7 @@ def build_consumer(
     policy: Policy,
     client: Client,
     metrics: Metrics,
-    rate: DeadLetterRate,
+    rate: DeadLetterBreaker,
     stack: AsyncExitStack,
     tracing: "Tracing | None" = None,
 ) -> ConsumerLoop:
@@ -134,10 +134,10 @@ def build_consumer(
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     stack.push_async_callback(briefly, producer.close)
     topics = (kafka.requested_topic, kafka.submitted_topic)
-    counts, letters, breaker = ConsumerCounts(metrics, topics), KafkaDeadLetters(producer), Breaker()
+    counts, letters, breaker = ConsumerCounts(metrics, topics), KafkaDeadLetterWriter(producer), Breaker()
     temporal = TemporalGateway(client, queue, policy, names, keys)
     gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
-    ages = Ages(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
+    ages = AgeLimits(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
     handle: Handler = DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id)
     handle = Observed(tracing.consumed(handle, kafka.group_id) if tracing else handle, counts)
     most = settings.consumer
@@ -215,7 +215,7 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
     """
     metrics, telemetry, services = Metrics(), SdkTelemetry(), list[Service]()
     conditions: dict[str, Callable[[], bool]] = {_TEMPORAL_AWAY: lambda: False}
-    rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
+    rate = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
     app = build_app(
         lambda: [absence for absence, is_met in conditions.items() if not is_met()],
         lambda: metrics.exposition() + telemetry.metrics(),
@@ -377,8 +377,8 @@ def dead_letter_desk() -> Desk:
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
     topics = (kafka.requested_topic, kafka.submitted_topic)
-    memory = KafkaReplayMemory(access, dependencies.replay_group(settings))
-    return Desk(topics, KafkaLetters(access), memory, KafkaInbound(producer), producer.close)
+    memory = KafkaReplayStore(access, dependencies.replay_group(settings))
+    return Desk(topics, KafkaDeadLetterReader(access), memory, KafkaInbound(producer), producer.close)
 
 
 def support_desk() -> SupportDesk:

@@ -6,7 +6,7 @@ How the root composes it::
     breaker  = Breaker()
     temporal = TemporalGateway(client, task_queue, policy, pseudonyms, code_keys)
     gateway  = GuardedGateway(temporal, breaker, metrics, AdaptiveLimit(max_calls))
-    rate     = DeadLetterRate(per_minute)
+    rate     = DeadLetterBreaker(per_minute)
     handle   = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), metrics), writer, rate, group), metrics)
     consumer = ConsumerLoop(source, intake, handle, metrics, switches=(breaker, rate))
 """
@@ -143,13 +143,13 @@ class DeadLetterWriter(Protocol):
 
 
 class ReplayMark(NamedTuple):
-    """What is remembered of a partition's dead letters: all below ``offset`` were put back; ``note`` tells the rest."""
+    """What is remembered of a partition's dead letters: all below ``offset`` were put back; ``metadata`` lists the rest."""
 
     offset: int
-    note: str
+    metadata: str
 
 
-class LetterSource(Protocol):
+class DeadLetterReader(Protocol):
     """The dead-letter topics, read from their beginning."""
 
     async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
@@ -161,14 +161,14 @@ class LetterSource(Protocol):
         ...
 
 
-class ReplayMemory(Protocol):
+class ReplayStore(Protocol):
     """Where it is kept what was put back."""
 
-    async def recall(self, partition: Partition) -> ReplayMark | None:
+    async def load(self, partition: Partition) -> ReplayMark | None:
         """Return what was noted last. Raises ``KafkaUnavailable``."""
         ...
 
-    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+    async def save(self, partition: Partition, mark: ReplayMark) -> None:
         """Return once it is kept. Raises ``KafkaUnavailable``."""
         ...
 
@@ -241,7 +241,7 @@ class ConsumerMetrics(Protocol):
         """Count a try that will be made again: ``key_busy``, ``throttled``, ``unreachable``, ``misconfigured``."""
         ...
 
-    def limit_moved(self, limit: int) -> None:
+    def limit_changed(self, limit: int) -> None:
         """Take the number of calls to Temporal that may be under way from now on."""
         ...
 

@@ -123,7 +123,7 @@ class ConsumerCounts:
         """Count a call that will be made again."""
         self._metrics.postponed.labels(reason=reason).inc()
 
-    def limit_moved(self, limit: int) -> None:
+    def limit_changed(self, limit: int) -> None:
         """Show how many calls may be under way."""
         self._metrics.limit.set(limit)
 

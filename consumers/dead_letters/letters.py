@@ -8,9 +8,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.decode import readable_data
-from consumers.ports import LetterSource, Partition, Record, ReplayMark, ReplayMemory
+from consumers.ports import DeadLetterReader, Partition, Record, ReplayMark, ReplayStore
 from consumers.dead_letters.headers import Provenance, provenance_of
-from consumers.dead_letters.put_back import PutBack
+from consumers.dead_letters.replayed_offsets import ReplayedOffsets
 from schemas.fields import SignInId
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ class Selection:
 
 
 @dataclass
-class Shelf:
+class PartitionRange:
     """One partition of dead letters as it was found: its offsets from ``first`` to before ``end``.
 
     ``noted`` is what Kafka remembers of what was put back, ``put_back`` the same to work with.
@@ -65,8 +65,8 @@ class Shelf:
     partition: Partition
     first: int
     end: int
-    noted: ReplayMark | None
-    put_back: PutBack
+    saved: ReplayMark | None
+    replayed: ReplayedOffsets
 
 
 def dead_letter(record: Record) -> DeadLetter:
@@ -74,25 +74,27 @@ def dead_letter(record: Record) -> DeadLetter:
     return DeadLetter(record, provenance_of(record.headers), _signin_id(record))
 
 
-async def shelves(source: LetterSource, memory: ReplayMemory, topics: Sequence[str]) -> list[Shelf]:
+async def partition_ranges(
+    source: DeadLetterReader, memory: ReplayStore, topics: Sequence[str]
+) -> list[PartitionRange]:
     """Look at the dead-letter topics as they are now. Raises ``KafkaUnavailable``."""
     found = []
     for topic in topics:
         for partition, (first, end) in sorted((await source.bounds(topic)).items()):
-            noted = await memory.recall(partition)
-            found.append(Shelf(partition, first, end, noted, PutBack.from_mark(noted, first, end)))
+            noted = await memory.load(partition)
+            found.append(PartitionRange(partition, first, end, noted, ReplayedOffsets.from_mark(noted, first, end)))
     return found
 
 
-async def letters_on(
-    source: LetterSource, shelves: Sequence[Shelf], selection: Selection
+async def selected_letters(
+    source: DeadLetterReader, partition_ranges: Sequence[PartitionRange], selection: Selection
 ) -> AsyncIterator[tuple[DeadLetter, bool]]:
     """Yield each selected letter, and whether it was put back. Raises ``KafkaUnavailable``."""
-    for shelf in shelves:
+    for shelf in partition_ranges:
         async for record in source.read(shelf.partition, shelf.first, shelf.end):
             letter = dead_letter(record)
             if selection.takes(letter):
-                yield letter, record.offset in shelf.put_back
+                yield letter, record.offset in shelf.replayed
 
 
 def _instant(milliseconds: int) -> datetime:

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from consumers.dead_letters.letters import DeadLetter, Selection, Shelf, dead_letter
-from consumers.ports import InboundWriter, KafkaUnavailable, LetterSource, RecordRefused, ReplayMark, ReplayMemory
+from consumers.dead_letters.letters import DeadLetter, Selection, PartitionRange, dead_letter
+from consumers.ports import InboundWriter, KafkaUnavailable, DeadLetterReader, RecordRefused, ReplayMark, ReplayStore
 from consumers.ports import Sleep, Stopwatch
 from consumers.dead_letters.headers import SUFFIX
-from consumers.dead_letters.put_back import LONGEST_NOTE
+from consumers.dead_letters.replayed_offsets import MAX_METADATA_LENGTH
 
 _BATCH_RECORDS: Final = 500
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -44,13 +44,13 @@ class TooScattered(ReplayStopped):
 
 
 @dataclass(frozen=True)
-class Rules:
+class ReplayFilter:
     """What is put back. A guard against loops: what was dead-lettered ``max_attempts`` times is passed over."""
 
     selection: Selection = Selection()
     max_attempts: int = 5
 
-    def objection(self, letter: DeadLetter) -> str | None:
+    def reason_to_pass_over(self, letter: DeadLetter) -> str | None:
         """Return why ``letter`` is passed over, if it is."""
         topic = inbound_topic(letter)
         if letter.provenance.topic != topic:
@@ -61,26 +61,26 @@ class Rules:
 
 
 @dataclass
-class Tally:
+class ReplayReport:
     """What became of the letters: how many were put back, and how many passed over for which reason."""
 
     put_back: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-class ReplayWatch(Protocol):
+class ReplayListener(Protocol):
     """Who looks on."""
 
     def passed_over(self, letter: DeadLetter, why: str) -> None:
         """Hear that a letter stays."""
         ...
 
-    def moved(self, offsets: int) -> None:
+    def advanced(self, offsets: int) -> None:
         """Hear that so many offsets more are behind us."""
         ...
 
 
-class Pace:
+class RateLimiter:
     """Lets at most so many a second pass, a few of them at once; after a pause there is no catching up."""
 
     def __init__(self, per_second: float, stopwatch: Stopwatch = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
@@ -102,16 +102,18 @@ def inbound_topic(letter: DeadLetter) -> str:
     return letter.record.topic.removesuffix(SUFFIX)
 
 
-async def pending(source: LetterSource, shelf: Shelf, selection: Selection) -> AsyncIterator[DeadLetter]:
+async def pending_letters(
+    source: DeadLetterReader, shelf: PartitionRange, selection: Selection
+) -> AsyncIterator[DeadLetter]:
     """Yield the selected letters that were not put back yet. Offsets that hold no record become done on the way."""
-    following = shelf.put_back.watermark
+    following = shelf.replayed.watermark
     async for record in source.read(shelf.partition, following, shelf.end):
-        shelf.put_back.add(following, record.offset)
+        shelf.replayed.add(following, record.offset)
         following = record.offset + 1
         letter = dead_letter(record)
-        if record.offset not in shelf.put_back and selection.takes(letter):
+        if record.offset not in shelf.replayed and selection.takes(letter):
             yield letter
-    shelf.put_back.add(following, shelf.end)
+    shelf.replayed.add(following, shelf.end)
 
 
 class Replay:
@@ -122,15 +124,15 @@ class Replay:
 
     def __init__(
         self,
-        source: LetterSource,
-        memory: ReplayMemory,
+        source: DeadLetterReader,
+        memory: ReplayStore,
         inbound: InboundWriter,
-        rules: Rules,
-        watch: ReplayWatch,
-        pace: Pace,
+        rules: ReplayFilter,
+        watch: ReplayListener,
+        pace: RateLimiter,
         stopwatch: Stopwatch = time.monotonic,
         sleep: Sleep = asyncio.sleep,
-        longest_note: int = LONGEST_NOTE,
+        max_metadata_length: int = MAX_METADATA_LENGTH,
     ) -> None:
         self._source = source
         self._memory = memory
@@ -140,22 +142,22 @@ class Replay:
         self._pace = pace
         self._stopwatch = stopwatch
         self._sleep = sleep
-        self._longest_note = longest_note
-        self.tally = Tally()
+        self._max_metadata_length = max_metadata_length
+        self.tally = ReplayReport()
 
-    async def run(self, shelves: Sequence[Shelf]) -> Tally:
+    async def run(self, partition_ranges: Sequence[PartitionRange]) -> ReplayReport:
         """Return what became of the letters. Raises ``KafkaUnavailable`` and ``ReplayStopped``."""
-        for shelf in shelves:
+        for shelf in partition_ranges:
             await self._empty(shelf)
         return self.tally
 
-    async def _empty(self, shelf: Shelf) -> None:
+    async def _empty(self, shelf: PartitionRange) -> None:
         batch, size, began = list[DeadLetter](), 0, self._stopwatch()
         reached = shelf.first
-        async for letter in pending(self._source, shelf, self._rules.selection):
-            self._watch.moved(letter.record.offset - reached)
+        async for letter in pending_letters(self._source, shelf, self._rules.selection):
+            self._watch.advanced(letter.record.offset - reached)
             reached = letter.record.offset
-            if why := self._rules.objection(letter):
+            if why := self._rules.reason_to_pass_over(letter):
                 self._pass_over(letter, why)
                 continue
             await self._pace()
@@ -165,9 +167,9 @@ class Replay:
                 await self._put_back(shelf, batch)
                 batch, size, began = [], 0, self._stopwatch()
         await self._put_back(shelf, batch)
-        self._watch.moved(shelf.end - reached)
+        self._watch.advanced(shelf.end - reached)
 
-    async def _put_back(self, shelf: Shelf, batch: Sequence[DeadLetter]) -> None:
+    async def _put_back(self, shelf: PartitionRange, batch: Sequence[DeadLetter]) -> None:
         lanes: dict[str | bytes | int, list[DeadLetter]] = defaultdict(list)
         for letter in batch:
             lanes[letter.signin_id or letter.record.key or letter.record.offset].append(letter)
@@ -177,14 +179,14 @@ class Replay:
             if end is not None:
                 raise end
 
-    async def _in_order(self, shelf: Shelf, lane: Sequence[DeadLetter]) -> None:
+    async def _in_order(self, shelf: PartitionRange, lane: Sequence[DeadLetter]) -> None:
         for letter in lane:
             try:
                 await self._surely(letter)
             except RecordRefused:
                 self._pass_over(letter, "larger than its topic allows")
             else:
-                shelf.put_back.add(letter.record.offset)
+                shelf.replayed.add(letter.record.offset)
                 self.tally.put_back += 1
 
     async def _surely(self, letter: DeadLetter) -> None:
@@ -199,16 +201,16 @@ class Replay:
                 await self._sleep(wait_s)
         await self._inbound.put_back(topic, partition, letter.record)
 
-    async def _note(self, shelf: Shelf) -> None:
-        mark = shelf.put_back.mark()
-        if mark == (shelf.noted or ReplayMark(shelf.first, "")):
+    async def _note(self, shelf: PartitionRange) -> None:
+        mark = shelf.replayed.mark()
+        if mark == (shelf.saved or ReplayMark(shelf.first, "")):
             return
-        if await self._memory.recall(shelf.partition) != shelf.noted:
+        if await self._memory.load(shelf.partition) != shelf.saved:
             raise AnotherReplay
-        if len(mark.note) > self._longest_note:
+        if len(mark.metadata) > self._max_metadata_length:
             raise TooScattered
-        await self._memory.note(shelf.partition, mark)
-        shelf.noted = mark
+        await self._memory.save(shelf.partition, mark)
+        shelf.saved = mark
 
     def _pass_over(self, letter: DeadLetter, why: str) -> None:
         self.tally.passed_over[why] += 1

@@ -29,7 +29,7 @@ class GuardedGateway:
     ) -> None:
         self._gateway = gateway
         self._breaker = breaker
-        self._seats = Seats(limit or AdaptiveLimit(), metrics.limit_moved, clock)
+        self._seats = Seats(limit or AdaptiveLimit(), metrics.limit_changed, clock)
 
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Start the request's workflow. Raises ``NotNow``."""

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _MINUTE_S: Final = 60.0
 
 
-class DeadLetterRate:
+class DeadLetterBreaker:
     """A breaker: more than ``per_minute`` dead letters in a minute stop consumption until ``resume``. 0: never."""
 
     def __init__(self, per_minute: int = 10_000, stopwatch: Stopwatch = time.monotonic) -> None:
@@ -70,7 +70,7 @@ class DeadLettering:
         self,
         handler: Handler,
         writer: DeadLetterWriter,
-        rate: DeadLetterRate,
+        rate: DeadLetterBreaker,
         group: str,
         clock: Clock = utc_now,
         backoff: Callable[[], Backoff] = Backoff,

@@ -27,7 +27,7 @@ class Gateway(Protocol):
 
 
 @dataclass(frozen=True)
-class Ages:
+class AgeLimits:
     """How old events may be. A request above ``max_event_age_s`` goes on: its workflow says ``stale``."""
 
     max_event_age_s: float = 300
@@ -38,7 +38,7 @@ class Ages:
 class Dispatcher:
     """A handler."""
 
-    def __init__(self, gateway: Gateway, ages: Ages, clock: Clock = utc_now) -> None:
+    def __init__(self, gateway: Gateway, ages: AgeLimits, clock: Clock = utc_now) -> None:
         self._gateway = gateway
         self._horizon = timedelta(seconds=ages.replay_horizon_s)
         self._late = timedelta(seconds=ages.max_event_age_s + ages.lifetime_s)

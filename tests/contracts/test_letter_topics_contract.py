@@ -7,13 +7,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from consumers.ports import Headers, InboundWriter, KafkaUnavailable, LetterSource, Partition, Record, RecordRefused
-from consumers.ports import ReplayMark, ReplayMemory
+from consumers.ports import Headers, InboundWriter, KafkaUnavailable, DeadLetterReader, Partition, Record, RecordRefused
+from consumers.ports import ReplayMark, ReplayStore
 from deploy.local.servers.backends import Kafka
 from tests.conftest import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
-from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
 
 VALUES = (b"0", b"1", b"2", b"3")
 
@@ -25,12 +25,12 @@ class Stage(Protocol):
     requested: str
 
     @property
-    def letters(self) -> LetterSource:
+    def letters(self) -> DeadLetterReader:
         """Where letters are read."""
         ...
 
     @property
-    def memory(self) -> ReplayMemory:
+    def memory(self) -> ReplayStore:
         """Where notes are kept."""
         ...
 
@@ -73,7 +73,12 @@ class KafkaStage:
     """Kafka."""
 
     def __init__(
-        self, servers: str, topics: Topics, letters: KafkaLetters, memory: KafkaReplayMemory, producer: ReliableProducer
+        self,
+        servers: str,
+        topics: Topics,
+        letters: KafkaDeadLetterReader,
+        memory: KafkaReplayStore,
+        producer: ReliableProducer,
     ) -> None:
         self._servers = servers
         self.letters = letters
@@ -109,7 +114,7 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
 
     access = KafkaAccess(kafka.bootstrap_servers)
     producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
-    async with KafkaLetters(access) as letters, KafkaReplayMemory(access, topics.group_id) as memory:
+    async with KafkaDeadLetterReader(access) as letters, KafkaReplayStore(access, topics.group_id) as memory:
         yield KafkaStage(kafka.bootstrap_servers, topics, letters, memory, producer)
 
     await producer.close()
@@ -140,7 +145,7 @@ async def test_a_topic_that_is_missing_is_unavailable(stage: Stage) -> None:
 
 async def test_silence_is_an_outage(kafka: Kafka, topics: Topics) -> None:
     """Where records should be and none come, reading ends in bounded time."""
-    async with KafkaLetters(KafkaAccess(kafka.bootstrap_servers), silence_s=0.5) as letters:
+    async with KafkaDeadLetterReader(KafkaAccess(kafka.bootstrap_servers), silence_s=0.5) as letters:
         with pytest.raises(KafkaUnavailable, match="no records within 0.5 s"):
             async for _ in letters.read(Partition(topics.dead_letters[0], 0), 0, 10):
                 pass
@@ -149,22 +154,22 @@ async def test_silence_is_an_outage(kafka: Kafka, topics: Topics) -> None:
 async def test_without_brokers_there_are_no_letters() -> None:
     """Connecting fails in bounded time."""
     with pytest.raises(KafkaUnavailable):
-        async with KafkaLetters(KafkaAccess("127.0.0.1:1")):
+        async with KafkaDeadLetterReader(KafkaAccess("127.0.0.1:1")):
             pass
 
 
 async def test_what_is_noted_is_recalled(stage: Stage) -> None:
     """The last note, with its text as it was; also in the midst of reading."""
     await stage.prepare()
-    assert await stage.memory.recall(stage.dead_letters) is None
+    assert await stage.memory.load(stage.dead_letters) is None
 
-    await stage.memory.note(stage.dead_letters, ReplayMark(1, ""))
+    await stage.memory.save(stage.dead_letters, ReplayMark(1, ""))
     seen = []
 
     async for record in stage.letters.read(stage.dead_letters, 1, 4):
-        await stage.memory.note(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
+        await stage.memory.save(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
         seen.append(record.offset)
-        assert await stage.memory.recall(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
+        assert await stage.memory.load(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
 
     assert seen == [1, 2, 3]
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.decode import Decoder
-from consumers.handling.dispatch import Ages, Dispatcher
+from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
 from consumers.gateway.limiter import AdaptiveLimit
@@ -39,9 +39,9 @@ class Composed:
         self.writer = FakeDeadLetterWriter()
         self.metrics = FakeConsumerMetrics()
         self.breaker = Breaker(threshold=3, probe_after_s=0.001, longest_probe_s=0.002)
-        self.rate = DeadLetterRate(5)
+        self.rate = DeadLetterBreaker(5)
         guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
-        dispatcher = Dispatcher(guarded, Ages())
+        dispatcher = Dispatcher(guarded, AgeLimits())
         retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
         handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
         intake = Intake(Decoder(*topics), Pseudonyms(bytes(32)), self.metrics)

@@ -25,7 +25,7 @@ class FakeConsumerMetrics:
         """Count a try."""
         self.postponed[reason] += 1
 
-    def limit_moved(self, limit: int) -> None:
+    def limit_changed(self, limit: int) -> None:
         """Keep the limit."""
         self.limits.append(limit)
 

@@ -8,7 +8,7 @@ from consumers.ports import KafkaUnavailable, Partition, Record, RecordRefused, 
 
 
 class FakeLetterTopics:
-    """Fulfils ``LetterSource`` and ``ReplayMemory``. While ``down`` is set everything raises.
+    """Fulfils ``DeadLetterReader`` and ``ReplayStore``. While ``down`` is set everything raises.
 
     ``lost_notes``: so many calls of ``note`` raise before anything is kept.
     """
@@ -61,12 +61,12 @@ class FakeLetterTopics:
             if first <= record.offset < end:
                 yield record
 
-    async def recall(self, partition: Partition) -> ReplayMark | None:
+    async def load(self, partition: Partition) -> ReplayMark | None:
         """Return the last note."""
         self._demand()
         return self.marks.get(partition)
 
-    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+    async def save(self, partition: Partition, mark: ReplayMark) -> None:
         """Keep a note."""
         self._demand()
         if self.lost_notes:

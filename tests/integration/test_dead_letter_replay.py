@@ -15,38 +15,44 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner
 
-from consumers.dead_letters.letters import DeadLetter, Selection, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
 from consumers.outcomes import DeadLetterError, Rejected
 from consumers.ports import Headers, KafkaUnavailable, Partition, Record, ReplayMark
 from consumers.dead_letters.headers import dead_letter_headers
-from consumers.dead_letters.replay import AnotherReplay, Pace, Replay, Rules, Tally
+from consumers.dead_letters.replay import AnotherReplay, RateLimiter, Replay, ReplayFilter, ReplayReport
 from deploy.local.servers.backends import Kafka
 from deploy.local.places import PROJECT
 from signin_worker import cli
 from tests.conftest import Topics
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
-from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaDeadLetters, KafkaInbound, ReliableProducer
-from utils.kafka.letters import KafkaLetters, KafkaReplayMemory
+from utils.kafka.producers import (
+    LARGEST_DEAD_LETTER,
+    KafkaAccess,
+    KafkaDeadLetterWriter,
+    KafkaInbound,
+    ReliableProducer,
+)
+from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 ALL = Selection()
 
 
 class Silent:
-    """Fulfils ``ReplayWatch``."""
+    """Fulfils ``ReplayListener``."""
 
     def passed_over(self, letter: DeadLetter, why: str) -> None:
         """Say nothing."""
 
-    def moved(self, offsets: int) -> None:
+    def advanced(self, offsets: int) -> None:
         """Say nothing."""
 
 
-class Forgetful(KafkaReplayMemory):
+class Forgetful(KafkaReplayStore):
     """The memory of somebody who is killed before anything is noted."""
 
-    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+    async def save(self, partition: Partition, mark: ReplayMark) -> None:
         """Be gone."""
         raise KafkaUnavailable("killed")
 
@@ -73,20 +79,20 @@ class Office:
         """Write a dead letter of submissions as the consumer does; return its headers."""
         record = Record(self.topics.submitted, partition, number, key, value, headers, 1_800_000_000_000)
         own = [*dead_letter_headers(record, Rejected(error, "value: bad"), self.topics.group_id, FAILED_AT), *forged]
-        await KafkaDeadLetters(self.producer).write(self.topics.dead_letters[1], key, value, own)
+        await KafkaDeadLetterWriter(self.producer).write(self.topics.dead_letters[1], key, value, own)
         return own
 
-    async def replay(self, selection: Selection = ALL, memory: KafkaReplayMemory | None = None) -> Tally:
+    async def replay(self, selection: Selection = ALL, memory: KafkaReplayStore | None = None) -> ReplayReport:
         """Put back once."""
-        async with KafkaLetters(self.access) as source, memory or self.memory() as notes:
-            found = await shelves(source, notes, self.topics.dead_letters)
-            return await Replay(source, notes, KafkaInbound(self.producer), Rules(selection), Silent(), Pace(1e6)).run(
-                found
-            )
+        async with KafkaDeadLetterReader(self.access) as source, memory or self.memory() as notes:
+            found = await partition_ranges(source, notes, self.topics.dead_letters)
+            return await Replay(
+                source, notes, KafkaInbound(self.producer), ReplayFilter(selection), Silent(), RateLimiter(1e6)
+            ).run(found)
 
-    def memory(self) -> KafkaReplayMemory:
+    def memory(self) -> KafkaReplayStore:
         """Return the memory of the commands."""
-        return KafkaReplayMemory(self.access, f"{self.topics.group_id}.dlt-replay")
+        return KafkaReplayStore(self.access, f"{self.topics.group_id}.dlt-replay")
 
     async def inbound(self) -> list[Record]:
         """Return everything on both inbound topics, by partition and offset."""
@@ -230,11 +236,11 @@ async def test_after_a_crash_before_the_note_it_is_put_back_again(office: Office
 async def test_of_two_replays_at_once_one_goes_on(office: Office) -> None:
     """Whoever notes second stops; a third has nothing to do."""
     await office.add(0, b"0")
-    async with KafkaLetters(office.access) as source, office.memory() as notes:
-        found = await shelves(source, notes, office.topics.dead_letters)
+    async with KafkaDeadLetterReader(office.access) as source, office.memory() as notes:
+        found = await partition_ranges(source, notes, office.topics.dead_letters)
         assert (await office.replay()).put_back == 1
 
-        replay = Replay(source, notes, KafkaInbound(office.producer), Rules(), Silent(), Pace(1e6))
+        replay = Replay(source, notes, KafkaInbound(office.producer), ReplayFilter(), Silent(), RateLimiter(1e6))
 
         with pytest.raises(AnotherReplay):
             await replay.run(found)
@@ -295,7 +301,7 @@ async def test_what_no_transaction_committed_is_no_letter(office: Office) -> Non
     assert (await office.replay()).put_back == 1
 
     async with office.memory() as memory:
-        assert await memory.recall(Partition(topic, 0)) == ReplayMark(3, "")
+        assert await memory.load(Partition(topic, 0)) == ReplayMark(3, "")
 
     assert await office.values() == [b"0"]
 

@@ -24,7 +24,7 @@ from deploy.local.waiting import eventually
 from tests.conftest import Topics
 from tests.fakes.inbound import request_data
 from utils.kafka.producers import KafkaAccess
-from utils.kafka.letters import KafkaReplayMemory
+from utils.kafka.letters import KafkaReplayStore
 
 SIGN_INS = 5
 WITHIN_S = 60
@@ -109,8 +109,8 @@ class Operator:
     async def forget_replays(self) -> None:
         """Turn back what is remembered, as an operator can, or as a crash before every note would have left it."""
         group = f"{self.topics.group_id}.dlt-replay"
-        async with KafkaReplayMemory(KafkaAccess(self._servers), group) as memory:
-            await memory.note(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
+        async with KafkaReplayStore(KafkaAccess(self._servers), group) as memory:
+            await memory.save(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
 
     async def _asked(self, path: str) -> str:
         try:

@@ -18,7 +18,7 @@ from tests.conftest import Topics
 from utils.kafka.producers import (
     LARGEST_DEAD_LETTER,
     KafkaAccess,
-    KafkaDeadLetters,
+    KafkaDeadLetterWriter,
     ReliableProducer,
     ResultPublisher,
     emit,
@@ -171,7 +171,7 @@ async def test_a_dead_letter_is_kept_byte_for_byte(
     headers: list[tuple[str, bytes | None]],
 ) -> None:
     """Key, value and headers are written as they are: repeats, nulls, tombstones and all."""
-    await KafkaDeadLetters(producer).write(topics.dead_letters[0], key, value, headers)
+    await KafkaDeadLetterWriter(producer).write(topics.dead_letters[0], key, value, headers)
     [record] = await all_of(access, topics.dead_letters[0], 1)
     assert (record.key, record.value, list(record.headers)) == (key, value, headers)
 

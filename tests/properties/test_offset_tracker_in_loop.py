@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activities.pseudonyms import Pseudonyms
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.decode import Decoder, ReceivedRequest
 from consumers.intake import Delivery, Intake
 from consumers.polling.loop import ConsumerLoop, LoopLimits
@@ -217,7 +217,7 @@ async def scenario(steps: list[Produce | Rebalance | Outage | Breathe], lag_of_p
     broker = WatchedBroker(ledger, writer)
     source = FakeRecordSource(broker, lag_of_poll)
     retrying = Retrying(ledger.handle, metrics, Backoff(0.0001, 0.0002))
-    handle = Observed(DeadLettering(retrying, writer, DeadLetterRate(0), "group"), metrics)
+    handle = Observed(DeadLettering(retrying, writer, DeadLetterBreaker(0), "group"), metrics)
     intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), metrics)
     loop = ConsumerLoop(source, intake, handle, metrics, limits=LIMITS)
     run = asyncio.create_task(loop.run())

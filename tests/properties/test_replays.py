@@ -9,10 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumers.dead_letters.letters import DeadLetter, Selection, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
 from consumers.outcomes import DeadLetterError
 from consumers.ports import KafkaUnavailable, Partition
-from consumers.dead_letters.replay import Pace, Replay, Rules
+from consumers.dead_letters.replay import RateLimiter, Replay, ReplayFilter
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import SUBMITTED
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
@@ -24,12 +24,12 @@ PARTITIONS = st.integers(0, 1)
 
 
 class Silent:
-    """Fulfils ``ReplayWatch``."""
+    """Fulfils ``ReplayListener``."""
 
     def passed_over(self, letter: DeadLetter, why: str) -> None:
         """Say nothing."""
 
-    def moved(self, offsets: int) -> None:
+    def advanced(self, offsets: int) -> None:
         """Say nothing."""
 
 
@@ -91,8 +91,8 @@ class Replays(RuleBasedStateMachine):
         assert not self.poison & set(self.inbound.values)
 
     async def _replay(self, error: DeadLetterError | None) -> None:
-        found = await shelves(self.topics, self.topics, [TOPIC])
-        rules, pace, naps = Rules(Selection(error=error)), Pace(1e9), FakeNaps(instant=True)
+        found = await partition_ranges(self.topics, self.topics, [TOPIC])
+        rules, pace, naps = ReplayFilter(Selection(error=error)), RateLimiter(1e9), FakeNaps(instant=True)
         await Replay(self.topics, self.topics, self.inbound, rules, Silent(), pace, sleep=naps.sleep).run(found)
 
 

@@ -11,12 +11,20 @@ from typing import Annotated, Any, Final, Protocol
 
 import typer
 
-from consumers.dead_letters.letters import DeadLetter, Selection, dead_letter, letters_on, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, dead_letter, selected_letters, partition_ranges
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
 from consumers.outcomes import DeadLetterError
-from consumers.ports import InboundWriter, LetterSource, Partition, ReplayMemory, utc_now
+from consumers.ports import InboundWriter, DeadLetterReader, Partition, ReplayStore, utc_now
 from consumers.dead_letters.headers import SUFFIX
-from consumers.dead_letters.replay import AnotherReplay, Pace, Replay, Rules, Tally, TooScattered, pending
+from consumers.dead_letters.replay import (
+    AnotherReplay,
+    RateLimiter,
+    Replay,
+    ReplayFilter,
+    ReplayReport,
+    TooScattered,
+    pending_letters,
+)
 from utils.cli.rich_output import Rows, progress
 from utils.cli.terminal import CarryOut, command_group, end
 
@@ -50,11 +58,11 @@ SignIn = Annotated[str | None, typer.Option("--signin-id", help="Only of this si
 Lines = Annotated[bool, typer.Option("--json", help="Print a JSON object per line.")]
 
 
-class Letters(AbstractAsyncContextManager[Any], LetterSource, Protocol):
+class Letters(AbstractAsyncContextManager[Any], DeadLetterReader, Protocol):
     """The dead-letter topics, connected while it is entered."""
 
 
-class Memory(AbstractAsyncContextManager[Any], ReplayMemory, Protocol):
+class Memory(AbstractAsyncContextManager[Any], ReplayStore, Protocol):
     """What was put back, connected while it is entered."""
 
 
@@ -143,7 +151,7 @@ class DeadLetterCommands:
         """
         desk = self._open_desk()
         topics = _dead_letter_topics(desk, topic)
-        rules = Rules(Selection(error, since, until, signin_id), max_attempts)
+        rules = ReplayFilter(Selection(error, since, until, signin_id), max_attempts)
         if dry_run:
             self._carry_out(_rehearse(desk, topics, rules, as_json))
             return
@@ -188,7 +196,7 @@ class _LetterRows:
 
 
 class _Screen:
-    """Fulfils ``ReplayWatch``: names what is passed over, and moves the bar."""
+    """Fulfils ``ReplayListener``: names what is passed over, and moves the bar."""
 
     def __init__(self, move: Callable[[int], None], as_json: bool) -> None:
         self._move = move
@@ -199,7 +207,7 @@ class _Screen:
         line = {"place": letter.place, "passed_over": why}
         typer.echo(json.dumps(line) if self._as_json else f"passed over {letter.place}: {why}")
 
-    def moved(self, offsets: int) -> None:
+    def advanced(self, offsets: int) -> None:
         """Move the bar."""
         self._move(offsets)
 
@@ -207,18 +215,18 @@ class _Screen:
 async def _list(desk: Desk, topics: Sequence[str], selection: Selection, as_json: bool) -> None:
     rows = _LetterRows(as_json)
     async with desk.letters, desk.memory:
-        found = await shelves(desk.letters, desk.memory, topics)
-        async for letter, put_back in letters_on(desk.letters, found, selection):
+        found = await partition_ranges(desk.letters, desk.memory, topics)
+        async for letter, put_back in selected_letters(desk.letters, found, selection):
             rows.add(letter, "yes" if put_back else "no", put_back=put_back)
     rows.end()
 
 
 async def _show(desk: Desk, partition: Partition, offset: int, as_json: bool) -> None:
     async with desk.letters, desk.memory:
-        for shelf in await shelves(desk.letters, desk.memory, [partition.topic]):
+        for shelf in await partition_ranges(desk.letters, desk.memory, [partition.topic]):
             if shelf.partition == partition and shelf.first <= offset < shelf.end:
                 async for record in desk.letters.read(partition, offset, offset + 1):
-                    _print(dead_letter(record), offset in shelf.put_back, as_json)
+                    _print(dead_letter(record), offset in shelf.replayed, as_json)
                     return
     end(os.EX_NOINPUT, ["There is no such dead letter, or not any more."])
 
@@ -235,24 +243,24 @@ def _print(letter: DeadLetter, put_back: bool, as_json: bool) -> None:
     typer.echo(f"value: {json.dumps(value, ensure_ascii=False, indent=2)}")
 
 
-async def _rehearse(desk: Desk, topics: Sequence[str], rules: Rules, as_json: bool) -> None:
+async def _rehearse(desk: Desk, topics: Sequence[str], rules: ReplayFilter, as_json: bool) -> None:
     rows = _LetterRows(as_json)
     async with desk.letters, desk.memory:
-        for shelf in await shelves(desk.letters, desk.memory, topics):
-            async for letter in pending(desk.letters, shelf, rules.selection):
-                why = rules.objection(letter)
+        for shelf in await partition_ranges(desk.letters, desk.memory, topics):
+            async for letter in pending_letters(desk.letters, shelf, rules.selection):
+                why = rules.reason_to_pass_over(letter)
                 words = f"passed over: {why}" if why else "would be"
                 rows.add(letter, words, would_be_put_back=why is None, passed_over=why)
     rows.end()
 
 
-async def _replay(desk: Desk, topics: Sequence[str], rules: Rules, rate: float, as_json: bool) -> None:
+async def _replay(desk: Desk, topics: Sequence[str], rules: ReplayFilter, rate: float, as_json: bool) -> None:
     try:
         async with desk.letters, desk.memory:
-            found = await shelves(desk.letters, desk.memory, topics)
+            found = await partition_ranges(desk.letters, desk.memory, topics)
             with progress("dead letters", sum(shelf.end - shelf.first for shelf in found)) as move:
                 screen = _Screen(move, as_json)
-                replay = Replay(desk.letters, desk.memory, desk.inbound, rules, screen, Pace(rate))
+                replay = Replay(desk.letters, desk.memory, desk.inbound, rules, screen, RateLimiter(rate))
                 try:
                     await replay.run(found)
                 finally:
@@ -261,7 +269,7 @@ async def _replay(desk: Desk, topics: Sequence[str], rules: Rules, rate: float, 
         await desk.close()
 
 
-def _sum_up(tally: Tally, as_json: bool) -> None:
+def _sum_up(tally: ReplayReport, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"put_back": tally.put_back, "passed_over": dict(tally.passed_over)}))
         return

@@ -46,8 +46,8 @@ class _Connected:
         await stop_consumer(self._consumer)
 
 
-class KafkaLetters(_Connected):
-    """Fulfils ``LetterSource``. One partition at a time is assigned, by hand.
+class KafkaDeadLetterReader(_Connected):
+    """Fulfils ``DeadLetterReader``. One partition at a time is assigned, by hand.
 
     It has no group: while aiokafka looks for a group's coordinator, another assignment ends the task that looks, and
     with it the consumer.
@@ -95,8 +95,8 @@ class KafkaLetters(_Connected):
         return position
 
 
-class KafkaReplayMemory(_Connected):
-    """Fulfils ``ReplayMemory`` by a consumer that has no partitions: only its way to the group's coordinator is used.
+class KafkaReplayStore(_Connected):
+    """Fulfils ``ReplayStore`` by a consumer that has no partitions: only its way to the group's coordinator is used.
 
     aiokafka has no public way there without partitions. Offsets that are committed so have no owner, so Kafka takes
     them from anybody: who commits looks before.
@@ -105,15 +105,15 @@ class KafkaReplayMemory(_Connected):
     def __init__(self, access: KafkaAccess, group_id: str) -> None:
         super().__init__(access, group_id)
 
-    async def recall(self, partition: Partition) -> ReplayMark | None:
+    async def load(self, partition: Partition) -> ReplayMark | None:
         """Return what was noted last. Raises ``KafkaUnavailable``."""
         place = TopicPartition(*partition)
         async with translated(_CALL_TIMEOUT_S):
             found = await self._consumer._coordinator.fetch_committed_offsets([place])
         return ReplayMark(found[place].offset, found[place].metadata) if place in found else None
 
-    async def note(self, partition: Partition, mark: ReplayMark) -> None:
+    async def save(self, partition: Partition, mark: ReplayMark) -> None:
         """Return once Kafka has committed it. Raises ``KafkaUnavailable``."""
-        offsets = {TopicPartition(*partition): OffsetAndMetadata(mark.offset, mark.note)}
+        offsets = {TopicPartition(*partition): OffsetAndMetadata(mark.offset, mark.metadata)}
         async with translated(_CALL_TIMEOUT_S):
             await self._consumer._coordinator.commit_offsets(None, offsets)

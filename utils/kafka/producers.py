@@ -184,7 +184,7 @@ class ResultPublisher:
             raise PublishUnavailable from None
 
 
-class KafkaDeadLetters:
+class KafkaDeadLetterWriter:
     """Fulfils ``DeadLetterWriter``. Its producer takes records up to ``LARGEST_DEAD_LETTER`` bytes."""
 
     def __init__(self, producer: ReliableProducer) -> None:

@@ -16,7 +16,7 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWor
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.handling.dead_lettering import DeadLetterRate
+from consumers.handling.dead_lettering import DeadLetterBreaker
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
 from consumers.gateway.temporal import TemporalGateway
 from consumers.polling.loop import ConsumerLoop
@@ -77,7 +77,7 @@ class Bridging:
     async def start(self) -> None:
         """Start the consumer; return once it has its partitions."""
         settings = self._settings
-        rate = DeadLetterRate(settings.dead_letters.breaker_per_minute)
+        rate = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
         self._consumer: ConsumerLoop = build_consumer(
             settings, settings.policy(), self._client, Metrics(), rate, self._exits
         )

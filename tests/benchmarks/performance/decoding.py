@@ -8,7 +8,7 @@ from typing import Final
 
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
-from consumers.handling.dispatch import Ages, Dispatcher
+from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.intake import Intake
 from consumers.outcomes import Applied, Outcome
 from consumers.ports import Record
@@ -51,7 +51,7 @@ async def _rate(records: Sequence[Record]) -> float:
 
 async def _handle(records: Sequence[Record]) -> None:
     intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), FakeConsumerMetrics())
-    dispatch = Dispatcher(Nowhere(), Ages())
+    dispatch = Dispatcher(Nowhere(), AgeLimits())
     for record in records:
         await dispatch(intake.receive(record))
 

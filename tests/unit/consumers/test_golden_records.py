@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.decode import Decoder
 from consumers.intake import Delivery
 from consumers.outcomes import DeadLetterError, Outcome, Rejected
@@ -94,7 +94,7 @@ async def test_a_dead_letter_is_the_record_of_its_golden_file(path: Path) -> Non
         assert isinstance(read, Rejected)
         return read
 
-    await DeadLettering(reject, writer, DeadLetterRate(), "signin-worker", clock=lambda: NOW)(
+    await DeadLettering(reject, writer, DeadLetterBreaker(), "signin-worker", clock=lambda: NOW)(
         Delivery(record, read, "lane")
     )
     (written,) = writer.written

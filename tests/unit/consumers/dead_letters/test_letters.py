@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consumers.decode import LARGEST_VALUE
-from consumers.dead_letters.letters import Selection, dead_letter, letters_on, shelves
+from consumers.dead_letters.letters import Selection, dead_letter, selected_letters, partition_ranges
 from consumers.ports import KafkaUnavailable, Record
 from tests.fakes.dead_letters import FAILED_AT, letter_record
 from tests.fakes.inbound import SUBMITTED, signin_id, submission_data
@@ -86,12 +86,12 @@ async def test_letters_are_told_from_those_put_back() -> None:
     for number in range(3):
         topics.append(letter_record(number))
 
-    found = await shelves(topics, topics, [TOPIC, "a.dlt"])
+    found = await partition_ranges(topics, topics, [TOPIC, "a.dlt"])
 
     assert [shelf.partition for shelf in found] == [(TOPIC, 0), (TOPIC, 1), ("a.dlt", 0), ("a.dlt", 1)]
 
-    found[0].put_back.add(1)
-    seen = [(letter.record.offset, put_back) async for letter, put_back in letters_on(topics, found, Selection())]
+    found[0].replayed.add(1)
+    seen = [(letter.record.offset, put_back) async for letter, put_back in selected_letters(topics, found, Selection())]
 
     assert seen == [(0, False), (1, True), (2, False)]
 
@@ -100,4 +100,4 @@ async def test_a_topic_that_is_missing_is_an_error() -> None:
     """Nobody is told that there are no dead letters where none can be."""
     topics = FakeLetterTopics(TOPIC)
     with pytest.raises(KafkaUnavailable, match="missing"):
-        await shelves(topics, topics, ["other.dlt"])
+        await partition_ranges(topics, topics, ["other.dlt"])

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from consumers.dead_letters.letters import DeadLetter, Selection, shelves
+from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
 from consumers.outcomes import DeadLetterError
 from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
-from consumers.dead_letters.replay import AnotherReplay, Pace, Replay, Rules, Tally, TooScattered, pending
+from consumers.dead_letters.replay import (
+    AnotherReplay,
+    RateLimiter,
+    Replay,
+    ReplayFilter,
+    ReplayReport,
+    TooScattered,
+    pending_letters,
+)
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
@@ -21,7 +29,7 @@ ALL = Selection()
 
 
 class FakeWatch:
-    """Fulfils ``ReplayWatch``."""
+    """Fulfils ``ReplayListener``."""
 
     def __init__(self) -> None:
         self.stayed: list[tuple[int, str]] = []
@@ -31,7 +39,7 @@ class FakeWatch:
         """Keep the offset and the reason."""
         self.stayed.append((letter.record.offset, why))
 
-    def moved(self, offsets: int) -> None:
+    def advanced(self, offsets: int) -> None:
         """Count."""
         self.offsets += offsets
 
@@ -44,11 +52,11 @@ class Bench:
         self.inbound = FakeInbound()
         self.watch = FakeWatch()
         self.naps = FakeNaps(instant=True)
-        self.longest_note = 4_096
+        self.max_metadata_length = 4_096
         for record in records:
             self.topics.append(record)
 
-    async def replay(self, selection: Selection = ALL, *, max_attempts: int = 5, seconds: float = 0) -> Tally:
+    async def replay(self, selection: Selection = ALL, *, max_attempts: int = 5, seconds: float = 0) -> ReplayReport:
         """Put back once; each look at the stopwatch takes ``seconds``."""
         now = [0.0]
 
@@ -56,10 +64,10 @@ class Bench:
             now[0] += seconds
             return now[0]
 
-        rules, pace = Rules(selection, max_attempts), Pace(1e9)
-        found = await shelves(self.topics, self.topics, [TOPIC])
+        rules, pace = ReplayFilter(selection, max_attempts), RateLimiter(1e9)
+        found = await partition_ranges(self.topics, self.topics, [TOPIC])
         ports = (self.topics, self.topics, self.inbound)
-        replay = Replay(*ports, rules, self.watch, pace, stopwatch, self.naps.sleep, self.longest_note)
+        replay = Replay(*ports, rules, self.watch, pace, stopwatch, self.naps.sleep, self.max_metadata_length)
 
         return await replay.run(found)
 
@@ -79,7 +87,7 @@ async def test_what_is_put_back_is_the_record_itself() -> None:
     record = letter_record(3, value=b"\xff\x00", headers=[("a", b"1"), ("a", None)], partition=2)
     bench = Bench([record])
 
-    assert await bench.replay() == Tally(put_back=1)
+    assert await bench.replay() == ReplayReport(put_back=1)
 
     [written] = bench.inbound.written
 
@@ -95,7 +103,7 @@ async def test_nothing_is_put_back_a_second_time() -> None:
     """New letters are, whatever was before."""
     bench = Bench(letters(3))
     assert (await bench.replay()).put_back == 3
-    assert await bench.replay() == Tally()
+    assert await bench.replay() == ReplayReport()
     bench.topics.append(letter_record(9, value=b"new"))
     assert (await bench.replay()).put_back == 1
     assert bench.inbound.values == [b"0", b"1", b"2", b"new"]
@@ -117,7 +125,7 @@ async def test_what_a_filter_left_out_stays_to_be_put_back() -> None:
     bench = Bench(letter_record(number, value=b"%d" % number, error=error) for number, error in enumerate(errors))
 
     assert (await bench.replay(Selection(error="not_json"))).put_back == 2
-    assert await bench.replay(Selection(error="not_json")) == Tally()
+    assert await bench.replay(Selection(error="not_json")) == ReplayReport()
     assert (await bench.replay(Selection(error="refused"))).put_back == 1
     assert (await bench.replay()).put_back == 2
     assert bench.inbound.values == [b"1", b"4", b"3", b"0", b"2"]
@@ -137,7 +145,7 @@ async def test_gaps_and_what_retention_removed_are_passed() -> None:
     bench.topics.retain(PARTITION, 20)
     bench.topics.ends[PARTITION] = 20
 
-    assert await bench.replay() == Tally()
+    assert await bench.replay() == ReplayReport()
     assert bench.mark == ReplayMark(20, "")
 
 
@@ -147,7 +155,7 @@ async def test_a_letter_that_comes_again_and_again_is_passed_over() -> None:
     tally = await bench.replay()
     assert (tally.put_back, dict(tally.passed_over)) == (1, {"dead-lettered 5 times": 1})
     assert bench.watch.stayed == [(0, "dead-lettered 5 times")]
-    assert await bench.replay() == Tally(0, tally.passed_over)
+    assert await bench.replay() == ReplayReport(0, tally.passed_over)
     assert (await bench.replay(max_attempts=6)).put_back == 1
     assert bench.inbound.values == [b"fine", b"loop"]
 
@@ -219,9 +227,9 @@ async def test_the_order_within_a_sign_in_is_kept() -> None:
 async def test_only_what_was_there_at_the_start_is_put_back() -> None:
     """A letter that fails again at once comes back behind the end, so one replay always ends."""
     bench = Bench(letters(2))
-    found = await shelves(bench.topics, bench.topics, [TOPIC])
+    found = await partition_ranges(bench.topics, bench.topics, [TOPIC])
     bench.topics.append(letter_record(9))
-    replay = Replay(bench.topics, bench.topics, bench.inbound, Rules(), bench.watch, Pace(1e9))
+    replay = Replay(bench.topics, bench.topics, bench.inbound, ReplayFilter(), bench.watch, RateLimiter(1e9))
     assert (await replay.run(found)).put_back == 2
     assert bench.watch.offsets == 2
 
@@ -229,11 +237,11 @@ async def test_only_what_was_there_at_the_start_is_put_back() -> None:
 async def test_another_replay_that_noted_something_ends_this_one() -> None:
     """Whoever notes first goes on; what the other one put back unnoted is put back once more, and deduped."""
     bench = Bench(letters(2))
-    found = await shelves(bench.topics, bench.topics, [TOPIC])
+    found = await partition_ranges(bench.topics, bench.topics, [TOPIC])
 
     assert (await bench.replay()).put_back == 2
 
-    replay = Replay(bench.topics, bench.topics, bench.inbound, Rules(), bench.watch, Pace(1e9))
+    replay = Replay(bench.topics, bench.topics, bench.inbound, ReplayFilter(), bench.watch, RateLimiter(1e9))
 
     with pytest.raises(AnotherReplay):
         await replay.run(found)
@@ -246,7 +254,7 @@ async def test_more_holes_than_can_be_remembered_end_it() -> None:
     """What was noted before stays noted; without a filter there are no holes."""
     draw = random.Random(1)
     bench = Bench(letter_record(n, error=draw.choice(["schema", "not_json"])) for n in range(2_000))
-    bench.longest_note = 200
+    bench.max_metadata_length = 200
 
     with pytest.raises(TooScattered):
         await bench.replay(Selection(error="schema"))
@@ -269,8 +277,8 @@ async def test_a_dry_look_changes_nothing() -> None:
     """What is pending can be read without putting it back."""
     bench = Bench(letters(3))
     await bench.replay(Selection(signin_id="0" * 22))
-    [shelf] = await shelves(bench.topics, bench.topics, [TOPIC])
-    assert [letter.record.offset async for letter in pending(bench.topics, shelf, Selection())] == [1, 2]
+    [shelf] = await partition_ranges(bench.topics, bench.topics, [TOPIC])
+    assert [letter.record.offset async for letter in pending_letters(bench.topics, shelf, Selection())] == [1, 2]
     assert bench.topics.notes == 1
 
 
@@ -282,7 +290,7 @@ async def test_a_pace_is_kept_and_not_caught_up() -> None:
         now[0] += seconds
         await naps.sleep(seconds)
 
-    pace = Pace(5, lambda: now[0], sleep)
+    pace = RateLimiter(5, lambda: now[0], sleep)
     for _ in range(3):
         await pace()
 

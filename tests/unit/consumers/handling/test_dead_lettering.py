@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterRate
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Headers, Record
@@ -43,11 +43,11 @@ async def reject(delivery: Delivery) -> Outcome:
 
 
 def lettering(
-    writer: FakeDeadLetterWriter, rate: DeadLetterRate | None = None, naps: FakeNaps | None = None
+    writer: FakeDeadLetterWriter, rate: DeadLetterBreaker | None = None, naps: FakeNaps | None = None
 ) -> DeadLettering:
     """Return the handler under test."""
     sleep = (naps or FakeNaps(instant=True)).sleep
-    return DeadLettering(reject, writer, rate or DeadLetterRate(), "group", clock=lambda: NOW, sleep=sleep)
+    return DeadLettering(reject, writer, rate or DeadLetterBreaker(), "group", clock=lambda: NOW, sleep=sleep)
 
 
 async def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
@@ -71,7 +71,7 @@ async def test_other_outcomes_write_nothing() -> None:
     async def apply(_: Delivery) -> Outcome:
         return Applied()
 
-    assert await DeadLettering(apply, writer, DeadLetterRate(), "group")(delivery()) == Applied()
+    assert await DeadLettering(apply, writer, DeadLetterBreaker(), "group")(delivery()) == Applied()
     assert not writer.written
 
 
@@ -88,7 +88,7 @@ async def test_the_outcome_waits_for_kafkas_acknowledgement() -> None:
 async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytest.LogCaptureFixture) -> None:
     """One above the limit opens the breaker and is not written; resuming counts anew."""
     writer, seconds = FakeDeadLetterWriter(), [0.0]
-    rate = DeadLetterRate(2, lambda: seconds[0])
+    rate = DeadLetterBreaker(2, lambda: seconds[0])
     handle = lettering(writer, rate)
     await handle(delivery())
     seconds[0] = 59.9
@@ -114,7 +114,7 @@ async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytes
 
 async def test_no_limit_never_stops() -> None:
     """0 turns it off."""
-    rate = DeadLetterRate(0)
+    rate = DeadLetterBreaker(0)
     for _ in range(100):
         await rate.admit()
     assert not rate.is_open

@@ -9,7 +9,7 @@ import pytest
 
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Decoder
-from consumers.handling.dispatch import Ages, Dispatcher
+from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.intake import Delivery, Intake
 from consumers.handling.observed import Observed
 from consumers.outcomes import (
@@ -53,7 +53,7 @@ def submission(age_s: float = 0) -> Delivery:
 
 async def dispatch(delivery: Delivery, gateway: FakeGateway) -> Outcome:
     """Dispatch as of ``NOW``: events may be 300 s old, codes live 300 s, Temporal remembers 3,600 s."""
-    return await Dispatcher(gateway, Ages(300, 300, 3600), lambda: NOW)(delivery)
+    return await Dispatcher(gateway, AgeLimits(300, 300, 3600), lambda: NOW)(delivery)
 
 
 def test_lanes_follow_the_payload() -> None:

@@ -25,7 +25,7 @@ from consumers.ports import KafkaUnavailable
 from deploy.local.servers.certificates import loopback_certificate
 from schemas.results import ResultEvent, SignInExpired
 from utils.kafka import producers as kafka
-from utils.kafka.producers import KafkaAccess, KafkaDeadLetters, ReliableProducer, ResultPublisher
+from utils.kafka.producers import KafkaAccess, KafkaDeadLetterWriter, ReliableProducer, ResultPublisher
 from utils.kafka.source import SETTINGS, stop_consumer, translated
 from utils.kafka.topics import TopicPlan, TopicState, _differences, planned_topics
 
@@ -215,7 +215,7 @@ async def test_a_dead_letter_that_is_not_taken_is_unavailable() -> None:
     """Its source offset stays open then."""
     producer = ReliableProducer(ACCESS, factory=Broker(KafkaError()).make)
     with pytest.raises(KafkaUnavailable):
-        await KafkaDeadLetters(producer).write("t.dlt", b"k", b"v", [])
+        await KafkaDeadLetterWriter(producer).write("t.dlt", b"k", b"v", [])
 
 
 def test_access_shows_no_password_and_reads_certificates(tmp_path: Path) -> None:

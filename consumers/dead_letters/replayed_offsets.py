@@ -11,14 +11,14 @@ from typing import Final
 
 from consumers.ports import ReplayMark
 
-LONGEST_NOTE: Final = 4096
+MAX_METADATA_LENGTH: Final = 4096
 """Characters: what brokers keep beside an offset by default (``offset.metadata.max.bytes``)."""
 
 _FORM: Final = "z1:"
 _LARGEST_BITMAP: Final = 16 * 1024 * 1024
 
 
-class PutBack:
+class ReplayedOffsets:
     """Offsets of one partition that are done: all below ``watermark``, and some above."""
 
     def __init__(self, watermark: int, above: int = 0) -> None:
@@ -27,14 +27,14 @@ class PutBack:
         self._settle()
 
     @classmethod
-    def from_mark(cls, mark: ReplayMark | None, first: int, end: int) -> "PutBack":
+    def from_mark(cls, mark: ReplayMark | None, first: int, end: int) -> "ReplayedOffsets":
         """Read what Kafka remembers of a partition that holds the offsets from ``first`` to before ``end``.
 
         An offset beyond the end belongs to an earlier topic of that name. Nothing is taken for done that may not be.
         """
         if mark is None or mark.offset > end:
             return cls(first)
-        done = cls(mark.offset, _bitmap(mark.note))
+        done = cls(mark.offset, _bitmap(mark.metadata))
         done.add(done.watermark, first)
         return done
 
