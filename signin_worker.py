@@ -34,7 +34,6 @@ from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from consumers.gateway.breaker import Breaker
 from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
-from consumers.decode import Decoder
 from consumers.handling.dispatch import AgeLimits, Dispatcher, Handler
 from consumers.gateway.temporal import TemporalGateway
 from consumers.gateway.guard import GuardedGateway
@@ -146,7 +145,7 @@ def build_consumer(
     limits = replace(limits, head_of_line_s=most.head_of_line_s, stall_s=most.stall_s)
     return ConsumerLoop(
         KafkaSource(access, kafka.group_id, topics),
-        Intake(Decoder(*topics), names, counts),
+        Intake(*topics, names, counts),
         handle,
         counts,
         (breaker, rate),

@@ -1,18 +1,23 @@
-"""What happens to a record as it comes in: decoded once, and given the lane that keeps its order."""
+"""Receive records: decode each one once and choose the lane that keeps its order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Content, Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import Content, ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.outcomes import Rejected
 from consumers.ports import Clock, ConsumerMetrics, Record, utc_now
 
 
+Decode = Callable[[Record, datetime], Content]
+
+
 @dataclass
 class Delivery:
-    """A record with what it says, and the lane within its partition in which order holds.
+    """A record, its content, and its lane: order holds between the records of one lane in one partition.
 
-    ``postponed``: why it is not done yet, as the last try told; ``tries``: how many there have been.
+    ``postponed``: why the last try did not finish it. ``tries``: how many there were.
     """
 
     record: Record
@@ -26,21 +31,31 @@ class Intake:
     """Turns records into deliveries."""
 
     def __init__(
-        self, decoder: Decoder, pseudonyms: Pseudonyms, metrics: ConsumerMetrics, clock: Clock = utc_now
+        self,
+        requested_topic: str,
+        submitted_topic: str,
+        pseudonyms: Pseudonyms,
+        metrics: ConsumerMetrics,
+        clock: Clock = utc_now,
     ) -> None:
-        self._decoder = decoder
+        self._decode: dict[str, Decode] = {
+            requested_topic: decode_request,
+            submitted_topic: decode_submission,
+        }
         self._pseudonyms = pseudonyms
         self._metrics = metrics
         self._clock = clock
 
     def receive(self, record: Record) -> Delivery:
-        """Decode ``record`` and choose its lane: requests keep order per sign-in, submissions per mailbox."""
-        content = self._decoder.decode(record, self._clock())
+        """Decode ``record`` and choose its lane. Raises ``KeyError`` for any other topic."""
+        content = self._decode[record.topic](record, self._clock())
         if not isinstance(content, Rejected) and content.from_future:
             self._metrics.time_in_future(record.topic)
+
         return Delivery(record, content, self._lane(record, content))
 
     def _lane(self, record: Record, content: Content) -> str:
+        """Keep requests in order per sign-in, submissions per mailbox."""
         match content:
             case ReceivedRequest(event=event):
                 return f"signin/{event.signin_id}"

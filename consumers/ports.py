@@ -2,7 +2,7 @@
 
 How the root composes it::
 
-    intake   = Intake(Decoder(requested_topic, submitted_topic), pseudonyms, metrics)
+    intake   = Intake(requested_topic, submitted_topic, pseudonyms, metrics)
     breaker  = Breaker()
     temporal = TemporalGateway(client, task_queue, policy, pseudonyms, code_keys)
     gateway  = GuardedGateway(temporal, breaker, metrics, AdaptiveLimit(max_calls))
@@ -58,7 +58,7 @@ class Record:
     log_append_time: bool = False
 
     @property
-    def source(self) -> Partition:
+    def topic_partition(self) -> Partition:
         """Where it was read."""
         return Partition(self.topic, self.partition)
 
@@ -143,7 +143,7 @@ class DeadLetterWriter(Protocol):
 
 
 class ReplayMark(NamedTuple):
-    """What is remembered of a partition's dead letters: all below ``offset`` were put back; ``metadata`` lists the rest."""
+    """How far a partition was replayed: all below ``offset``, and the offsets that ``metadata`` lists."""
 
     offset: int
     metadata: str

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from consumers.decode import LARGEST_VALUE
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.dead_letters.letters import DeadLetter
 from consumers.ports import Headers, Record
 
@@ -96,7 +96,7 @@ def masked_value(record: Record) -> dict[str, Any]:
     if value is None:
         return {"bytes": None, "note": "tombstone: no value at all"}
     size = {"bytes": len(value)}
-    if len(value) <= LARGEST_VALUE:
+    if len(value) <= MAX_VALUE_BYTES:
         try:
             return {**size, "json": masked_json(from_json(value, allow_inf_nan=False))}
         except ValueError:

@@ -36,7 +36,7 @@ class Assignment:
 
     def track(self, record: Record, now_s: float) -> Ticket | None:
         """Begin a record. None: its partition is not owned, or it was begun before in this epoch."""
-        tracker = self._trackers.get(record.source)
+        tracker = self._trackers.get(record.topic_partition)
         stamp = record.timestamp_ms / 1000 if record.timestamp_ms >= 0 else now_s
         return None if tracker is None else tracker.track(record.offset, stamp, self._stopwatch())
 

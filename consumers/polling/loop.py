@@ -50,7 +50,7 @@ class LoopLimits:
     bytes: int = 16 * 1024 * 1024
     span: int = 4_096
     poll_ms: int = 200
-    poll_full_ms: int = 20
+    poll_when_full_ms: int = 20
     drain_s: float = 5.0
     commit_interval_s: float = 1.0
     commit_timeout_s: float = 5.0
@@ -215,7 +215,7 @@ class ConsumerLoop:
             self._steering.steer(self._lanes)
             records = await self._polled()
             if not self._is_current(epoch):
-                self._to_rewind.update(record.source for record in records)
+                self._to_rewind.update(record.topic_partition for record in records)
                 return
             self._take(records)
             await self._pass_gaps(epoch)
@@ -227,7 +227,7 @@ class ConsumerLoop:
 
     async def _polled(self) -> Sequence[Record]:
         """Return what a poll brings; nothing if the end comes first."""
-        wait_ms = self._limits.poll_full_ms if self._steering.looks_soon else self._limits.poll_ms
+        wait_ms = self._limits.poll_when_full_ms if self._steering.looks_soon else self._limits.poll_ms
         self._poll = asyncio.create_task(self._source.poll(wait_ms, max(1, self._lanes.room)))
         if not await ends_before(self._over, self._poll):
             return ()
@@ -244,12 +244,12 @@ class ConsumerLoop:
             ticket = self._assignment.track(record, time.time())
             if ticket is not None:
                 delivery = self._intake.receive(record)
-                self._lanes.put((record.source, delivery.lane), (delivery, ticket), record.size)
+                self._lanes.put((record.topic_partition, delivery.lane), (delivery, ticket), record.size)
 
     async def _work(self, work: Work) -> None:
         delivery, ticket = work
         await self._handle(delivery)
-        self._assignment.finish(delivery.record.source, ticket)
+        self._assignment.finish(delivery.record.topic_partition, ticket)
 
     async def _pass_gaps(self, epoch: int) -> None:
         """Move over offsets that hold no record: without this, a marker at the end would look like lag for ever."""

@@ -44,7 +44,9 @@ class Display:
 
     def _reason_of(self, partition: Partition, offset: int) -> str:
         found = (
-            each for each, ticket in self._lanes.items() if (each.record.source, ticket.offset) == (partition, offset)
+            each
+            for each, ticket in self._lanes.items()
+            if (each.record.topic_partition, ticket.offset) == (partition, offset)
         )
         postponed = next((each.postponed for each in found), None)
         return postponed or ("halted" if self._halted() else "under_way")

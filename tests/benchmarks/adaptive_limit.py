@@ -22,7 +22,7 @@ from temporalio.service import RetryConfig
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.handling.dispatch import Gateway
 from consumers.gateway.temporal import TemporalGateway
 from consumers.gateway.guard import GuardedGateway
@@ -31,11 +31,10 @@ from consumers.ports import utc_now
 from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
-from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record
+from tests.fakes.inbound import request_record, submission_record
 
 FIXED: Final = (1, 2, 4, 8, 16, 32, 64)
 BACKLOG: Final = 256
-_DECODER: Final = Decoder(REQUESTED, SUBMITTED)
 
 Call = Callable[[Gateway], Awaitable[object]]
 
@@ -72,7 +71,7 @@ class Timed:
 
 async def start(gateway: Gateway) -> object:
     """Start a workflow of its own."""
-    content = _DECODER.decode(request_record(signin_id=uuid.uuid4().hex), utc_now())
+    content = decode_request(request_record(signin_id=uuid.uuid4().hex), utc_now())
     assert isinstance(content, ReceivedRequest)
     return await gateway.start(content)
 
@@ -80,7 +79,7 @@ async def start(gateway: Gateway) -> object:
 async def submit(gateway: Gateway) -> object:
     """Signal one of a thousand mailboxes, started where it does not run."""
     email = f"ada{uuid.uuid4().int % 1000}@example.com"
-    content = _DECODER.decode(submission_record(email=email, submission_id=uuid.uuid4().hex), utc_now())
+    content = decode_submission(submission_record(email=email, submission_id=uuid.uuid4().hex), utc_now())
     assert isinstance(content, ReceivedSubmission)
     return await gateway.submit(content)
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from consumers.gateway.breaker import Breaker
-from consumers.decode import LARGEST_VALUE
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.gateway.limiter import AdaptiveLimit
 from consumers.polling.loop import LoopLimits
 from schemas.policy import Policy
@@ -30,7 +30,7 @@ LIMITS = {
     "session, rebalance, poll interval": tuple(
         SETTINGS[f"{name}_ms"] / 1000 for name in ("session_timeout", "rebalance_timeout", "max_poll_interval")
     ),
-    "value of an event": (LARGEST_VALUE // 1024,),
+    "value of an event": (MAX_VALUE_BYTES // 1024,),
     "local try, durable try": (LOCAL_TRY.total_seconds(), DURABLE_TRY.total_seconds()),
     "signals per run": (POLICY.signals_per_run,),
     "live sign-ins per mailbox": (MOST_LIVE,),

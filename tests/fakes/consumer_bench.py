@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
 from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
-from consumers.decode import Decoder
 from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
@@ -25,7 +24,13 @@ from tests.fakes.waiting import until
 
 P0, P1, S0 = Partition(REQUESTED, 0), Partition(REQUESTED, 1), Partition(SUBMITTED, 0)
 QUICK = LoopLimits(
-    poll_ms=5, poll_full_ms=1, commit_interval_s=0.005, observe_every_s=0.005, retry_s=0.001, drain_s=5, stop_s=0.05
+    poll_ms=5,
+    poll_when_full_ms=1,
+    commit_interval_s=0.005,
+    observe_every_s=0.005,
+    retry_s=0.001,
+    drain_s=5,
+    stop_s=0.05,
 )
 
 
@@ -44,7 +49,7 @@ class Composed:
         dispatcher = Dispatcher(guarded, AgeLimits())
         retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
         handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
-        intake = Intake(Decoder(*topics), Pseudonyms(bytes(32)), self.metrics)
+        intake = Intake(*topics, Pseudonyms(bytes(32)), self.metrics)
         self.loop = ConsumerLoop(source, intake, handle, self.metrics, (self.breaker, self.rate), limits)
 
     @property

@@ -34,10 +34,10 @@ class FakeLetterTopics:
 
     def append(self, record: Record, gap: int = 0) -> Record:
         """Append ``gap`` offsets behind the end; return the record with its offset."""
-        offset = self.ends.get(record.source, 0) + gap
+        offset = self.ends.get(record.topic_partition, 0) + gap
         placed = replace(record, offset=offset)
-        self.logs[record.source].append(placed)
-        self.ends[record.source] = offset + 1
+        self.logs[record.topic_partition].append(placed)
+        self.ends[record.topic_partition] = offset + 1
         return placed
 
     def retain(self, partition: Partition, first: int) -> None:

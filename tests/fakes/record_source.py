@@ -21,7 +21,7 @@ class FakeBroker:
 
     def append(self, record: Record, gap: int = 0) -> Record:
         """Append at the end, ``gap`` offsets further on; return the record with its offset."""
-        partition = record.source
+        partition = record.topic_partition
         placed = replace(record, offset=self.ends.get(partition, 0) + gap)
         self.logs.setdefault(partition, []).append(placed)
         self.mark(partition, gap + 1)

@@ -228,8 +228,8 @@ async def test_a_record_is_read_as_it_was_emitted(access: KafkaAccess, topics: T
         assert (record.key, record.value, record.headers) == (SIGNIN_ID.encode(), b"{}", (("traceparent", b"00"),))
         assert record.log_append_time
         assert abs(record.timestamp_ms / 1000 - datetime.now(UTC).timestamp()) < 60
-        assert await source.position(record.source) == place.offset + 1
-        assert (await source.end_offsets([record.source])) == {record.source: place.offset + 1}
+        assert await source.position(record.topic_partition) == place.offset + 1
+        assert (await source.end_offsets([record.topic_partition])) == {record.topic_partition: place.offset + 1}
 
 
 async def test_what_is_committed_is_where_the_next_one_starts(access: KafkaAccess, topics: Topics) -> None:

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from activities.codes import CodeKeys
 from activities.errors import TemporalUnavailable
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.gateway.temporal import TemporalGateway
 from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, Outcome, Rejected, Throttled, Unreachable
 from deploy.local.servers.backends import Temporal
@@ -54,7 +54,7 @@ def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
     """Return a new request. What no emitter can bring past the decoder is put into it afterwards."""
     now = datetime.now(UTC)
     data = request_data(signin_id=new_signin_id())
-    content = Decoder(REQUESTED, SUBMITTED).decode(record(REQUESTED, data), now)
+    content = decode_request(record(REQUESTED, data), now)
     assert isinstance(content, ReceivedRequest)
     changes = {"turnstile_token": token, "signin_id": signin_id or data["signin_id"]}
     return replace(content, event=content.event.model_copy(update=changes))
@@ -62,7 +62,7 @@ def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
 
 def submission(number: int) -> ReceivedSubmission:
     """Return a submission to the one mailbox of this server."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(record(SUBMITTED, submission_data(number)), datetime.now(UTC))
+    content = decode_submission(record(SUBMITTED, submission_data(number)), datetime.now(UTC))
     assert isinstance(content, ReceivedSubmission)
     return content
 

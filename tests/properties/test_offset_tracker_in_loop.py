@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from activities.pseudonyms import Pseudonyms
 from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
-from consumers.decode import Decoder, ReceivedRequest
+from consumers.decode import ReceivedRequest
 from consumers.intake import Delivery, Intake
 from consumers.polling.loop import ConsumerLoop, LoopLimits
 from consumers.handling.observed import Observed
@@ -29,7 +29,7 @@ LIMITS = LoopLimits(
     records=6,
     span=8,
     poll_ms=5,
-    poll_full_ms=1,
+    poll_when_full_ms=1,
     commit_interval_s=0.001,
     observe_every_s=0.01,
     retry_s=0.001,
@@ -99,7 +99,7 @@ class Ledger:
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Apply a record once it was tried often enough."""
-        source, offset, epoch = delivery.record.source, delivery.record.offset, self.epoch
+        source, offset, epoch = delivery.record.topic_partition, delivery.record.offset, self.epoch
         if isinstance(delivery.content, Rejected):
             return delivery.content
 
@@ -218,7 +218,7 @@ async def scenario(steps: list[Produce | Rebalance | Outage | Breathe], lag_of_p
     source = FakeRecordSource(broker, lag_of_poll)
     retrying = Retrying(ledger.handle, metrics, Backoff(0.0001, 0.0002))
     handle = Observed(DeadLettering(retrying, writer, DeadLetterBreaker(0), "group"), metrics)
-    intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), metrics)
+    intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(bytes(32)), metrics)
     loop = ConsumerLoop(source, intake, handle, metrics, limits=LIMITS)
     run = asyncio.create_task(loop.run())
     await until(lambda: source.started)

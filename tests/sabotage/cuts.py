@@ -37,8 +37,10 @@ CUTS: Final = (
         1,
         "a record counts as done before it was handled",
         f"{_C}/polling/loop.py",
-        "        await self._handle(delivery)\n        self._assignment.finish(delivery.record.source, ticket)",
-        "        self._assignment.finish(delivery.record.source, ticket)\n        await self._handle(delivery)",
+        "        await self._handle(delivery)\n"
+        "        self._assignment.finish(delivery.record.topic_partition, ticket)",
+        "        self._assignment.finish(delivery.record.topic_partition, ticket)\n"
+        "        await self._handle(delivery)",
         f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_and_no_offset_is_passed",
     ),
     Cut(
@@ -101,8 +103,8 @@ CUTS: Final = (
         4,
         "all records of a partition share a lane",
         f"{_C}/polling/loop.py",
-        "self._lanes.put((record.source, delivery.lane)",
-        "self._lanes.put((record.source,)",
+        "self._lanes.put((record.topic_partition, delivery.lane)",
+        "self._lanes.put((record.topic_partition,)",
         f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_and_no_offset_is_passed",
     ),
     Cut(
@@ -317,8 +319,8 @@ CUTS: Final = (
         13,
         "a dead letter's reason quotes the value",
         f"{_C}/decode.py",
-        """each['type']}" for each in errors""",
-        """each['msg']}" for each in errors""",
+        "{error['type']}",
+        "{error['msg']}",
         f"{_T}/test_decode.py::test_reasons_name_fields_and_rules_only",
     ),
 )

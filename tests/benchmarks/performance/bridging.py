@@ -17,7 +17,7 @@ from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWor
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
 from consumers.handling.dead_lettering import DeadLetterBreaker
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.gateway.temporal import TemporalGateway
 from consumers.polling.loop import ConsumerLoop
 from consumers.ports import Record, utc_now
@@ -71,7 +71,6 @@ class Bridging:
         self._settings = settings
         self._client = client
         self._times = times
-        self._decoder = Decoder(settings.kafka.requested_topic, settings.kafka.submitted_topic)
         self._exits = AsyncExitStack()
 
     async def start(self) -> None:
@@ -111,11 +110,12 @@ class Bridging:
             Pseudonyms(settings.keys.account.get_secret_value()),
             CodeKeys(settings.keys.code.get_secret_value()),
         )
+        decode = decode_request if kind == "starts" else decode_submission
         self._times.calls.clear()
 
         async def call_on(first: int) -> None:
             for number in range(first, events, callers):
-                content = self._decoder.decode(self._record(kind, number), utc_now())
+                content = decode(self._record(kind, number), utc_now())
                 if isinstance(content, ReceivedRequest):
                     await gateway.start(content)
                 elif isinstance(content, ReceivedSubmission):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission
 from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.intake import Intake
 from consumers.outcomes import Applied, Outcome
@@ -50,7 +50,7 @@ async def _rate(records: Sequence[Record]) -> float:
 
 
 async def _handle(records: Sequence[Record]) -> None:
-    intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), FakeConsumerMetrics())
+    intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(bytes(32)), FakeConsumerMetrics())
     dispatch = Dispatcher(Nowhere(), AgeLimits())
     for record in records:
         await dispatch(intake.receive(record))

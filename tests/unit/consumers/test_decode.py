@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decode import LARGEST_VALUE, Content, Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import (
+    MAX_VALUE_BYTES,
+    Content,
+    ReceivedRequest,
+    ReceivedSubmission,
+    decode_request,
+    decode_submission,
+)
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
@@ -21,15 +28,14 @@ STRUCTURED: Headers = [("Content-Type", b"Application/CloudEvents+JSON; charset=
 
 def decode(data: Any, headers: Headers = (), topic: str = REQUESTED) -> Content:
     """Decode at ``NOW``."""
-    return Decoder(REQUESTED, SUBMITTED).decode(record(topic, data, headers=headers), NOW)
+    decode_record = decode_submission if topic == SUBMITTED else decode_request
+    return decode_record(record(topic, data, headers=headers), NOW)
 
 
 def stamped(milliseconds: int, by_broker: bool, headers: Headers = (), own: datetime = NOW) -> ReceivedRequest:
     """Decode a request with stamps."""
     value = json.dumps(request_data(requested_at=own.isoformat())).encode()
-    content = Decoder(REQUESTED, SUBMITTED).decode(
-        Record(REQUESTED, 0, 0, None, value, headers, milliseconds, by_broker), NOW
-    )
+    content = decode_request(Record(REQUESTED, 0, 0, None, value, headers, milliseconds, by_broker), NOW)
     assert isinstance(content, ReceivedRequest)
     return content
 
@@ -65,8 +71,8 @@ def test_what_is_no_json_is_said_so(value: bytes | None, reason: str | None) -> 
 
 def test_too_large_values_are_not_parsed() -> None:
     """One byte more than 64 KiB is too large, whatever it holds."""
-    assert decode(b"\xff" * (LARGEST_VALUE + 1)) == Rejected("too_large", "value: more than 65536 bytes")
-    padded = json.dumps(request_data()).encode().ljust(LARGEST_VALUE)
+    assert decode(b"\xff" * (MAX_VALUE_BYTES + 1)) == Rejected("too_large", "value: more than 65536 bytes")
+    padded = json.dumps(request_data()).encode().ljust(MAX_VALUE_BYTES)
     assert isinstance(decode(padded), ReceivedRequest)
 
 

@@ -12,18 +12,25 @@ from typing import Any, get_args
 
 import pytest
 
+from activities.pseudonyms import Pseudonyms
 from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
-from consumers.decode import Decoder
-from consumers.intake import Delivery
+from consumers.intake import Delivery, Intake
 from consumers.outcomes import DeadLetterError, Outcome, Rejected
 from consumers.ports import Record
+from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 INBOUND = sorted((GOLDEN / "inbound").glob("*.json"))
 DEAD_LETTERS = sorted((GOLDEN / "dead_letters").glob("*.json"))
 NOW = datetime(2026, 11, 23, 9, 0, 42, tzinfo=UTC)
-DECODER = Decoder("signin.requested", "otp.submitted")
+INTAKE = Intake(
+    "signin.requested",
+    "otp.submitted",
+    Pseudonyms(bytes(32)),
+    FakeConsumerMetrics(),
+    clock=lambda: NOW,
+)
 
 
 def content(data: Any) -> bytes | None:
@@ -76,7 +83,7 @@ def test_every_error_has_a_golden_file() -> None:
 def test_an_inbound_record_is_the_event_of_its_golden_file(path: Path) -> None:
     """With its trace, and the time that its age counts from."""
     golden = load(path)
-    read = DECODER.decode(record_of(golden), NOW)
+    read = INTAKE.receive(record_of(golden)).content
     assert not isinstance(read, Rejected)
     assert read.event.model_dump(mode="json") == golden["event"]
     assert read.traceparent == golden["traceparent"]
@@ -88,7 +95,7 @@ async def test_a_dead_letter_is_the_record_of_its_golden_file(path: Path) -> Non
     """Key and value untouched; the headers in order, byte for byte."""
     golden = load(path)
     record, writer = record_of(golden), FakeDeadLetterWriter()
-    read = Rejected(**golden["answer"]) if "answer" in golden else DECODER.decode(record, NOW)
+    read = Rejected(**golden["answer"]) if "answer" in golden else INTAKE.receive(record).content
 
     async def reject(_: Delivery) -> Outcome:
         assert isinstance(read, Rejected)

@@ -15,7 +15,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.errors import PublishUnavailable
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Decoder, ReceivedRequest
+from consumers.decode import ReceivedRequest
 from consumers.intake import Delivery, Intake
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Record
@@ -56,7 +56,7 @@ def eyes() -> Iterator[Eyes]:
 
 def delivery(one: Record) -> Delivery:
     """Decode a record."""
-    intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(b"k" * 32), FakeConsumerMetrics())
+    intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(b"k" * 32), FakeConsumerMetrics())
     return intake.receive(one)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from consumers.decode import LARGEST_VALUE
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.dead_letters.letters import Selection, dead_letter, selected_letters, partition_ranges
 from consumers.ports import KafkaUnavailable, Record
 from tests.fakes.dead_letters import FAILED_AT, letter_record
@@ -40,7 +40,7 @@ def as_value(data: object) -> bytes:
         Record(TOPIC, 0, 0, signin_id(7).encode(), b"{"),
         Record(TOPIC, 0, 0, signin_id(7).encode(), as_value({"signin_id": "ada@example.com"})),
         Record(TOPIC, 0, 0, signin_id(7).encode(), as_value([])),
-        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value(submission_data(8, code="1" * LARGEST_VALUE))),
+        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value(submission_data(8, code="1" * MAX_VALUE_BYTES))),
     ],
 )
 def test_the_sign_in_is_known_by_the_value_or_else_by_the_key(record: Record) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decode import LARGEST_VALUE
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
 from consumers.ports import Record
@@ -109,7 +109,7 @@ def test_a_tombstone_and_an_empty_value_differ() -> None:
 
 def test_a_large_value_is_not_parsed_and_cut() -> None:
     """The beginning is shown, and how long it is."""
-    value = as_value({"code": CODE * LARGEST_VALUE})
+    value = as_value({"code": CODE * MAX_VALUE_BYTES})
     shown = seen(value)
     assert shown["shape"].startswith('{"code": "####')
     assert shown["shape"].endswith(f"… ({len(value)} characters)")

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 from consumers.gateway.breaker import Breaker
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.handling.dispatch import Gateway
 from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.limiter import AdaptiveLimit
@@ -17,7 +17,7 @@ from consumers.ports import utc_now
 from tests.fakes.busy_server import BusyServer
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.gateway import FakeGateway
-from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, submission_record
+from tests.fakes.inbound import request_record, submission_record
 from tests.fakes.naps import FakeNaps
 from tests.fakes.virtual_time import in_virtual_time, loop_time
 from tests.fakes.waiting import until
@@ -27,14 +27,14 @@ WARM_UP_S, MEASURED_S = 10, 20
 
 def request(number: int = 0) -> ReceivedRequest:
     """Return a request as decoded."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(request_record(number), utc_now())
+    content = decode_request(request_record(number), utc_now())
     assert isinstance(content, ReceivedRequest)
     return content
 
 
 def submission() -> ReceivedSubmission:
     """Return a submission as decoded."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(submission_record(), utc_now())
+    content = decode_submission(submission_record(), utc_now())
     assert isinstance(content, ReceivedSubmission)
     return content
 

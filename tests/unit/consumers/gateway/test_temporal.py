@@ -15,13 +15,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.addresses import parse_address
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Decoder, ReceivedRequest, ReceivedSubmission
+from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.gateway.temporal import TemporalGateway, translate
 from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, NotNow, Rejected, Throttled, Unreachable
 from schemas.mailbox import MailboxInput
 from schemas.policy import OtpPolicy, Policy
 from schemas.signals import SignInInput, Submission
-from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record, signin_id, submission_record
+from tests.fakes.inbound import request_record, signin_id, submission_record
 from tests.fakes.temporal_client import FakeTemporalClient
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -39,14 +39,14 @@ def gateway(client: FakeTemporalClient) -> TemporalGateway:
 def request(attempt: int = 1) -> ReceivedRequest:
     """Return a request as decoded."""
     record = request_record(7, attempt=attempt, headers=[("traceparent", PARENT.encode())])
-    content = Decoder(REQUESTED, SUBMITTED).decode(record, NOW)
+    content = decode_request(record, NOW)
     assert isinstance(content, ReceivedRequest)
     return content
 
 
 def submission() -> ReceivedSubmission:
     """Return a submission as decoded."""
-    content = Decoder(REQUESTED, SUBMITTED).decode(submission_record(7), NOW)
+    content = decode_submission(submission_record(7), NOW)
     assert isinstance(content, ReceivedSubmission)
     return content
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import Decoder
 from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.intake import Delivery, Intake
 from consumers.handling.observed import Observed
@@ -37,7 +36,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 def receive(record: Record, metrics: FakeConsumerMetrics | None = None) -> Delivery:
     """Take a record in, as of ``NOW``."""
-    intake = Intake(Decoder(REQUESTED, SUBMITTED), Pseudonyms(bytes(32)), metrics or FakeConsumerMetrics(), lambda: NOW)
+    intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(bytes(32)), metrics or FakeConsumerMetrics(), lambda: NOW)
     return intake.receive(record)
 
 
