@@ -1,4 +1,4 @@
-"""Write what documents tell from the code, parts of README.md and DESIGN.md and screens: ``python -m tests.docs``."""
+"""Write what is generated from the code, tables of docs/reference.md and screens: ``python -m tests.docs``."""
 
 from tests.docs import check_screens, generated
 

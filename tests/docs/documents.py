@@ -9,6 +9,9 @@ from deploy.local.places import PROJECT
 
 README: Final = PROJECT / "README.md"
 DESIGN: Final = PROJECT / "DESIGN.md"
+EVENTS: Final = PROJECT / "docs" / "events.md"
+INSTALLATION: Final = PROJECT / "docs" / "installation.md"
+REFERENCE: Final = PROJECT / "docs" / "reference.md"
 
 _FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _MARKED: Final = re.compile(r"(<!-- (\w+): written by python -m tests\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -22,6 +25,13 @@ class Block(NamedTuple):
 
     language: str
     text: str
+
+
+class Target(NamedTuple):
+    """Where a link leads: a file, and perhaps a heading in it."""
+
+    path: Path
+    anchor: str
 
 
 def documents() -> list[Path]:
@@ -57,11 +67,23 @@ def code(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", text)
 
 
-def targets(document: Path) -> Iterator[str]:
-    """Yield the files of this project that a document links to or names as documents."""
+def targets(document: Path) -> Iterator[Target]:
+    """Yield the files of this project that a document links to, or names as documents."""
     text = _FENCE.sub("", document.read_text())
-    yield from (target.partition("#")[0] for target in _LINK.findall(text) if not target.startswith("http"))
-    yield from (f"/{path}" for path in _PATH.findall(text))
+    for link in _LINK.findall(text):
+        if not link.startswith("http"):
+            path, _, anchor = link.partition("#")
+            yield Target(document.parent / path if path else document, anchor)
+
+    yield from (Target(PROJECT / path, "") for path in _PATH.findall(text))
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = _HEADING.findall(_FENCE.sub("", document.read_text()))
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+
+    return {each.replace(" ", "-") for each in words}
 
 
 def with_generated(text: str, generated: dict[str, str]) -> str:

@@ -1,12 +1,9 @@
-"""The parts of the documents that are written from the code: settings, commands, metrics, alerts, the file map.
+"""The parts of the documents that are generated from the code: settings, commands, metrics, alerts.
 
-They stand between markers; ``python -m tests.docs`` writes them, and a test fails while they are not as the code is.
+They stand between markers. ``python -m tests.docs`` writes them, and a test fails while they differ from the code.
 """
 
-import ast
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import typer.core
@@ -20,37 +17,19 @@ from utils.settings.environment import Variable, variables
 from utils.prometheus import Metrics
 from utils.settings.loading import Settings
 from utils.cli.terminal import settings_table
-from tests.docs.documents import DESIGN, README, with_generated
+from tests.docs.documents import REFERENCE, with_generated
 
 ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
-PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
-_NO_CODE: Final = {
-    "deploy/grafana/signin-worker.json": "The dashboard for Grafana, written by `python -m deploy.grafana`.",
-    "utils/smtp/templates/mail.html.j2": "The layout of the mail's HTML part.",
-    "utils/smtp/templates/mail.txt.j2": "The layout of the mail's text part.",
-}
-_TRANSLATION: Final = re.compile(r"utils/smtp/templates/[a-z]{2}(-[a-z]+)?\.json")
-_REFERENCE: Final = re.compile(r" \((?:CONTRACT|SECURITY|BRIDGE)\b[^)]*\)")
 
 
 def generated() -> dict[str, str]:
     """Return each part by the name in its marker."""
-    parts = {"settings": _settings(), "commands": _commands(), "metrics": _metrics()}
-    return {**parts, "alerts": _alerts(), "files": _files()}
+    return {"settings": _settings(), "commands": _commands(), "metrics": _metrics(), "alerts": _alerts()}
 
 
 def write() -> None:
-    """Write all parts into the documents that have markers for them."""
-    parts = generated()
-    for document in (README, DESIGN):
-        document.write_text(with_generated(document.read_text(), parts))
-
-
-def source_files() -> list[str]:
-    """Return every file of the worker and of what is deployed with it, relative to the project."""
-    found = [*PROJECT.glob("*.py"), *(path for package in PACKAGES for path in (PROJECT / package).rglob("*"))]
-    wanted = (path for path in found if path.is_file() and "__pycache__" not in path.parts)
-    return sorted(str(path.relative_to(PROJECT)) for path in wanted if path.name != "__init__.py")
+    """Write all parts into the reference."""
+    REFERENCE.write_text(with_generated(REFERENCE.read_text(), generated()))
 
 
 def commands() -> dict[str, str]:
@@ -134,49 +113,11 @@ def _alerts() -> str:
 
 
 def _alert(name: str, severity: str, annotations: dict[str, str]) -> str:
-    return (
-        f"| [`{name}`]({annotations['runbook']}) | {severity} | {_cell(annotations['summary'].removesuffix('.'))} |\n"
-    )
+    """Return a row. Annotations name the runbook from the project's root; the reference stands beside it."""
+    paragraph = annotations["runbook"].removeprefix("docs/")
+    summary = annotations["summary"].removesuffix(".")
 
-
-def _files() -> str:
-    files, text = source_files(), ""
-    for folder in sorted({str(Path(file).parent) for file in files}, key=_import_order):
-        inside = [file for file in files if str(Path(file).parent) == folder]
-        heading = "The root" if folder == "." else f"`{folder}/`"
-        about = "" if folder == "." else _folder_line(folder)
-        text += f"\n**{heading}**{about}\n\n" + "".join(f"* `{Path(file).name}`: {_line(file)}\n" for file in inside)
-    return text + "\n"
-
-
-def _import_order(folder: str) -> tuple[int, str]:
-    top = Path(folder).parts[0] if folder != "." else "."
-    return ("." if top == "." else "", *PACKAGES).index(top), folder
-
-
-def _folder_line(folder: str) -> str:
-    file = PROJECT / folder / "__init__.py"
-    return f" {_summary(file)}" if file.exists() else ""
-
-
-def _line(file: str) -> str:
-    if file.endswith(".py"):
-        return _summary(PROJECT / file)
-    if _TRANSLATION.fullmatch(file):
-        return "The sentences of the mail in one language."
-    if file in _NO_CODE:
-        return _NO_CODE[file]
-
-    comments = (line for line in (PROJECT / file).read_text().splitlines() if re.match(r"# ?[A-Z]", line))
-
-    return re.split(r"(?<=[.:]) ", next(comments).lstrip("# "))[0].rstrip(":").rstrip(".") + "."
-
-
-def _summary(module: Path) -> str:
-    """Return the first line of a module's docstring, without its references."""
-    docstring = ast.get_docstring(ast.parse(module.read_text())) or ""
-    line = _REFERENCE.sub("", docstring.split("\n\n")[0].replace("\n", " "))
-    return line.replace("``", "`").replace("?.", "?")
+    return f"| [`{name}`]({paragraph}) | {severity} | {_cell(summary)} |\n"
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""DESIGN.md and docs/security.md: every file has its line, every number is the one in the code."""
+"""DESIGN.md and docs/security.md: every room has its line, and every number matches the code."""
 
 import re
 
@@ -10,7 +10,6 @@ from consumers.gateway.limiter import AdaptiveLimit
 from consumers.polling.loop import LoopLimits
 from schemas.policy import Policy
 from tests.docs.documents import DESIGN, code, rows, section
-from tests.docs.generated import source_files
 from deploy.local.places import PROJECT
 from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.kafka.source import SETTINGS
@@ -20,12 +19,13 @@ from workflows.rules.mailbox import MOST_CARRIED
 from workflows.rules.memory import MOST_OVER, MOST_SEEN
 from workflows.steps import DURABLE_TRY, LOCAL_TRY
 
+PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 SECURITY = PROJECT / "docs" / "security.md"
 POLICY, CONSUMER, LOOP = Policy(), ConsumerSettings(), LoopLimits()
 LIMITS = {
     "records in flight, per process": (CONSUMER.max_in_flight, CONSUMER.max_in_flight_bytes // 1024**2),
     "read ahead of the watermark, per partition": (LOOP.span,),
-    "calls to Temporal under way": (AdaptiveLimit().limit, CONSUMER.max_calls),
+    "concurrent calls to Temporal": (AdaptiveLimit().limit, CONSUMER.max_calls),
     "drain in a rebalance or at the end": (CONSUMER.drain_s,),
     "session, rebalance, poll interval": tuple(
         SETTINGS[f"{name}_ms"] / 1000 for name in ("session_timeout", "rebalance_timeout", "max_poll_interval")
@@ -44,46 +44,52 @@ def numbers(text: str) -> list[float]:
     return [float(found.replace(",", "")) for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
 
 
-def test_every_file_stands_in_the_map_and_no_other() -> None:
-    """What is not told is not known, and what is told must be there."""
-    told, folder = [], ""
-    for line in section(DESIGN, "File map").partition("**The rest**")[0].splitlines():
-        if line.startswith("**"):
-            folder = (code(line) or [""])[0]
-        if line.startswith("* "):
-            told.append(folder + code(line)[0])
-    assert sorted(told) == source_files()
+def rooms() -> set[str]:
+    """Return the folders that a reader has to know: packages, what is deployed, and each kind of test."""
+    packages = {path.parent for top in PACKAGES for path in (PROJECT / top).rglob("__init__.py")}
+    folders = {path for top in ("deploy", "tests") for path in (PROJECT / top).iterdir() if path.is_dir()}
+    found = (path for path in packages | folders if path.name != "__pycache__")
+
+    return {str(path.relative_to(PROJECT)) for path in found}
 
 
-def test_every_line_of_the_map_says_something() -> None:
-    """A file without a docstring has no line to be told by."""
-    lines = [line for line in section(DESIGN, "File map").splitlines() if line.startswith("* ")]
-    assert all(len(line.partition("`: ")[2]) > 10 for line in lines if "`: " in line)
+def test_every_room_stands_in_the_map() -> None:
+    """A room without a line is unknown, and a line without a room misleads."""
+    table = [code(room)[0] for room, _ in rows(section(DESIGN, "Map of rooms"))]
+
+    assert set(table) == rooms() | {"signin_worker.py", "requirements", ".github/workflows"}
+    assert len(table) == len(set(table))
+    assert all((PROJECT / room).exists() for room in table)
+
+
+def test_every_room_says_what_is_in_it() -> None:
+    """Each line of the map has a text beside the name."""
+    assert all(len(about) > 10 for _, about in rows(section(DESIGN, "Map of rooms")))
 
 
 @pytest.mark.parametrize("what", LIMITS)
 def test_limits_are_those_of_the_code(what: str) -> None:
-    """The numbers of the table begin with the ones that hold."""
+    """Each row of the table begins with the numbers that apply."""
     table = {row[0]: row[1] for row in rows(section(DESIGN, "Limits and numbers"))}
     assert numbers(table[what])[: len(LIMITS[what])] == list(map(float, LIMITS[what]))
 
 
 def test_the_places_of_limits_and_rules_are_there() -> None:
-    """What a table gives as the place of a rule is a file."""
+    """Every file that a table names as the place of a rule exists."""
     tables = [section(DESIGN, "Limits and numbers"), SECURITY.read_text()]
     places = {place for text in tables for row in rows(text) for place in code(row[-1]) if "/" in place}
     assert len(places) > 10
     assert all((PROJECT / place).exists() for place in places)
 
 
-def test_the_breaker_is_as_told() -> None:
-    """It opens after five and probes after half a second."""
+def test_the_breaker_has_the_numbers_of_the_table() -> None:
+    """It opens after five failures and probes after half a second, at most 15 s."""
     assert Breaker.__init__.__defaults__ is not None
     assert Breaker.__init__.__defaults__[:3] == (5, 0.5, 15.0)
 
 
-def test_security_tells_the_defaults() -> None:
-    """Each budget of the page is the one that holds."""
+def test_security_states_the_defaults() -> None:
+    """Each budget on the page equals the default in the code."""
     limits, otp = POLICY.limits, POLICY.otp
     rules = {row[0]: row[1] for row in rows(SECURITY.read_text()) if row[0][0] == "S" and row[0][1:].isdigit()}
 
@@ -98,8 +104,8 @@ def test_security_tells_the_defaults() -> None:
     assert numbers(rules["S12"])[-1] == POLICY.times.challenge_s
 
 
-def test_security_tells_the_chance_of_guessing() -> None:
-    """Both figures are those of the formula, and the one is allowed while the other is not."""
+def test_security_states_the_chance_of_guessing() -> None:
+    """Both figures follow the formula: eight digits are allowed, seven are not."""
     text = section(SECURITY, "The chance of guessing (S18)")
     limits = POLICY.limits
     tries = limits.failures_per_day + limits.trusted_failures_per_day

@@ -1,4 +1,4 @@
-"""Every command of the README is run, every sentence that it quotes is said, every name in it is there."""
+"""The README and the pages it leads to: commands run, quoted messages are printed, names exist."""
 
 import asyncio
 import contextlib
@@ -27,14 +27,22 @@ from deploy.local.waiting import eventually
 from schemas import results
 from schemas.inbound import OtpSubmitted, SignInRequested
 from tests.docs.commands import Shell
-from tests.docs.documents import README, blocks, code, rows, section
+from tests.docs.documents import EVENTS, INSTALLATION, README, REFERENCE, Block, blocks, code, rows, section
 from utils.settings.environment import variables
 from utils.settings.loading import Settings, SettingsError, load_settings
 
 DOCKERFILE: Final = PROJECT / "deploy" / "image" / "Dockerfile"
-SHELL: Final = [block.text for block in blocks(README, "sh")]
-(ENVIRONMENT,) = (block.text for block in blocks(README, "dotenv"))
-SAID: Final = [block.text.strip() for block in blocks(README, "text")]
+PAGES: Final = (README, EVENTS, INSTALLATION, REFERENCE)
+
+
+def blocks_of_pages(*languages: str) -> list[Block]:
+    """Return the fenced blocks of all pages in these languages."""
+    return [block for page in PAGES for block in blocks(page, *languages)]
+
+
+SHELL: Final = [block.text for block in blocks_of_pages("sh")]
+(ENVIRONMENT,) = (block.text for block in blocks_of_pages("dotenv"))
+MESSAGES: Final = [block.text.strip() for block in blocks_of_pages("text")]
 PERSON: Final = "you@mail.example"
 
 
@@ -54,9 +62,8 @@ def test_no_command_escapes() -> None:
     """Each block is run or examined by a test of this file."""
     examined = {MAKE, KEEP, KEYS, INSTALL, DOCKER, RUN, REQUEST, SUBMIT, ROLES, CHECKS, REPLAY}
     assert examined == set(SHELL) and len(SHELL) == len(examined)
-    assert {block.language for block in blocks(README, *"sh dotenv text json bash shell console".split(), "")} <= {
-        *("sh", "dotenv", "text", "json", ""),
-    }
+    languages = "sh dotenv text json bash shell console".split()
+    assert {block.language for block in blocks_of_pages(*languages, "")} <= {"sh", "dotenv", "text", "json", ""}
 
 
 @pytest.mark.parametrize("command", [*MAKE.splitlines(), *KEEP.splitlines()])
@@ -66,7 +73,7 @@ def test_make_has_the_targets(command: str) -> None:
     done = subprocess.run(
         [*shlex.split(command), "--dry-run"], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )
-    program = {"demo": "-m deploy.demo", "test": "-m pytest", "check": "mypy"}[target]
+    program = {"demo": "-m deploy.demo", "test": "bin/pytest", "check": "mypy"}[target]
     assert program in done.stdout
     assert ("deploy.demo --keep" in done.stdout) == ("--keep" in command)
 
@@ -101,7 +108,7 @@ def test_the_image_is_built_and_run_as_the_dockerfile_wants() -> None:
     assert (PROJECT / build[build.index("-f") + 1]) == DOCKERFILE
     assert all(build[build.index("-t") + 1] in run for run in runs)
     assert {"BASE"} == set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
-    assert "id=pip,target=" in text and "--secret id=pip,src=" in README.read_text()
+    assert "id=pip,target=" in text and "--secret id=pip,src=" in INSTALLATION.read_text()
     assert re.findall(r"^EXPOSE (\d+)", text, re.MULTILINE) == ["8080"] and "8080:8080" in runs[1]
     assert all("signin-worker.env" in run and "$PWD/secrets:/secrets:ro" in run for run in runs)
     assert re.search(r'^ENTRYPOINT \[.*"signin-worker"\]$', text, re.MULTILINE) and runs[0][-1] == "check"
@@ -283,24 +290,33 @@ async def test_the_sentences_of_the_likeliest_mistakes_are_said(stack: Stack, si
     printed = "\n".join([wrong.output, *findings]).replace(prefix, "")
     printed = printed.replace(f"{stack.local['SIGNIN_SMTP__HOST']}:{nobody}", "mail.example.com:587")
 
-    assert len(SAID) == 6
+    assert len(MESSAGES) == 6
 
-    for sentence in SAID:
-        assert sentence in printed
+    for message in MESSAGES:
+        assert message in printed
 
 
 def test_events_are_what_the_worker_reads() -> None:
-    """Both examples are read by the models of the wire, with nothing left over."""
-    requested, submitted = (json.loads(block.text) for block in blocks(README, "json"))
+    """The models of the wire read both examples, and no member is left over."""
+    requested, submitted = (json.loads(block.text) for block in blocks(EVENTS, "json"))
     assert SignInRequested.model_validate(requested).model_dump(exclude_unset=True).keys() == requested.keys()
     assert OtpSubmitted.model_validate(submitted).model_dump(exclude_unset=True).keys() == submitted.keys()
+
+
+def test_examples_of_the_readme_are_on_the_wire() -> None:
+    """The README's request is that of the events page, and its result is what the worker publishes."""
+    requested, result = (json.loads(block.text) for block in blocks(README, "json"))
+    succeeded = results.SignInSucceeded.model_validate(result)
+
+    assert requested == json.loads(blocks(EVENTS, "json")[0].text)
+    assert json.loads(results.ResultEvent(result=succeeded).value()) == result
 
 
 def test_results_are_those_that_the_worker_publishes() -> None:
     """Types, members and reasons of the table are those of the models; the terminal ones are bold."""
     table = {
         code(kind)[0]: (kind, set(code(members)))
-        for kind, members, _ in rows(section(README, "Results: `signin.results`"))
+        for kind, members, _ in rows(section(EVENTS, "Results: `signin.results`"))
     }
     models = get_args(get_args(results.Result)[0])
     common = {"signin_id", "account", "occurred_at", "type"}
@@ -317,7 +333,7 @@ def test_results_are_those_that_the_worker_publishes() -> None:
 
 def test_dead_letter_errors_are_those_of_the_worker() -> None:
     """Each error has a row."""
-    table = rows(section(README, "Dead letters: `<topic>.dlt`"))
+    table = rows(section(EVENTS, "Dead letters: `<topic>.dlt`"))
     assert [code(error)[0] for error, _ in table] == list(get_args(DeadLetterError))
 
 
@@ -325,5 +341,7 @@ def test_every_setting_that_is_named_is_one() -> None:
     """No variable in the text is misspelt, but for the one that shows what happens then."""
     known = {variable.name for variable in variables(Settings)}
     secrets = {f"{variable.name}_FILE" for variable in variables(Settings) if variable.secret}
-    named = set(re.findall(r"\bSIGNIN_(?!TEST_|ID\b)[A-Z_]*[A-Z]\b", README.read_text()))
+    text = "".join(page.read_text() for page in PAGES)
+    named = set(re.findall(r"\bSIGNIN_(?!TEST_|ID\b)[A-Z_]*[A-Z]\b", text))
+
     assert named - known - secrets == {"SIGNIN_OTP__DIGIT"}
