@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from schemas.inbound import OtpSubmitted, SignInRequested
 from schemas.results import Result
+from schemas.topics import dead_letter_topic
 
 Schema = dict[str, Any]
 
@@ -21,7 +22,6 @@ OUTBOUND: Final[Mapping[str, type[BaseModel]]] = {
 VERSION: Final = "0.1.0"
 """Of the contract: its last part for words, the middle one for additions, the first for what breaks somebody."""
 
-DEAD_LETTER_SUFFIX: Final = ".dlt"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "string", "pattern": "^-?[0-9]+$"}
@@ -51,8 +51,8 @@ def asyncapi(topics: tuple[str, str, str]) -> Schema:
         "requests": _channel(requested, "signin.requested"),
         "submissions": _channel(submitted, "otp.submitted"),
         "results": _channel(results, *OUTBOUND),
-        "deadRequests": _channel(requested + DEAD_LETTER_SUFFIX, "dead.letter"),
-        "deadSubmissions": _channel(submitted + DEAD_LETTER_SUFFIX, "dead.letter"),
+        "deadRequests": _channel(dead_letter_topic(requested), "dead.letter"),
+        "deadSubmissions": _channel(dead_letter_topic(submitted), "dead.letter"),
     }
     reads = {"readRequests": "requests", "readSubmissions": "submissions"}
     writes = {

@@ -1,8 +1,6 @@
 """Fixtures that several suites share: the real parts of the local stack, started when a test first asks for them."""
 
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +17,7 @@ from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import StackError
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
+from deploy.local.topics import Topics
 from tests.fakes.time_skipping import time_skipping_server
 
 
@@ -33,21 +32,6 @@ _GROUPS: Final = {
     "faults": "servers of their own",
     "redteam": "servers of their own",
 }
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Names that no other test uses. The topics exist, with dead-letter topics named ``<topic>.dlt``."""
-
-    requested: str
-    submitted: str
-    results: str
-    group_id: str
-
-    @property
-    def dead_letters(self) -> tuple[str, str]:
-        """The topics of what can't be read: requests first, submissions second."""
-        return f"{self.requested}.dlt", f"{self.submitted}.dlt"
 
 
 def pytest_report_header() -> str:
@@ -96,10 +80,9 @@ async def temporal_client(temporal: Temporal) -> Client:
 @pytest.fixture
 async def topics(kafka: Kafka) -> Topics:
     """Create topics for this test alone: inbound ones with two partitions and the broker's stamp, results with one."""
-    run = uuid.uuid4().hex[:12]
-    topics = Topics(f"signin.requested.{run}", f"otp.submitted.{run}", f"signin.results.{run}", f"group-{run}")
+    topics = Topics.fresh("test")
     stamped = {"message.timestamp.type": "LogAppendTime"}
-    inbound = [NewTopic(name, 2, 1, topic_configs=stamped) for name in (topics.requested, topics.submitted)]
+    inbound = [NewTopic(name, 2, 1, topic_configs=stamped) for name in topics.inbound]
     others = [NewTopic(name, 1, 1) for name in (topics.results, *topics.dead_letters)]
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()

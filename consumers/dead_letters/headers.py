@@ -8,7 +8,6 @@ from typing import Final
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
 
-SUFFIX: Final = ".dlt"
 _ORIGIN: Final = ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp")
 _OWN: Final = frozenset({*_ORIGIN, "dlt-group", "dlt-error", "dlt-reason", "dlt-failed-at", "dlt-attempts"})
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from consumers.dead_letters.letters import DeadLetter, Selection, PartitionRange, dead_letter
 from consumers.ports import InboundWriter, KafkaUnavailable, DeadLetterReader, RecordRefused, ReplayMark, ReplayStore
 from consumers.ports import Sleep, Stopwatch
-from consumers.dead_letters.headers import SUFFIX
 from consumers.dead_letters.replayed_offsets import MAX_METADATA_LENGTH
+from schemas.topics import DEAD_LETTER_SUFFIX
 
 _BATCH_RECORDS: Final = 500
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -99,7 +99,7 @@ class RateLimiter:
 
 def inbound_topic(letter: DeadLetter) -> str:
     """Return the one topic that a letter may go back to, whatever its headers say: that of its dead-letter topic."""
-    return letter.record.topic.removesuffix(SUFFIX)
+    return letter.record.topic.removesuffix(DEAD_LETTER_SUFFIX)
 
 
 async def pending_letters(

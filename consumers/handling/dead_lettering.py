@@ -11,8 +11,9 @@ from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
 from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Sleep, Stopwatch, utc_now
-from consumers.dead_letters.headers import SUFFIX, dead_letter_headers
+from consumers.dead_letters.headers import dead_letter_headers
 from consumers.handling.retrying import Backoff
+from schemas.topics import dead_letter_topic
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class DeadLettering:
 
     async def _write(self, delivery: Delivery, rejected: Rejected) -> None:
         record = delivery.record
-        topic = record.topic + SUFFIX
+        topic = dead_letter_topic(record.topic)
         headers = dead_letter_headers(record, rejected, self._group, self._clock())
         where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         waits = self._backoff().waits()

@@ -49,7 +49,8 @@ async def running_stack(say: Callable[[str], None], *, ui: bool) -> AsyncIterato
     async with AsyncExitStack() as exits:
         kafka, temporal = await _start_servers(exits, say, ui=ui)
         shared = not isinstance(temporal, LocalTemporal) or "SIGNIN_TEST_KAFKA" in os.environ
-        topics, (http_port,) = Topics.named(shared=shared), free_ports(1)
+        topics = Topics.fresh("demo") if shared else Topics.default()
+        (http_port,) = free_ports(1)
         mail_server, siteverify, dns_server = MailServer(), SiteverifyServer(), DnsServer()
         for server in (mail_server, siteverify, dns_server):
             await server.start()

@@ -1,14 +1,15 @@
-"""The names that one worker goes by."""
+"""The names that set one worker apart from others on the same servers."""
 
 import uuid
 from dataclasses import dataclass
 
+from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC, dead_letter_topic
 from workflows.names import mailbox_task_queue
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Names of the topics, and of the worker's group and task queue. On a shared server they get a prefix."""
+    """Names of the topics, and of the worker's consumer group and task queue."""
 
     requested: str
     submitted: str
@@ -17,25 +18,38 @@ class Topics:
     task_queue: str
 
     @classmethod
-    def named(cls, *, shared: bool, what: str = "demo") -> "Topics":
-        """Return the contract's names, or fresh ones where others may be using those."""
-        prefix = f"{what}-{uuid.uuid4().hex[:8]}." if shared else ""
-        names = ("signin.requested", "otp.submitted", "signin.results", "signin-worker", "signin")
-        return cls(*(prefix + name for name in names))
+    def default(cls) -> "Topics":
+        """Return the names that a worker goes by unless its settings say otherwise."""
+        return cls._prefixed("")
+
+    @classmethod
+    def fresh(cls, purpose: str) -> "Topics":
+        """Return names that nobody else uses. They start with ``purpose``."""
+        return cls._prefixed(f"{purpose}-{uuid.uuid4().hex[:12]}.")
+
+    @classmethod
+    def _prefixed(cls, prefix: str) -> "Topics":
+        return cls(
+            requested=prefix + REQUESTED_TOPIC,
+            submitted=prefix + SUBMITTED_TOPIC,
+            results=prefix + RESULTS_TOPIC,
+            group_id=f"{prefix}signin-worker",
+            task_queue=f"{prefix}signin",
+        )
 
     @property
     def inbound(self) -> tuple[str, str]:
-        """The two topics that the worker reads."""
+        """The topics that the worker reads: requests, then submissions."""
         return self.requested, self.submitted
 
     @property
     def dead_letters(self) -> tuple[str, str]:
-        """The two dead-letter topics."""
-        return f"{self.requested}.dlt", f"{self.submitted}.dlt"
+        """The dead-letter topics: of requests, then of submissions."""
+        return dead_letter_topic(self.requested), dead_letter_topic(self.submitted)
 
     @property
     def workflows(self) -> str:
-        """The query for this worker's workflows: requests and mailboxes."""
+        """The visibility query that finds this worker's workflows."""
         return f"TaskQueue IN ('{self.task_queue}', '{mailbox_task_queue(self.task_queue)}')"
 
     def settings(self) -> dict[str, str]:

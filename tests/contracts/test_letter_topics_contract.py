@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from consumers.ports import Headers, InboundWriter, KafkaUnavailable, DeadLetterReader, Partition, Record, RecordRefused
 from consumers.ports import ReplayMark, ReplayStore
 from deploy.local.servers.backends import Kafka
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
 from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore

@@ -11,7 +11,7 @@ from activities.errors import PublishUnavailable
 from activities.ports import Publisher
 from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired, SignInSucceeded
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from tests.fakes.publisher import FakePublisher
 from utils.kafka.producers import KafkaAccess, ReliableProducer, ResultPublisher
 

@@ -11,6 +11,7 @@ import temporalio.bridge
 
 import activities
 from consumers.ports import utc_now
+from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
 from utils import prometheus
@@ -74,7 +75,7 @@ def _alternatives(pattern: str) -> set[str]:
 def _counted() -> set[Label]:
     """Return what a worker shows from the start."""
     metrics = Metrics()
-    ConsumerCounts(metrics, ("signin.requested", "otp.submitted"))
+    ConsumerCounts(metrics, (REQUESTED_TOPIC, SUBMITTED_TOPIC))
     MeasuredMailer(FakeMailer(), metrics, utc_now)
     MeasuredPublisher(FakePublisher(), metrics, utc_now)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]

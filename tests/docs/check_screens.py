@@ -11,6 +11,7 @@ from rich.console import Console
 
 from deploy.local.places import PROJECT
 from schemas.limits import BudgetUse
+from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.cli.limits import screen, title
 from utils.cli.status import screen as status_screen
 from utils.cli.trace import screen as trace_screen
@@ -27,7 +28,7 @@ WIDTHS: Final = (80, 160)
 
 _NOW: Final = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 _ALL: Final = frozenset({DESCRIBE, READ, WRITE, DESCRIBE_CONFIGS})
-_PLANS: Final = planned_topics("signin.requested", "otp.submitted", "signin.results")
+_PLANS: Final = planned_topics(REQUESTED_TOPIC, SUBMITTED_TOPIC, RESULTS_TOPIC)
 _BUDGETS: Final = (
     BudgetUse(
         budget="mails",

@@ -73,7 +73,7 @@ async def upstream(
     tmp_path: Path,
 ) -> AsyncIterator[Upstream]:
     """Give a service whose events a worker reads."""
-    topics = Topics.named(shared=True, what="quickstart")
+    topics = Topics.fresh("quickstart")
     places = {
         "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "SIGNIN_SMTP__HOST": mail_server.host,

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from consumers.outcomes import DeadLetterError, Rejected
 from consumers.ports import Headers, Record
-from consumers.dead_letters.headers import SUFFIX, dead_letter_headers
+from consumers.dead_letters.headers import dead_letter_headers
+from schemas.topics import dead_letter_topic
 from tests.fakes.inbound import SUBMITTED, signin_id
 
 FAILED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -26,4 +27,4 @@ def letter_record(
     for _ in range(times):
         own = dead_letter_headers(record, Rejected(error, "code: missing"), "group", failed_at)
         record = Record(topic, partition, number, record.key, value, own, record.timestamp_ms)
-    return Record(topic + SUFFIX, 0, 0, record.key, value, record.headers, record.timestamp_ms)
+    return Record(dead_letter_topic(topic), 0, 0, record.key, value, record.headers, record.timestamp_ms)

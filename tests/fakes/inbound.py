@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from consumers.ports import Headers, Record
+from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC
 
-REQUESTED, SUBMITTED = "signin.requested", "otp.submitted"
+REQUESTED = REQUESTED_TOPIC
+SUBMITTED = SUBMITTED_TOPIC
 
 
 def signin_id(number: int) -> str:

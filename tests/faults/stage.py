@@ -227,7 +227,7 @@ async def client(servers: Servers, settings: dict[str, str]) -> Client:
 @asynccontextmanager
 async def stage(servers: Servers, scale: Scale, settings: dict[str, str]) -> AsyncIterator[Stage]:
     """Set up a stage with topics and keys of its own, and clear it away."""
-    topics = Topics.named(shared=True, what="faults")
+    topics = Topics.fresh("faults")
     own = development_settings({**servers.addresses(), **topics.settings(), **_SETTINGS, **settings})
     scene = Stage(servers, scale, own, topics, await client(servers, own))
 

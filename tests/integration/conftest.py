@@ -7,7 +7,7 @@ from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.worker import development_settings
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -23,7 +23,7 @@ from consumers.dead_letters.replay import AnotherReplay, RateLimiter, Replay, Re
 from deploy.local.servers.backends import Kafka
 from deploy.local.places import PROJECT
 from signin_worker import cli
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
 from utils.kafka.producers import (
@@ -342,7 +342,7 @@ async def test_a_dry_run_and_filters_as_commands(office: Office) -> None:
 
 async def test_without_dead_letter_topics_nothing_can_be_said(office: Office) -> None:
     """The command names the topic that is missing, and ends with 69."""
-    office.topics = Topics("no-such-topic", "neither", "results", office.topics.group_id)
+    office.topics = replace(office.topics, requested="no-such-topic")
     code, output, errors = await office.command("list")
     assert (code, output) == (69, "")
     assert "the topic no-such-topic.dlt is missing" in errors

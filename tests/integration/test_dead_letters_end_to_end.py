@@ -21,7 +21,7 @@ from deploy.local.processes import Child
 from deploy.local.servers.siteverify import passing_token
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.waiting import eventually
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from tests.fakes.inbound import request_data
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.letters import KafkaReplayStore

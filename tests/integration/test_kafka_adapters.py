@@ -14,7 +14,7 @@ from activities.errors import PublishUnavailable
 from consumers.ports import KafkaUnavailable, Partition, Record
 from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from utils.kafka.producers import (
     LARGEST_DEAD_LETTER,
     KafkaAccess,

@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from deploy.local.servers.backends import Kafka
 from deploy.local.servers.temporal import LocalTemporal
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 
 
 async def test_a_record_comes_back_byte_for_byte(kafka: Kafka, topics: Topics) -> None:

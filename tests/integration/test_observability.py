@@ -23,7 +23,7 @@ from deploy.local.places import LOOPBACK, free_ports
 from deploy.local.servers.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from utils.endpoints import serving
 
 ADA = "ada@ok.example"

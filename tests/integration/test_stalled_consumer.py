@@ -12,7 +12,7 @@ from consumers.ports import AssignmentListener, Partition
 from consumers.polling.watchdog import ConsumerStalled
 from deploy.local.servers.backends import Kafka
 from deploy.local.places import free_ports
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from tests.fakes.consumer_bench import QUICK, Composed
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until

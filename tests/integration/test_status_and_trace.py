@@ -19,7 +19,7 @@ from deploy.local.servers.siteverify import passing_token
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
 from schemas.status import Status, Trace
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from utils.kafka.producers import KafkaAccess
 from utils.status import Lookout
 from utils.temporal.trace import whole_story

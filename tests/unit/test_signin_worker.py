@@ -26,7 +26,7 @@ from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SECRET, SiteverifyServer
 from deploy.local.waiting import eventually
 from signin_worker import Role, cli, run_worker
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from utils.endpoints import CannotListen
 from utils.settings.loading import Settings, SettingsError, load_settings
 from utils.process import Stopped

@@ -6,7 +6,8 @@ from typing import Final
 
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts, look
-from utils.kafka.topics import DEAD_LETTER_SUFFIX, TopicPlan, look_up_topics, settings_apart
+from schemas.topics import DEAD_LETTER_SUFFIX
+from utils.kafka.topics import TopicPlan, look_up_topics, settings_apart
 from utils.cli.terminal import Finding
 
 _LEAST_IN_SYNC: Final = "min.insync.replicas"

@@ -15,7 +15,7 @@ from consumers.dead_letters.letters import DeadLetter, Selection, dead_letter, s
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
 from consumers.outcomes import DeadLetterError
 from consumers.ports import InboundWriter, DeadLetterReader, Partition, ReplayStore, utc_now
-from consumers.dead_letters.headers import SUFFIX
+from schemas.topics import dead_letter_topic
 from consumers.dead_letters.replay import (
     AnotherReplay,
     RateLimiter,
@@ -280,7 +280,7 @@ def _sum_up(tally: ReplayReport, as_json: bool) -> None:
 
 def _dead_letter_topics(desk: Desk, chosen: str | None) -> list[str]:
     """Return the dead-letter topics that are meant, or end with 64 if ``chosen`` is none of ours."""
-    topics = [topic + SUFFIX for topic in desk.topics if chosen in (None, topic, topic + SUFFIX)]
+    topics = [dead_letter_topic(topic) for topic in desk.topics if chosen in (None, topic, dead_letter_topic(topic))]
     if not topics:
         end(os.EX_USAGE, [f"--topic can be {' or '.join(desk.topics)}."])
     return topics

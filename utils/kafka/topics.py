@@ -11,9 +11,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from consumers.ports import KafkaUnavailable
+from schemas.topics import dead_letter_topic
 from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess
 
-DEAD_LETTER_SUFFIX: Final = ".dlt"
 DEFAULT_PARTITIONS: Final = 6
 
 _MOST_REPLICAS = 3
@@ -70,7 +70,7 @@ def planned_topics(
     inbound = (requested, submitted)
     return [
         *(TopicPlan(name, partitions, _INBOUND) for name in inbound),
-        *(TopicPlan(name + DEAD_LETTER_SUFFIX, partitions, _DEAD_LETTERS) for name in inbound),
+        *(TopicPlan(dead_letter_topic(name), partitions, _DEAD_LETTERS) for name in inbound),
         TopicPlan(results, partitions, {}),
     ]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from consumers.dead_letters.headers import SUFFIX
+from schemas.topics import dead_letter_topic
 from utils.settings.environment import PREFIX, read_tree, unknown_variables, variable_name
 from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.settings.key_rings import MAKE_A_KEY
@@ -106,7 +106,7 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             if getattr(kafka, name) is None:
                 yield f"{variable_name('kafka', name)} is missing: SIGNIN_KAFKA__SECURITY_PROTOCOL asks for SASL."
     inbound = (kafka.requested_topic, kafka.submitted_topic)
-    topics = (*inbound, *(name + SUFFIX for name in inbound), kafka.results_topic)
+    topics = (*inbound, *map(dead_letter_topic, inbound), kafka.results_topic)
     if len(set(topics)) < len(topics):
         yield (
             "SIGNIN_KAFKA__REQUESTED_TOPIC, SIGNIN_KAFKA__SUBMITTED_TOPIC and SIGNIN_KAFKA__RESULTS_TOPIC must differ "

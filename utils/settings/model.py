@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from activities.addresses import parse_address
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
+from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.settings.environment import DELIMITER, PREFIX
 from utils.settings.key_rings import Key, KeyRing, random_key, random_key_ring
 from workflows.names import mail_task_queue
@@ -121,11 +122,11 @@ class KafkaSettings(_Section):
     """file of the client's private key"""
     group_id: str = "signin-worker"
     """consumer group"""
-    requested_topic: Topic = "signin.requested"
+    requested_topic: Topic = REQUESTED_TOPIC
     """topic of sign-in requests"""
-    submitted_topic: Topic = "otp.submitted"
+    submitted_topic: Topic = SUBMITTED_TOPIC
     """topic of typed codes"""
-    results_topic: Topic = "signin.results"
+    results_topic: Topic = RESULTS_TOPIC
     """topic of results"""
 
 

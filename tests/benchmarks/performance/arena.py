@@ -184,7 +184,7 @@ class Arena:
     async def _worker(
         self, name: str, settings: Mapping[str, str], kind: type[LocalWorker] = LocalWorker
     ) -> tuple[LocalWorker, Topics]:
-        topics = Topics.named(shared=True, what=name)
+        topics = Topics.fresh(name)
         (port,) = free_ports(1)
         addresses = {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,

@@ -13,14 +13,14 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # n
 from pydantic import ValidationError
 
 from consumers.outcomes import DeadLetterError
-from consumers.dead_letters.headers import SUFFIX
 from deploy.local.places import PROJECT
 from schemas.compatibility import breaking_changes
-from schemas.contract import DEAD_LETTER_SUFFIX, INBOUND, OUTBOUND, asyncapi, json_schemas
+from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
+from schemas.contract import INBOUND, OUTBOUND, asyncapi, json_schemas
 from utils.cli.schemas import files
 
 GOLDEN = PROJECT / "tests" / "golden"
-TOPICS = ("signin.requested", "otp.submitted", "signin.results")
+TOPICS = (REQUESTED_TOPIC, SUBMITTED_TOPIC, RESULTS_TOPIC)
 SCHEMAS = json_schemas()
 WRITTEN = PROJECT / "docs" / "schemas"
 
@@ -57,11 +57,6 @@ def test_dead_letters_have_the_headers_that_are_told(path: Path) -> None:
     assert Draft202012Validator(message["headers"]).is_valid(headers)
     assert message["headers"]["properties"].keys() == headers.keys()
     assert message["headers"]["properties"]["dlt-error"]["enum"] == list(get_args(DeadLetterError))
-
-
-def test_the_suffix_is_that_of_the_consumer() -> None:
-    """Schemas cannot import it."""
-    assert DEAD_LETTER_SUFFIX == SUFFIX
 
 
 JSON = st.one_of(

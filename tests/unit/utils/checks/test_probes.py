@@ -17,7 +17,7 @@ from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer
 from deploy.local.waiting import eventually
-from tests.conftest import Topics
+from deploy.local.topics import Topics
 from utils import wiring as dependencies
 from utils.checks import probes as checks
 from utils.kafka.topics import create_topics
@@ -82,7 +82,9 @@ def all_fine(findings: Sequence[Finding]) -> bool:
 async def test_topics_that_the_command_made_are_fine(kafka: Kafka) -> None:
     """All topics there and as planned, all rights, nobody in the group yet: nothing to do."""
     run = uuid.uuid4().hex
-    settings = of_topics(kafka, Topics(f"r.{run}", f"s.{run}", f"o.{run}", f"g.{run}"), KAFKA__GROUP_ID=f"g.{run}")
+    settings = of_topics(
+        kafka, Topics(f"r.{run}", f"s.{run}", f"o.{run}", f"g.{run}", f"q.{run}"), KAFKA__GROUP_ID=f"g.{run}"
+    )
     await create_topics(dependencies.kafka_access(settings), dependencies.topic_plans(settings))
     findings = await settled(lambda: checks.check_kafka(settings), all_fine)
     assert [finding.name for finding in findings] == ["Kafka", "Kafka topics", "Kafka rights", "Kafka group"]
