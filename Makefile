@@ -18,7 +18,7 @@ demo: $(VENV)/.ready
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: $(VENV)/.ready
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered $(ARGS)
 
 # All faults of the programme, about 80 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
 faults: $(VENV)/.ready
