@@ -1,4 +1,4 @@
-# Three commands matter: make demo, make test, make check. All that they install or write lies in .cache.
+# Three commands matter: make demo, make test, make check. Everything they install or write lands in .cache.
 PYTHON ?= python3
 CACHE := $(CURDIR)/.cache
 VENV := $(CACHE)/venv
@@ -13,42 +13,43 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: demo test faults redteam sabotage bench bench-scale dashboards audit sbom check format lock histories environment clean
 
-# ARGS=--keep leaves everything running, ARGS="--json FILE" writes down what happened.
+# ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered $(ARGS)
 
-# All faults of the programme, about 80 minutes; writes docs/faults.md. ARGS="--case NAME" runs one, "--help" lists them.
+# CONTRIBUTING.md says how long each of these takes.
+# Inject every fault; writes docs/faults.md. ARGS="--case NAME" runs one, ARGS=--help lists them.
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-# Break each rule of the bridge, and see its test fail, about 3 minutes; writes docs/bridge.md. ARGS="--rule 5" for one.
+# Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one.
 sabotage: $(VENV)/.ready
 	@$(BIN)/python -m tests.sabotage $(ARGS)
 
-# The abuse list of docs/security.md, about 8 minutes; writes docs/redteam.md. ARGS="--attack NAME" tries one.
+# Try every attack on the limits of docs/security.md; writes docs/redteam.md. ARGS="--attack NAME" tries one.
 redteam: $(VENV)/.ready
 	@$(BIN)/python -m tests.redteam $(ARGS)
 
-# Ours, the floor and the usual way in one run, 10 minutes; writes docs/performance.md, .json and .svg.
+# Measure ours, the floor and the usual way in one run; writes docs/performance.md, .json and .svg.
 bench: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance $(ARGS)
 
-# With 10,000 who wait, and with three workers; adds to the same documents. ARGS="--waiting 50000": only that many, half an hour or more.
+# With 10,000 people waiting, and with three workers; adds to the same documents. ARGS="--waiting 50000": only that many.
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
 
-# Every query of the dashboard put to a real Prometheus (Debian's package) under load, 2 minutes; writes docs/dashboard.*.
+# Put every query of the dashboard to a real Prometheus (Debian's package) under load; writes docs/dashboard.*.
 dashboards: $(VENV)/.ready
 	@$(BIN)/python -m tests.dashboards $(ARGS)
 
-# Known vulnerabilities among all that is locked. Asks PyPI; a package that it does not know is a failure, too.
+# Look for known vulnerabilities in the locked packages. Asks PyPI; a package it does not know is a failure, too.
 audit: $(VENV)/.ready
 	@for lock in requirements/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
 
-# What the image is made of, with hashes, as CycloneDX: .cache/sbom.cdx.json.
+# Write a bill of materials of the image, with hashes, as CycloneDX: .cache/sbom.cdx.json.
 sbom: $(VENV)/.ready
 	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate --output-file $(CACHE)/sbom.cdx.json requirements/runtime.txt
 	@echo "written: .cache/sbom.cdx.json"
@@ -62,7 +63,7 @@ check: $(VENV)/.ready
 format: $(VENV)/.ready
 	$(BIN)/ruff format .
 
-# What the other targets need, and nothing more.
+# Build the environment that the other targets need.
 environment: $(VENV)/.ready
 
 $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
@@ -74,13 +75,13 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt || { echo "Could not install the locked packages: is a Python package index within reach?"; exit 1; }
 	@touch $@
 
-# Lock again, after a change of pyproject.toml.
+# Renew the locks after a change to pyproject.toml.
 lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
-# Record the workflows' histories anew, for the version in pyproject.toml.
+# Record the workflows' histories for the version in pyproject.toml.
 histories: $(VENV)/.ready
 	$(BIN)/python -m tests.histories
 
