@@ -73,7 +73,7 @@ def test_make_has_the_targets(command: str) -> None:
     done = subprocess.run(
         [*shlex.split(command), "--dry-run"], cwd=PROJECT, capture_output=True, text=True, timeout=30, check=True
     )
-    program = {"demo": "-m deploy.demo", "test": "bin/pytest", "check": "mypy"}[target]
+    program = {"demo": "-m deploy.demo", "test": "-m pytest", "check": "mypy"}[target]
     assert program in done.stdout
     assert ("deploy.demo --keep" in done.stdout) == ("--keep" in command)
 
