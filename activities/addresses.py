@@ -1,8 +1,9 @@
 """The two canonical forms of an e-mail address (SECURITY S14).
 
-An *account* is an identity: NFC, A-label domain, ASCII case folded, nothing else. A *mailbox* is where mail lands, so
-what budgets are counted by: NFKC, case-folded, ``+tag`` dropped, A-label domain. No rules of single providers (dots of
-Gmail): they change.
+An *account* is an identity: NFC, A-label domain, ASCII letters in lower case, nothing else.
+A *mailbox* is where mail lands, and what send budgets are counted by: NFKC, case-folded,
+``+tag`` dropped, A-label domain. Provider-specific rules (dots in Gmail addresses) are not
+applied, because they change.
 """
 
 import unicodedata
@@ -14,12 +15,12 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 _BLANKS = "\t \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}"
 
-_LONGEST_LOCAL_PART = 64  # octets, RFC 5321 section 4.5.3.1.1
+_MAX_LOCAL_PART = 64  # octets, RFC 5321 section 4.5.3.1.1
 
 
 @dataclass(frozen=True)
 class Address:
-    """A syntactically valid address. ``given`` is where mail goes, the others are never shown to anyone."""
+    """A syntactically valid address. Mail goes to ``given``; the other forms are never shown."""
 
     given: str
     account: str
@@ -27,29 +28,56 @@ class Address:
     domain: str
 
     def __repr__(self) -> str:
-        """Say nothing: an address has no place in a log."""
+        """Hide the address: it must not appear in a log."""
         return "Address(***)"
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address in ``text``, or None if it is none.
+    """Return the address in ``text``, or None if ``text`` is not an address.
 
-    Blanks around it, those that people paste along included, and one trailing dot of its domain are dropped. Quoted
-    local parts and domain literals are no addresses here. Whether the domain exists is a question for DNS: names such
-    as ``.test`` are let through.
+    Surrounding blanks, including those that people paste, and one trailing dot of the domain
+    are dropped. Quoted local parts and domain literals are not accepted. Whether the domain
+    exists is a question for DNS: names such as ``.test`` pass.
     """
-    given = text.strip(_BLANKS).removesuffix(".")
-    # NFC at once, so that mail never goes to another spelling than the account was made of: the Kelvin sign is a K.
-    given = unicodedata.normalize("NFC", given)
-    try:
-        if len(given.rpartition("@")[0].encode()) > _LONGEST_LOCAL_PART:
-            return None
-        valid = validate_email(given, check_deliverability=False, allow_smtputf8=True, test_environment=True)
-    except (EmailNotValidError, UnicodeEncodeError):  # the latter for half of a surrogate pair
+    given = _clean(text)
+    local = given.rpartition("@")[0]
+    domain = _valid_domain(given, local)
+    if domain is None:
         return None
-    local, domain = given.rpartition("@")[0], valid.ascii_domain.lower()
-    account = f"{local.translate(_ASCII_LOWER)}@{domain}"
-    return Address(given=given, account=account, mailbox=f"{_without_tag(_fold(local))}@{domain}", domain=domain)
+
+    account = local.translate(_ASCII_LOWER)
+    mailbox = _without_tag(_fold(local))
+
+    return Address(
+        given=given,
+        account=f"{account}@{domain}",
+        mailbox=f"{mailbox}@{domain}",
+        domain=domain,
+    )
+
+
+def _clean(text: str) -> str:
+    trimmed = text.strip(_BLANKS).removesuffix(".")
+    # NFC first, so that mail goes to the spelling that the account is derived from: the
+    # Kelvin sign becomes a K.
+    return unicodedata.normalize("NFC", trimmed)
+
+
+def _valid_domain(given: str, local: str) -> str | None:
+    """Return the domain as A-labels, or None if the address is not valid."""
+    try:
+        if len(local.encode()) > _MAX_LOCAL_PART:
+            return None
+        valid = validate_email(
+            given,
+            check_deliverability=False,
+            allow_smtputf8=True,
+            test_environment=True,
+        )
+    except (EmailNotValidError, UnicodeEncodeError):  # the latter for an unpaired surrogate
+        return None
+
+    return valid.ascii_domain.lower()
 
 
 def _fold(local: str) -> str:
@@ -58,14 +86,15 @@ def _fold(local: str) -> str:
 
 
 def _without_tag(local: str) -> str:
-    """Drop ``+tag``; a local part that would be empty then is kept whole."""
+    """Drop ``+tag``, unless nothing would be left."""
     return local.partition("+")[0] or local
 
 
 def masked(text: str) -> str:
-    """Return what an operator may see of an address, or of what should be one: ``a***@e***.com``.
+    """Return what an operator may see of an address: ``a***@e***.com``, or ``***`` for other text.
 
-    Enough to follow up a complaint of somebody who tells the address, too little to write to anybody.
+    It is enough to follow up a complaint by someone who states their address, and too little
+    to write to anyone.
     """
     local, at, domain = text.strip().rpartition("@")
     name, dot, top = domain.rpartition(".")

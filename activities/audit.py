@@ -1,7 +1,7 @@
-"""The audit trail: one line for each decision, in the words of OWASP's Logging Vocabulary (SECURITY S15).
+"""The audit trail: one log line per decision, in the terms of OWASP's Logging Vocabulary (SECURITY S15).
 
-``docs/audit.md`` has the table. The logger ``audit`` can be routed by its name. A decision that is published again is
-told again, under the same ``event_id``.
+``docs/audit.md`` has the table. The logger is named ``audit``, so it can be routed on its own.
+A result that is published again is logged again under the same ``event_id``.
 """
 
 import logging
@@ -12,49 +12,56 @@ from schemas.results import ResultEvent
 
 logger = logging.getLogger("audit")
 
-_INFO, _WARN = logging.INFO, logging.WARNING
+_INFO: Final = logging.INFO
+_WARN: Final = logging.WARNING
 
 
-class Entry(NamedTuple):
-    """What a decision is called, and how loud it is."""
+class AuditEntry(NamedTuple):
+    """The event name of a decision, and its log level."""
 
     event: str
     level: int
 
 
 _BY_REASON: Final = {
-    "invalid_email": Entry("input_validation_fail", _WARN),
-    "undeliverable_email": Entry("input_validation_fail", _WARN),
-    "challenge_failed": Entry("authn_login_fail", _WARN),
-    "challenge_unavailable": Entry("authn_login_fail", _WARN),
-    "throttled": Entry("excess_rate_limit_exceeded", _WARN),
-    "locked": Entry("authn_login_lock", _WARN),
-    "stale": Entry("input_validation_fail", _WARN),
-    "expiring": Entry("excess_rate_limit_exceeded", _INFO),
-    "account_mismatch": Entry("malicious_direct_reference", _WARN),
-    "unknown_signin": Entry("authn_login_fail", _WARN),
-    "wrong_code": Entry("authn_login_fail", _WARN),
-    "too_many_attempts": Entry("authn_login_fail_max", _WARN),
-    "delivery_failed": Entry("authn_login_fail", _WARN),
+    "invalid_email": AuditEntry("input_validation_fail", _WARN),
+    "undeliverable_email": AuditEntry("input_validation_fail", _WARN),
+    "challenge_failed": AuditEntry("authn_login_fail", _WARN),
+    "challenge_unavailable": AuditEntry("authn_login_fail", _WARN),
+    "throttled": AuditEntry("excess_rate_limit_exceeded", _WARN),
+    "locked": AuditEntry("authn_login_lock", _WARN),
+    "stale": AuditEntry("input_validation_fail", _WARN),
+    "expiring": AuditEntry("excess_rate_limit_exceeded", _INFO),
+    "account_mismatch": AuditEntry("malicious_direct_reference", _WARN),
+    "unknown_signin": AuditEntry("authn_login_fail", _WARN),
+    "wrong_code": AuditEntry("authn_login_fail", _WARN),
+    "too_many_attempts": AuditEntry("authn_login_fail_max", _WARN),
+    "delivery_failed": AuditEntry("authn_login_fail", _WARN),
 }
 _BY_TYPE: Final = {
-    "signin.code_sent": Entry("authn_token_created", _INFO),
-    "signin.succeeded": Entry("authn_login_success", _INFO),
-    "signin.expired": Entry("signin_expired", _INFO),
+    "signin.code_sent": AuditEntry("authn_token_created", _INFO),
+    "signin.succeeded": AuditEntry("authn_login_success", _INFO),
+    "signin.expired": AuditEntry("signin_expired", _INFO),
 }
-_TOLD: Final = ("attempt", "submission_id", "reason", "attempts_left", "retry_after_s")
+_DETAILS: Final = ("attempt", "submission_id", "reason", "attempts_left", "retry_after_s")
 
 
-def entry_of(result_type: str, reason: str | None) -> Entry:
-    """Return how a result is told: by its reason, or by its type if it has none. Raises ``KeyError`` for others."""
+def audit_entry(result_type: str, reason: str | None) -> AuditEntry:
+    """Return the entry for a result's reason, or for its type if it has no reason.
+
+    Raises ``KeyError`` for a reason or type that is not in the table.
+    """
     return _BY_TYPE[result_type] if reason is None else _BY_REASON[reason]
 
 
-def audit(event: ResultEvent) -> None:
-    """Tell a decision that Kafka has. Who it is about is told by pseudonym and by a masked address."""
+def audit_result(event: ResultEvent) -> None:
+    """Log a decision that Kafka has acknowledged. It names accounts by pseudonym and masks addresses."""
     result = event.result
-    entry = entry_of(result.type, getattr(result, "reason", None))
-    told = {name: value for name in _TOLD if (value := getattr(result, name, None)) is not None}
+    entry = audit_entry(result.type, getattr(result, "reason", None))
+
+    members = {name: getattr(result, name, None) for name in _DETAILS}
+    details = {name: value for name, value in members.items() if value is not None}
+
     fields = {
         "audit_event": f"{entry.event}:{result.account or 'unknown'}",
         "event_id": event.event_id,
@@ -63,13 +70,13 @@ def audit(event: ResultEvent) -> None:
         "account": result.account,
         "masked_address": event.masked,
         "decided_at": result.occurred_at.isoformat(),
-        **told,
+        **details,
     }
     logger.log(entry.level, entry.event, extra=fields)
 
 
 def audit_clearing(clearing: Clearing) -> None:
-    """Tell that an operator gave budgets back, which ones, to whom."""
+    """Log which budgets an operator restored, and for which account."""
     fields = {
         "audit_event": f"authz_admin:{clearing.operator},limits_cleared",
         "operator": clearing.operator,

@@ -1,4 +1,4 @@
-"""What an operator did to a mailbox, on its way into the audit trail."""
+"""Records in the audit trail that an operator cleared an account's limits."""
 
 import logging
 
@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 
 class ClearingActivities:
-    """What is told of operators."""
+    """Activities that record what operators do."""
 
     @activity.defn(name="report_clearing_activity")
     async def report_clearing_activity(self, clearing: Clearing) -> None:
-        """Tell the audit trail who gave which budgets back. Tried again, it is told again."""
+        """Write the clearing to the audit trail. A retry writes it again."""
         try:
             audit_clearing(clearing)
         except Exception as error:
-            logger.log(severity(error), "clearing not told", extra=context(error, account=clearing.account))
+            logger.log(severity(error), "clearing not logged", extra=context(error, account=clearing.account))
             raise failure(error) from None

@@ -26,23 +26,31 @@ class CodeKeys:
     def derive(self, key_id: str, account: str, signin_id: str, nonce: str, digits: int) -> str:
         """Return the code of a sign-in: the same arguments give the same code. Raises ``UnknownKey``.
 
-        The digest is read as a whole number below 2**256 and reduced modulo 10**digits. 2**256 is no multiple of it, so
-        some codes are likelier than others by less than one part in 10**66: nothing is drawn again to be uniform.
+        The digest is read as an integer below 2**256 and reduced modulo 10**digits. Since
+        2**256 is not a multiple of 10**digits, some codes are likelier than others, by less
+        than one part in 10**66. Rejection sampling would gain nothing.
         """
         digest = keyed_digest(self._key(key_id), _CODE_LABEL, account, signin_id, nonce, str(digits))
-        return f"{int.from_bytes(digest) % 10**digits:0{digits}d}"
+        code = int.from_bytes(digest) % 10**digits
+        return f"{code:0{digits}d}"
 
     def seal(self, signin_id: str, code: str, key_id: str | None = None) -> tuple[str, str]:
-        """Return the key's id (the newest by default) and the seal of a code as typed. Raises ``UnknownKey``.
+        """Return a key id (the newest by default) and the seal of a code as typed. Raises ``UnknownKey``.
 
-        A seal can be compared but not read, nor guessed without the key; it is of no use for another sign-in.
+        A seal can be compared but not read, cannot be guessed without the key, and is useless
+        for another sign-in.
         """
         key_id = self.newest_id if key_id is None else key_id
-        return key_id, base64url(keyed_digest(self._key(key_id), _SEAL_LABEL, signin_id, normalise_code(code)))
+        return key_id, self._sealed(key_id, signin_id, code)
 
-    def opens(self, seal: str, key_id: str, signin_id: str, code: str) -> bool:
+    def matches(self, seal: str, key_id: str, signin_id: str, code: str) -> bool:
         """Tell, in constant time, whether ``seal`` was made of ``code``. Raises ``UnknownKey``."""
-        return hmac.compare_digest(seal.encode(), self.seal(signin_id, code, key_id)[1].encode())
+        expected = self._sealed(key_id, signin_id, code)
+        return hmac.compare_digest(seal.encode(), expected.encode())
+
+    def _sealed(self, key_id: str, signin_id: str, code: str) -> str:
+        digest = keyed_digest(self._key(key_id), _SEAL_LABEL, signin_id, normalise_code(code))
+        return base64url(digest)
 
     def _key(self, key_id: str) -> bytes:
         try:
@@ -52,7 +60,7 @@ class CodeKeys:
 
 
 def normalise_code(text: str) -> str:
-    """Return ``text`` without blanks and hyphens: people paste, and programs turn a hyphen into any dash."""
+    """Drop blanks and hyphens: people paste, and programs turn a hyphen into other dashes."""
     return "".join(character for character in text if not _is_filler(character))
 
 

@@ -1,4 +1,4 @@
-"""The mail with the code (SECURITY S13)."""
+"""Sends the mail with the code (SECURITY S13)."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class DeliveryActivities:
-    """What hands mail to the mail server, one try a call: the workflow decides when to try again."""
+    """Activities that send mail. Each call tries once: the workflow decides when to retry."""
 
     def __init__(self, mailer: Mailer, keys: CodeKeys, message_id_domain: str, clock: Callable[[], datetime]) -> None:
         self._mailer = mailer
@@ -29,7 +29,7 @@ class DeliveryActivities:
 
     @activity.defn(name="send_email_activity")
     async def send_email_activity(self, task: MailToSend) -> MailAccepted:
-        """Return once the mail server accepted the mail, and when. A mail whose code has expired is never sent."""
+        """Send one mail, and return when the mail server accepted it. A mail whose code has expired is never sent."""
         try:
             if self._clock() >= task.expires_at:
                 raise CodeExpired
@@ -42,6 +42,7 @@ class DeliveryActivities:
 
     def _mail(self, task: MailToSend) -> CodeMail:
         code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)
+
         return CodeMail(
             recipient=task.email,
             code=SecretStr(code),
@@ -54,9 +55,10 @@ class DeliveryActivities:
         )
 
     def _message_id(self, signin_id: str, attempt: int) -> str:
-        """Return one id per sign-in and attempt, however often the mail is tried: mail servers drop the repeats.
+        """Return one id per sign-in and attempt, the same on every retry, so that mail servers drop repeats.
 
-        It is a digest, since a sign-in's id is nothing that a mail should tell.
+        It is a digest, because a mail should not reveal the sign-in's id.
         """
-        digest = hashlib.sha256(f"signin-worker message-id\n{signin_id}\n{attempt}".encode()).digest()
+        text = f"signin-worker message-id\n{signin_id}\n{attempt}"
+        digest = hashlib.sha256(text.encode()).digest()
         return f"<{base64url(digest)}@{self._message_id_domain}>"

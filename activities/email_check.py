@@ -1,4 +1,4 @@
-"""Is this an address that mail can reach? (SECURITY S14)."""
+"""Checks whether an e-mail address is valid and its domain takes mail (SECURITY S14)."""
 
 import logging
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class EmailActivities:
-    """What the worker asks about an address."""
+    """Activities that check addresses."""
 
     def __init__(self, domains: MailDomains, pseudonyms: Pseudonyms) -> None:
         self._domains = domains
@@ -22,12 +22,13 @@ class EmailActivities:
 
     @activity.defn(name="validate_email_activity")
     async def validate_email_activity(self, task: EmailToCheck) -> EmailVerdict:
-        """Tell whether the address is well formed and its domain takes mail, and how account and mailbox are called."""
+        """Tell whether the address is valid and its domain takes mail. Return the pseudonyms of account and mailbox."""
         try:
             verdict = await self._verdict(task.email)
         except Exception as error:
             logger.log(severity(error), "address not checked", extra=context(error))
             raise failure(error) from None
+
         if verdict.reason is not None:
             logger.info("address rejected", extra=context(reason=verdict.reason))
         return verdict
@@ -36,9 +37,10 @@ class EmailActivities:
         address = parse_address(email)
         if address is None:
             return EmailVerdict(reason="invalid_email")
-        takes_mail = await self._domains.accept_mail(address.domain)
+
+        accepts_mail = await self._domains.accept_mail(address.domain)
         return EmailVerdict(
-            reason=None if takes_mail else "undeliverable_email",
+            reason=None if accepts_mail else "undeliverable_email",
             account=self._pseudonyms.account(address),
             mailbox=self._pseudonyms.mailbox(address),
         )

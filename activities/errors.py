@@ -1,27 +1,28 @@
-"""What can go wrong in a side effect, as the activities' ports raise it.
+"""The errors that activities and their ports raise.
 
 ::
 
     SideEffectError
-    ├── Unavailable            not now: try again, the same way
-    │   ├── ChallengeUnavailable   siteverify slow, down, 5xx or lying
-    │   ├── MailUnavailable        no answer or a 4xx answer from the mail server
-    │   ├── PublishUnavailable     Kafka did not acknowledge the result
-    │   ├── TemporalUnavailable    Temporal did not take the call
-    │   └── UnknownKey             this worker does not hold the key (yet)
-    └── Refused                never: trying again cannot help
-        ├── MailRefused            a 5xx answer from the mail server
-        ├── HandOverRefused        Temporal will never take this message
-        └── CodeExpired            the code's lifetime is over: no mail any more
+    ├── Unavailable
+    │   ├── ChallengeUnavailable
+    │   ├── MailUnavailable
+    │   ├── PublishUnavailable
+    │   ├── TemporalUnavailable
+    │   └── UnknownKey
+    └── Refused
+        ├── MailRefused
+        ├── HandOverRefused
+        └── CodeExpired
 
-Texts are fixed: an answer of a server may hold an address or a code (SECURITY S8).
+An ``Unavailable`` call is retried as it is; a ``Refused`` one never. The texts are fixed,
+because a server's answer may contain an address or a code (SECURITY S8).
 """
 
 from typing import ClassVar
 
 
 class SideEffectError(Exception):
-    """Base. ``text`` is all that leaves the process."""
+    """Base of all. ``text`` is the only thing that leaves the process."""
 
     text: ClassVar[str] = "a side effect failed"
 
@@ -36,43 +37,43 @@ class Unavailable(SideEffectError):
 
 
 class ChallengeUnavailable(Unavailable):
-    """Raised when siteverify gave no usable answer."""
+    """Raised when siteverify is slow or down, or answers with 5xx or invalid JSON."""
 
     text = "siteverify gave no usable answer"
 
 
 class MailUnavailable(Unavailable):
-    """Raised when the mail server did not take the mail this time."""
+    """Raised for no answer, or a 4xx answer."""
 
     text = "the mail server did not take the mail"
 
 
 class PublishUnavailable(Unavailable):
-    """Raised when Kafka did not acknowledge a result in time."""
+    """Raised when the acknowledgement of a result is overdue."""
 
     text = "Kafka did not acknowledge the result"
 
 
 class TemporalUnavailable(Unavailable):
-    """Raised when a call to Temporal did not get through."""
+    """Raised when a call did not get through."""
 
     text = "Temporal did not take the call"
 
 
 class UnknownKey(Unavailable):
-    """Raised when a key id is not in this worker's ring: a rotation is under way."""
+    """Raised while a rotation is under way, until this worker has the key too."""
 
     text = "the key id is not in this worker's ring"
 
 
 class Refused(SideEffectError):
-    """Raised when trying again cannot help."""
+    """Raised when a retry cannot help."""
 
     text = "a dependency refused"
 
 
 class MailRefused(Refused):
-    """Raised when the mail server answered 5xx."""
+    """Raised for a 5xx answer."""
 
     text = "the mail server refused the mail"
 
@@ -84,6 +85,6 @@ class HandOverRefused(Refused):
 
 
 class CodeExpired(Refused):
-    """Raised when the code of a mail has expired: such a mail is never sent."""
+    """Raised instead of sending a mail whose code is no longer valid."""
 
     text = "the code has expired"

@@ -1,4 +1,4 @@
-"""From a request's workflow to others: its mailbox, and the first attempt of its sign-in."""
+"""Hands a request's outcome to its mailbox workflow, and reads the workflow of its first attempt."""
 
 import logging
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class HandOverActivities:
-    """What reaches the workflows of Temporal from within one of them."""
+    """Activities by which one workflow reaches others."""
 
     def __init__(self, mailboxes: Mailboxes, first_attempts: FirstAttempts) -> None:
         self._mailboxes = mailboxes
@@ -20,29 +20,28 @@ class HandOverActivities:
 
     @activity.defn(name="hand_over_activity")
     async def hand_over_activity(self, task: HandOver) -> None:
-        """Return once the mailbox has the message, at least once: it knows a repeat by sign-in and attempt."""
+        """Deliver a message to a mailbox at least once. The mailbox recognises repeats by sign-in and attempt."""
         try:
             await self._mailboxes.hand_over(task.mailbox, task.message, task.policy)
         except Exception as error:
             message = task.message
-            extra = context(
-                error, signin_id=message.signin_id, attempt=message.attempt, message_type=type(message).__name__
-            )
-            logger.log(severity(error), "mailbox not told", extra=extra)
+            kind = type(message).__name__
+            extra = context(error, signin_id=message.signin_id, attempt=message.attempt, message_type=kind)
+            logger.log(severity(error), "message not handed over", extra=extra)
             raise failure(error) from None
 
     @activity.defn(name="was_handed_over_activity")
     async def was_handed_over_activity(self, task: HandOverQuery) -> bool:
-        """Tell whether a mailbox has taken the first attempt of a sign-in."""
+        """Tell whether a mailbox has received the first attempt of a sign-in."""
         try:
             return await self._mailboxes.has_taken(task.mailbox, task.signin_id)
         except Exception as error:
-            logger.log(severity(error), "mailbox not asked", extra=context(error, signin_id=task.signin_id))
+            logger.log(severity(error), "mailbox not queried", extra=context(error, signin_id=task.signin_id))
             raise failure(error) from None
 
     @activity.defn(name="read_first_attempt_activity")
     async def read_first_attempt_activity(self, task: FirstAttemptQuery) -> FirstAttempt:
-        """Tell how the first attempt of a sign-in stands, without waiting for it."""
+        """Return the state of a sign-in's first attempt, without waiting for it to end."""
         try:
             return await self._first_attempts.read(task.signin_id)
         except Exception as error:

@@ -1,7 +1,8 @@
 """Keyed digests with domain separation, for pseudonyms, codes and seals.
 
-A digest is HMAC-SHA-256 (RFC 2104) over a label and fields, each preceded by its length. So no two lists of fields give
-the same input ("ab", "c" is not "a", "bc"), and a digest made for one purpose is of no use for another.
+A digest is HMAC-SHA-256 (RFC 2104) over a label and fields, each preceded by its length. So no
+two lists of fields give the same input ("ab", "c" differs from "a", "bc"), and a digest made
+for one purpose is useless for another.
 """
 
 import base64
@@ -13,15 +14,16 @@ _LENGTH_BYTES = 4
 
 
 def checked_key(key: bytes) -> bytes:
-    """Return ``key``. Raises ``ValueError`` if it has not 32 bytes."""
+    """Return ``key``. Raises ``ValueError`` unless it has 32 bytes."""
     if len(key) != KEY_BYTES:
         raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
     return key
 
 
 def keyed_digest(key: bytes, label: str, *fields: str) -> bytes:
-    """Return 32 bytes: HMAC-SHA-256 under ``key`` over the label and the fields."""
-    return hmac.digest(key, b"".join(_framed(field) for field in (label, *fields)), hashlib.sha256)
+    """Return HMAC-SHA-256 under ``key`` over the label and the fields: 32 bytes."""
+    message = b"".join(_framed(field) for field in (label, *fields))
+    return hmac.digest(key, message, hashlib.sha256)
 
 
 def base64url(data: bytes) -> str:

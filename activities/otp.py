@@ -1,4 +1,4 @@
-"""One-time codes. No code enters or leaves these activities: ids of keys and seals do (SECURITY S1, S3, S8)."""
+"""Issues and verifies one-time codes. Only key ids and seals go in and out, never a code (SECURITY S1, S3, S8)."""
 
 import logging
 
@@ -12,14 +12,14 @@ logger = logging.getLogger(__name__)
 
 
 class OtpActivities:
-    """What needs the code keys, but no network."""
+    """Activities that need the code keys, but no network."""
 
     def __init__(self, keys: CodeKeys) -> None:
         self._keys = keys
 
     @activity.defn(name="generate_otp_activity")
     async def generate_otp_activity(self, task: CodeToIssue) -> IssuedCode:
-        """Choose the key of a sign-in's code. The code is derived once, to show that it can be, and forgotten."""
+        """Choose the key for a sign-in's code. Derive the code once, to prove that it can be, and discard it."""
         try:
             key_id = self._keys.newest_id
             self._keys.derive(key_id, task.account, task.signin_id, task.nonce, task.digits)
@@ -37,10 +37,11 @@ class OtpActivities:
             extra = context(error, signin_id=task.signin_id, account=task.account)
             logger.log(severity(error), "code not verified", extra=extra)
             raise failure(error) from None
+
         if not correct:
             logger.info("wrong code", extra=context(signin_id=task.signin_id, account=task.account))
         return CodeVerdict(correct=correct)
 
     def _is_correct(self, task: CodeToVerify) -> bool:
         code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)
-        return self._keys.opens(task.seal, task.seal_key_id, task.signin_id, code)
+        return self._keys.matches(task.seal, task.seal_key_id, task.signin_id, code)

@@ -1,4 +1,4 @@
-"""What the activities need of the outside, one to three methods each. Implementations live in ``utils``."""
+"""The interfaces of the activities, one to three methods each. ``utils`` implements them."""
 
 from datetime import datetime
 from typing import Protocol
@@ -15,16 +15,16 @@ class MailDomains(Protocol):
     """DNS, as far as mail needs it."""
 
     async def accept_mail(self, domain: str) -> bool:
-        """Tell whether ``domain`` (A-labels) can take mail.
+        """Tell whether ``domain`` (A-labels) can receive mail.
 
-        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True too when DNS gives no answer within
-        2 s, or SERVFAIL.
+        False for NXDOMAIN, a null MX (RFC 7505), or neither an MX nor an address record. True
+        also for SERVFAIL and when DNS does not answer within 2 s.
         """
         ...
 
 
 class AnswerMetadata(BaseModel):
-    """What Turnstile adds: ``result_with_testing_key`` marks the answer to one of Cloudflare's test secrets."""
+    """Turnstile's metadata. ``result_with_testing_key``: the answer is to one of Cloudflare's test secrets."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -49,12 +49,12 @@ class ChallengeVerifier(Protocol):
     """Cloudflare's siteverify."""
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
-        """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer."""
+        """Verify one token. Raises ``ChallengeUnavailable`` if there is no usable answer."""
         ...
 
 
 class CodeMail(BaseModel):
-    """One mail with a code. ``code`` is shown as digits, ``requested_at`` feeds the latency metric."""
+    """One mail with a code. ``code`` is shown as digits; ``requested_at`` feeds the latency metric."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,7 +72,10 @@ class Mailer(Protocol):
     """The mail server."""
 
     async def send(self, mail: CodeMail) -> None:
-        """Return once the server accepted the mail. Raises ``MailRefused`` (5xx) or ``MailUnavailable`` (any other)."""
+        """Return once the server has accepted the mail.
+
+        Raises ``MailRefused`` for a 5xx answer, and ``MailUnavailable`` for any other failure.
+        """
         ...
 
 
@@ -85,20 +88,20 @@ class Publisher(Protocol):
 
 
 class Mailboxes(Protocol):
-    """The mailboxes' workflows."""
+    """The mailbox workflows."""
 
     async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
         """Signal-with-start ``mailbox/<mailbox>``. Raises ``TemporalUnavailable`` or ``HandOverRefused``."""
         ...
 
     async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell whether attempt 1 of a sign-in was ever handed over to it. Raises ``TemporalUnavailable``."""
+        """Tell whether the mailbox has ever received attempt 1 of a sign-in. Raises ``TemporalUnavailable``."""
         ...
 
 
 class FirstAttempts(Protocol):
-    """The sign-ins' workflows."""
+    """The sign-in workflows of first attempts."""
 
     async def read(self, signin_id: str) -> FirstAttempt:
-        """Tell how ``signin/<signin_id>/1`` stands, without waiting for it. Raises ``TemporalUnavailable``."""
+        """Return the state of ``signin/<signin_id>/1``, without waiting for it. Raises ``TemporalUnavailable``."""
         ...

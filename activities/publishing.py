@@ -1,11 +1,11 @@
-"""Results on their way to downstream."""
+"""Publishes results to Kafka."""
 
 import asyncio
 import logging
 
 from temporalio import activity
 
-from activities.audit import audit
+from activities.audit import audit_result
 from activities.ports import Publisher
 from activities.reporting import context, failure, severity
 from schemas.results import ResultEvent
@@ -15,19 +15,24 @@ logger = logging.getLogger(__name__)
 
 
 class PublishingActivities:
-    """What writes to the results topic."""
+    """Activities that write to the results topic."""
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
 
     @activity.defn(name="publish_result_activity")
     async def publish_result_activity(self, publication: Publication) -> Published:
-        """Return once Kafka acknowledged all of them; the audit trail tells each then. A repeat is the same bytes."""
+        """Return once Kafka has acknowledged every result. A retry publishes the same bytes.
+
+        Each result is written to the audit trail as soon as it is acknowledged.
+        """
         try:
             ends = await asyncio.gather(*map(self._publish, publication.events), return_exceptions=True)
+
             for event, end in zip(publication.events, ends, strict=True):
                 if end is not None:
                     raise end
+
             return Published(event_ids=tuple(event.event_id for event in publication.events))
         except Exception as error:
             extra = context(error, signin_id=event.result.signin_id, result=event.result.type)
@@ -36,4 +41,4 @@ class PublishingActivities:
 
     async def _publish(self, event: ResultEvent) -> None:
         await self._publisher.publish(event)
-        audit(event)
+        audit_result(event)

@@ -1,4 +1,4 @@
-"""Is this a person? Every field of Turnstile's answer counts, not only ``success`` (SECURITY S12).
+"""Verifies Turnstile tokens. Every field of the answer counts, not only ``success`` (SECURITY S12).
 
 https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
 """
@@ -17,20 +17,21 @@ from schemas.tasks import TokenToCheck, TokenVerdict
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_TOKEN = 2048  # characters, Turnstile's own limit
+_MAX_TOKEN_LENGTH = 2048  # characters, Turnstile's own limit
 _CLOCK_SKEW = timedelta(seconds=60)
 _IDEMPOTENCY_KEYS = uuid.UUID("0b5f6a0e-52d5-5d0e-8c4b-7a1d2f9c3e64")
 
-# An answer is the outside's text: of its error codes only those that are documented reach a log.
+# An answer is untrusted text: only documented error codes reach a log.
 _OUR_MISTAKES = frozenset({"missing-input-secret", "invalid-input-secret", "bad-request"})
 _BAD_TOKENS = frozenset({"missing-input-response", "invalid-input-response", "timeout-or-duplicate"})
 
 
 class TurnstileActivities:
-    """What the worker asks Cloudflare. Tokens older than ``max_token_age_s`` seconds do not pass.
+    """Activities that verify challenges. Tokens older than ``max_token_age_s`` seconds fail.
 
-    An empty set of hostnames means that any passes, which the settings allow in development only; as they allow
-    Cloudflare's test secrets (``by_test_secret``), whose answers name neither page nor sign-in (docs/adr/0017).
+    An empty set of hostnames accepts any hostname. ``by_test_secret`` is for Cloudflare's test
+    secrets, whose answers name neither page nor sign-in (docs/adr/0017). The settings allow
+    both in development only.
     """
 
     def __init__(
@@ -52,56 +53,65 @@ class TurnstileActivities:
 
     @activity.defn(name="verify_turnstile_activity")
     async def verify_turnstile_activity(self, task: TokenToCheck) -> TokenVerdict:
-        """Tell whether the token stands for a person who asked for this very sign-in."""
+        """Tell whether a person solved the challenge for this very sign-in."""
         try:
             verdict = await self._verdict(task)
         except Exception as error:
             extra = context(error, signin_id=task.signin_id, attempt=task.attempt)
             logger.log(severity(error), "challenge not verified", extra=extra)
             raise failure(error) from None
+
         if not verdict.passed:
             extra = context(signin_id=task.signin_id, attempt=task.attempt, why=verdict.why)
             logger.info("challenge failed", extra=extra)
         return verdict
 
     async def _verdict(self, task: TokenToCheck) -> TokenVerdict:
-        if not task.token or len(task.token) > _LONGEST_TOKEN:
+        if not task.token or len(task.token) > _MAX_TOKEN_LENGTH:
             return TokenVerdict(passed=False, why="token")
+
         key = _idempotency_key(task.signin_id, task.attempt, task.token)
         answer = await self._verifier.siteverify(token=task.token, ip=task.ip, idempotency_key=key)
+
         if not answer.success and "internal-error" in answer.error_codes:
             raise ChallengeUnavailable
         if not answer.success:
             _log_error_codes(answer, task.signin_id)
+
         why = self._failing_field(answer, task.signin_id)
         return TokenVerdict(passed=why is None, why=why)
 
     def _failing_field(self, answer: SiteverifyAnswer, signin_id: str) -> str | None:
-        """Name the first field of the answer that is not as it has to be."""
+        """Return the name of the first field that is wrong, or None."""
         if self._by_test_secret and answer.metadata.result_with_testing_key:
             return None if answer.success else "success"
+
         checks = {
             "success": answer.success,
-            "hostname": not self._hostnames or (answer.hostname or "").lower() in self._hostnames,
+            "hostname": self._is_allowed(answer.hostname),
             "action": answer.action == self._action,
             "cdata": answer.cdata == signin_id,
             "challenge_ts": self._is_fresh(answer.challenge_ts),
         }
         return next((field for field, holds in checks.items() if not holds), None)
 
+    def _is_allowed(self, hostname: str | None) -> bool:
+        return not self._hostnames or (hostname or "").lower() in self._hostnames
+
     def _is_fresh(self, solved_at: datetime | None) -> bool:
         if solved_at is None or solved_at.tzinfo is None:
             return False
-        return -_CLOCK_SKEW <= self._clock() - solved_at <= self._max_token_age
+        age = self._clock() - solved_at
+        return -_CLOCK_SKEW <= age <= self._max_token_age
 
 
 def _idempotency_key(signin_id: str, attempt: int, token: str) -> str:
-    """Return the same key for every try of one check: siteverify takes a token a second time only with it."""
+    """Return a key that every retry of one check shares: without it siteverify rejects a token the second time."""
     return str(uuid.uuid5(_IDEMPOTENCY_KEYS, f"{signin_id}\n{attempt}\n{token}"))
 
 
 def _log_error_codes(answer: SiteverifyAnswer, signin_id: str) -> None:
-    """Warn loudly when siteverify refuses us, not the token: nobody can sign in then."""
+    """Log an error if siteverify refuses this worker rather than the token, since nobody can sign in then."""
     mistakes = sorted(_OUR_MISTAKES.intersection(answer.error_codes))
     if mistakes:
         logger.error("siteverify refuses this worker", extra=context(signin_id=signin_id, error_codes=mistakes))

@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from activities.addresses import masked
-from activities.audit import entry_of
+from activities.audit import audit_entry
 from activities.errors import PublishUnavailable
 from activities.publishing import PublishingActivities
 from deploy.local.places import PROJECT
@@ -60,7 +60,7 @@ async def test_each_decision_has_its_line(result: Any, caplog: pytest.LogCapture
     event = ResultEvent(result=result, masked="a***@e***.com", traceparent="00-secret")
     line = await told(caplog, event)
     fields = vars(line)
-    name, level = entry_of(result.type, getattr(result, "reason", None))
+    name, level = audit_entry(result.type, getattr(result, "reason", None))
 
     assert (line.getMessage(), line.levelno, fields["audit_event"]) == (name, level, f"{name}:pseudonym")
     assert (fields["event_id"], fields["signin_id"]) == (event.event_id, "s" * 22)
@@ -76,7 +76,7 @@ def test_the_document_tells_all_of_them() -> None:
     named = {(*kind, *reason): (*event, level) for kind, reason, event, level in table}
     for result in every_result():
         reason = getattr(result, "reason", None)
-        event, level = entry_of(result.type, reason)
+        event, level = audit_entry(result.type, reason)
         key = (result.type,) if reason is None else (result.type, reason)
 
         assert named.pop(key) == (event, logging.getLevelName(level).lower())

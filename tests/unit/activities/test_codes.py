@@ -43,10 +43,10 @@ def test_a_seal_opens_with_its_code_only() -> None:
     keys = CodeKeys({"new": NEW, "old": OLD})
     key_id, seal = keys.seal(SIGNIN, "1234-56 78")
     assert key_id == keys.newest_id == "new"
-    assert keys.opens(seal, "new", SIGNIN, "12345678")
-    assert not keys.opens(seal, "new", SIGNIN, "12345679")
-    assert not keys.opens(seal, "new", SIGNIN + "t", "12345678")
-    assert not keys.opens(seal, "old", SIGNIN, "12345678")
+    assert keys.matches(seal, "new", SIGNIN, "12345678")
+    assert not keys.matches(seal, "new", SIGNIN, "12345679")
+    assert not keys.matches(seal, "new", SIGNIN + "t", "12345678")
+    assert not keys.matches(seal, "old", SIGNIN, "12345678")
 
 
 def test_an_unknown_key_is_said_not_guessed() -> None:

@@ -114,7 +114,7 @@ async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> 
 
     assert isinstance(signal, Submission)
     assert signal.account == PSEUDONYMS.account(address)
-    assert KEYS.opens(signal.seal, signal.key_id, signin_id(7), "12345678")
+    assert KEYS.matches(signal.seal, signal.key_id, signin_id(7), "12345678")
 
     sent = json.dumps([signal.model_dump(mode="json"), str(options), argument.model_dump(mode="json")])
 

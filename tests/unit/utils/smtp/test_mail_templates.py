@@ -127,7 +127,7 @@ def test_who_asked_is_shown(templates: MailTemplates) -> None:
 def test_without_knowing_who_asked_nothing_is_said(templates: MailTemplates) -> None:
     """There is no empty sentence."""
     written = templates.render(mail(ip=None, browser=None), NOW)
-    assert "Asked for from" not in written.text + written.html
+    assert "Requested from" not in written.text + written.html
 
 
 @pytest.mark.parametrize(
