@@ -1,1 +1,1 @@
-"""What is decided, and in which order: deterministic, no I/O within reach."""
+"""The two workflows. They await; the rules decide. Deterministic, with no I/O within reach."""

@@ -1,8 +1,9 @@
-"""Signals of a mailbox that wait to be looked at, a thousand at a time.
+"""The signals of a mailbox that have not been read yet. They are read at most a thousand at a time.
 
-All that came since the last workflow task comes with the next one, 10,000 signals at most, and a task that computes for
-two seconds is failed by the SDK, tried again and failed again: nobody could ever enter that mailbox. So a handler only
-keeps what came, as it came; to decode it and to decide about it is what takes time.
+Temporal delivers all signals since the last workflow task together with the next one, up to
+10,000 of them. The SDK fails a task that computes for two seconds; the retry fails in the same
+way, and nobody could use that mailbox again. So a signal handler only stores the raw payload.
+Decoding it and deciding about it take the time, and happen in batches.
 """
 
 import logging
@@ -15,46 +16,55 @@ from temporalio.converter import PayloadConverter
 
 from schemas.signals import Challenge, Refusal, Submission
 
-MOST_AT_ONCE: Final = 1_000
+MAX_SIGNALS_PER_BATCH: Final = 1_000
 
-Told = Challenge | Refusal | Submission
+Signal = Challenge | Refusal | Submission
 
 logger = logging.getLogger(__name__)
 
 
 class Inbox:
-    """First in, first out."""
+    """A first-in, first-out queue of raw signals."""
 
     def __init__(self, converter: PayloadConverter) -> None:
         self._converter = converter
-        self._waiting = deque[tuple[type[Told], RawValue]]()
-
-    def put(self, kind: type[Told], raw: RawValue) -> None:
-        """Keep a signal."""
-        self._waiting.append((kind, raw))
+        self._unread = deque[tuple[type[Signal], RawValue]]()
 
     def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiting)
+        """Return how many signals are unread."""
+        return len(self._unread)
 
-    def take(self) -> Iterator[Told]:
-        """Yield the next ones, ``MOST_AT_ONCE`` at most. What cannot be read is dropped, as the SDK does."""
-        for _ in range(min(len(self._waiting), MOST_AT_ONCE)):
-            told = self._read(*self._waiting.popleft())
-            if told is not None:
-                yield told
+    def put(self, kind: type[Signal], raw: RawValue) -> None:
+        """Store a signal."""
+        self._unread.append((kind, raw))
+
+    def read_batch(self) -> Iterator[Signal]:
+        """Yield the next ``MAX_SIGNALS_PER_BATCH`` signals. Drop unreadable ones, as the SDK does."""
+        for _ in range(min(len(self._unread), MAX_SIGNALS_PER_BATCH)):
+            kind, raw = self._unread.popleft()
+            signal = self._decode(kind, raw)
+            if signal is not None:
+                yield signal
 
     def holds_first_attempt(self, signin_id: str) -> bool:
-        """Tell whether the first attempt of a sign-in is among those that wait."""
-        challenges = (self._read(kind, raw) for kind, raw in self._waiting if kind is Challenge)
-        return any(isinstance(one, Challenge) and (one.signin_id, one.attempt) == (signin_id, 1) for one in challenges)
+        """Tell whether the first attempt of a sign-in is among the unread signals."""
+        challenges = (self._decode(kind, raw) for kind, raw in self._unread if kind is Challenge)
+        return any(_is_first_attempt(challenge, signin_id) for challenge in challenges)
 
-    def _read(self, kind: type[Told], raw: RawValue) -> Told | None:
+    def _decode(self, kind: type[Signal], raw: RawValue) -> Signal | None:
+        """Return the signal, or None and a log line that names the error's type: its text may quote the payload."""
         try:
-            told: object = self._converter.from_payload(raw.payload, kind)
-        except Exception as error:  # its text may quote
-            told = error
-        if isinstance(told, kind):
-            return told
-        logger.error("a signal cannot be read", extra={"signal": kind.__name__, "error": type(told).__name__})
+            decoded: object = self._converter.from_payload(raw.payload, kind)
+        except Exception as error:
+            decoded = error
+
+        if isinstance(decoded, kind):
+            return decoded
+
+        extra = {"signal": kind.__name__, "error": type(decoded).__name__}
+        logger.error("unreadable signal dropped", extra=extra)
         return None
+
+
+def _is_first_attempt(signal: Signal | None, signin_id: str) -> bool:
+    return isinstance(signal, Challenge) and signal.signin_id == signin_id and signal.attempt == 1

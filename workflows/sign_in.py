@@ -1,7 +1,8 @@
-"""``SignInWorkflow``: one request. Is the address real, is it a person, is it fresh? Then the mailbox takes over."""
+"""``SignInWorkflow``: one request. Checks its age, the address and the person, then hands it to the mailbox."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import NamedTuple
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -23,20 +24,26 @@ from schemas.tasks import (
     Publication,
     TokenToCheck,
 )
+from workflows.names import SIGN_IN_WORKFLOW
 from workflows.rules.attempts import is_stale
 from workflows.rules.clients import browser_of, network_of, valid_ip
-from workflows.names import SIGN_IN_WORKFLOW
-from workflows.steps import durable_step, step
+from workflows.steps import run_durable_step, run_step
 
-Reason = RejectReason
+_MAX_POLL_INTERVAL_S = 8
+_EVENTS_OF_FIRST_TASK = 3
+"""How many events the first workflow task sees: the start, then the task itself scheduled and started."""
 
-_LONGEST_PAUSE_S = 8
-_EVENTS_OF_A_FIRST_TRY = 3  # the start, and the first workflow task scheduled and started
+
+class _Findings(NamedTuple):
+    """What the checks found: why the request is not acceptable, if it is not, and the address's pseudonyms."""
+
+    reason: RejectReason | None
+    email: EmailVerdict
 
 
 @workflow.defn(name=SIGN_IN_WORKFLOW)
 class SignInWorkflow:
-    """One attempt of one sign-in. Attempt 1 opens it or rejects it; later ones are for its mailbox to judge."""
+    """One attempt of one sign-in. Attempt 1 opens the sign-in or rejects it; the mailbox judges later ones."""
 
     @workflow.init
     def __init__(self, sign_in: SignInInput) -> None:
@@ -46,93 +53,107 @@ class SignInWorkflow:
 
     @workflow.run
     async def run(self, sign_in: SignInInput) -> SignInOutcome:
-        """Check the request; return how it ended, for the attempts that come after it."""
+        """Check the request. Return how it ended, which later attempts ask for."""
         if self._request.attempt == 1:
-            return await self._first_attempt()
-        (reason, email), first = await asyncio.gather(self._checks(), self._await_first_attempt())
-        return await self._later_attempt(reason, email, first)
+            return await self._judge_first_attempt(await self._check_request())
 
-    async def _first_attempt(self) -> SignInOutcome:
-        reason, email = await self._checks()
+        findings, first = await asyncio.gather(self._check_request(), self._await_first_attempt())
+        return await self._pass_on_later_attempt(findings, first)
+
+    async def _judge_first_attempt(self, findings: _Findings) -> SignInOutcome:
+        """Hand the sign-in to its mailbox, or reject it."""
+        reason, email = findings
         if reason is None:
-            await self._hand_over(_known(email.mailbox), self._challenge(_known(email.account)))
-            return SignInOutcome(status="accepted", account=email.account, mailbox=email.mailbox)
-        taken = await self._handed_over_before()
+            return await self._accept(_required(email.account), _required(email.mailbox))
+
+        taken = await self._find_earlier_hand_over()
         if taken is not None:
             return SignInOutcome(status="accepted", account=taken.account, mailbox=taken.mailbox)
+
         await self._publish(
             SignInRejected(
-                signin_id=self._request.signin_id, account=email.account, occurred_at=workflow.now(), reason=reason
+                signin_id=self._request.signin_id,
+                account=email.account,
+                occurred_at=workflow.now(),
+                reason=reason,
             )
         )
         return SignInOutcome(status="rejected", reason=reason)
 
-    async def _handed_over_before(self) -> EmailVerdict | None:
-        """Return whose mailbox has this sign-in already, though it is to be rejected now. None: no mailbox has.
+    async def _find_earlier_hand_over(self) -> EmailVerdict | None:
+        """Return the pseudonyms of a sign-in that its mailbox already has, although it is about to be rejected.
 
-        A worker handed it over and died before its task was completed; the task went to another one, at a later time,
-        for which the request is stale, its token is spent, or DNS says otherwise. History shows such a task.
+        A worker may hand a sign-in over and die before its workflow task completes. The task then goes to another
+        worker, at a later time: the request is stale by now, its token is spent, or DNS answers differently. History
+        shows that there was such a task.
         """
-        if workflow.info().get_current_history_length() <= _EVENTS_OF_A_FIRST_TRY:
+        if workflow.info().get_current_history_length() <= _EVENTS_OF_FIRST_TASK:
             return None
+
         email = await self._check_email()
         if email.mailbox is None:
             return None
-        query = HandOverQuery(mailbox=email.mailbox, signin_id=self._request.signin_id)
-        return email if await durable_step(HandOverActivities.was_handed_over_activity, query) else None
 
-    async def _later_attempt(self, reason: Reason | None, email: EmailVerdict, first: FirstAttempt) -> SignInOutcome:
-        """Tell the mailbox of attempt 1; its results come in order, ours would not."""
+        query = HandOverQuery(mailbox=email.mailbox, signin_id=self._request.signin_id)
+        was_handed_over = await run_durable_step(HandOverActivities.was_handed_over_activity, query)
+        return email if was_handed_over else None
+
+    async def _pass_on_later_attempt(self, findings: _Findings, first: FirstAttempt) -> SignInOutcome:
+        """Hand the attempt to the mailbox of attempt 1, which publishes its results in order."""
+        account = findings.email.account
         if first.status != "closed":
-            return await self._refuse_unknown(email.account)
+            return await self._refuse_unknown(account)
+
         outcome = first.outcome
         if outcome is None or outcome.mailbox is None:
             return SignInOutcome(status="late")
-        refusal: ResendRefusal | None = reason
-        if email.account is not None and email.account != outcome.account:
-            refusal = "account_mismatch"
-        if refusal is None:
-            await self._hand_over(outcome.mailbox, self._challenge(_known(email.account)))
-            return SignInOutcome(status="accepted", account=outcome.account, mailbox=outcome.mailbox)
-        request = self._request
-        await self._hand_over(
-            outcome.mailbox,
-            Refusal(
-                signin_id=request.signin_id,
-                attempt=request.attempt,
-                reason=refusal,
-                traceparent=self._input.traceparent,
-            ),
+
+        if account is not None and account != outcome.account:
+            return await self._refuse("account_mismatch", outcome.mailbox)
+        if findings.reason is not None:
+            return await self._refuse(findings.reason, outcome.mailbox)
+        return await self._accept(_required(account), outcome.mailbox)
+
+    async def _accept(self, account: str, mailbox: str) -> SignInOutcome:
+        await self._hand_over(mailbox, self._challenge(account))
+        return SignInOutcome(status="accepted", account=account, mailbox=mailbox)
+
+    async def _refuse(self, reason: ResendRefusal, mailbox: str) -> SignInOutcome:
+        refusal = Refusal(
+            signin_id=self._request.signin_id,
+            attempt=self._request.attempt,
+            reason=reason,
+            traceparent=self._input.traceparent,
         )
-        return SignInOutcome(status="refused", reason=refusal)
+        await self._hand_over(mailbox, refusal)
+        return SignInOutcome(status="refused", reason=reason)
 
     async def _refuse_unknown(self, account: str | None) -> SignInOutcome:
-        request = self._request
-        await self._publish(
-            ResendRefused(
-                signin_id=request.signin_id,
-                account=account,
-                occurred_at=workflow.now(),
-                attempt=request.attempt,
-                reason="unknown_signin",
-            )
+        result = ResendRefused(
+            signin_id=self._request.signin_id,
+            account=account,
+            occurred_at=workflow.now(),
+            attempt=self._request.attempt,
+            reason="unknown_signin",
         )
-        return SignInOutcome(status="refused", reason="unknown_signin")
+        await self._publish(result)
+        return SignInOutcome(status="refused", reason=result.reason)
 
-    async def _checks(self) -> tuple[Reason | None, EmailVerdict]:
-        """Look at freshness, then at address and token side by side. A bad address is the first thing to say."""
+    async def _check_request(self) -> _Findings:
+        """Check the age, then address and token side by side. A bad address takes precedence over a bad token."""
         if is_stale(self._input.born_at, self._policy, workflow.now()):
-            return "stale", EmailVerdict()
-        email, challenge = await asyncio.gather(self._check_email(), self._check_token())
-        return email.reason or challenge, email
+            return _Findings("stale", EmailVerdict())
+
+        email, token_reason = await asyncio.gather(self._check_email(), self._check_token())
+        return _Findings(email.reason or token_reason, email)
 
     async def _check_email(self) -> EmailVerdict:
         task = EmailToCheck(email=self._request.email, traceparent=self._input.traceparent)
-        return await step(EmailActivities.validate_email_activity, task)
+        return await run_step(EmailActivities.validate_email_activity, task)
 
-    async def _check_token(self) -> Reason | None:
+    async def _check_token(self) -> RejectReason | None:
         request = self._request
-        token = TokenToCheck(
+        task = TokenToCheck(
             signin_id=request.signin_id,
             attempt=request.attempt,
             token=request.turnstile_token,
@@ -140,27 +161,32 @@ class SignInWorkflow:
             traceparent=self._input.traceparent,
         )
         within = timedelta(seconds=self._policy.times.challenge_s)
+
         try:
-            verdict = await step(TurnstileActivities.verify_turnstile_activity, token, within=within)
+            verdict = await run_step(TurnstileActivities.verify_turnstile_activity, task, within=within)
         except FailureError:
             return "challenge_unavailable"
         return None if verdict.passed else "challenge_failed"
 
     async def _await_first_attempt(self) -> FirstAttempt:
-        """Wait, bounded, until attempt 1 has closed. Its event may be behind this one, or not be at all."""
-        patience_ends = workflow.now() + timedelta(seconds=self._policy.times.first_attempt_wait_s)
+        """Wait, for a limited time, until attempt 1 has closed. Its event may come later than this one, or never."""
         query = FirstAttemptQuery(signin_id=self._request.signin_id)
-        pause_s = 1
+        give_up_at = workflow.now() + timedelta(seconds=self._policy.times.first_attempt_wait_s)
+        interval_s = 1
+
         while True:
-            first = await step(HandOverActivities.read_first_attempt_activity, query)
-            left_s = _seconds_left(patience_ends)
+            first = await run_step(HandOverActivities.read_first_attempt_activity, query)
+            left_s = (give_up_at - workflow.now()).total_seconds()
             if first.status == "closed" or left_s <= 0:
                 return first
-            await asyncio.sleep(min(pause_s, left_s))
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+            await asyncio.sleep(min(interval_s, left_s))
+            interval_s = min(2 * interval_s, _MAX_POLL_INTERVAL_S)
 
     def _challenge(self, account: str) -> Challenge:
         request = self._request
+        client = request.client
+
         return Challenge(
             signin_id=request.signin_id,
             attempt=request.attempt,
@@ -168,29 +194,29 @@ class SignInWorkflow:
             account=account,
             requested_at=request.requested_at,
             born_at=self._input.born_at,
-            network=network_of(request.client.ip),
-            ip=valid_ip(request.client.ip),
-            browser=browser_of(request.client.user_agent),
-            locale=request.client.locale,
-            trusted=request.client.trusted_device,
+            network=network_of(client.ip),
+            ip=valid_ip(client.ip),
+            browser=browser_of(client.user_agent),
+            locale=client.locale,
+            trusted=client.trusted_device,
             traceparent=self._input.traceparent,
             policy=self._policy,
         )
 
     async def _hand_over(self, mailbox: str, message: Challenge | Refusal) -> None:
         task = HandOver(mailbox=mailbox, message=message, policy=self._policy)
-        await step(HandOverActivities.hand_over_activity, task, never=["HandOverRefused"])
+        await run_step(HandOverActivities.hand_over_activity, task, non_retryable=["HandOverRefused"])
 
     async def _publish(self, result: Result) -> None:
-        event = ResultEvent(result=result, traceparent=self._input.traceparent, masked=masked(self._request.email))
-        await durable_step(PublishingActivities.publish_result_activity, Publication(events=(event,)))
+        event = ResultEvent(
+            result=result,
+            traceparent=self._input.traceparent,
+            masked=masked(self._request.email),
+        )
+        await run_durable_step(PublishingActivities.publish_result_activity, Publication(events=(event,)))
 
 
-def _known(pseudonym: str | None) -> str:
+def _required(pseudonym: str | None) -> str:
     if pseudonym is None:
-        raise ValueError("an address without a fault has its pseudonyms")
+        raise ValueError("an acceptable address must have its pseudonyms")
     return pseudonym
-
-
-def _seconds_left(moment: datetime) -> float:
-    return (moment - workflow.now()).total_seconds()

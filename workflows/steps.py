@@ -1,12 +1,13 @@
-"""One idempotent step of a workflow: local first, then durable; or durable from the start.
+"""Runs one idempotent step of a workflow: as a local activity first, then as a durable one.
 
-A local activity costs no task of its own but holds the workflow task, so it gets one second. If that was not enough, a
-dependency is slow or down: the step becomes a normal activity, which operators see and which is tried again for as long
-as it makes sense.
+A local activity costs no workflow task of its own but holds up the current one, so it gets one
+second. If that is not enough, a dependency is slow or down: the step becomes a normal activity,
+which operators can see and which is retried for as long as that makes sense.
 
-What a local activity did is not in history before its task is: a worker that dies in between leaves no trace of it, and
-the next one decides anew, at another time and maybe otherwise. So nothing that tells others of a decision is local,
-unless history held the decision, and all that is said of it, before the task began (``PublishResults.is_settled``).
+A local activity is recorded only when its workflow task completes. If the worker dies before
+that, no trace of it remains: another worker decides again, later and perhaps differently. So a
+step that tells others about a decision is never local, unless history held the decision, and
+everything that is published about it, before the task began (``PublishResults.is_reproducible``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,68 +21,79 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
 
-LOCAL_TRY = timedelta(seconds=1)
-DURABLE_TRY = timedelta(seconds=15)
-FIRST_PAUSE = timedelta(seconds=1)
+LOCAL_TIMEOUT = timedelta(seconds=1)
+DURABLE_TIMEOUT = timedelta(seconds=15)
+_FIRST_RETRY_INTERVAL = timedelta(seconds=1)
+_MAX_RETRY_INTERVAL = timedelta(seconds=30)
 
 
-def durable_retries(never: Sequence[str], within: timedelta | None) -> RetryPolicy:
-    """Return 1, 2, 4, … 30 s between tries, save for the error types named in ``never``.
-
-    Where time is bounded, never more than a tenth of it: Temporal gives up as soon as the next try would not fit in.
-    """
-    longest = timedelta(seconds=30) if within is None else max(within / 10, FIRST_PAUSE)
-    return RetryPolicy(
-        initial_interval=FIRST_PAUSE,
-        backoff_coefficient=2,
-        maximum_interval=min(timedelta(seconds=30), longest),
-        non_retryable_error_types=list(never),
-    )
-
-
-async def step(
+async def run_step(
     activity: Callable[[Any, Task], Awaitable[Answer]],
     task: Task,
     *,
-    never: Sequence[str] = (),
+    non_retryable: Sequence[str] = (),
     within: timedelta | None = None,
 ) -> Answer:
-    """Run an activity, local first, that may run twice; ``within`` bounds all durable tries together.
+    """Run an activity that may run twice: a local try first, then durable ones.
 
-    Raises ``FailureError`` if the time is over or the activity failed with a type named in ``never``.
+    ``within`` limits the durable tries together. Raises ``FailureError`` once that time is over,
+    or if the activity fails with an error type in ``non_retryable``.
     """
     try:
         return await workflow.execute_local_activity_method(
             activity,
             task,
-            start_to_close_timeout=LOCAL_TRY,
-            schedule_to_close_timeout=2 * LOCAL_TRY,
+            start_to_close_timeout=LOCAL_TIMEOUT,
+            schedule_to_close_timeout=2 * LOCAL_TIMEOUT,
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
-    except (ActivityError, ApplicationError, TimeoutError) as error:  # a local one fails with its bare cause
-        if failure_type(error) in never:
+    except (ActivityError, ApplicationError, TimeoutError) as error:
+        # A local activity fails with its bare cause, not with an ``ActivityError``.
+        if failure_type(error) in non_retryable:
             raise
-    return await durable_step(activity, task, never=never, within=within)
+
+    return await run_durable_step(activity, task, non_retryable=non_retryable, within=within)
 
 
-async def durable_step(
+async def run_durable_step(
     activity: Callable[[Any, Task], Awaitable[Answer]],
     task: Task,
     *,
-    never: Sequence[str] = (),
+    non_retryable: Sequence[str] = (),
     within: timedelta | None = None,
 ) -> Answer:
-    """Run a normal activity: all that was decided so far stands in history before it begins. Raises as ``step``."""
+    """Run a normal activity: everything decided so far is in history before it begins.
+
+    Raises the same errors as ``run_step``.
+    """
     return await workflow.execute_activity_method(
         activity,
         task,
-        start_to_close_timeout=DURABLE_TRY if within is None else min(DURABLE_TRY, within),
+        start_to_close_timeout=DURABLE_TIMEOUT if within is None else min(DURABLE_TIMEOUT, within),
         schedule_to_close_timeout=within,
-        retry_policy=durable_retries(never, within),
+        retry_policy=_durable_retries(non_retryable, within),
     )
 
 
 def failure_type(error: FailureError) -> str | None:
-    """Return the type of the error that an activity raised, None for a timeout."""
+    """Return the type of the error that an activity raised, or None for a timeout."""
     cause = error.cause if isinstance(error, ActivityError) else error
     return cause.type if isinstance(cause, ApplicationError) else None
+
+
+def _durable_retries(non_retryable: Sequence[str], within: timedelta | None) -> RetryPolicy:
+    """Return a policy that waits 1, 2, 4, … up to 30 s between tries.
+
+    With a time limit, a pause is at most a tenth of it: Temporal gives up as soon as the next try
+    would not fit in.
+    """
+    longest = _MAX_RETRY_INTERVAL
+    if within is not None:
+        longest = min(longest, max(within / 10, _FIRST_RETRY_INTERVAL))
+
+    return RetryPolicy(
+        initial_interval=_FIRST_RETRY_INTERVAL,
+        backoff_coefficient=2,
+        maximum_interval=longest,
+        non_retryable_error_types=list(non_retryable),
+    )

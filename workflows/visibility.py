@@ -1,7 +1,8 @@
-"""What the list of workflows shows of a mailbox: whether sign-ins wait there, and until when an account is locked.
+"""A mailbox's search attributes: whether a sign-in is in progress, and until when an account is locked.
 
-Search attributes are not encrypted: neither says anything about anybody. A namespace that does not know them fails the
-workflow task that sets one, so they are set only where the policy says that it does.
+Search attributes are not encrypted, and neither of these says anything about a person. In a
+namespace that does not have them, setting one fails the workflow task, so they are set only if
+the policy says that the namespace has them.
 """
 
 from datetime import datetime
@@ -16,31 +17,38 @@ from workflows.names import LOCKED_UNTIL_ATTRIBUTE, STATE_ATTRIBUTE
 _STATE: Final = SearchAttributeKey.for_keyword(STATE_ATTRIBUTE)
 _LOCKED_UNTIL: Final = SearchAttributeKey.for_datetime(LOCKED_UNTIL_ATTRIBUTE)
 
-WAITING: Final = TypedSearchAttributes([SearchAttributePair(_STATE, "waiting")])
-"""What a mailbox is started with when a sign-in is handed to it: it costs no event of its own."""
+INITIAL_ATTRIBUTES: Final = TypedSearchAttributes([SearchAttributePair(_STATE, "waiting")])
+"""Set when a mailbox is started with a sign-in. Set at the start, they cost no event of their own."""
 
 
 class Visibility:
-    """Shows changes only: each is an event of the history."""
+    """Keeps a mailbox's search attributes up to date. Sets only what changed: each change is an event."""
 
     def __init__(self) -> None:
-        shown = workflow.info().typed_search_attributes
-        self._state = shown.get(_STATE)
-        self._locked_until = shown.get(_LOCKED_UNTIL)
+        current = workflow.info().typed_search_attributes
+        self._state = current.get(_STATE)
+        self._locked_until = current.get(_LOCKED_UNTIL)
 
-    def show(self, *, waiting: bool, locked_until: datetime | None) -> None:
-        """Show how the mailbox stands. A lock that has ended by the clock is not taken back: its time tells."""
+    def update(self, *, has_live_sign_ins: bool, locked_until: datetime | None) -> None:
+        """Set the attributes that differ from what is shown now."""
         changes: list[SearchAttributeUpdate[str] | SearchAttributeUpdate[datetime]] = []
-        state = "waiting" if waiting else "resting"
+
+        state = "waiting" if has_live_sign_ins else "resting"
         if state != self._state:
             changes.append(_STATE.value_set(state))
-        if locked_until != self._locked_until and (locked_until or _is_ahead(self._locked_until)):
+            self._state = state
+
+        if self._is_news(locked_until):
             changes.append(_LOCKED_UNTIL.value_set(locked_until) if locked_until else _LOCKED_UNTIL.value_unset())
             self._locked_until = locked_until
-        self._state = state
+
         if changes:
             workflow.upsert_search_attributes(changes)
 
+    def _is_news(self, locked_until: datetime | None) -> bool:
+        """Tell whether to show another lock. One that ran out by itself stays: its time says that it is over."""
+        if locked_until == self._locked_until:
+            return False
 
-def _is_ahead(moment: datetime | None) -> bool:
-    return moment is not None and moment > workflow.now()
+        shown_is_ahead = self._locked_until is not None and self._locked_until > workflow.now()
+        return locked_until is not None or shown_is_ahead

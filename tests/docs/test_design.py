@@ -14,10 +14,10 @@ from deploy.local.places import PROJECT
 from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.kafka.source import SETTINGS
 from utils.settings.model import ConsumerSettings
-from workflows.rules.attempts import MOST_LIVE
-from workflows.rules.mailbox import MOST_CARRIED
-from workflows.rules.memory import MOST_OVER, MOST_SEEN
-from workflows.steps import DURABLE_TRY, LOCAL_TRY
+from workflows.rules.attempts import MAX_LIVE_SIGN_INS
+from workflows.rules.mailbox import MAX_CARRIED_ITEMS
+from workflows.rules.memory import MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS
+from workflows.steps import DURABLE_TIMEOUT, LOCAL_TIMEOUT
 
 PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 SECURITY = PROJECT / "docs" / "security.md"
@@ -31,11 +31,11 @@ LIMITS = {
         SETTINGS[f"{name}_ms"] / 1000 for name in ("session_timeout", "rebalance_timeout", "max_poll_interval")
     ),
     "value of an event": (MAX_VALUE_BYTES // 1024,),
-    "local try, durable try": (LOCAL_TRY.total_seconds(), DURABLE_TRY.total_seconds()),
+    "local try, durable try": (LOCAL_TIMEOUT.total_seconds(), DURABLE_TIMEOUT.total_seconds()),
     "signals per run": (POLICY.signals_per_run,),
-    "live sign-ins per mailbox": (MOST_LIVE,),
-    "results and submissions carried over": (MOST_CARRIED,),
-    "remembered per mailbox": (MOST_OVER, MOST_OVER, MOST_SEEN),
+    "live sign-ins per mailbox": (MAX_LIVE_SIGN_INS,),
+    "results and submissions carried over": (MAX_CARRIED_ITEMS,),
+    "remembered per mailbox": (MAX_ENDED_SIGN_INS, MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS),
 }
 
 

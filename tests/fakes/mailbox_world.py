@@ -54,7 +54,7 @@ class MailboxWorld:
     def refuse(self, signin_id: str, attempt: int, reason: str = "challenge_failed") -> None:
         """Hand word of a bad attempt over."""
         refusal = {"signin_id": signin_id, "attempt": attempt, "reason": reason}
-        self.mailbox.refuse(Refusal.model_validate(refusal), self.now)
+        self.mailbox.refuse_resend(Refusal.model_validate(refusal), self.now)
 
     def submit(self, signin_id: str, seal: str, account: str = ADA, submission_id: str = "") -> str:
         """Submit a code; return the submission's id."""
@@ -74,7 +74,7 @@ class MailboxWorld:
     def clear(self, account: str = ADA, *, mails: bool = True, failures: bool = True) -> None:
         """Let an operator give budgets back."""
         clearing = Clearing(account=account, mails=mails, failures=failures, operator="grace", masked="a***@e***.com")
-        self.mailbox.clear(clearing, self.now)
+        self.mailbox.clear_limits(clearing, self.now)
 
     def limits(self, account: str = ADA) -> dict[Budget, BudgetUse]:
         """Ask about the budgets."""
@@ -101,19 +101,19 @@ class MailboxWorld:
         self.jobs.remove(job)
         match job:
             case IssueCode():
-                self.mailbox.code_issued(job.signin_id, "k")
+                self.mailbox.on_code_issued(job.signin_id, "k")
             case SendMail() if fault == "again":
-                self.mailbox.mail_failed(job.signin_id, job.attempt, self.now)
+                self.mailbox.on_mail_failed(job.signin_id, job.attempt, self.now)
             case SendMail() if fault == "never":
-                self.mailbox.mail_refused(job.signin_id, job.attempt, self.now)
+                self.mailbox.on_mail_refused(job.signin_id, job.attempt, self.now)
             case SendMail():
-                self.mailbox.mail_accepted(job.signin_id, job.attempt, self.now)
+                self.mailbox.on_mail_accepted(job.signin_id, job.attempt, self.now)
             case CompareCode() if fault:
-                self.mailbox.not_compared(job.signin_id)
+                self.mailbox.on_compare_failed(job.signin_id)
             case CompareCode():
-                self.mailbox.compared(job.signin_id, job.task.seal == RIGHT, self.now)
+                self.mailbox.on_compared(job.signin_id, job.task.seal == RIGHT, self.now)
             case PublishResults():
-                self.mailbox.published(job)
+                self.mailbox.on_published(job)
                 self.published += job.events
 
     def work(self) -> None:

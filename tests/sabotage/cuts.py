@@ -63,7 +63,7 @@ CUTS: Final = (
         2,
         "a mailbox forgets which submissions it has seen",
         "workflows/rules/memory.py",
-        "        _remember(self._state.seen, digest, MOST_SEEN)\n",
+        "        _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)\n",
         "",
         "tests/unit/workflows/rules/test_mailbox.py::test_a_duplicate_of_a_submission_costs_no_try",
     ),

@@ -36,7 +36,7 @@ from workflows.names import (
     mailbox_workflow_id,
     sign_in_workflow_id,
 )
-from workflows.visibility import WAITING
+from workflows.visibility import INITIAL_ATTRIBUTES
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 RPC_TIMEOUT: Final = timedelta(seconds=5)
@@ -126,7 +126,7 @@ class TemporalMailboxes:
                 start_signal_args=[message],
                 rpc_timeout=RPC_TIMEOUT,
                 static_summary=MAILBOX_SUMMARY,
-                search_attributes=WAITING if policy.search_attributes else None,
+                search_attributes=INITIAL_ATTRIBUTES if policy.search_attributes else None,
             )
         except RPCError as error:
             raise hand_over_error(error) from None

@@ -1,1 +1,1 @@
-"""The rules of sign-in. They decide, take time as an argument, and import no Temporal."""
+"""The sign-in rules: they decide. They take the time as an argument and import no Temporal."""

@@ -1,6 +1,6 @@
-"""Budgets of mails and failures: what may be spent, and when again if not now.
+"""Budgets of mails and failures: whether one more may be spent, and if not, when.
 
-Nothing here gives a budget back but time, for failures the right code, and an operator (SECURITY S4, S5, S9;
+Only time, the right code (failures) and an operator give a budget back (SECURITY S4, S5, S9;
 NIST SP 800-63B-4, section 3.2.2).
 """
 
@@ -8,175 +8,216 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from schemas.limits import Budget, BudgetUse
-from schemas.mailbox import Ledger, Ledgers, MailboxState, SignIn, Spend
+from schemas.mailbox import Ledger, Ledgers, MailboxState, Spend
 from schemas.policy import LimitPolicy
 
-_NO_NETWORK = ""
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class _Window:
-    """At most ``most`` within ``span``, of one network if one is given."""
+class Requester(Protocol):
+    """Whose budgets are spent: a sign-in, or the request for one."""
 
-    span: timedelta
-    most: int
-    network: str | None = None
+    @property
+    def account(self) -> str:
+        """The account's pseudonym."""
+        ...
 
-    def blocked_until(self, spent: list[Spend], now: datetime) -> datetime | None:
-        """Return when one more may be spent, None for at once."""
-        inside = [one.at for one in spent if one.at > now - self.span and self.network in (None, one.network)]
-        return inside[-self.most] + self.span if len(inside) >= self.most else None
+    @property
+    def network(self) -> str:
+        """The client's network."""
+        ...
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the emitter vouches for the device."""
+        ...
 
 
 class Budgets:
-    """The budgets of one mailbox, kept in its state: mails of the mailbox, failures of each of its accounts."""
+    """The budgets of one mailbox, kept in its state: its mails, and the failures of each account."""
 
     def __init__(self, state: MailboxState) -> None:
         self._state = state
 
-    def mail_blocked_until(self, network: str, trusted: bool, now: datetime) -> datetime | None:
-        """Return when the mailbox may be sent one more mail, None for at once."""
-        limits = self._limits
-        windows = [_Window(HOUR, limits.sends_per_hour), _Window(DAY, limits.sends_per_day)]
-        if not trusted:
-            windows.append(_Window(DAY, limits.sends_per_day // 2, network))
-        return _latest(windows, _ledger(self._state.sends, trusted).spent, now)
+    def mail_blocked_until(self, requester: Requester, now: datetime) -> datetime | None:
+        """Return when the mailbox may be sent one more mail, or None for at once."""
+        caps = _mail_caps(self._limits, requester.trusted)
+        ledger = _ledger(self._state.sends, requester.trusted)
+        return caps.blocked_until(ledger, now, requester.network)
 
-    def charge_mail(self, network: str, trusted: bool, now: datetime) -> None:
-        """Charge one mail, whether or not the mail server will take it."""
-        _spend(_ledger(self._state.sends, trusted), network, now)
-
-    def locked_until(self, account: str, network: str, trusted: bool, now: datetime) -> datetime | None:
-        """Return when the account may fail once more, None if it is not locked."""
-        ledgers = self._state.failures.get(account)
+    def locked_until(self, requester: Requester, now: datetime) -> datetime | None:
+        """Return when the account may fail once more, or None if it is not locked."""
+        ledgers = self._state.failures.get(requester.account)
         if ledgers is None:
             return None
-        own, limits = _ledger(ledgers, trusted), self._limits
-        if own.in_a_row >= limits.failures_in_a_row and own.spent:
-            return own.spent[-1].at + DAY
-        return _latest(_failure_windows(limits, network, trusted), own.spent, now)
 
-    def last_lock(self, now: datetime) -> datetime | None:
-        """Return until when strangers cannot try the account that is locked longest; None if none is."""
-        locks = (self.locked_until(account, _NO_NETWORK, False, now) for account in self._state.failures)
+        caps = _failure_caps(self._limits, requester.trusted)
+        ledger = _ledger(ledgers, requester.trusted)
+        return caps.blocked_until(ledger, now, requester.network)
+
+    def longest_lock(self, now: datetime) -> datetime | None:
+        """Return the end of the longest lock of any account for untrusted devices, or None."""
+        caps = _failure_caps(self._limits, trusted=False)
+        locks = (caps.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values())
         return max((until for until in locks if until is not None and until > now), default=None)
 
-    def charge_failure(self, sign_in: SignIn, now: datetime) -> Spend:
-        """Charge a failure before the compare that may show it was none."""
-        ledgers = self._state.failures.setdefault(sign_in.account, Ledgers())
-        return _spend(_ledger(ledgers, sign_in.trusted), sign_in.network, now)
+    def charge_mail(self, requester: Requester, now: datetime) -> None:
+        """Charge one mail, whether or not the mail server will take it."""
+        _spend(_ledger(self._state.sends, requester.trusted), requester.network, now)
 
-    def refund_failure(self, sign_in: SignIn, entry: Spend) -> None:
-        """Take a charge back: nothing was compared. One that a success has wiped since is gone already."""
-        own = _ledger(self._state.failures.get(sign_in.account, Ledgers()), sign_in.trusted)
-        kept = [one for one in own.spent if one is not entry]
-        own.in_a_row -= len(own.spent) - len(kept)
-        own.spent = kept
+    def charge_failure(self, requester: Requester, now: datetime) -> Spend:
+        """Charge a failure. The compare comes after it, and a success gives it back."""
+        ledgers = self._state.failures.setdefault(requester.account, Ledgers())
+        return _spend(_ledger(ledgers, requester.trusted), requester.network, now)
 
-    def wipe_failures(self, account: str) -> None:
-        """Forget an account's failures: the right code was typed."""
+    def refund_failure(self, requester: Requester, charge: Spend) -> None:
+        """Take a charge back, because nothing was compared. A success may have cleared it already."""
+        ledgers = self._state.failures.get(requester.account, Ledgers())
+        ledger = _ledger(ledgers, requester.trusted)
+
+        kept = [spend for spend in ledger.spent if spend is not charge]
+        ledger.in_a_row -= len(ledger.spent) - len(kept)
+        ledger.spent = kept
+
+    def clear_failures(self, account: str) -> None:
+        """Forget an account's failures."""
         self._state.failures.pop(account, None)
 
-    def wipe_mails(self) -> None:
+    def clear_mails(self) -> None:
         """Forget the mails that the mailbox was sent."""
         self._state.sends = Ledgers()
 
-    def uses(self, account: str, now: datetime) -> Iterator[BudgetUse]:
-        """Tell how much of each budget is spent: of the mailbox's mails, of one account's failures."""
-        limits, failures = self._limits, self._state.failures.get(account, Ledgers())
-        share, sends = limits.sends_per_day // 2, self._state.sends
-        hour, day = limits.sends_per_hour, limits.sends_per_day
-        free_at = self.mail_blocked_until(_NO_NETWORK, False, now)
-        yield _use("mails", sends.strangers, now, hour, day, share, None, free_at)
-        free_at = self.mail_blocked_until(_NO_NETWORK, True, now)
-        yield _use("trusted mails", sends.trusted, now, hour, day, None, None, free_at)
-        row, share = limits.failures_in_a_row, limits.failures_per_day // 2
-        hour, day = limits.failures_per_hour, limits.failures_per_day
-        free_at = self.locked_until(account, _NO_NETWORK, False, now)
-        yield _use("failures", failures.strangers, now, hour, day, share, row, free_at)
-        day, free_at = limits.trusted_failures_per_day, self.locked_until(account, _NO_NETWORK, True, now)
-        yield _use("trusted failures", failures.trusted, now, None, day, None, row, free_at)
+    def drop_expired(self, now: datetime) -> None:
+        """Drop what is a day old. A day without a failure also ends a row of failures."""
+        for ledgers in self._all_ledgers():
+            for ledger in (ledgers.strangers, ledgers.trusted):
+                ledger.spent = _last_day(ledger, now)
+                ledger.in_a_row = ledger.in_a_row if ledger.spent else 0
 
-    def forget(self, now: datetime) -> None:
-        """Drop what is a day old. A day without a failure also ends a row of them."""
-        for ledgers in self._all():
-            for own in (ledgers.strangers, ledgers.trusted):
-                own.spent = [entry for entry in own.spent if entry.at > now - DAY]
-                own.in_a_row = own.in_a_row if own.spent else 0
-        self._state.failures = {account: own for account, own in self._state.failures.items() if any(_entries(own))}
+        failures = self._state.failures.items()
+        self._state.failures = {account: ledgers for account, ledgers in failures if any(_spends(ledgers))}
 
     def last_spent_at(self) -> datetime | None:
-        """Return the time of the newest entry."""
-        return max((entry.at for ledgers in self._all() for entry in _entries(ledgers)), default=None)
+        """Return when something was last spent, or None if nothing is remembered."""
+        return max((spend.at for ledgers in self._all_ledgers() for spend in _spends(ledgers)), default=None)
 
     def counts(self) -> tuple[int, int]:
         """Return how many mails and how many failures are remembered."""
-        failures = sum(len(list(_entries(own))) for own in self._state.failures.values())
-        return len(list(_entries(self._state.sends))), failures
+        mails = len(list(_spends(self._state.sends)))
+        failures = sum(len(list(_spends(ledgers))) for ledgers in self._state.failures.values())
+        return mails, failures
+
+    def usage(self, account: str, now: datetime) -> Iterator[BudgetUse]:
+        """Yield how much is spent of each budget: the mailbox's mails and one account's failures."""
+        limits = self._limits
+        mails = self._state.sends
+        failures = self._state.failures.get(account, Ledgers())
+
+        yield _usage("mails", mails.strangers, _mail_caps(limits, trusted=False), now)
+        yield _usage("trusted mails", mails.trusted, _mail_caps(limits, trusted=True), now)
+        yield _usage("failures", failures.strangers, _failure_caps(limits, trusted=False), now)
+        yield _usage("trusted failures", failures.trusted, _failure_caps(limits, trusted=True), now)
 
     @property
     def _limits(self) -> LimitPolicy:
         return self._state.policy.limits
 
-    def _all(self) -> Iterator[Ledgers]:
+    def _all_ledgers(self) -> Iterator[Ledgers]:
         yield self._state.sends
         yield from self._state.failures.values()
 
 
-def _failure_windows(limits: LimitPolicy, network: str, trusted: bool) -> list[_Window]:
+@dataclass(frozen=True)
+class _Caps:
+    """How much of one budget may be spent. None: no such limit."""
+
+    per_day: int
+    per_hour: int | None = None
+    per_day_and_network: int | None = None
+    in_a_row: int | None = None
+
+    def blocked_until(self, ledger: Ledger, now: datetime, network: str | None = None) -> datetime | None:
+        """Return when one more may be spent, None for at once; without a network, as if from a new one."""
+        spent = ledger.spent
+        if self.in_a_row is not None and ledger.in_a_row >= self.in_a_row and spent:
+            return spent[-1].at + DAY
+
+        of_network = [spend for spend in spent if spend.network == network]
+        moments = (
+            _full_until(spent, HOUR, self.per_hour, now),
+            _full_until(spent, DAY, self.per_day, now),
+            _full_until(of_network, DAY, self.per_day_and_network, now),
+        )
+        return max((moment for moment in moments if moment), default=None)
+
+
+def _mail_caps(limits: LimitPolicy, trusted: bool) -> _Caps:
+    return _Caps(
+        per_hour=limits.sends_per_hour,
+        per_day=limits.sends_per_day,
+        per_day_and_network=None if trusted else limits.sends_per_day // 2,
+    )
+
+
+def _failure_caps(limits: LimitPolicy, trusted: bool) -> _Caps:
     if trusted:
-        return [_Window(DAY, limits.trusted_failures_per_day)]
-    return [
-        _Window(HOUR, limits.failures_per_hour),
-        _Window(DAY, limits.failures_per_day),
-        _Window(DAY, limits.failures_per_day // 2, network),
-    ]
+        return _Caps(per_day=limits.trusted_failures_per_day, in_a_row=limits.failures_in_a_row)
+
+    return _Caps(
+        per_hour=limits.failures_per_hour,
+        per_day=limits.failures_per_day,
+        per_day_and_network=limits.failures_per_day // 2,
+        in_a_row=limits.failures_in_a_row,
+    )
 
 
-def _latest(windows: list[_Window], spent: list[Spend], now: datetime) -> datetime | None:
-    return max((until for window in windows if (until := window.blocked_until(spent, now))), default=None)
+def _full_until(spent: list[Spend], span: timedelta, limit: int | None, now: datetime) -> datetime | None:
+    """Return when fewer than ``limit`` lie within the last ``span``, or None if that is so now."""
+    inside = [spend.at for spend in spent if spend.at > now - span]
+    if limit is None or len(inside) < limit:
+        return None
+    return inside[-limit] + span
 
 
 def _ledger(ledgers: Ledgers, trusted: bool) -> Ledger:
     return ledgers.trusted if trusted else ledgers.strangers
 
 
-def _spend(own: Ledger, network: str, now: datetime) -> Spend:
-    entry = Spend(at=now, network=network)
-    own.spent.append(entry)
-    own.in_a_row += 1
-    return entry
+def _spend(ledger: Ledger, network: str, now: datetime) -> Spend:
+    spend = Spend(at=now, network=network)
+    ledger.spent.append(spend)
+    ledger.in_a_row += 1
+    return spend
 
 
-def _entries(ledgers: Ledgers) -> Iterator[Spend]:
+def _spends(ledgers: Ledgers) -> Iterator[Spend]:
     yield from ledgers.strangers.spent
     yield from ledgers.trusted.spent
 
 
-def _use(
-    budget: Budget,
-    own: Ledger,
-    now: datetime,
-    hour: int | None,
-    day: int,
-    share: int | None,
-    row: int | None,
-    free_at: datetime | None,
-) -> BudgetUse:
-    inside = [one for one in own.spent if one.at > now - DAY]
+def _last_day(ledger: Ledger, now: datetime) -> list[Spend]:
+    return [spend for spend in ledger.spent if spend.at > now - DAY]
+
+
+def _usage(budget: Budget, ledger: Ledger, caps: _Caps, now: datetime) -> BudgetUse:
+    last_day = _last_day(ledger, now)
+    by_network = Counter(spend.network for spend in last_day)
+    in_a_row = ledger.in_a_row if last_day else 0
+    free_at = caps.blocked_until(ledger, now)
+
     return BudgetUse(
         budget=budget,
-        last_hour=sum(one.at > now - HOUR for one in inside),
-        most_per_hour=hour,
-        last_day=len(inside),
-        most_per_day=day,
-        by_one_network=max(Counter(one.network for one in inside).values(), default=0),
-        most_by_one_network=share,
-        in_a_row=None if row is None else own.in_a_row if inside else 0,
-        most_in_a_row=row,
+        last_hour=sum(spend.at > now - HOUR for spend in last_day),
+        most_per_hour=caps.per_hour,
+        last_day=len(last_day),
+        most_per_day=caps.per_day,
+        by_one_network=max(by_network.values(), default=0),
+        most_by_one_network=caps.per_day_and_network,
+        in_a_row=None if caps.in_a_row is None else in_a_row,
+        most_in_a_row=caps.in_a_row,
         free_at=free_at if free_at is not None and free_at > now else None,
     )

@@ -1,8 +1,10 @@
-"""What is taken from an emitter's word about a client: a network, an address, a browser's name, nothing else."""
+"""What the worker takes from an emitter's statements about a client: a network, an IP address, a browser's name."""
 
 import ipaddress
 import re
 
+_IPV4_PREFIX = 24
+_IPV6_PREFIX = 48
 _BROWSERS = (
     ("Edge", re.compile(r"\bEdg(?:e|A|iOS)?/")),
     ("Opera", re.compile(r"\bOPR/|\bOpera\b")),
@@ -14,29 +16,38 @@ _BROWSERS = (
 
 
 def valid_ip(text: str | None) -> str | None:
-    """Return the address in its canonical form, an IPv4-mapped one as IPv4; None if it is none."""
-    address = _ip(text)
+    """Return the address in canonical form, IPv4-mapped ones as IPv4, or None if it is not an address."""
+    address = _parse_ip(text)
     return None if address is None else str(address)
 
 
 def network_of(text: str | None) -> str:
-    """Return the network that budgets are divided by: IPv4 /24, IPv6 /48, or ``unknown``."""
-    address = _ip(text)
+    """Return the network that shares a budget: an IPv4 /24, an IPv6 /48, or ``unknown``."""
+    address = _parse_ip(text)
     if address is None:
         return "unknown"
-    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+    prefix = _IPV4_PREFIX if address.version == 4 else _IPV6_PREFIX
+    return str(ipaddress.ip_network((address, prefix), strict=False))
 
 
 def browser_of(user_agent: str | None) -> str | None:
-    """Return the browser's family, one of a fixed list: the text itself is an attacker's to choose (SECURITY S16)."""
-    return next((name for name, pattern in _BROWSERS if user_agent and pattern.search(user_agent)), None)
+    """Return the browser's family from a fixed list.
+
+    Nothing else of the text is used, since an attacker can choose it (SECURITY S16).
+    """
+    if not user_agent:
+        return None
+    return next((name for name, pattern in _BROWSERS if pattern.search(user_agent)), None)
 
 
-def _ip(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_ip(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address((text or "").strip())
     except ValueError:
         return None
+
     if isinstance(address, ipaddress.IPv6Address):
-        return address.ipv4_mapped or ipaddress.IPv6Address(int(address))  # without a zone
+        without_zone = ipaddress.IPv6Address(int(address))
+        return address.ipv4_mapped or without_zone
     return address

@@ -1,46 +1,60 @@
-"""What a mailbox wants done outside: each job becomes one activity, and its end is told to the mailbox."""
+"""The work that a mailbox wants done outside. Each job is one activity; its end is reported to the mailbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypedDict, TypeVar
 
 from schemas.mailbox import PendingMail, SignIn
 from schemas.results import CodeSent, ResultEvent
 from schemas.signals import Submission
 from schemas.tasks import CodeToIssue, CodeToVerify, MailToSend
 
-
-@dataclass(frozen=True)
-class IssueCode:
-    """Derive the code, so that its key is known. Pointless after ``until``."""
-
-    signin_id: str
-    task: CodeToIssue
-    until: datetime
+Task = TypeVar("Task", CodeToIssue, MailToSend, CodeToVerify)
 
 
 @dataclass(frozen=True)
-class SendMail:
-    """Try once to send the mail of an attempt. Pointless after ``until``."""
+class _SignInJob(Generic[Task]):
+    """A job for one sign-in. It is pointless after ``until``."""
 
-    signin_id: str
-    attempt: int
-    task: MailToSend
+    task: Task
     until: datetime
+
+    @property
+    def signin_id(self) -> str:
+        """The sign-in."""
+        return self.task.signin_id
+
+    @property
+    def signin_ids(self) -> tuple[str, ...]:
+        """The sign-in, as the only one of this job."""
+        return (self.signin_id,)
+
+
+@dataclass(frozen=True)
+class IssueCode(_SignInJob[CodeToIssue]):
+    """Derive the code, to learn which key it is derived under."""
+
+
+@dataclass(frozen=True)
+class SendMail(_SignInJob[MailToSend]):
+    """Try once to send the mail of an attempt."""
+
     trusted: bool
 
+    @property
+    def attempt(self) -> int:
+        """The attempt that the mail is for."""
+        return self.task.attempt
+
 
 @dataclass(frozen=True)
-class CompareCode:
-    """Compare a submission, whose try is charged already. Pointless after ``until``."""
-
-    signin_id: str
-    task: CodeToVerify
-    until: datetime
+class CompareCode(_SignInJob[CodeToVerify]):
+    """Compare a submission. Its try is already charged."""
 
 
 @dataclass(frozen=True)
 class PublishResults:
-    """Publish, of each of some sign-ins, the oldest result that Kafka has not acknowledged."""
+    """Publish one result each of several sign-ins: the oldest that Kafka has not acknowledged."""
 
     events: tuple[ResultEvent, ...]
 
@@ -50,8 +64,8 @@ class PublishResults:
         return tuple(event.result.signin_id for event in self.events)
 
     @property
-    def is_settled(self) -> bool:
-        """Tell whether history holds all that they say, so that they would be the same bytes if they were made anew."""
+    def is_reproducible(self) -> bool:
+        """Tell whether history holds everything the results say, so that making them again gives the same bytes."""
         return all(isinstance(event.result, CodeSent) for event in self.events)
 
 
@@ -60,47 +74,55 @@ Job = IssueCode | SendMail | CompareCode | PublishResults
 
 def issue_code(sign_in: SignIn) -> IssueCode:
     """Return the job that issues a sign-in's code."""
-    task = CodeToIssue(
-        signin_id=sign_in.signin_id,
-        account=sign_in.account,
-        nonce=sign_in.nonce,
-        digits=sign_in.otp.digits,
-        traceparent=sign_in.traceparent,
-    )
-    return IssueCode(sign_in.signin_id, task, sign_in.expires_at)
+    task = CodeToIssue(**_code_of(sign_in), traceparent=sign_in.traceparent)
+    return IssueCode(task, sign_in.expires_at)
 
 
 def send_mail(sign_in: SignIn, key_id: str, mail: PendingMail) -> SendMail:
     """Return the job that tries a mail."""
     task = MailToSend(
-        signin_id=sign_in.signin_id,
-        attempt=mail.attempt,
-        email=sign_in.email,
-        account=sign_in.account,
-        nonce=sign_in.nonce,
+        **_code_of(sign_in),
         key_id=key_id,
-        digits=sign_in.otp.digits,
         expires_at=sign_in.expires_at,
-        requested_at=mail.requested_at,
+        email=sign_in.email,
         locale=sign_in.locale,
+        attempt=mail.attempt,
+        requested_at=mail.requested_at,
         ip=mail.ip,
         browser=mail.browser,
         traceparent=mail.traceparent,
     )
-    return SendMail(sign_in.signin_id, mail.attempt, task, sign_in.expires_at, sign_in.trusted)
+
+    return SendMail(task, sign_in.expires_at, sign_in.trusted)
 
 
 def compare_code(sign_in: SignIn, key_id: str, submission: Submission) -> CompareCode:
     """Return the job that compares a submission."""
     task = CodeToVerify(
-        signin_id=sign_in.signin_id,
-        account=sign_in.account,
-        nonce=sign_in.nonce,
+        **_code_of(sign_in),
         key_id=key_id,
-        digits=sign_in.otp.digits,
         seal=submission.seal,
         seal_key_id=submission.key_id,
         traceparent=sign_in.traceparent,
         submission_traceparent=submission.traceparent,
     )
-    return CompareCode(sign_in.signin_id, task, sign_in.expires_at)
+
+    return CompareCode(task, sign_in.expires_at)
+
+
+class _Code(TypedDict):
+    """What a code is derived from, apart from the key."""
+
+    signin_id: str
+    account: str
+    nonce: str
+    digits: int
+
+
+def _code_of(sign_in: SignIn) -> _Code:
+    return {
+        "signin_id": sign_in.signin_id,
+        "account": sign_in.account,
+        "nonce": sign_in.nonce,
+        "digits": sign_in.otp.digits,
+    }

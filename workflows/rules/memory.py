@@ -1,53 +1,57 @@
-"""Bounded memory of what was seen."""
+"""A bounded memory of sign-ins that are over and of submissions that were seen."""
 
 import hashlib
 
 from schemas.mailbox import MailboxState
 from schemas.signals import Submission
 
-MOST_OVER = 128
-MOST_SEEN = 512
+MAX_ENDED_SIGN_INS = 128
+MAX_SEEN_SUBMISSIONS = 512
 _DIGEST_CHARACTERS = 24
 
 
 class Memory:
-    """Which sign-ins are over and which submissions were seen, the newest of each.
+    """Remembers the newest sign-ins that are over and the newest submissions.
 
-    Those turned away have a ring of their own: throttled requests cost nothing, and must not drive out the finished
-    ones, of which budgets allow only a few a day.
+    Rejected sign-ins have a list of their own. Being throttled costs nothing, so a flood of them
+    must not displace the finished ones, of which the budgets allow only a few a day.
     """
 
     def __init__(self, state: MailboxState) -> None:
         self._state = state
 
     def is_over(self, signin_id: str) -> bool:
-        """Tell whether a sign-in had its terminal result."""
+        """Tell whether a sign-in has had its terminal result."""
         return signin_id in self._state.over or signin_id in self._state.turned_away
 
-    def finished(self, signin_id: str) -> None:
+    def remember_ended(self, signin_id: str) -> None:
         """Remember a sign-in that was accepted and has ended."""
-        _remember(self._state.over, signin_id, MOST_OVER)
+        _append(self._state.over, signin_id, MAX_ENDED_SIGN_INS)
 
-    def turned_away(self, signin_id: str) -> None:
+    def remember_rejected(self, signin_id: str) -> None:
         """Remember a sign-in that was rejected."""
-        _remember(self._state.turned_away, signin_id, MOST_OVER)
+        _append(self._state.turned_away, signin_id, MAX_ENDED_SIGN_INS)
 
-    def is_new(self, submission: Submission) -> bool:
-        """Tell whether this account's submission is seen for the first time, and remember it.
+    def remember_submission(self, submission: Submission) -> bool:
+        """Remember a submission; return whether it is this account's first with that id.
 
-        Those that cost a try are kept with their sign-in too, where no flood of others can drive them out.
+        Charged submissions are also kept with their sign-in, where no flood of others displaces them.
         """
         digest = _digest(submission)
-        charged = (one for one in self._state.live.values() if one.account == submission.account)
-        if digest in self._state.seen or any(submission.submission_id in one.charged for one in charged):
+        if digest in self._state.seen or self._is_charged(submission):
             return False
-        _remember(self._state.seen, digest, MOST_SEEN)
+
+        _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)
         return True
 
+    def _is_charged(self, submission: Submission) -> bool:
+        own = (sign_in for sign_in in self._state.live.values() if sign_in.account == submission.account)
+        return any(submission.submission_id in sign_in.charged for sign_in in own)
 
-def _remember(ring: list[str], item: str, most: int) -> None:
-    ring.append(item)
-    del ring[:-most]
+
+def _append(newest: list[str], item: str, limit: int) -> None:
+    newest.append(item)
+    del newest[:-limit]
 
 
 def _digest(submission: Submission) -> str:

@@ -1,9 +1,10 @@
-"""The results of a mailbox that wait to be published: one at a time and in order for each sign-in."""
+"""The results of a mailbox that Kafka has not acknowledged: published one at a time and in order per sign-in."""
 
 import math
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, TypedDict
 
 from activities.addresses import masked
 from schemas.mailbox import MailboxState, PendingMail, SignIn
@@ -25,164 +26,171 @@ from schemas.signals import Challenge, Refusal, Submission
 from workflows.rules.attempts import Obstacle
 from workflows.rules.jobs import PublishResults
 
-MOST_AT_ONCE: Final = 64
-"""Results in one publication: with one each, a flood of requests would be a flood of activities."""
+MAX_RESULTS_PER_PUBLICATION: Final = 64
+"""With one result each, a flood of requests would be a flood of activities."""
 
-MOST_IN_FLIGHT: Final = 64
-"""Publications. A server fails a workflow task that would leave more than 2,000 activities pending, again and again."""
+MAX_PUBLICATIONS_IN_FLIGHT: Final = 64
+"""A server has room for 2,000 pending activities per workflow. A task that exceeds this fails, at every retry."""
 
 
 class Outbox:
-    """First in, first out for each sign-in: the next result goes out only when the one before was acknowledged."""
+    """A first-in, first-out queue per sign-in: a result goes out only when the one before was acknowledged."""
 
     def __init__(self, state: MailboxState) -> None:
         self._state = state
         self._in_flight: set[str] = set()
         self._publications = 0
 
-    def take(self) -> list[PublishResults]:
-        """Return the publications that may start, and count them as in flight."""
-        idle = (events[0] for signin_id, events in self._state.outbox.items() if signin_id not in self._in_flight)
-        jobs = []
-        while self._publications < MOST_IN_FLIGHT and (some := tuple(islice(idle, MOST_AT_ONCE))):
-            jobs.append(PublishResults(some))
-            self._publications += 1
-        for job in jobs:
-            self._in_flight.update(job.signin_ids)
-        return jobs
+    def __len__(self) -> int:
+        """Return how many results Kafka has not acknowledged."""
+        return sum(map(len, self._state.outbox.values()))
 
-    def published(self, job: PublishResults) -> None:
+    def start_publications(self) -> list[PublishResults]:
+        """Return the publications that may start now, and count them as in flight."""
+        free = MAX_PUBLICATIONS_IN_FLIGHT - self._publications
+        publications = [PublishResults(batch) for batch in islice(self._batches(), free)]
+
+        self._publications += len(publications)
+        for publication in publications:
+            self._in_flight.update(publication.signin_ids)
+        return publications
+
+    def acknowledge(self, publication: PublishResults) -> None:
         """Drop the results that Kafka acknowledged."""
         self._publications -= 1
-        for signin_id in job.signin_ids:
+
+        for signin_id in publication.signin_ids:
             self._in_flight.discard(signin_id)
             events = self._state.outbox[signin_id]
             del events[0]
             if not events:
                 del self._state.outbox[signin_id]
 
-    def __len__(self) -> int:
-        """Return how many results Kafka has not acknowledged."""
-        return sum(map(len, self._state.outbox.values()))
-
-    @property
-    def is_publishing(self) -> bool:
-        """Tell whether a result is in flight."""
-        return bool(self._in_flight)
-
     def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
-        """Say that the mail server accepted an attempt's mail ``at`` a moment that history holds.
+        """Add that the mail server accepted an attempt's mail.
 
-        So does all else that is said here: it is the same whenever it is said, and may be said by a local activity.
+        History holds the moment ``at`` and everything else in this result. So it is the same whenever it is made, and
+        a local activity may publish it.
         """
         result = CodeSent(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=at,
+            **_about(sign_in, at),
             attempt=mail.attempt,
             expires_at=sign_in.expires_at,
             resend_after=mail.resend_after,
         )
-        self._put(result, sign_in, traceparent=mail.traceparent)
+        self._add(result, sign_in, traceparent=mail.traceparent)
 
     def resend_refused(
-        self, sign_in: SignIn, told: Challenge | Refusal, obstacle: Obstacle[ResendRefusal], now: datetime
+        self,
+        sign_in: SignIn,
+        attempt: Challenge | Refusal,
+        obstacle: Obstacle[ResendRefusal],
+        now: datetime,
     ) -> None:
-        """Say that a later attempt was not acceptable."""
+        """Add that a later attempt was not acceptable."""
         result = ResendRefused(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=now,
-            attempt=told.attempt,
+            **_about(sign_in, now),
+            attempt=attempt.attempt,
             reason=obstacle.reason,
-            retry_after_s=_seconds(obstacle.free_at, now),
+            retry_after_s=_seconds_until(obstacle.free_at, now),
         )
-        self._put(result, sign_in, traceparent=told.traceparent)
+        self._add(result, sign_in, traceparent=attempt.traceparent)
 
     def wrong_code(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
-        """Say that a submission was compared and wrong."""
+        """Add that a submission was compared and is wrong."""
         result = OtpRejected(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=now,
+            **_about(sign_in, now),
             submission_id=submission.submission_id,
             reason="wrong_code",
-            attempts_left=sign_in.otp.max_attempts - sign_in.tries,
+            attempts_left=_attempts_left(sign_in),
         )
-        self._put(result, sign_in, submission)
+        self._add(result, sign_in, submission)
 
     def locked(self, sign_in: SignIn, submission: Submission, until: datetime, now: datetime) -> None:
-        """Say that a submission was not compared: the account is locked."""
+        """Add that a submission was not compared, because the account is locked."""
         result = OtpRejected(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=now,
+            **_about(sign_in, now),
             submission_id=submission.submission_id,
             reason="locked",
-            attempts_left=sign_in.otp.max_attempts - sign_in.tries,
-            retry_after_s=_seconds(until, now),
+            attempts_left=_attempts_left(sign_in),
+            retry_after_s=_seconds_until(until, now),
         )
-        self._put(result, sign_in, submission)
+        self._add(result, sign_in, submission)
 
     def unknown_signin(self, submission: Submission, now: datetime) -> None:
-        """Say that a submission's sign-in is not known for its account."""
+        """Add that a submission's account has no such sign-in."""
         result = OtpRejected(
-            signin_id=submission.signin_id,
-            account=submission.account,
-            occurred_at=now,
+            **_about(submission, now),
             submission_id=submission.submission_id,
             reason="unknown_signin",
         )
-        self._put(result, None, submission, submission.traceparent)
+        self._add(result, None, submission, submission.traceparent)
 
     def succeeded(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
-        """Say that the right code came in time."""
-        result = SignInSucceeded(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=now,
-            submission_id=submission.submission_id,
-        )
-        self._put(result, sign_in, submission)
+        """Add that the right code was submitted in time."""
+        result = SignInSucceeded(**_about(sign_in, now), submission_id=submission.submission_id)
+        self._add(result, sign_in, submission)
 
     def failed(self, sign_in: SignIn, reason: Failure, now: datetime) -> None:
-        """Say that a sign-in failed."""
-        result = SignInFailed(signin_id=sign_in.signin_id, account=sign_in.account, occurred_at=now, reason=reason)
-        self._put(result, sign_in)
+        """Add that a sign-in failed."""
+        self._add(SignInFailed(**_about(sign_in, now), reason=reason), sign_in)
 
     def expired(self, sign_in: SignIn, now: datetime) -> None:
-        """Say that no right code came in time."""
-        result = SignInExpired(signin_id=sign_in.signin_id, account=sign_in.account, occurred_at=now)
-        self._put(result, sign_in)
+        """Add that no right code was submitted in time."""
+        self._add(SignInExpired(**_about(sign_in, now)), sign_in)
 
     def rejected(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], now: datetime) -> None:
-        """Say that attempt 1 was not acceptable."""
+        """Add that attempt 1 was not acceptable."""
         result = SignInRejected(
-            signin_id=sign_in.signin_id,
-            account=sign_in.account,
-            occurred_at=now,
+            **_about(sign_in, now),
             reason=obstacle.reason,
-            retry_after_s=_seconds(obstacle.free_at, now),
+            retry_after_s=_seconds_until(obstacle.free_at, now),
         )
-        self._put(result, sign_in)
+        self._add(result, sign_in)
 
-    def _put(
+    def _add(
         self,
         result: Result,
         sign_in: SignIn | None,
         submission: Submission | None = None,
         traceparent: str | None = None,
     ) -> None:
-        """Keep a result. It belongs to the trace of the attempt that it answers, else to that of its sign-in."""
+        """Add a result. It belongs to the trace of the attempt that it answers, if any, else to its sign-in's."""
+        own_traceparent = None if sign_in is None else sign_in.traceparent
+
         event = ResultEvent(
             result=result,
-            traceparent=traceparent or (None if sign_in is None else sign_in.traceparent),
+            traceparent=traceparent or own_traceparent,
             submitted_at=None if submission is None else submission.submitted_at,
             masked=None if sign_in is None else masked(sign_in.email),
         )
         self._state.outbox.setdefault(result.signin_id, []).append(event)
 
+    def _batches(self) -> Iterator[tuple[ResultEvent, ...]]:
+        """Yield batches of the oldest result of each sign-in that has none in flight."""
+        queues = self._state.outbox.items()
+        ready = (events[0] for signin_id, events in queues if signin_id not in self._in_flight)
 
-def _seconds(free_at: datetime | None, now: datetime) -> int | None:
+        while batch := tuple(islice(ready, MAX_RESULTS_PER_PUBLICATION)):
+            yield batch
+
+
+class _About(TypedDict):
+    """The members that every result has."""
+
+    signin_id: str
+    account: str
+    occurred_at: datetime
+
+
+def _about(subject: SignIn | Submission, at: datetime) -> _About:
+    return {"signin_id": subject.signin_id, "account": subject.account, "occurred_at": at}
+
+
+def _attempts_left(sign_in: SignIn) -> int:
+    return sign_in.otp.max_attempts - sign_in.tries
+
+
+def _seconds_until(moment: datetime | None, now: datetime) -> int | None:
     """Return whole seconds, at least 1."""
-    return None if free_at is None else max(1, math.ceil((free_at - now).total_seconds()))
+    return None if moment is None else max(1, math.ceil((moment - now).total_seconds()))

@@ -9,7 +9,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from schemas.policy import Policy
 from schemas.signals import Challenge, Refusal
 from tests.fakes.mailbox_world import START
-from workflows.inbox import MOST_AT_ONCE, Inbox
+from workflows.inbox import MAX_SIGNALS_PER_BATCH, Inbox
 
 CONVERTER = pydantic_data_converter.payload_converter
 
@@ -40,14 +40,14 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
 def test_what_came_first_is_read_first_a_thousand_at_a_time() -> None:
     """Ten thousand at once would take longer than a workflow task may."""
     inbox = Inbox(CONVERTER)
-    told = [refusal(number) for number in range(MOST_AT_ONCE + 2)]
+    told = [refusal(number) for number in range(MAX_SIGNALS_PER_BATCH + 2)]
     for one in told:
         inbox.put(Refusal, raw(one))
 
-    assert list(inbox.take()) == told[:MOST_AT_ONCE]
+    assert list(inbox.read_batch()) == told[:MAX_SIGNALS_PER_BATCH]
     assert len(inbox) == 2
-    assert list(inbox.take()) == told[MOST_AT_ONCE:]
-    assert list(inbox.take()) == []
+    assert list(inbox.read_batch()) == told[MAX_SIGNALS_PER_BATCH:]
+    assert list(inbox.read_batch()) == []
 
 
 @pytest.mark.parametrize("content", [{"signin_id": "x"}, "ada@example.com", None, 7])
@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_dropped_and_told(content: object, caplog: pytest
     inbox.put(Refusal, raw(content))
     inbox.put(Refusal, raw(refusal(1)))
     with caplog.at_level(logging.ERROR):
-        assert list(inbox.take()) == [refusal(1)]
+        assert list(inbox.read_batch()) == [refusal(1)]
 
     (record,) = caplog.records
 

@@ -78,7 +78,7 @@ def test_the_longest_lock_of_a_mailbox_is_known(world: MailboxWorld) -> None:
     fail(world, 10, EVE, network=CAFE)
 
     assert world.mailbox.locked_until(world.now) == second + HOUR
-    assert world.mailbox.is_waited_at is False
+    assert world.mailbox.has_live_sign_ins is False
 
     world.wait(3_600)
 

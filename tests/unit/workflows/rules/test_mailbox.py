@@ -8,9 +8,9 @@ import pytest
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import CodeSent, OtpRejected, ResendRefused, SignInRejected
 from tests.fakes.mailbox_world import CAFE, EVE, HOME, RIGHT, MailboxWorld, in_short
-from workflows.rules.attempts import MOST_LIVE
+from workflows.rules.attempts import MAX_LIVE_SIGN_INS
 from workflows.rules.jobs import CompareCode, IssueCode, PublishResults, SendMail
-from workflows.rules.mailbox import MOST_CARRIED
+from workflows.rules.mailbox import MAX_CARRIED_ITEMS
 
 GENEROUS = Policy(limits=LimitPolicy(sends_per_hour=1_000, sends_per_day=2_000))
 
@@ -546,7 +546,7 @@ def test_a_row_of_failures_counts_only_what_was_compared() -> None:
 def test_a_mailbox_has_room_for_64_sign_ins() -> None:
     """More are throttled until one ends."""
     world = MailboxWorld(GENEROUS)
-    for _ in range(MOST_LIVE):
+    for _ in range(MAX_LIVE_SIGN_INS):
         world.sign_in()
     throttled = world.last_of(world.sign_in())
     assert isinstance(throttled, SignInRejected)
@@ -635,7 +635,7 @@ def test_results_of_a_sign_in_go_out_one_at_a_time(world: MailboxWorld) -> None:
 
     assert isinstance(publication, PublishResults)
     assert [in_short(event.result) for event in publication.events] == ["otp.rejected wrong_code"]
-    assert world.mailbox.outbox.is_publishing
+    assert world.jobs == [publication]
 
 
 def test_a_flood_of_results_is_a_handful_of_publications(world: MailboxWorld) -> None:
@@ -713,19 +713,19 @@ def test_the_carried_state_is_small() -> None:
         world.submit("x" * 64, "wrong" * 10)
         world.work()
 
-    assert world.mailbox.is_small
+    assert world.mailbox.fits_in_new_run
     assert len(world.mailbox.state.model_dump_json()) <= 64 * 1024
 
 
 def test_a_mailbox_with_much_unsaid_is_not_carried(world: MailboxWorld) -> None:
     """Kafka is away; what waits for it must not burst the next run's input."""
-    for _ in range(MOST_CARRIED + 1):
+    for _ in range(MAX_CARRIED_ITEMS + 1):
         world.submit("signin-never-0000000001", "x")
-    assert not world.mailbox.is_small
+    assert not world.mailbox.fits_in_new_run
     world.wait(10)
-    assert not world.mailbox.is_small
+    assert not world.mailbox.fits_in_new_run
     world.work()
-    assert world.mailbox.is_small
+    assert world.mailbox.fits_in_new_run
 
 
 def test_held_jobs_do_not_start(world: MailboxWorld) -> None:

@@ -1,0 +1,98 @@
+"""Runs the jobs of a mailbox as activities, and reports to the mailbox how each one ended."""
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+from temporalio.exceptions import FailureError
+
+from activities.delivery import DeliveryActivities
+from activities.otp import OtpActivities
+from activities.publishing import PublishingActivities
+from schemas.tasks import MailAccepted, Publication
+from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
+from workflows.rules.mailbox import Mailbox
+from workflows.steps import failure_type, run_durable_step, run_step
+
+_MAIL_REFUSED = "MailRefused"
+
+# These order the mails that wait for the rate of all workers. Fairness keys would share that rate, but a server heeds
+# them only if it is configured to.
+_TRUSTED_PRIORITY = Priority(priority_key=1)
+_NORMAL_PRIORITY = Priority(priority_key=2)
+
+
+class JobRunner:
+    """Awaits activities for one mailbox."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    async def run(self, job: Job) -> None:
+        """Run a job and report its end."""
+        match job:
+            case IssueCode():
+                await self._issue_code(job)
+            case SendMail():
+                await self._send_mail(job)
+            case CompareCode():
+                await self._compare_code(job)
+            case PublishResults():
+                await self._publish_results(job)
+            case never:
+                assert_never(never)
+
+    async def _issue_code(self, job: IssueCode) -> None:
+        try:
+            issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=_time_left(job.until))
+        except FailureError:
+            self._mailbox.abandon(job.signin_id, workflow.now())
+        else:
+            self._mailbox.on_code_issued(job.signin_id, issued.key_id)
+
+    async def _send_mail(self, job: SendMail) -> None:
+        """Try a mail once; the rules decide about the next try."""
+        asked_at = workflow.now()
+
+        try:
+            accepted = await self._try_mail(job)
+        except FailureError as error:
+            if failure_type(error) == _MAIL_REFUSED:
+                self._mailbox.on_mail_refused(job.signin_id, job.attempt, workflow.now())
+            else:
+                self._mailbox.on_mail_failed(job.signin_id, job.attempt, workflow.now())
+        else:
+            self._mailbox.on_mail_accepted(job.signin_id, job.attempt, max(accepted.at, asked_at))
+
+    async def _try_mail(self, job: SendMail) -> MailAccepted:
+        """Run the activity, never as a local one: that would hold up the verdicts of other sign-ins."""
+        policy = self._mailbox.state.policy
+
+        return await workflow.execute_activity_method(
+            DeliveryActivities.send_email_activity,
+            job.task,
+            task_queue=policy.mail_task_queue,
+            start_to_close_timeout=timedelta(seconds=policy.times.mail_attempt_s),
+            schedule_to_close_timeout=_time_left(job.until),
+            retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=[_MAIL_REFUSED]),
+            priority=_TRUSTED_PRIORITY if job.trusted else _NORMAL_PRIORITY,
+        )
+
+    async def _compare_code(self, job: CompareCode) -> None:
+        try:
+            verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=_time_left(job.until))
+        except FailureError:
+            self._mailbox.on_compare_failed(job.signin_id)
+        else:
+            self._mailbox.on_compared(job.signin_id, verdict.correct, workflow.now())
+
+    async def _publish_results(self, job: PublishResults) -> None:
+        publish = run_step if job.is_reproducible else run_durable_step
+        await publish(PublishingActivities.publish_result_activity, Publication(events=job.events))
+        self._mailbox.on_published(job)
+
+
+def _time_left(until: datetime) -> timedelta:
+    """Return the time until a moment, at least a millisecond: a timeout must not be zero."""
+    return max(until - workflow.now(), timedelta(milliseconds=1))

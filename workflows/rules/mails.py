@@ -1,0 +1,73 @@
+"""The mails of live sign-ins: charged, planned, tried until the mail server accepts them."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from schemas.mailbox import MailboxState, PendingMail, SignIn
+from schemas.signals import Challenge
+from workflows.rules.attempts import is_stale, new_mail
+from workflows.rules.budgets import Budgets
+from workflows.rules.jobs import SendMail, send_mail
+
+_MAX_BACKOFF_S = 30
+
+
+class Mails:
+    """The mails of one mailbox, kept in its state. Which of them are in flight is not part of the state."""
+
+    def __init__(self, state: MailboxState, budgets: Budgets) -> None:
+        self._state = state
+        self._budgets = budgets
+        self._in_flight: set[tuple[str, int]] = set()
+
+    @property
+    def are_in_flight(self) -> bool:
+        """Tell whether the mail server is being asked to take a mail."""
+        return bool(self._in_flight)
+
+    def plan(self, sign_in: SignIn, challenge: Challenge, now: datetime) -> None:
+        """Plan an attempt's mail, and charge it: once, however often the mail server has to be asked."""
+        self._budgets.charge_mail(sign_in, now)
+        sign_in.last_send_at = now
+        sign_in.mails.append(new_mail(challenge, self._state.policy, now))
+
+    def start_due(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
+        """Yield a job for each mail that is due, and count it as in flight."""
+        for mail in self._idle(sign_in):
+            if mail.not_before <= now:
+                self._in_flight.add((sign_in.signin_id, mail.attempt))
+                yield send_mail(sign_in, key_id, mail)
+
+    def try_ended(self, signin_id: str, attempt: int) -> None:
+        """Count a mail as no longer in flight, however its try ended."""
+        self._in_flight.discard((signin_id, attempt))
+
+    def accept(self, sign_in: SignIn, attempt: int) -> PendingMail:
+        """Note that the mail server accepted a mail, and return the mail."""
+        mail = next(mail for mail in sign_in.mails if mail.attempt == attempt)
+        sign_in.mails.remove(mail)
+        sign_in.mail_accepted = True
+        return mail
+
+    def retry_later(self, sign_in: SignIn, attempt: int, now: datetime) -> None:
+        """Plan the next try of a mail: after 2, 4, 8, 16, then every 30 s."""
+        for mail in sign_in.mails:
+            if mail.attempt == attempt:
+                mail.tries += 1
+                backoff_s = min(2**mail.tries, _MAX_BACKOFF_S)
+                mail.not_before = now + timedelta(seconds=backoff_s)
+
+    def due_times(self, sign_in: SignIn) -> list[datetime]:
+        """Return when the mails that are not in flight are due."""
+        return [mail.not_before for mail in self._idle(sign_in)]
+
+    def went_stale(self, sign_in: SignIn, now: datetime) -> bool:
+        """Tell whether a request became stale before any of its mails was tried."""
+        if sign_in.mail_accepted or len(self._idle(sign_in)) < len(sign_in.mails):
+            return False
+
+        was_tried = any(mail.tries > 0 for mail in sign_in.mails)
+        return not was_tried and is_stale(sign_in.born_at, self._state.policy, now)
+
+    def _idle(self, sign_in: SignIn) -> list[PendingMail]:
+        return [mail for mail in sign_in.mails if (sign_in.signin_id, mail.attempt) not in self._in_flight]
