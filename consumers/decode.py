@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from activities.addresses import Address, parse_address
-from consumers.outcomes import DeadLetterError, Rejected
+from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
+from schemas.dead_letters import DeadLetterError, DltHeader
 from schemas.fields import Message
 from schemas.inbound import OtpSubmitted, SignInRequested
 
@@ -217,7 +218,7 @@ def _birth(record: Record, own_time: datetime, now: datetime) -> tuple[datetime,
     times = [own_time if broker is None else broker]
 
     for name, value in record.headers:
-        replayed = _instant_in(value) if name == "dlt-timestamp" else None
+        replayed = _instant_in(value) if name == DltHeader.TIMESTAMP else None
         if replayed is not None:
             times.append(replayed)
 

@@ -13,9 +13,9 @@ Anything else is a bug, and ends the process.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-DeadLetterError = Literal["not_json", "schema", "too_large", "refused"]
+from schemas.dead_letters import DeadLetterError
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
+from schemas.dead_letters import DeadLetterError, DltHeader
 from schemas.inbound import OtpSubmitted, SignInRequested
 from schemas.results import Result
 from schemas.topics import dead_letter_topic
@@ -27,15 +28,15 @@ _TEXT: Final[Schema] = {"type": "string"}
 _NUMBER: Final[Schema] = {"type": "string", "pattern": "^-?[0-9]+$"}
 _KEY: Final[Schema] = {"type": "string", "description": "The sign-in's id, UTF-8."}
 _DEAD_LETTER_HEADERS: Final[Mapping[str, Schema]] = {
-    "dlt-topic": _TEXT,
-    "dlt-partition": _NUMBER,
-    "dlt-offset": _NUMBER,
-    "dlt-timestamp": _NUMBER,
-    "dlt-group": _TEXT,
-    "dlt-error": {"type": "string", "enum": ["not_json", "schema", "too_large", "refused"]},
-    "dlt-reason": _TEXT,
-    "dlt-failed-at": {"type": "string", "format": "date-time"},
-    "dlt-attempts": _NUMBER,
+    DltHeader.TOPIC: _TEXT,
+    DltHeader.PARTITION: _NUMBER,
+    DltHeader.OFFSET: _NUMBER,
+    DltHeader.TIMESTAMP: _NUMBER,
+    DltHeader.GROUP: _TEXT,
+    DltHeader.ERROR: {"type": "string", "enum": list(get_args(DeadLetterError))},
+    DltHeader.REASON: _TEXT,
+    DltHeader.FAILED_AT: {"type": "string", "format": "date-time"},
+    DltHeader.ATTEMPTS: _NUMBER,
 }
 
 

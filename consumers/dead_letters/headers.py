@@ -7,9 +7,12 @@ from typing import Final
 
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
+from schemas.dead_letters import DltHeader
 
-_ORIGIN: Final = ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp")
-_OWN: Final = frozenset({*_ORIGIN, "dlt-group", "dlt-error", "dlt-reason", "dlt-failed-at", "dlt-attempts"})
+_ORIGIN: Final = (DltHeader.TOPIC, DltHeader.PARTITION, DltHeader.OFFSET, DltHeader.TIMESTAMP)
+_OWN: Final = frozenset(
+    {*_ORIGIN, DltHeader.GROUP, DltHeader.ERROR, DltHeader.REASON, DltHeader.FAILED_AT, DltHeader.ATTEMPTS}
+)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 _ATTEMPTS: Final = re.compile(r"[0-9]{1,9}")
 
@@ -39,11 +42,11 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
     origin = _first_origin(before, record.topic)
     own = {
         **(origin or _origin_of(record)),
-        "dlt-group": group,
-        "dlt-error": rejected.error,
-        "dlt-reason": rejected.reason,
-        "dlt-failed-at": origin and before.get("dlt-failed-at") or now.isoformat().replace("+00:00", "Z"),
-        "dlt-attempts": str(1 + (_attempts(before) if origin else 0)),
+        DltHeader.GROUP: group,
+        DltHeader.ERROR: rejected.error,
+        DltHeader.REASON: rejected.reason,
+        DltHeader.FAILED_AT: origin and before.get(DltHeader.FAILED_AT) or now.isoformat().replace("+00:00", "Z"),
+        DltHeader.ATTEMPTS: str(1 + (_attempts(before) if origin else 0)),
     }
     kept = [(name, value) for name, value in record.headers if name not in _OWN]
     return [*kept, *((name, text.encode()) for name, text in own.items())]
@@ -53,12 +56,12 @@ def provenance_of(headers: Headers) -> Provenance:
     """Read the ``dlt-*`` headers. Of a repeated one the last counts."""
     own = _own(headers)
     return Provenance(
-        topic=own.get("dlt-topic", ""),
-        partition=_number(own.get("dlt-partition", "")),
-        offset=_number(own.get("dlt-offset", "")),
-        error=own.get("dlt-error", ""),
-        reason=own.get("dlt-reason", ""),
-        failed_at=_instant(own.get("dlt-failed-at", "")),
+        topic=own.get(DltHeader.TOPIC, ""),
+        partition=_number(own.get(DltHeader.PARTITION, "")),
+        offset=_number(own.get(DltHeader.OFFSET, "")),
+        error=own.get(DltHeader.ERROR, ""),
+        reason=own.get(DltHeader.REASON, ""),
+        failed_at=_instant(own.get(DltHeader.FAILED_AT, "")),
         attempts=_attempts(own),
     )
 
@@ -68,8 +71,12 @@ def _own(headers: Headers) -> dict[str, str]:
 
 
 def _origin_of(record: Record) -> dict[str, str]:
-    numbers = {"dlt-partition": record.partition, "dlt-offset": record.offset, "dlt-timestamp": record.timestamp_ms}
-    return {"dlt-topic": record.topic} | {name: str(number) for name, number in numbers.items()}
+    numbers = {
+        DltHeader.PARTITION: record.partition,
+        DltHeader.OFFSET: record.offset,
+        DltHeader.TIMESTAMP: record.timestamp_ms,
+    }
+    return {DltHeader.TOPIC: record.topic} | {name: str(number) for name, number in numbers.items()}
 
 
 def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
@@ -78,12 +85,12 @@ def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
     A record is only ever put back on the topic it came from: an origin on another one was made up by its emitter.
     """
     origin = {name: before.get(name, "") for name in _ORIGIN}
-    whole = origin["dlt-topic"] == topic and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
+    whole = origin[DltHeader.TOPIC] == topic and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
     return origin if whole else None
 
 
 def _attempts(own: dict[str, str]) -> int:
-    text = own.get("dlt-attempts", "")
+    text = own.get(DltHeader.ATTEMPTS, "")
     return int(text) if _ATTEMPTS.fullmatch(text) else 1
 
 

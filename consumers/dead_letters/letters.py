@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from consumers.decode import readable_data
-from consumers.ports import DeadLetterReader, Partition, Record, ReplayMark, ReplayStore
 from consumers.dead_letters.headers import Provenance, provenance_of
 from consumers.dead_letters.replayed_offsets import ReplayedOffsets
+from consumers.decode import readable_data
+from consumers.ports import DeadLetterReader, Partition, Record, ReplayMark, ReplayStore
 from schemas.fields import SignInId
+from schemas.topics import inbound_topic
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGNIN_ID: Final = TypeAdapter(SignInId)
@@ -29,6 +30,11 @@ class DeadLetter:
     def place(self) -> str:
         """Where it lies: topic/partition/offset."""
         return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+    @property
+    def inbound_topic(self) -> str:
+        """The only topic it may be put back on, whatever its headers say: the one of its dead-letter topic."""
+        return inbound_topic(self.record.topic)
 
     @property
     def failed_at(self) -> datetime:

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from consumers.decode import MAX_VALUE_BYTES
 from consumers.dead_letters.letters import DeadLetter
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import Headers, Record
+from schemas.dead_letters import DltHeader
 
 _LONGEST_SHAPE: Final = 2_000
 _LONGEST_TEXT: Final = 200
@@ -47,15 +48,15 @@ _CLEAR: Final = {
         "content-type": r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?",
         "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
         "ce_traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
-        "dlt-topic": r"[A-Za-z0-9._-]{1,249}",
-        "dlt-partition": _NUMBER,
-        "dlt-offset": _NUMBER,
-        "dlt-timestamp": _NUMBER,
-        "dlt-group": r"[A-Za-z0-9._-]{1,249}",
-        "dlt-error": r"[a-z_]{1,32}",
-        "dlt-reason": _REASON,
-        "dlt-failed-at": _TIME,
-        "dlt-attempts": r"\d{1,9}",
+        DltHeader.TOPIC: r"[A-Za-z0-9._-]{1,249}",
+        DltHeader.PARTITION: _NUMBER,
+        DltHeader.OFFSET: _NUMBER,
+        DltHeader.TIMESTAMP: _NUMBER,
+        DltHeader.GROUP: r"[A-Za-z0-9._-]{1,249}",
+        DltHeader.ERROR: r"[a-z_]{1,32}",
+        DltHeader.REASON: _REASON,
+        DltHeader.FAILED_AT: _TIME,
+        DltHeader.ATTEMPTS: r"\d{1,9}",
     }.items()
 }
 
@@ -77,8 +78,8 @@ def masked_letter(letter: DeadLetter) -> dict[str, str | int | None]:
     return {
         "place": letter.place,
         "origin": origin,
-        "error": _shown("dlt-error", noted.error),
-        "reason": _shown("dlt-reason", noted.reason),
+        "error": _shown(DltHeader.ERROR, noted.error),
+        "reason": _shown(DltHeader.REASON, noted.reason),
         "failed_at": letter.failed_at.isoformat().replace("+00:00", "Z"),
         "attempts": noted.attempts,
         "signin_id": letter.signin_id,

@@ -11,11 +11,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from consumers.dead_letters.letters import DeadLetter, Selection, PartitionRange, dead_letter
-from consumers.ports import InboundWriter, KafkaUnavailable, DeadLetterReader, RecordRefused, ReplayMark, ReplayStore
-from consumers.ports import Sleep, Stopwatch
+from consumers.dead_letters.letters import DeadLetter, PartitionRange, Selection, dead_letter
 from consumers.dead_letters.replayed_offsets import MAX_METADATA_LENGTH
-from schemas.topics import DEAD_LETTER_SUFFIX
+from consumers.ports import (
+    DeadLetterReader,
+    InboundWriter,
+    KafkaUnavailable,
+    RecordRefused,
+    ReplayMark,
+    ReplayStore,
+    Sleep,
+    Stopwatch,
+)
 
 _BATCH_RECORDS: Final = 500
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -52,7 +59,7 @@ class ReplayFilter:
 
     def reason_to_pass_over(self, letter: DeadLetter) -> str | None:
         """Return why ``letter`` is passed over, if it is."""
-        topic = inbound_topic(letter)
+        topic = letter.inbound_topic
         if letter.provenance.topic != topic:
             return f"its dlt-topic is not {topic}"
         if letter.provenance.attempts >= self.max_attempts:
@@ -95,11 +102,6 @@ class RateLimiter:
         if self._next - now > _SHORTEST_NAP_S:
             await self._sleep(self._next - now)
         self._next = max(self._next, now) + self._interval_s
-
-
-def inbound_topic(letter: DeadLetter) -> str:
-    """Return the one topic that a letter may go back to, whatever its headers say: that of its dead-letter topic."""
-    return letter.record.topic.removesuffix(DEAD_LETTER_SUFFIX)
 
 
 async def pending_letters(
@@ -191,7 +193,7 @@ class Replay:
 
     async def _surely(self, letter: DeadLetter) -> None:
         """Try a few times: one refused record makes its producer fail for all that are under way."""
-        topic, partition = inbound_topic(letter), letter.provenance.partition
+        topic, partition = letter.inbound_topic, letter.provenance.partition
         for wait_s in _WAITS_S:
             try:
                 return await self._inbound.put_back(topic, partition, letter.record)

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Awaitable, Callable
 
-from consumers.gateway.breaker import Breaker
 from consumers.decode import ReceivedRequest, ReceivedSubmission
-from consumers.handling.dispatch import Gateway
+from consumers.gateway.breaker import Breaker
 from consumers.gateway.limiter import AdaptiveLimit
+from consumers.gateway.slots import Seats
+from consumers.handling.dispatch import Gateway
 from consumers.outcomes import Outcome, Throttled, Unreachable
 from consumers.ports import ConsumerMetrics
-from consumers.gateway.slots import Seats
 
 
 class GuardedGateway:

@@ -14,8 +14,17 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import ReceivedRequest, ReceivedSubmission
-from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, NotNow, Outcome, Rejected
-from consumers.outcomes import Throttled, Unreachable
+from consumers.outcomes import (
+    Applied,
+    Duplicate,
+    KeyBusy,
+    Misconfigured,
+    NotNow,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.signals import SignInInput, Submission

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from consumers.dead_letters.headers import dead_letter_headers
 from consumers.handling.dispatch import Handler
+from consumers.handling.retrying import Backoff
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
 from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Sleep, Stopwatch, utc_now
-from consumers.dead_letters.headers import dead_letter_headers
-from consumers.handling.retrying import Backoff
 from schemas.topics import dead_letter_topic
 
 logger = logging.getLogger(__name__)

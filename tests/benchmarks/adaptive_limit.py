@@ -21,11 +21,11 @@ from temporalio.service import RetryConfig
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.gateway.breaker import Breaker
 from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
-from consumers.handling.dispatch import Gateway
-from consumers.gateway.temporal import TemporalGateway
+from consumers.gateway.breaker import Breaker
 from consumers.gateway.guard import GuardedGateway
+from consumers.gateway.temporal import TemporalGateway
+from consumers.handling.dispatch import Gateway
 from consumers.outcomes import NotNow, Outcome
 from consumers.ports import utc_now
 from deploy.local.servers.temporal import LocalTemporal

@@ -7,13 +7,22 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from consumers.ports import Headers, InboundWriter, KafkaUnavailable, DeadLetterReader, Partition, Record, RecordRefused
-from consumers.ports import ReplayMark, ReplayStore
+from consumers.ports import (
+    DeadLetterReader,
+    Headers,
+    InboundWriter,
+    KafkaUnavailable,
+    Partition,
+    Record,
+    RecordRefused,
+    ReplayMark,
+    ReplayStore,
+)
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
-from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
 from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
 
 VALUES = (b"0", b"1", b"2", b"3")
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from temporalio.envconfig import ClientConfig
 
-from consumers.outcomes import DeadLetterError
+from schemas.dead_letters import DeadLetterError
 from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
-from consumers.outcomes import DeadLetterError, Rejected
-from consumers.ports import Headers, Record
 from consumers.dead_letters.headers import dead_letter_headers
+from consumers.outcomes import Rejected
+from consumers.ports import Headers, Record
+from schemas.dead_letters import DeadLetterError
 from schemas.topics import dead_letter_topic
 from tests.fakes.inbound import SUBMITTED, signin_id
 

@@ -15,17 +15,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from typer.testing import CliRunner
 
-from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
-from consumers.outcomes import DeadLetterError, Rejected
-from consumers.ports import Headers, KafkaUnavailable, Partition, Record, ReplayMark
 from consumers.dead_letters.headers import dead_letter_headers
+from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
 from consumers.dead_letters.replay import AnotherReplay, RateLimiter, Replay, ReplayFilter, ReplayReport
-from deploy.local.servers.backends import Kafka
+from consumers.outcomes import Rejected
+from consumers.ports import Headers, KafkaUnavailable, Partition, Record, ReplayMark
 from deploy.local.places import PROJECT
-from signin_worker import cli
+from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
+from schemas.dead_letters import DeadLetterError
+from signin_worker import cli
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
+from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.producers import (
     LARGEST_DEAD_LETTER,
     KafkaAccess,
@@ -33,7 +35,6 @@ from utils.kafka.producers import (
     KafkaInbound,
     ReliableProducer,
 )
-from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 ALL = Selection()

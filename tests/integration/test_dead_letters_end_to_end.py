@@ -15,16 +15,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.ports import Partition, ReplayMark
-from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import LOOPBACK, PROJECT, free_ports
 from deploy.local.processes import Child
+from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import passing_token
 from deploy.local.servers.temporal import LocalTemporal
-from deploy.local.waiting import eventually
 from deploy.local.topics import Topics
+from deploy.local.waiting import eventually
 from tests.fakes.inbound import request_data
-from utils.kafka.producers import KafkaAccess
 from utils.kafka.letters import KafkaReplayStore
+from utils.kafka.producers import KafkaAccess
 
 SIGN_INS = 5
 WITHIN_S = 60

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
-from consumers.outcomes import DeadLetterError
-from consumers.ports import KafkaUnavailable, Partition
 from consumers.dead_letters.replay import RateLimiter, Replay, ReplayFilter
+from consumers.ports import KafkaUnavailable, Partition
+from schemas.dead_letters import DeadLetterError
+from schemas.topics import dead_letter_topic
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import SUBMITTED
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from tests.fakes.naps import FakeNaps
 
-TOPIC = SUBMITTED + ".dlt"
+TOPIC = dead_letter_topic(SUBMITTED)
 ERRORS: tuple[DeadLetterError, ...] = ("schema", "not_json", "refused")
 PARTITIONS = st.integers(0, 1)
 

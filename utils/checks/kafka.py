@@ -6,7 +6,7 @@ from typing import Final
 
 from utils.kafka.producers import KafkaAccess
 from utils.kafka.metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts, look
-from schemas.topics import DEAD_LETTER_SUFFIX
+from schemas.topics import is_dead_letter_topic
 from utils.kafka.topics import TopicPlan, look_up_topics, settings_apart
 from utils.cli.terminal import Finding
 
@@ -40,7 +40,7 @@ def topic_uses(plans: Sequence[TopicPlan], results: str) -> list[TopicUse]:
 def _use(plan: TopicPlan, is_results: bool) -> TopicUse:
     if is_results:
         return TopicUse(plan, (DESCRIBE, WRITE), (DESCRIBE_CONFIGS,))
-    if plan.name.endswith(DEAD_LETTER_SUFFIX):
+    if is_dead_letter_topic(plan.name):
         return TopicUse(plan, (DESCRIBE, WRITE), (READ, DESCRIBE_CONFIGS))
     return TopicUse(plan, (DESCRIBE, READ), (WRITE, DESCRIBE_CONFIGS))
 

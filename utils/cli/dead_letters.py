@@ -13,9 +13,7 @@ import typer
 
 from consumers.dead_letters.letters import DeadLetter, Selection, dead_letter, selected_letters, partition_ranges
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
-from consumers.outcomes import DeadLetterError
 from consumers.ports import InboundWriter, DeadLetterReader, Partition, ReplayStore, utc_now
-from schemas.topics import dead_letter_topic
 from consumers.dead_letters.replay import (
     AnotherReplay,
     RateLimiter,
@@ -25,6 +23,8 @@ from consumers.dead_letters.replay import (
     TooScattered,
     pending_letters,
 )
+from schemas.dead_letters import DeadLetterError
+from schemas.topics import dead_letter_topic
 from utils.cli.rich_output import Rows, progress
 from utils.cli.terminal import CarryOut, command_group, end
 

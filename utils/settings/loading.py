@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.topics import dead_letter_topic
+from schemas.topics import DEAD_LETTER_SUFFIX, dead_letter_topic
 from utils.settings.environment import PREFIX, read_tree, unknown_variables, variable_name
 from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
 from utils.settings.key_rings import MAKE_A_KEY
@@ -110,7 +110,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     if len(set(topics)) < len(topics):
         yield (
             "SIGNIN_KAFKA__REQUESTED_TOPIC, SIGNIN_KAFKA__SUBMITTED_TOPIC and SIGNIN_KAFKA__RESULTS_TOPIC must differ "
-            "from each other and from the dead letters' topics, which are the first two with .dlt appended."
+            "from each other and from the dead letters' topics, which are the first two with "
+            f"{DEAD_LETTER_SUFFIX} appended."
         )
     if (settings.smtp.username is None) != (settings.smtp.password is None):
         yield "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD go together: set both or neither."

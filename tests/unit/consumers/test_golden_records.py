@@ -13,10 +13,12 @@ from typing import Any, get_args
 import pytest
 
 from activities.pseudonyms import Pseudonyms
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
+from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering
 from consumers.intake import Delivery, Intake
-from consumers.outcomes import DeadLetterError, Outcome, Rejected
+from consumers.outcomes import Outcome, Rejected
 from consumers.ports import Record
+from schemas.dead_letters import DeadLetterError
+from schemas.topics import dead_letter_topic
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
 
@@ -106,5 +108,5 @@ async def test_a_dead_letter_is_the_record_of_its_golden_file(path: Path) -> Non
     )
     (written,) = writer.written
 
-    assert (written.topic, written.key, written.value) == (record.topic + ".dlt", record.key, record.value)
+    assert (written.topic, written.key, written.value) == (dead_letter_topic(record.topic), record.key, record.value)
     assert list(written.headers) == [(name, content(value)) for name, value in golden["headers"]]

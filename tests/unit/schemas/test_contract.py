@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # no stubs
 from pydantic import ValidationError
 
-from consumers.outcomes import DeadLetterError
+from schemas.dead_letters import DeadLetterError
 from deploy.local.places import PROJECT
 from schemas.compatibility import breaking_changes
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from consumers.dead_letters.headers import Provenance, dead_letter_headers, provenance_of
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
-from consumers.dead_letters.headers import Provenance, dead_letter_headers, provenance_of
 
 NOW = datetime(2026, 11, 23, 9, 0, 0, 125_000, tzinfo=UTC)
 OWN = [

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from consumers.dead_letters.letters import Selection, dead_letter, partition_ranges, selected_letters
 from consumers.decode import MAX_VALUE_BYTES
-from consumers.dead_letters.letters import Selection, dead_letter, selected_letters, partition_ranges
 from consumers.ports import KafkaUnavailable, Record
+from schemas.topics import dead_letter_topic
 from tests.fakes.dead_letters import FAILED_AT, letter_record
 from tests.fakes.inbound import SUBMITTED, signin_id, submission_data
 from tests.fakes.letter_topics import FakeLetterTopics
 
-TOPIC = SUBMITTED + ".dlt"
+TOPIC = dead_letter_topic(SUBMITTED)
 ENVELOPED = [("content-type", b"application/cloudevents+json")]
 
 

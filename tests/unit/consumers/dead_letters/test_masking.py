@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.decode import MAX_VALUE_BYTES
 from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
+from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import Record
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import SUBMITTED, request_data, signin_id, submission_data

@@ -7,8 +7,6 @@ from dataclasses import replace
 import pytest
 
 from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
-from consumers.outcomes import DeadLetterError
-from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
 from consumers.dead_letters.replay import (
     AnotherReplay,
     RateLimiter,
@@ -18,12 +16,15 @@ from consumers.dead_letters.replay import (
     TooScattered,
     pending_letters,
 )
+from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
+from schemas.dead_letters import DeadLetterError
+from schemas.topics import dead_letter_topic
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from tests.fakes.naps import FakeNaps
 
-TOPIC = SUBMITTED + ".dlt"
+TOPIC = dead_letter_topic(SUBMITTED)
 PARTITION = Partition(TOPIC, 0)
 ALL = Selection()
 

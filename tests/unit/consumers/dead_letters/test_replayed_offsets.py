@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.ports import ReplayMark
 from consumers.dead_letters.replayed_offsets import MAX_METADATA_LENGTH, ReplayedOffsets
+from consumers.ports import ReplayMark
 
 OFFSETS = st.integers(0, 300)
 

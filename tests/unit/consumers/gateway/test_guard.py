@@ -7,11 +7,11 @@ from statistics import median
 
 import pytest
 
-from consumers.gateway.breaker import Breaker
 from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
-from consumers.handling.dispatch import Gateway
+from consumers.gateway.breaker import Breaker
 from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.limiter import AdaptiveLimit
+from consumers.handling.dispatch import Gateway
 from consumers.outcomes import Applied, KeyBusy, NotNow, Throttled, Unreachable
 from consumers.ports import utc_now
 from tests.fakes.busy_server import BusyServer

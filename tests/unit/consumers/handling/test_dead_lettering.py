@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
+from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Headers, Record

@@ -9,8 +9,9 @@ import pytest
 
 from activities.pseudonyms import Pseudonyms
 from consumers.handling.dispatch import AgeLimits, Dispatcher
-from consumers.intake import Delivery, Intake
 from consumers.handling.observed import Observed
+from consumers.handling.retrying import Backoff, Retrying
+from consumers.intake import Delivery, Intake
 from consumers.outcomes import (
     Applied,
     Duplicate,
@@ -25,7 +26,6 @@ from consumers.outcomes import (
     Unreachable,
 )
 from consumers.ports import Record
-from consumers.handling.retrying import Backoff, Retrying
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_record, submission_record

@@ -21,7 +21,6 @@ from activities.errors import HandOverRefused, TemporalUnavailable
 from deploy.local.servers.backends import Temporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
-from utils.temporal.payload_codec import ENCODING
 from utils.temporal.client import (
     TemporalFirstAttempts,
     TemporalMailboxes,
@@ -33,6 +32,7 @@ from utils.temporal.client import (
     names_namespace,
     namespace_retention,
 )
+from utils.temporal.payload_codec import ENCODING
 from utils.temporal.workers import SdkTelemetry, _free_port, build_workers
 from workflows.names import mail_task_queue
 
