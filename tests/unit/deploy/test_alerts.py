@@ -85,7 +85,7 @@ def test_a_misspelt_metric_or_label_is_noticed() -> None:
 
 @pytest.mark.parametrize("rule", _rules(), ids=lambda rule: str(rule["alert"]))
 def test_each_alert_leads_to_its_paragraph(rule: dict[str, Any]) -> None:
-    """Whoever is woken finds what it means, what people feel, where to look and what to do."""
+    """The section says what the alert means, what people notice, where to look and what to do."""
     path, _, anchor = rule["annotations"]["runbook"].partition("#")
     assert (PROJECT / path, anchor) == (_RUNBOOK, rule["alert"].lower())
 
@@ -93,7 +93,7 @@ def test_each_alert_leads_to_its_paragraph(rule: dict[str, Any]) -> None:
         _RUNBOOK.read_text().partition(f"\n### {rule['alert']}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
     )
 
-    assert {"means", "people feel", "look at", "do"} <= {
+    assert {"meaning", "people notice", "look at", "do"} <= {
         word.lower() for word in re.findall(r"\*\*([^*]+)\*\*", paragraph)
     }
 
