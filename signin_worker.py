@@ -53,20 +53,14 @@ from utils.cli.status import Look, StatusCommand
 from utils.cli.trace import Tell, TraceCommand
 from utils import wiring as dependencies
 from utils.checks import probes as checks
-from utils.endpoints import CannotListen, NoInstance, ask_to_resume, build_app, serving
-from utils.kafka.producers import (
-    LARGEST_DEAD_LETTER,
-    KafkaDeadLetterWriter,
-    KafkaInbound,
-    ReliableProducer,
-    ResultPublisher,
-    emit,
-)
-from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.endpoints import CannotListen, InstanceUnavailable, request_resume, build_app, serving
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
+from utils.kafka.writers import KafkaDeadLetterWriter, KafkaInboundWriter, ResultPublisher, emit
+from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.source import KafkaSource
 from utils.kafka.topics import create_topics
 from utils.logs import configure_logging
-from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
+from utils.prometheus import PrometheusConsumerMetrics, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 from utils.settings.loading import Settings, SettingsError, load_settings
 from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes, TemporalSettingsError, connect
 from utils.status import Lookout
@@ -74,16 +68,17 @@ from utils.temporal.trace import whole_story
 from utils.settings.telemetry import tracing as tracing_wanted
 from utils.temporal.limits import TemporalLimits
 from utils.temporal.workers import SdkTelemetry, build_workers
-from utils.cli.terminal import Finding, command_group, documenting, end, examine, show
+from utils.checks.finding import Finding
+from utils.cli.terminal import command_group, documenting, end, examine, show
 from utils.process import (
     Service,
-    Stopped,
-    briefly,
-    collect_garbage_less,
-    leave,
+    StopRequested,
+    close_briefly,
+    reduce_garbage_collection,
+    exit_now,
     stop_on_signals,
     supervise,
-    until_available,
+    wait_until_available,
 )
 from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow
@@ -114,7 +109,7 @@ def main() -> NoReturn:
     try:
         cli()
     except SystemExit as ending:
-        leave(ending.code)
+        exit_now(ending.code)
     raise AssertionError("a command line always ends with a code")
 
 
@@ -130,15 +125,15 @@ def build_consumer(
     """Compose Kafka in."""
     kafka, queue = settings.kafka, settings.temporal.task_queue
     access, names, keys = dependencies.kafka_access(settings), _pseudonyms(settings), _code_keys(settings)
-    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
-    stack.push_async_callback(briefly, producer.close)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
+    stack.push_async_callback(close_briefly, producer.close)
     topics = (kafka.requested_topic, kafka.submitted_topic)
-    counts, letters, breaker = ConsumerCounts(metrics, topics), KafkaDeadLetterWriter(producer), Breaker()
+    counts, letters, breaker = PrometheusConsumerMetrics(metrics, topics), KafkaDeadLetterWriter(producer), Breaker()
     temporal = TemporalGateway(client, queue, policy, names, keys)
     gateway = GuardedGateway(temporal, breaker, counts, AdaptiveLimit(settings.consumer.max_calls))
     ages = AgeLimits(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
     handle: Handler = DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, rate, kafka.group_id)
-    handle = Observed(tracing.consumed(handle, kafka.group_id) if tracing else handle, counts)
+    handle = Observed(tracing.traced_handler(handle, kafka.group_id) if tracing else handle, counts)
     most = settings.consumer
     limits = LoopLimits(most.max_in_flight, most.max_in_flight_bytes, drain_s=most.drain_s)
     limits = replace(limits, commit_timeout_s=_LAST_STEP_S, stop_s=_LAST_STEP_S)
@@ -159,14 +154,14 @@ def build_temporal_workers(
     """Compose the workflows and activities."""
     turnstile, queue, keys = settings.turnstile, settings.temporal.task_queue, _code_keys(settings)
     producer = ReliableProducer(dependencies.kafka_access(settings))
-    stack.push_async_callback(briefly, producer.close)
+    stack.push_async_callback(close_briefly, producer.close)
     siteverify = dependencies.siteverify_client(settings)
-    stack.push_async_callback(briefly, siteverify.close)
+    stack.push_async_callback(close_briefly, siteverify.close)
     topic = settings.kafka.results_topic
     publisher: Publisher = MeasuredPublisher(ResultPublisher(producer, topic), metrics, utc_now)
-    publisher = tracing.produced(publisher, topic) if tracing else publisher
+    publisher = tracing.traced_publisher(publisher, topic) if tracing else publisher
     smtp = dependencies.smtp_mailer(settings)
-    stack.push_async_callback(briefly, smtp.close)
+    stack.push_async_callback(close_briefly, smtp.close)
     mailer = MeasuredMailer(smtp, metrics, utc_now)
     otp = OtpActivities(keys)
     hand_over = HandOverActivities(TemporalMailboxes(client, mailbox_task_queue(queue)), TemporalFirstAttempts(client))
@@ -195,7 +190,7 @@ def build_temporal_workers(
         ],
         mail_activity=DeliveryActivities(mailer, keys, settings.smtp.message_id_domain, utc_now).send_email_activity,
         mails_per_second=settings.limits.mails_per_second,
-        interceptors=[MeasuredActivities(metrics), *([tracing.performed()] if tracing else [])],
+        interceptors=[MeasuredActivities(metrics), *([tracing.activity_interceptor()] if tracing else [])],
     )
 
 
@@ -210,7 +205,7 @@ def _code_keys(settings: Settings) -> CodeKeys:
 async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> None:
     """Run until ``stop``; what is down at the start is waited for.
 
-    Raises ``SettingsError``, ``TemporalSettingsError``, ``CannotListen``, ``Stopped``, and whatever a bug raised.
+    Raises ``SettingsError``, ``TemporalSettingsError``, ``CannotListen``, ``StopRequested``, and whatever a bug raised.
     """
     metrics, telemetry, services = Metrics(), SdkTelemetry(), list[Service]()
     conditions: dict[str, Callable[[], bool]] = {_TEMPORAL_AWAY: lambda: False}
@@ -223,10 +218,10 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
     tracing = tracing_wanted(os.environ)
     async with AsyncExitStack() as stack:
         if tracing is not None:
-            stack.push_async_callback(briefly, partial(asyncio.to_thread, tracing.close))
+            stack.push_async_callback(close_briefly, partial(asyncio.to_thread, tracing.close))
         await stack.enter_async_context(serving(app, settings.http.host, settings.http.port))
         reach = partial(dependencies.temporal_client, settings, telemetry.runtime)
-        client = await until_available("Temporal", reach, (TemporalUnavailable, RPCError), stop)
+        client = await wait_until_available("Temporal", reach, (TemporalUnavailable, RPCError), stop)
         if role != "consumer":
             workers = build_temporal_workers(settings, client, metrics, stack, tracing)
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
@@ -240,7 +235,7 @@ async def run_worker(settings: Settings, role: Role, stop: asyncio.Event) -> Non
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
         del conditions[_TEMPORAL_AWAY]
         logger.info("started", extra={"role": role})
-        collect_garbage_less()
+        reduce_garbage_collection()
         await supervise(services, stop, _STOP_WITHIN_S)
 
 
@@ -250,7 +245,7 @@ def run(role: Annotated[Role, typer.Option(help="What this process does.")] = "a
     settings = _settings()
 
     async def until_signal() -> None:
-        with contextlib.suppress(Stopped):
+        with contextlib.suppress(StopRequested):
             await run_worker(settings, role, stop_on_signals())
 
     _carried_out(until_signal())
@@ -347,7 +342,7 @@ def _carried_out(work: Coroutine[Any, Any, _T], listening: str = "SIGNIN_HTTP") 
         end(os.EX_CONFIG, error.problems)
     except TemporalSettingsError as error:
         end(os.EX_CONFIG, [f"{error}: correct the variables TEMPORAL_* or the profile."])
-    except NoInstance as error:
+    except InstanceUnavailable as error:
         end(os.EX_UNAVAILABLE, [f"{error}: name one that has a consumer by SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT."])
     except CannotListen:
         end(os.EX_CONFIG, [f"{listening}__HOST and {listening}__PORT cannot be listened on: choose others."])
@@ -374,10 +369,10 @@ def dead_letter_desk() -> Desk:
     """Compose what dead letters are worked on with."""
     settings = _settings(only="SIGNIN_KAFKA__")
     kafka, access = settings.kafka, dependencies.kafka_access(settings)
-    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
     topics = (kafka.requested_topic, kafka.submitted_topic)
     memory = KafkaReplayStore(access, dependencies.replay_group(settings))
-    return Desk(topics, KafkaDeadLetterReader(access), memory, KafkaInbound(producer), producer.close)
+    return Desk(topics, KafkaDeadLetterReader(access), memory, KafkaInboundWriter(producer), producer.close)
 
 
 def support_desk() -> SupportDesk:
@@ -417,7 +412,7 @@ def storyteller() -> Tell:
 
 async def _resume() -> bool:
     http = _settings(only="SIGNIN_HTTP__").http
-    return await ask_to_resume(http.host, http.port)
+    return await request_resume(http.host, http.port)
 
 
 EventCommands(post_box, _carried_out).add_to(cli)

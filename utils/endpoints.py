@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class NoInstance(Exception):
+class InstanceUnavailable(Exception):
     """Raised when no instance that could do it answers. Its text says what is there instead."""
 
 
@@ -87,8 +87,11 @@ def _resuming(resume: Callable[[], bool]) -> Callable[[Request], Awaitable[Respo
     return resuming
 
 
-async def ask_to_resume(host: str, port: int) -> bool:
-    """Close the breaker of the instance that listens there; return whether it was open. Raises ``NoInstance``."""
+async def request_resume(host: str, port: int) -> bool:
+    """Close the breaker of the instance that listens there; return whether it was open.
+
+    Raises ``InstanceUnavailable``.
+    """
     reachable = _EVERYWHERE.get(host, host)
     place = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
     try:
@@ -98,11 +101,11 @@ async def ask_to_resume(host: str, port: int) -> bool:
         ):
             body = await answer.text()
     except (aiohttp.ClientError, TimeoutError):
-        raise NoInstance(f"nobody answers at {place}") from None
+        raise InstanceUnavailable(f"nobody answers at {place}") from None
     try:
         return bool(json.loads(body)["resumed"])
     except (ValueError, KeyError, TypeError):
-        raise NoInstance(f"no signin-worker with a consumer answers at {place}") from None
+        raise InstanceUnavailable(f"no signin-worker with a consumer answers at {place}") from None
 
 
 @contextlib.asynccontextmanager

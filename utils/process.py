@@ -21,11 +21,11 @@ _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _T = TypeVar("_T")
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """Raised when the process was asked to stop while it waited for something."""
 
 
-class EndedEarly(Exception):
+class ServiceEndedEarly(Exception):
     """Raised when a service ended that should run until it is stopped."""
 
 
@@ -37,7 +37,7 @@ class Service(NamedTuple):
     stop: Callable[[], Awaitable[None] | None]
 
 
-def leave(code: str | int | None, exit: Callable[[int], NoReturn] = os._exit) -> NoReturn:
+def exit_now(code: str | int | None, exit: Callable[[int], NoReturn] = os._exit) -> NoReturn:
     """End the process at once, with all that was written: the SDK's threads can crash an orderly exit.
 
     https://github.com/temporalio/sdk-python/issues/300
@@ -47,7 +47,7 @@ def leave(code: str | int | None, exit: Callable[[int], NoReturn] = os._exit) ->
     exit(code if isinstance(code, int) else os.EX_OK)
 
 
-def collect_garbage_less() -> None:
+def reduce_garbage_collection() -> None:
     """Never look again at what is there by now, and look less often at what is new.
 
     Modules and settings stay for ever, and nearly all objects of a sign-in are gone with their last reference. Looking
@@ -60,7 +60,7 @@ def collect_garbage_less() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-async def briefly(close: Callable[[], Awaitable[object]]) -> None:
+async def close_briefly(close: Callable[[], Awaitable[object]]) -> None:
     """Close something, but wait for it no longer than a moment: the other side may be away."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LONGEST_CLOSE_S):
@@ -87,10 +87,10 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def until_available(
+async def wait_until_available(
     what: str, attempt: Callable[[], Awaitable[_T]], unavailable: tuple[type[Exception], ...], stop: asyncio.Event
 ) -> _T:
-    """Return what ``attempt`` returns, trying again while it raises ``unavailable``. Raises ``Stopped``."""
+    """Return what ``attempt`` returns, trying again while it raises ``unavailable``. Raises ``StopRequested``."""
     wait_s = _SHORTEST_WAIT_S
     while not stop.is_set():
         try:
@@ -101,15 +101,15 @@ async def until_available(
             await asyncio.wait_for(stop.wait(), wait_s)
         except TimeoutError:
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
-    raise Stopped
+    raise StopRequested
 
 
 async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: float) -> None:
     """Run all until ``stop`` is set or one of them ends, then stop them side by side, within ``within_s``.
 
     What does not stop in time is cut short, and that is no error: Temporal can hang as well as be away, and all that
-    was not finished is done again by the next process. Raises what a service raised, ``EndedEarly`` if one ended by
-    itself.
+    was not finished is done again by the next process. Raises what a service raised, or
+    ``ServiceEndedEarly`` if one ended by itself.
     """
     tasks = {service.name: asyncio.ensure_future(service.run()) for service in services}
     asked = asyncio.ensure_future(stop.wait())
@@ -127,7 +127,7 @@ async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: 
         else:
             logger.warning("a service was cut short", extra={"service": name})
     if early:
-        raise EndedEarly(early[0])
+        raise ServiceEndedEarly(early[0])
 
 
 async def _stop_all(services: Sequence[Service], tasks: Iterable[asyncio.Future[None]], within_s: float) -> None:

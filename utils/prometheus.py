@@ -104,7 +104,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class ConsumerCounts:
+class PrometheusConsumerMetrics:
     """Fulfils ``ConsumerMetrics``. ``topics`` are those whose records are counted."""
 
     def __init__(self, metrics: Metrics, topics: Iterable[str] = ()) -> None:

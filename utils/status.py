@@ -14,8 +14,8 @@ from temporalio.service import RPCError
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from schemas.status import PartitionLag, Status, WorkerPage, WorkflowCounts
-from utils.kafka.producers import KafkaAccess
-from utils.kafka.lag import lags
+from utils.kafka.access import KafkaAccess
+from utils.kafka.lag import partition_lags
 from utils.temporal.namespace import missing_attributes
 from workflows.names import (
     LOCKED_UNTIL_ATTRIBUTE,
@@ -61,7 +61,7 @@ class Lookout:
         return Status(at=datetime.now(UTC), partitions=partitions or (), workflows=workflows, worker=worker, away=away)
 
     async def _partitions(self) -> tuple[PartitionLag, ...]:
-        return tuple(await lags(self._access, self._group_id, self._topics))
+        return tuple(await partition_lags(self._access, self._group_id, self._topics))
 
     async def _workflows(self) -> WorkflowCounts:
         client = self._client = self._client or await self._connect()

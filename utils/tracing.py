@@ -54,15 +54,15 @@ class Tracing:
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer: Tracer = self._provider.get_tracer(SERVICE)
 
-    def consumed(self, handler: Handler, group_id: str) -> "TracedRecords":
+    def traced_handler(self, handler: Handler, group_id: str) -> "TracedRecords":
         """Return a handler around a handler: a span for each record."""
         return TracedRecords(handler, self.tracer, group_id)
 
-    def produced(self, publisher: Publisher, topic: str) -> "TracedPublisher":
+    def traced_publisher(self, publisher: Publisher, topic: str) -> "TracedPublisher":
         """Return a publisher around a publisher: a span for each result."""
         return TracedPublisher(publisher, self.tracer, topic)
 
-    def performed(self) -> "TracedActivities":
+    def activity_interceptor(self) -> "TracedActivities":
         """Return an interceptor: a span for each try of an activity that belongs to a trace."""
         return TracedActivities(self.tracer)
 

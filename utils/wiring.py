@@ -10,7 +10,7 @@ from temporalio.runtime import Runtime
 from schemas.policy import Policy
 from utils.temporal.codec_server import codec_app
 from utils.dns import DnsMailDomains
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.access import KafkaAccess
 from utils.kafka.topics import TopicPlan, planned_topics
 from utils.smtp.mail_templates import MailTemplates
 from utils.temporal.payload_codec import EncryptionCodec

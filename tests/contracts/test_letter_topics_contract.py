@@ -21,8 +21,10 @@ from consumers.ports import (
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
-from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
-from utils.kafka.producers import LARGEST_DEAD_LETTER, KafkaAccess, KafkaInbound, ReliableProducer
+from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
+from utils.kafka.access import KafkaAccess
+from utils.kafka.writers import KafkaInboundWriter
 
 VALUES = (b"0", b"1", b"2", b"3")
 
@@ -92,7 +94,7 @@ class KafkaStage:
         self._servers = servers
         self.letters = letters
         self.memory = memory
-        self.inbound = KafkaInbound(producer)
+        self.inbound = KafkaInboundWriter(producer)
         self.dead_letters = Partition(topics.dead_letters[0], 0)
         self.requested = topics.requested
 
@@ -122,7 +124,7 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
         return
 
     access = KafkaAccess(kafka.bootstrap_servers)
-    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
     async with KafkaDeadLetterReader(access) as letters, KafkaReplayStore(access, topics.group_id) as memory:
         yield KafkaStage(kafka.bootstrap_servers, topics, letters, memory, producer)
 

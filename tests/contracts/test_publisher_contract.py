@@ -13,7 +13,9 @@ from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired, SignInSucceeded
 from deploy.local.topics import Topics
 from tests.fakes.publisher import FakePublisher
-from utils.kafka.producers import KafkaAccess, ReliableProducer, ResultPublisher
+from utils.kafka.access import KafkaAccess
+from utils.kafka.producer import ReliableProducer
+from utils.kafka.writers import ResultPublisher
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

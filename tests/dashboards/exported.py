@@ -15,7 +15,7 @@ from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
 from utils import prometheus
-from utils.prometheus import ConsumerCounts, MeasuredMailer, MeasuredPublisher, Metrics
+from utils.prometheus import PrometheusConsumerMetrics, MeasuredMailer, MeasuredPublisher, Metrics
 
 _OF_PROMETHEUS: Final = {"up", "ALERTS"}
 _NAME: Final = re.compile(r"\b(?:signin|temporal|process)_[a-z_]+|\bup\b|\bALERTS\b")
@@ -75,7 +75,7 @@ def _alternatives(pattern: str) -> set[str]:
 def _counted() -> set[Label]:
     """Return what a worker shows from the start."""
     metrics = Metrics()
-    ConsumerCounts(metrics, (REQUESTED_TOPIC, SUBMITTED_TOPIC))
+    PrometheusConsumerMetrics(metrics, (REQUESTED_TOPIC, SUBMITTED_TOPIC))
     MeasuredMailer(FakeMailer(), metrics, utc_now)
     MeasuredPublisher(FakePublisher(), metrics, utc_now)
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]

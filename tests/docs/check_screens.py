@@ -16,12 +16,20 @@ from utils.cli.limits import screen, title
 from utils.cli.status import screen as status_screen
 from utils.cli.trace import screen as trace_screen
 from tests.docs.standing_screens import STANDING, STORY
-from utils.kafka.producers import KafkaAccess
-from utils.checks.kafka import KafkaCheck, KafkaView, topic_uses
-from utils.kafka.metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts
+from utils.kafka.access import KafkaAccess
+from utils.checks.kafka import KafkaCheck, topic_uses
+from utils.kafka.metadata import (
+    DESCRIBE,
+    DESCRIBE_CONFIGS,
+    READ,
+    WRITE,
+    GroupDescription,
+    ClusterDescription,
+    TopicDescription,
+)
 from utils.kafka.topics import planned_topics
 from utils.cli.rich_output import show_verdict
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
 
 FOLDER: Final = PROJECT / "docs" / "screens"
 WIDTHS: Final = (80, 160)
@@ -101,17 +109,17 @@ def _settings() -> list[Finding]:
 
 def _kafka() -> list[Finding]:
     """Judge three brokers on which a topic was made by hand, and a right was forgotten."""
-    fine = TopicFacts(partitions=6, replicas=3, in_sync=3, rights=_ALL)
+    fine = TopicDescription(partitions=6, replicas=3, in_sync=3, rights=_ALL)
     topics = {plan.name: fine for plan in _PLANS}
     topics["signin.requested.dlt"] = dataclasses.replace(fine, rights=_ALL - {WRITE})
     settings = {plan.name: {"min.insync.replicas": "2", **plan.settings} for plan in _PLANS}
     settings["otp.submitted"] = {"min.insync.replicas": "1", "message.timestamp.type": "CreateTime"}
     settings["otp.submitted"] |= {"cleanup.policy": "delete"}
     access = KafkaAccess("kafka.example.com:9093", "SASL_SSL", username="signin-worker")
-    groups = dict.fromkeys(("signin-worker", "signin-worker.dlt-replay"), GroupFacts("Stable", "range", 4, _ALL))
+    groups = dict.fromkeys(("signin-worker", "signin-worker.dlt-replay"), GroupDescription("Stable", "range", 4, _ALL))
     check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), *groups)
 
-    return check.findings(KafkaView(KafkaFacts(3, topics, groups), settings))
+    return check.judge(ClusterDescription(3, topics, groups), settings)
 
 
 def _others() -> list[Finding]:

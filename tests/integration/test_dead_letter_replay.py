@@ -27,14 +27,10 @@ from schemas.dead_letters import DeadLetterError
 from signin_worker import cli
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
-from utils.kafka.letters import KafkaDeadLetterReader, KafkaReplayStore
-from utils.kafka.producers import (
-    LARGEST_DEAD_LETTER,
-    KafkaAccess,
-    KafkaDeadLetterWriter,
-    KafkaInbound,
-    ReliableProducer,
-)
+from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
+from utils.kafka.access import KafkaAccess
+from utils.kafka.writers import KafkaDeadLetterWriter, KafkaInboundWriter
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 ALL = Selection()
@@ -88,7 +84,7 @@ class Office:
         async with KafkaDeadLetterReader(self.access) as source, memory or self.memory() as notes:
             found = await partition_ranges(source, notes, self.topics.dead_letters)
             return await Replay(
-                source, notes, KafkaInbound(self.producer), ReplayFilter(selection), Silent(), RateLimiter(1e6)
+                source, notes, KafkaInboundWriter(self.producer), ReplayFilter(selection), Silent(), RateLimiter(1e6)
             ).run(found)
 
     def memory(self) -> KafkaReplayStore:
@@ -172,7 +168,7 @@ def _restored_logging() -> Iterator[None]:
 async def office(kafka: Kafka, topics: Topics) -> AsyncIterator[Office]:
     """Give topics without dead letters."""
     access = KafkaAccess(kafka.bootstrap_servers)
-    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
     yield Office(access, topics, producer)
     await producer.close()
 
@@ -241,7 +237,7 @@ async def test_of_two_replays_at_once_one_goes_on(office: Office) -> None:
         found = await partition_ranges(source, notes, office.topics.dead_letters)
         assert (await office.replay()).put_back == 1
 
-        replay = Replay(source, notes, KafkaInbound(office.producer), ReplayFilter(), Silent(), RateLimiter(1e6))
+        replay = Replay(source, notes, KafkaInboundWriter(office.producer), ReplayFilter(), Silent(), RateLimiter(1e6))
 
         with pytest.raises(AnotherReplay):
             await replay.run(found)
@@ -277,7 +273,7 @@ async def test_a_letter_too_large_for_its_topic_holds_up_no_other(office: Office
     """Dead-letter topics take more than inbound ones."""
     admin = AIOKafkaAdminClient(bootstrap_servers=office.access.bootstrap_servers)
     await admin.start()
-    larger = {"max.message.bytes": str(LARGEST_DEAD_LETTER)}
+    larger = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, office.topics.dead_letters[1], configs=larger)])
     await admin.close()
     await office.add(0, b"x" * 2_000_000)

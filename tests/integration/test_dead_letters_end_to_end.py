@@ -23,8 +23,8 @@ from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from tests.fakes.inbound import request_data
-from utils.kafka.letters import KafkaReplayStore
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.dead_letters import KafkaReplayStore
+from utils.kafka.access import KafkaAccess
 
 SIGN_INS = 5
 WITHIN_S = 60

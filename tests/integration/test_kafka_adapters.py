@@ -15,14 +15,9 @@ from consumers.ports import KafkaUnavailable, Partition, Record
 from deploy.local.servers.backends import Kafka
 from schemas.results import ResultEvent, SignInExpired
 from deploy.local.topics import Topics
-from utils.kafka.producers import (
-    LARGEST_DEAD_LETTER,
-    KafkaAccess,
-    KafkaDeadLetterWriter,
-    ReliableProducer,
-    ResultPublisher,
-    emit,
-)
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
+from utils.kafka.access import KafkaAccess
+from utils.kafka.writers import KafkaDeadLetterWriter, ResultPublisher, emit
 from utils.kafka.source import KafkaSource
 from utils.kafka.topics import create_topics, look_up_topics, planned_topics
 
@@ -58,7 +53,7 @@ def access(kafka: Kafka) -> KafkaAccess:
 @pytest.fixture
 async def producer(access: KafkaAccess) -> AsyncIterator[ReliableProducer]:
     """Give a producer."""
-    producer = ReliableProducer(access, largest=LARGEST_DEAD_LETTER)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
     yield producer
     await producer.close()
 

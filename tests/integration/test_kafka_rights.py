@@ -8,7 +8,7 @@ import pytest
 from deploy.local.servers.kafka import AUTHORISING, LocalKafka
 from deploy.local.waiting import eventually
 from tests.faults.kafka_admin import KafkaAdmin
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.access import KafkaAccess
 from utils.checks.kafka import KafkaCheck, topic_uses
 from utils.kafka.topics import create_topics, planned_topics
 
@@ -32,7 +32,7 @@ async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
     check = KafkaCheck(access, USES, "g", "replays")
 
     async def lines() -> list[str]:
-        return [each.line() for each in await check.findings_now()]
+        return [each.line() for each in await check.run()]
 
     async def all_is_well() -> bool:
         return all(line.startswith("ok ") for line in await lines())
@@ -49,9 +49,9 @@ async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
     found = await eventually(told, "rights taken", within_s=20)
 
     assert [line.partition(" Fix: ")[0] for line in found] == [
-        "FAIL Kafka rights: in: no Read.",
-        "warn Kafka rights: in: no Write and no DescribeConfigs, which run does without and other commands need.",
-        "FAIL Kafka rights: out: no Describe and no Write.",
-        "warn Kafka rights: out: no DescribeConfigs, which run does without and other commands need.",
-        "FAIL Kafka rights: group g: no Read.",
+        "FAIL Kafka rights: in: not allowed to Read.",
+        "warn Kafka rights: in: not allowed to Write or DescribeConfigs. run does not need it, other commands do.",
+        "FAIL Kafka rights: out: not allowed to Describe or Write.",
+        "warn Kafka rights: out: not allowed to DescribeConfigs. run does not need it, other commands do.",
+        "FAIL Kafka rights: group g: not allowed to Read.",
     ]

@@ -16,7 +16,7 @@ from deploy.local.topics import Topics
 from tests.fakes.consumer_bench import QUICK, Composed
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.access import KafkaAccess
 from utils.kafka.source import KafkaSource
 
 WATCHFUL = replace(

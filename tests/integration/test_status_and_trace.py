@@ -20,7 +20,7 @@ from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
 from schemas.status import Status, Trace
 from deploy.local.topics import Topics
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.access import KafkaAccess
 from utils.status import Lookout
 from utils.temporal.trace import whole_story
 from utils.temporal.client import connect

@@ -305,7 +305,7 @@ CUTS: Final = (
         "utils/kafka/source.py",
         '"auto_offset_reset": "earliest"',
         '"auto_offset_reset": "latest"',
-        "tests/unit/utils/kafka/test_producers.py::test_the_consumers_settings_are_what_the_worker_relies_on",
+        "tests/unit/utils/kafka/test_source.py::test_the_consumers_settings_are_what_the_worker_relies_on",
     ),
     Cut(
         13,

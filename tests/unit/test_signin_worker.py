@@ -29,7 +29,7 @@ from signin_worker import Role, cli, run_worker
 from deploy.local.topics import Topics
 from utils.endpoints import CannotListen
 from utils.settings.loading import Settings, SettingsError, load_settings
-from utils.process import Stopped
+from utils.process import StopRequested
 
 KEY = base64.b64encode(bytes(32)).decode()
 ROOT = Path(signin_worker.__file__).parent
@@ -213,7 +213,7 @@ def test_check_help_documents_every_setting(run: Run) -> None:
 def test_main_leaves_with_the_commands_code(monkeypatch: pytest.MonkeyPatch, argument: str, status: int) -> None:
     """The entry point runs what the command line says."""
     monkeypatch.setattr(sys, "argv", ["signin-worker", argument])
-    monkeypatch.setattr(signin_worker, "leave", sys.exit)
+    monkeypatch.setattr(signin_worker, "exit_now", sys.exit)
     with pytest.raises(SystemExit) as left:
         signin_worker.main()
     assert (left.value.code or 0) == status
@@ -363,7 +363,7 @@ async def test_run_can_be_stopped_before_it_began(settings: Settings) -> None:
     """A process that is asked to stop while it waits does so."""
     stop = asyncio.Event()
     stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequested):
         await run_worker(settings, "all", stop)
 
 

@@ -1,39 +1,45 @@
-"""What a check says of Kafka: topics, rights and the group, each with the command that repairs it."""
+"""The check of Kafka: topics, rights and the group. Each finding carries the command that repairs it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from utils.kafka.producers import KafkaAccess
-from utils.kafka.metadata import DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE, GroupFacts, KafkaFacts, TopicFacts, look
 from schemas.topics import is_dead_letter_topic
-from utils.kafka.topics import TopicPlan, look_up_topics, settings_apart
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
+from utils.kafka.access import KafkaAccess
+from utils.kafka.metadata import (
+    DESCRIBE,
+    DESCRIBE_CONFIGS,
+    READ,
+    WRITE,
+    ClusterDescription,
+    GroupDescription,
+    TopicDescription,
+    describe_cluster,
+)
+from utils.kafka.topics import TopicPlan, differing_settings, look_up_topics
 
-_LEAST_IN_SYNC: Final = "min.insync.replicas"
+_MIN_IN_SYNC: Final = "min.insync.replicas"
 _ASSIGNORS: Final = ("", "range")
-_TOPICS, _RIGHTS, _GROUP = "Kafka topics", "Kafka rights", "Kafka group"
+_TOPICS: Final = "Kafka topics"
+_RIGHTS: Final = "Kafka rights"
+_GROUP: Final = "Kafka group"
+
+TopicSettings = Mapping[str, Mapping[str, str]]
+"""By topic, the settings of those whose settings we may see."""
 
 
 @dataclass(frozen=True)
 class TopicUse:
-    """A topic as it should be, with what ``run`` does there, and what other commands do."""
+    """A topic as it should be, the rights that ``run`` requires on it, and those that only other commands use."""
 
     plan: TopicPlan
-    needs: tuple[str, ...]
-    helps: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class KafkaView:
-    """What the brokers told. ``settings``: of the topics whose settings we may see."""
-
-    facts: KafkaFacts
-    settings: Mapping[str, Mapping[str, str]]
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
 
 
 def topic_uses(plans: Sequence[TopicPlan], results: str) -> list[TopicUse]:
-    """Return what is done where: ``dlt replay``, ``request`` and ``submit`` write what ``run`` reads."""
+    """Return how each topic is used. ``dlt replay``, ``request`` and ``submit`` write what ``run`` reads."""
     return [_use(plan, plan.name == results) for plan in plans]
 
 
@@ -46,127 +52,164 @@ def _use(plan: TopicPlan, is_results: bool) -> TopicUse:
 
 
 class KafkaCheck:
-    """Judges a view. ``access`` goes into the commands. ``replay_group`` is for ``dlt``."""
+    """Judges what the brokers report. ``replay_group`` is the group of ``dlt replay``."""
 
     def __init__(self, access: KafkaAccess, uses: Sequence[TopicUse], group_id: str, replay_group: str) -> None:
         self._access = access
+        self._commands = KafkaCommands(access)
         self._uses = uses
         self._group_id = group_id
         self._replay_group = replay_group
 
-    async def findings_now(self) -> list[Finding]:
-        """Ask the brokers, and judge what they tell; nothing is created. Raises ``KafkaUnavailable``."""
+    async def run(self) -> list[Finding]:
+        """Ask the brokers and judge their answers. Creates nothing. Raises ``KafkaUnavailable``."""
         topics = [use.plan.name for use in self._uses]
-        facts = await look(self._access, topics, [self._group_id, self._replay_group])
+        cluster = await describe_cluster(self._access, topics, [self._group_id, self._replay_group])
         states = await look_up_topics(self._access, topics)
-        return self.findings(KafkaView(facts, {name: state.settings for name, state in states.items()}))
 
-    def findings(self, view: KafkaView) -> list[Finding]:
-        """Return a line for what is well, and one for each thing that is not."""
-        brokers = "1 broker" if view.facts.brokers == 1 else f"{view.facts.brokers} brokers"
+        return self.judge(cluster, {name: state.settings for name, state in states.items()})
+
+    def judge(self, cluster: ClusterDescription, settings: TopicSettings) -> list[Finding]:
+        """Return a finding for each thing that is wrong, or one for an area where nothing is."""
+        brokers = "1 broker" if cluster.brokers == 1 else f"{cluster.brokers} brokers"
+        topics = [*self._missing(cluster), *self._topics(cluster, settings), *self._partitions(cluster)]
+        rights = [*self._topic_rights(cluster), *self._group_rights(cluster)]
+
         return [
             Finding("Kafka", True, f"{brokers} at {self._access.bootstrap_servers}."),
-            *(list(self._topics(view)) or [Finding(_TOPICS, True, "all are there, and as planned.")]),
-            *(list(self._rights(view.facts)) or [Finding(_RIGHTS, True, "all that is needed.")]),
-            self._group(view.facts.groups[self._group_id]),
+            *(topics or [Finding(_TOPICS, True, "all topics exist and are set up as planned.")]),
+            *(rights or [Finding(_RIGHTS, True, "all rights are granted.")]),
+            self._group(cluster.groups[self._group_id]),
         ]
 
-    def _topics(self, view: KafkaView) -> Iterator[Finding]:
-        topics = view.facts.topics
-        missing = [use.plan.name for use in self._uses if topics.get(use.plan.name) is None]
+    def _missing(self, cluster: ClusterDescription) -> Iterator[Finding]:
+        missing = [use.plan.name for use in self._uses if cluster.topics.get(use.plan.name) is None]
         if missing:
             text = f"these topics are missing: {', '.join(missing)}."
             yield Finding(_TOPICS, False, text, "signin-worker topics create")
+
+    def _topics(self, cluster: ClusterDescription, settings: TopicSettings) -> Iterator[Finding]:
         for use in self._uses:
-            facts = topics.get(use.plan.name)
-            if facts is not None and DESCRIBE in facts.rights:
-                yield from self._topic(use.plan, facts, view)
-        yield from self._pairs(topics)
+            name = use.plan.name
+            topic = cluster.topics.get(name)
+            if topic is None or DESCRIBE not in topic.rights:
+                continue
 
-    def _topic(self, plan: TopicPlan, facts: TopicFacts, view: KafkaView) -> Iterator[Finding]:
-        if facts.leaderless:
-            text = f"{plan.name}: {facts.leaderless} of {facts.partitions} partitions have no leader."
+            yield from self._leaders(name, topic, cluster.brokers)
+            if name in settings:
+                yield from self._replicas(name, topic, int(settings[name].get(_MIN_IN_SYNC, 1)))
+                yield from self._settings(use.plan, settings[name])
+
+    def _leaders(self, name: str, topic: TopicDescription, brokers: int) -> Iterator[Finding]:
+        if topic.leaderless:
+            text = f"{name}: {topic.leaderless} of {topic.partitions} partitions have no leader."
             yield Finding(_TOPICS, False, text, "start the brokers that hold them.")
-        elif facts.replicas == 1 and view.facts.brokers > 1:
-            text = f"{plan.name}: a partition has one replica, and is lost with its broker."
-            yield Finding(_TOPICS, True, text, "give it three, by kafka-reassign-partitions.sh.")
-        settings = view.settings.get(plan.name)
-        if settings is not None:
-            yield from self._copies(plan.name, facts, int(settings.get(_LEAST_IN_SYNC, 1)))
-            yield from self._settings(plan, settings)
+        elif topic.replicas == 1 and brokers > 1:
+            text = f"{name}: a partition has only one replica, and is lost with its broker."
+            yield Finding(_TOPICS, True, text, "give it three replicas with kafka-reassign-partitions.sh.")
 
-    def _copies(self, topic: str, facts: TopicFacts, least: int) -> Iterator[Finding]:
-        """Tell whether ``acks=all`` can be had, and whether it is worth what it says."""
-        held = f"{topic}: {_LEAST_IN_SYNC} is {least}"
-        if least > facts.replicas:
-            text = f"{held} with a replication of {facts.replicas}: nothing can be written."
-            yield Finding(_TOPICS, False, text, self._alter(topic, {_LEAST_IN_SYNC: str(max(1, facts.replicas - 1))}))
-        elif facts.in_sync < least and not facts.leaderless:
-            text = f"{held}, and a partition has {facts.in_sync} in sync: nothing can be written there."
-            yield Finding(_TOPICS, False, text, "start the brokers that are away.")
-        elif least == facts.replicas > 1:
-            text = f"{held} of {least}: without any one broker nothing can be written."
-            yield Finding(_TOPICS, True, text, self._alter(topic, {_LEAST_IN_SYNC: str(least - 1)}))
-        elif least == 1 and facts.replicas > 2:  # noqa: PLR2004 - a pair can promise no more
-            text = f"{held} of {facts.replicas}: what one broker alone has acknowledged can be lost."
-            yield Finding(_TOPICS, True, text, self._alter(topic, {_LEAST_IN_SYNC: "2"}))
+    def _replicas(self, name: str, topic: TopicDescription, minimum: int) -> Iterator[Finding]:
+        """Compare the replicas with ``minimum``, the number that ``acks=all`` waits for."""
+        setting = f"{name}: {_MIN_IN_SYNC} is {minimum}"
+
+        if minimum > topic.replicas:
+            text = f"{setting}, but there are only {topic.replicas} replicas: nothing can be written."
+            lower = {_MIN_IN_SYNC: str(max(1, topic.replicas - 1))}
+            yield Finding(_TOPICS, False, text, self._commands.set_config(name, lower))
+
+        elif topic.in_sync < minimum and not topic.leaderless:
+            text = f"{setting}, but a partition has only {topic.in_sync} in sync: nothing can be written to it."
+            yield Finding(_TOPICS, False, text, "start the brokers that are down.")
+
+        elif minimum == topic.replicas > 1:
+            text = f"{setting} of {topic.replicas} replicas: nothing can be written while any broker is down."
+            lower = {_MIN_IN_SYNC: str(minimum - 1)}
+            yield Finding(_TOPICS, True, text, self._commands.set_config(name, lower))
+
+        elif minimum == 1 and topic.replicas > 2:  # noqa: PLR2004 - two replicas can promise no more
+            text = f"{setting} of {topic.replicas} replicas: a record that only one broker acknowledged can be lost."
+            yield Finding(_TOPICS, True, text, self._commands.set_config(name, {_MIN_IN_SYNC: "2"}))
 
     def _settings(self, plan: TopicPlan, settings: Mapping[str, str]) -> Iterator[Finding]:
-        apart = settings_apart(plan, settings)
-        if apart:
-            told = ", ".join(f"{name} is {actual}, not {plan.settings[name]}" for name, actual in apart.items())
-            wanted = {name: plan.settings[name] for name in apart}
-            yield Finding(_TOPICS, True, f"{plan.name}: {told}.", self._alter(plan.name, wanted))
+        differing = differing_settings(plan, settings)
+        if differing:
+            text = ", ".join(f"{name} is {actual}, not {plan.settings[name]}" for name, actual in differing.items())
+            planned = {name: plan.settings[name] for name in differing}
+            yield Finding(_TOPICS, True, f"{plan.name}: {text}.", self._commands.set_config(plan.name, planned))
 
-    def _pairs(self, topics: Mapping[str, TopicFacts | None]) -> Iterator[Finding]:
-        """Tell inbound topics apart that have not equally many partitions: a worker gets pairs of them."""
-        inbound = {use.plan.name: topics.get(use.plan.name) for use in self._uses if READ in use.needs}
-        counts = {name: facts.partitions for name, facts in inbound.items() if facts is not None and facts.partitions}
+    def _partitions(self, cluster: ClusterDescription) -> Iterator[Finding]:
+        """Compare the partition counts of the inbound topics: workers get pairs of partitions."""
+        inbound = {use.plan.name: cluster.topics.get(use.plan.name) for use in self._uses if READ in use.required}
+        counts = {name: topic.partitions for name, topic in inbound.items() if topic is not None and topic.partitions}
+
         for name, count in counts.items():
-            if count < (most := max(counts.values())):
-                text = f"{name} has {count} partitions, the other inbound topic {most}: some workers get more to do."
-                fix = self._tool("kafka-topics.sh", f"--alter --topic {name} --partitions {most}")
-                yield Finding(_TOPICS, True, text, fix)
+            largest = max(counts.values())
+            if count < largest:
+                text = f"{name} has {count} partitions, the other inbound topic {largest}: workers get uneven shares."
+                yield Finding(_TOPICS, True, text, self._commands.add_partitions(name, largest))
 
-    def _rights(self, facts: KafkaFacts) -> Iterator[Finding]:
+    def _topic_rights(self, cluster: ClusterDescription) -> Iterator[Finding]:
         for use in self._uses:
-            topic, name = facts.topics.get(use.plan.name), use.plan.name
+            name = use.plan.name
+            topic = cluster.topics.get(name)
             if topic is None:
                 continue
-            if needed := [right for right in use.needs if right not in topic.rights]:
-                yield Finding(
-                    _RIGHTS, False, f"{name}: no {' and no '.join(needed)}.", self._allow("topic", name, needed)
-                )
-            if helpful := [right for right in use.helps if right not in topic.rights]:
-                text = f"{name}: no {' and no '.join(helpful)}, which run does without and other commands need."
-                yield Finding(_RIGHTS, True, text, self._allow("topic", name, helpful))
-        if READ not in facts.groups[self._group_id].rights:
-            fix = self._allow("group", self._group_id, [READ])
-            yield Finding(_RIGHTS, False, f"group {self._group_id}: no {READ}.", fix)
-        if READ not in facts.groups[self._replay_group].rights:
-            text = f"group {self._replay_group}: no {READ}, which dlt needs."
-            yield Finding(_RIGHTS, True, text, self._allow("group", self._replay_group, [READ]))
 
-    def _group(self, group: GroupFacts) -> Finding:
+            if lacking := [right for right in use.required if right not in topic.rights]:
+                text = f"{name}: not allowed to {' or '.join(lacking)}."
+                yield Finding(_RIGHTS, False, text, self._commands.allow("topic", name, lacking))
+
+            if lacking := [right for right in use.optional if right not in topic.rights]:
+                text = f"{name}: not allowed to {' or '.join(lacking)}. run does not need it, other commands do."
+                yield Finding(_RIGHTS, True, text, self._commands.allow("topic", name, lacking))
+
+    def _group_rights(self, cluster: ClusterDescription) -> Iterator[Finding]:
+        if READ not in cluster.groups[self._group_id].rights:
+            fix = self._commands.allow("group", self._group_id, [READ])
+            yield Finding(_RIGHTS, False, f"group {self._group_id}: not allowed to {READ}.", fix)
+
+        if READ not in cluster.groups[self._replay_group].rights:
+            text = f"group {self._replay_group}: not allowed to {READ}. Only dlt needs it."
+            yield Finding(_RIGHTS, True, text, self._commands.allow("group", self._replay_group, [READ]))
+
+    def _group(self, group: GroupDescription) -> Finding:
         if group.assignor not in _ASSIGNORS:
-            text = f"others are in {self._group_id}: they share partitions by {group.assignor}, we by range."
+            text = f"other members of {self._group_id} assign partitions by {group.assignor}, we by range."
             return Finding(_GROUP, False, text, "set SIGNIN_KAFKA__GROUP_ID to a name that nobody else uses.")
-        members = {0: "nobody", 1: "1 member"}.get(group.members, f"{group.members} members")
-        return Finding(_GROUP, True, f"{self._group_id}: {members} in it.")
 
-    def _alter(self, topic: str, settings: Mapping[str, str]) -> str:
-        wanted = ",".join(f"{name}={value}" for name, value in settings.items())
-        return self._tool(
-            "kafka-configs.sh", f"--alter --entity-type topics --entity-name {topic} --add-config {wanted}"
-        )
+        members = {0: "no members", 1: "1 member"}.get(group.members, f"{group.members} members")
+        return Finding(_GROUP, True, f"{self._group_id} has {members}.")
 
-    def _allow(self, kind: str, name: str, rights: Sequence[str]) -> str:
-        ours = self._access.username or ("CN=NAME" if self._access.certfile else "ANONYMOUS")
+
+class KafkaCommands:
+    """The commands of Kafka's own tools that repair what a check finds."""
+
+    def __init__(self, access: KafkaAccess) -> None:
+        self._access = access
+
+    def set_config(self, topic: str, settings: Mapping[str, str]) -> str:
+        """Return the command that changes a topic's settings."""
+        added = ",".join(f"{name}={value}" for name, value in settings.items())
+        arguments = f"--alter --entity-type topics --entity-name {topic} --add-config {added}"
+        return self._command("kafka-configs.sh", arguments)
+
+    def add_partitions(self, topic: str, count: int) -> str:
+        """Return the command that gives a topic so many partitions."""
+        return self._command("kafka-topics.sh", f"--alter --topic {topic} --partitions {count}")
+
+    def allow(self, kind: str, name: str, rights: Sequence[str]) -> str:
+        """Return the command that grants us rights on a topic or a group."""
         operations = " ".join(f"--operation {right}" for right in rights)
-        return self._tool("kafka-acls.sh", f"--add --allow-principal User:{ours} {operations} --{kind} {name}")
+        arguments = f"--add --allow-principal User:{self._principal()} {operations} --{kind} {name}"
+        return self._command("kafka-acls.sh", arguments)
 
-    def _tool(self, script: str, arguments: str) -> str:
-        """Return a call of one of Kafka's own tools; a file with the login is beside it where there is one."""
-        plain = self._access.security_protocol == "PLAINTEXT"
-        login = "" if plain else " --command-config admin.properties"
+    def _principal(self) -> str:
+        if self._access.username:
+            return self._access.username
+        return "CN=NAME" if self._access.certfile else "ANONYMOUS"
+
+    def _command(self, script: str, arguments: str) -> str:
+        """Return the call, with a file for the login unless the brokers need none."""
+        needs_login = self._access.security_protocol != "PLAINTEXT"
+        login = " --command-config admin.properties" if needs_login else ""
         return f"{script} --bootstrap-server {self._access.bootstrap_servers}{login} {arguments}"

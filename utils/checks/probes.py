@@ -23,7 +23,7 @@ from utils.checks.smtp import check_mail_server
 from utils.temporal.client import TemporalSettingsError, connect
 from utils.checks.temporal import check_rights, check_task_queues
 from utils.temporal.namespace import shows_mailboxes
-from utils.cli.terminal import Finding, Probe
+from utils.checks.finding import Finding, Probe
 from workflows.names import mail_task_queue, mailbox_task_queue
 
 _UNKNOWN_TOKEN: Final = "signin-worker-check"
@@ -56,7 +56,7 @@ async def check_kafka(settings: Settings) -> list[Finding]:
     uses = topic_uses(dependencies.topic_plans(settings), kafka.results_topic)
     check = KafkaCheck(access, uses, kafka.group_id, dependencies.replay_group(settings))
     try:
-        return await check.findings_now()
+        return await check.run()
     except (KafkaUnavailable, OSError) as error:
         fix = "start it, or correct SIGNIN_KAFKA__BOOTSTRAP_SERVERS, the security settings beside it, and the network."
         text = f"no usable answer from {access.bootstrap_servers} ({_named(error)})."

@@ -5,7 +5,7 @@ import ssl
 import aiosmtplib
 
 from utils.smtp.mailer import SmtpMailer
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
 
 _PLACE = "SIGNIN_SMTP__HOST, __PORT and the network"
 _TLS = "SIGNIN_SMTP__SECURITY and __PORT: 587 is usual for starttls, 465 for tls"

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from utils.temporal.client import RPC_TIMEOUT, is_configuration
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
 
 _NOBODYS_WORKFLOW: Final = "signin-worker-check"
 _RECENT: Final = timedelta(seconds=70)  # a poll takes a minute at most; Temporal remembers who is gone for five

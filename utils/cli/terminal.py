@@ -5,8 +5,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import typer
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 
+from utils.checks.finding import Finding, Probe
 from utils.settings.environment import Variable, variables
 from utils.cli.rich_output import show_verdict
 
@@ -22,40 +22,6 @@ logger = logging.getLogger(__name__)
 
 _CLICKS_USAGE_ERROR: Final = 2
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``code`` how the command ends.
-
-    One that is ``ok`` but has a ``fix``, or ``warns``, is a warning: it works, and could be better.
-    """
-
-    name: str
-    ok: bool
-    text: str
-    fix: str | None = None
-    code: int = os.EX_UNAVAILABLE
-    warns: bool = False
-
-    def line(self) -> str:
-        """Return it as a line for people."""
-        fix = f" Fix: {self.fix}" if self.fix else ""
-        return f"{self.verdict:4} {self.name}: {self.text}{fix}"
-
-    @property
-    def verdict(self) -> str:
-        """Return it as a word."""
-        if not self.ok:
-            return "FAIL"
-        return "warn" if self.warns or self.fix else "ok"
-
-    def entry(self) -> dict[str, Any]:
-        """Return it for programs."""
-        return {"name": self.name, "ok": self.ok, "text": self.text, "fix": self.fix, "verdict": self.verdict.lower()}
-
-
-Probe = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 class CarryOut(Protocol):
@@ -81,7 +47,7 @@ async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Fin
             show(found, as_json=False)
     if as_json:
         show(findings, as_json=True)
-    return max((finding.code for finding in findings if not finding.ok), default=os.EX_OK)
+    return max((finding.exit_code for finding in findings if not finding.ok), default=os.EX_OK)
 
 
 def show(findings: Sequence[Finding], *, as_json: bool) -> None:

@@ -1,53 +1,45 @@
-"""How far a group is behind, asked of Kafka itself: no member has to be there, and none is disturbed."""
+"""How far a consumer group is behind, according to Kafka: the group needs no members and is not disturbed."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
-from consumers.ports import KafkaUnavailable
 from schemas.status import PartitionLag
-from utils.kafka.producers import KafkaAccess
+from utils.kafka.access import KafkaAccess
+from utils.kafka.clients import kafka_admin, kafka_call, temporary_consumer
 from utils.kafka.topics import TopicState, look_up_topics
 
-_WITHIN_S: Final = 15.0
-_READ_WITHIN_MS: Final = 2_000
+_TIMEOUT_S: Final = 15.0
+_READ_TIMEOUT_MS: Final = 2_000
 
 
-async def lags(access: KafkaAccess, group_id: str, topics: Sequence[str]) -> list[PartitionLag]:
-    """Return how far the group is on each partition of the topics. Raises ``KafkaUnavailable``."""
-    try:
-        async with asyncio.timeout(_WITHIN_S):
-            there = await look_up_topics(access, topics)  # to name a topic that is missing could create it
-            committed = await _committed(access, group_id)
-            consumer = AIOKafkaConsumer(**access.options(), enable_auto_commit=False)
-            try:
-                await consumer.start()
-                return await _lags(consumer, committed, _partitions(there, topics))
-            finally:
-                await consumer.stop()
-    except TimeoutError:
-        raise KafkaUnavailable(f"no answer within {_WITHIN_S:g} s") from None
-    except (KafkaError, OSError) as error:
-        raise KafkaUnavailable(type(error).__name__) from None
+async def partition_lags(access: KafkaAccess, group_id: str, topics: Sequence[str]) -> list[PartitionLag]:
+    """Return the group's lag on each partition of the topics. Raises ``KafkaUnavailable``."""
+    async with kafka_call(_TIMEOUT_S):
+        existing = await look_up_topics(access, topics)  # asking for a missing topic by name could create it
+        committed = await _committed(access, group_id)
+
+        async with temporary_consumer(access) as consumer:
+            await consumer.start()
+            return await _lags(consumer, committed, _partitions(existing, topics))
 
 
 async def _committed(access: KafkaAccess, group_id: str) -> dict[TopicPartition, int]:
-    admin = AIOKafkaAdminClient(**access.options())
-    try:
-        await admin.start()
-        found = await admin.list_consumer_group_offsets(group_id)
-    finally:
-        await admin.close()
-    return {partition: offset.offset for partition, offset in found.items() if offset.offset >= 0}
+    async with kafka_admin(access) as admin:
+        offsets = await admin.list_consumer_group_offsets(group_id)
+
+    return {partition: committed.offset for partition, committed in offsets.items() if committed.offset >= 0}
 
 
-def _partitions(there: Mapping[str, TopicState], topics: Sequence[str]) -> list[TopicPartition]:
-    return [TopicPartition(one, number) for one in topics if one in there for number in range(there[one].partitions)]
+def _partitions(existing: Mapping[str, TopicState], topics: Sequence[str]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, number)
+        for topic in topics
+        if topic in existing
+        for number in range(existing[topic].partitions)
+    ]
 
 
 async def _lags(
@@ -55,36 +47,44 @@ async def _lags(
 ) -> list[PartitionLag]:
     if not partitions:
         return []
+
     consumer.assign(partitions)
-    ends, begins = await consumer.end_offsets(partitions), await consumer.beginning_offsets(partitions)
-    at = {one: max(committed.get(one, begins[one]), begins[one]) for one in partitions}
-    oldest = await _stamps(consumer, {one: at[one] for one in partitions if at[one] < ends[one]})
+    ends = await consumer.end_offsets(partitions)
+    beginnings = await consumer.beginning_offsets(partitions)
+
+    positions = {each: max(committed.get(each, beginnings[each]), beginnings[each]) for each in partitions}
+    behind = {each: position for each, position in positions.items() if position < ends[each]}
+    oldest = await _timestamps(consumer, behind)
+
     return [
         PartitionLag(
-            topic=one.topic,
-            partition=one.partition,
-            end=ends[one],
-            committed=committed.get(one),
-            lag=ends[one] - at[one],
-            oldest=oldest.get(one),
+            topic=each.topic,
+            partition=each.partition,
+            end=ends[each],
+            committed=committed.get(each),
+            lag=ends[each] - positions[each],
+            oldest=oldest.get(each),
         )
-        for one in partitions
+        for each in partitions
     ]
 
 
-async def _stamps(consumer: Any, positions: dict[TopicPartition, int]) -> dict[TopicPartition, datetime]:
-    """Return the stamps of the records at these positions, as far as they can be had within a moment."""
-    stamps: dict[TopicPartition, datetime] = {}
+async def _timestamps(consumer: Any, positions: dict[TopicPartition, int]) -> dict[TopicPartition, datetime]:
+    """Return the timestamps of the records at these positions, those that can be read within a moment."""
+    timestamps: dict[TopicPartition, datetime] = {}
     if not positions:
-        return stamps
+        return timestamps
+
     consumer.assign(list(positions))
     for partition, offset in positions.items():
         consumer.seek(partition, offset)
-    while len(stamps) < len(positions):
-        batch = await consumer.getmany(timeout_ms=_READ_WITHIN_MS)
+
+    while len(timestamps) < len(positions):
+        batch = await consumer.getmany(timeout_ms=_READ_TIMEOUT_MS)
         if not batch:
             break
         for partition, records in batch.items():
-            stamps.setdefault(partition, datetime.fromtimestamp(records[0].timestamp / 1_000, UTC))
+            timestamps.setdefault(partition, datetime.fromtimestamp(records[0].timestamp / 1_000, UTC))
             consumer.pause(partition)
-    return stamps
+
+    return timestamps

@@ -1,54 +1,54 @@
-"""Questions to Kafka's brokers whose answers tell what we may do.
+"""Requests whose answers name our rights on topics and groups, for ``signin-worker check``.
 
-aiokafka has both in older versions, which do not tell; and it reads a group's answer as a shorter one than it is.
+aiokafka 0.14 does not get that far: its ``MetadataRequest`` ends at version 5 (rights come with 8), and its
+``DescribeGroupsRequest`` version 3 asks for the rights, but parses the answer as version 2 and drops them.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema, String
+from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 _TEXT: Final = String("utf-8")
 
+_BROKER: Final = (("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT))
+_PARTITION: Final = (
+    ("error_code", Int16),
+    ("partition", Int32),
+    ("leader", Int32),
+    ("leader_epoch", Int32),
+    ("replicas", Array(Int32)),
+    ("isr", Array(Int32)),
+    ("offline_replicas", Array(Int32)),
+)
+_TOPIC: Final = (
+    ("error_code", Int16),
+    ("topic", _TEXT),
+    ("is_internal", Boolean),
+    ("partitions", Array(*_PARTITION)),
+    ("authorized_operations", Int32),
+)
 
-class _TopicsAnswer(Response):
+
+class _MetadataResponse(Response):
     API_KEY: ClassVar = 3
     API_VERSION: ClassVar = 8
     SCHEMA: ClassVar = Schema(
         ("throttle_time_ms", Int32),
-        ("brokers", Array(("node_id", Int32), ("host", _TEXT), ("port", Int32), ("rack", _TEXT))),
+        ("brokers", Array(*_BROKER)),
         ("cluster_id", _TEXT),
         ("controller_id", Int32),
-        (
-            "topics",
-            Array(
-                ("error_code", Int16),
-                ("topic", _TEXT),
-                ("is_internal", Boolean),
-                (
-                    "partitions",
-                    Array(
-                        ("error_code", Int16),
-                        ("partition", Int32),
-                        ("leader", Int32),
-                        ("leader_epoch", Int32),
-                        ("replicas", Array(Int32)),
-                        ("isr", Array(Int32)),
-                        ("offline_replicas", Array(Int32)),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-            ),
-        ),
+        ("topics", Array(*_TOPIC)),
         ("authorized_operations", Int32),
     )
 
 
-class _TopicsQuestion(RequestStruct):
+class _MetadataRequest(RequestStruct):
     API_KEY: ClassVar = 3
     API_VERSION: ClassVar = 8
-    RESPONSE_TYPE: ClassVar = _TopicsAnswer
+    RESPONSE_TYPE: ClassVar = _MetadataResponse
     SCHEMA: ClassVar = Schema(
         ("topics", Array(_TEXT)),
         ("allow_auto_topic_creation", Boolean),
@@ -57,63 +57,31 @@ class _TopicsQuestion(RequestStruct):
     )
 
 
-class TopicsRequest(Request[_TopicsQuestion]):
-    """What these topics are, without making them."""
+class TopicsRequest(Request[_MetadataRequest]):
+    """Ask about topics and our rights on them. Creates none."""
 
     API_KEY: ClassVar = 3
 
     def __init__(self, topics: Sequence[str]) -> None:
         self._topics = list(topics)
 
-    def build(self, request_struct_class: type[_TopicsQuestion]) -> _TopicsQuestion:
-        """Ask for the topics and the rights on them, and create none."""
+    def build(self, request_struct_class: type[_MetadataRequest]) -> _MetadataRequest:
+        """Return the request for the wire."""
         return request_struct_class(self._topics, False, False, True)
 
 
-class _GroupsAnswer(Response):
-    API_KEY: ClassVar = 15
-    API_VERSION: ClassVar = 3
-    SCHEMA: ClassVar = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "groups",
-            Array(
-                ("error_code", Int16),
-                ("group", _TEXT),
-                ("state", _TEXT),
-                ("protocol_type", _TEXT),
-                ("protocol", _TEXT),
-                (
-                    "members",
-                    Array(
-                        ("member_id", _TEXT),
-                        ("client_id", _TEXT),
-                        ("client_host", _TEXT),
-                        ("member_metadata", Bytes),
-                        ("member_assignment", Bytes),
-                    ),
-                ),
-                ("authorized_operations", Int32),
-            ),
-        ),
-    )
+class _DescribeGroupsRequest(DescribeGroupsRequest_v3):
+    RESPONSE_TYPE: ClassVar = DescribeGroupsResponse_v3
 
 
-class _GroupsQuestion(RequestStruct):
-    API_KEY: ClassVar = 15
-    API_VERSION: ClassVar = 3
-    RESPONSE_TYPE: ClassVar = _GroupsAnswer
-    SCHEMA: ClassVar = Schema(("groups", Array(_TEXT)), ("include_authorized_operations", Boolean))
-
-
-class GroupsRequest(Request[_GroupsQuestion]):
-    """Who is in these groups; only their coordinator knows."""
+class GroupRequest(Request[_DescribeGroupsRequest]):
+    """Ask a group's coordinator about its members and our rights on it."""
 
     API_KEY: ClassVar = 15
 
-    def __init__(self, groups: Sequence[str]) -> None:
-        self._groups = list(groups)
+    def __init__(self, group_id: str) -> None:
+        self._group_id = group_id
 
-    def build(self, request_struct_class: type[_GroupsQuestion]) -> _GroupsQuestion:
-        """Ask for the groups and the rights on them."""
-        return request_struct_class(self._groups, True)
+    def build(self, request_struct_class: type[_DescribeGroupsRequest]) -> _DescribeGroupsRequest:
+        """Return the request for the wire."""
+        return request_struct_class([self._group_id], True)

@@ -23,8 +23,8 @@ from schemas.results import CODE_SENT, TERMINAL_TYPES, code_sent_id
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome, Submission
 from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
-from utils.kafka.producers import KafkaAccess
-from utils.kafka.search import records_of
+from utils.kafka.access import KafkaAccess
+from utils.kafka.search import find_records
 from utils.temporal.client import RPC_TIMEOUT, names_namespace
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
@@ -300,7 +300,7 @@ async def whole_story(
     begun = story.moments[0].at if story.moments else datetime.now(UTC) - _WITHOUT_A_START
     over = story.moments[-1].at + _AFTERWARDS if story.outcome else datetime.now(UTC)
     try:
-        records = await records_of(access, topics, signin_id, begun, over)
+        records = await find_records(access, topics, signin_id, begun, over)
     except KafkaUnavailable as error:
         return story.model_copy(update={"away": {"Kafka": str(error)}})
     moments = sorted([*story.moments, *records], key=lambda moment: moment.at)

@@ -23,7 +23,8 @@ from schemas.inbound import OtpSubmitted, SignInRequested
 from schemas.signals import SignInInput, Submission
 from tests.benchmarks.performance.usual_workflow import UsualSignIn
 from utils import wiring as dependencies
-from utils.kafka.producers import ReliableProducer, ResultPublisher
+from utils.kafka.producer import ReliableProducer
+from utils.kafka.writers import ResultPublisher
 from utils.logs import configure_logging
 from utils.settings.loading import Settings, load_settings
 from utils.temporal.client import connect

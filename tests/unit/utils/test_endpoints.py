@@ -7,7 +7,7 @@ import socket
 import httpx
 import pytest
 
-from utils.endpoints import RESUME, CannotListen, NoInstance, ask_to_resume, build_app, serving
+from utils.endpoints import RESUME, CannotListen, InstanceUnavailable, request_resume, build_app, serving
 
 
 async def test_ready_when_nothing_is_missing() -> None:
@@ -73,9 +73,9 @@ async def test_consumption_is_resumed_over_http(host: str, asked: str, caplog: p
     """Who asks hears whether there was something to resume; it is on record who asked."""
     breaker = Breaker()
     async with serving(build_app(lambda: [], lambda: b"", breaker.resume), host, 0) as port:
-        assert await ask_to_resume(asked, port) is True
+        assert await request_resume(asked, port) is True
         assert not breaker.is_open
-        assert await ask_to_resume(asked, port) is False
+        assert await request_resume(asked, port) is False
     assert [record.__dict__["breaker_was_open"] for record in caplog.records] == [True, False]
     assert all(record.__dict__["peer"] in ("127.0.0.1", "::1") for record in caplog.records)
 
@@ -97,8 +97,8 @@ async def test_no_web_page_resumes(headers: dict[str, str]) -> None:
 async def test_without_a_consumer_there_is_nothing_to_resume() -> None:
     """A process that only works has no such endpoint, and who asks is told."""
     async with serving(build_app(lambda: [], lambda: b""), "127.0.0.1", 0) as port:
-        with pytest.raises(NoInstance, match="no signin-worker with a consumer answers at 127.0.0.1:"):
-            await ask_to_resume("127.0.0.1", port)
+        with pytest.raises(InstanceUnavailable, match="no signin-worker with a consumer answers at 127.0.0.1:"):
+            await request_resume("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no such host"])
@@ -106,5 +106,5 @@ async def test_where_nobody_listens_nobody_answers(host: str) -> None:
     """Whatever is wrong with the place."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(NoInstance, match="nobody answers at"):
-        await ask_to_resume(host, port)
+    with pytest.raises(InstanceUnavailable, match="nobody answers at"):
+        await request_resume(host, port)

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 import pytest
 
 from utils.process import (
-    EndedEarly,
+    ServiceEndedEarly,
     Service,
-    Stopped,
-    briefly,
-    collect_garbage_less,
-    leave,
+    StopRequested,
+    close_briefly,
+    reduce_garbage_collection,
+    exit_now,
     stop_on_signals,
     supervise,
-    until_available,
+    wait_until_available,
 )
 
 _UNSTOPPABLE = """
@@ -83,7 +83,7 @@ class FakeService:
 
 async def test_closing_is_brief() -> None:
     """What cannot be closed is left."""
-    await briefly(asyncio.Event().wait)
+    await close_briefly(asyncio.Event().wait)
 
 
 async def test_first_signal_asks_to_stop() -> None:
@@ -114,7 +114,7 @@ def test_second_signal_ends_at_once() -> None:
 def test_leaving_takes_the_code_along(code: int | None, status: int) -> None:
     """No code is success, as with ``sys.exit``."""
     with pytest.raises(SystemExit) as left:
-        leave(code, sys.exit)
+        exit_now(code, sys.exit)
     assert left.value.code == status
 
 
@@ -128,7 +128,7 @@ async def test_waits_until_available() -> None:
             raise answer
         return "there"
 
-    assert await until_available("it", attempt, (Away,), asyncio.Event()) == "there"
+    assert await wait_until_available("it", attempt, (Away,), asyncio.Event()) == "there"
     assert answers == []
 
 
@@ -140,8 +140,8 @@ async def test_stop_ends_the_wait() -> None:
         stop.set()
         raise Away
 
-    with pytest.raises(Stopped):
-        await until_available("it", attempt, (Away,), stop)
+    with pytest.raises(StopRequested):
+        await wait_until_available("it", attempt, (Away,), stop)
 
 
 async def test_services_run_until_stop() -> None:
@@ -174,7 +174,7 @@ async def test_a_cancellation_that_leaks_at_the_end_is_no_error() -> None:
     stop.set()
     leaky.end.cancel()
 
-    with pytest.raises(EndedEarly):
+    with pytest.raises(ServiceEndedEarly):
         await supervise([leaky.service()], asyncio.Event(), 5)
 
     other = FakeService()
@@ -189,7 +189,7 @@ async def test_an_early_end_is_an_error() -> None:
     """A service that returns by itself has lost its way."""
     ended, other = FakeService("a"), FakeService("b")
     ended.end.set_result(None)
-    with pytest.raises(EndedEarly, match="a"):
+    with pytest.raises(ServiceEndedEarly, match="a"):
         await supervise([ended.service(), other.service()], asyncio.Event(), 5)
 
 
@@ -234,7 +234,7 @@ def collector() -> Iterator[None]:
 def test_what_is_there_is_not_looked_at_again() -> None:
     """Cycles among what comes later are still found: memory stays flat."""
     gc.set_threshold(700, 10, 10)
-    collect_garbage_less()
+    reduce_garbage_collection()
     assert gc.get_freeze_count() > 0
     assert gc.get_threshold()[0] > 700
     gone = weakref.ref(Cycle())
@@ -244,7 +244,7 @@ def test_what_is_there_is_not_looked_at_again() -> None:
 @pytest.mark.usefixtures("collector")
 def test_what_grew_old_and_is_gone_is_found() -> None:
     """A workflow that left the cache is such a cycle: a thousand of them must not wait for each other."""
-    collect_garbage_less()
+    reduce_garbage_collection()
     cycle = Cycle()
     gone = weakref.ref(cycle)
     gc.collect()  # now it is among the oldest

@@ -16,7 +16,7 @@ from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition, Partit
 from schemas.results import OtpRejected, ResultEvent, SignInExpired
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
-from utils.prometheus import ConsumerCounts, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
+from utils.prometheus import PrometheusConsumerMetrics, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 
 NOW = datetime(2026, 11, 23, 9, 0, 42, tzinfo=UTC)
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
@@ -139,7 +139,7 @@ async def test_activities_are_timed_by_name_and_outcome(error: BaseException | N
 def test_consumer_counts_what_it_is_told() -> None:
     """Records by outcome, postponed calls by reason, odd clocks, assignments."""
     metrics = Metrics()
-    counts: ConsumerMetrics = ConsumerCounts(metrics)
+    counts: ConsumerMetrics = PrometheusConsumerMetrics(metrics)
     counts.record_done("otp.submitted", "applied")
     counts.call_postponed("throttled")
     counts.time_in_future("otp.submitted")
@@ -156,7 +156,7 @@ def test_consumer_counts_what_it_is_told() -> None:
 def test_what_alerts_count_begins_at_nothing() -> None:
     """The first dead letter, refused mail or odd result is a step from 0, which ``rate`` sees."""
     metrics = Metrics()
-    ConsumerCounts(metrics, ("signin.requested", "otp.submitted"))
+    PrometheusConsumerMetrics(metrics, ("signin.requested", "otp.submitted"))
     MeasuredMailer(FakeMailer(), metrics, clock)
     MeasuredPublisher(FakePublisher(), metrics, clock)
     for topic in ("signin.requested", "otp.submitted"):
@@ -171,7 +171,7 @@ def test_what_alerts_count_begins_at_nothing() -> None:
 def test_consumer_gauges_follow_the_snapshot() -> None:
     """Each owned partition has lag and age; one that is lost vanishes; what is not known is not shown."""
     metrics = Metrics()
-    counts = ConsumerCounts(metrics)
+    counts = PrometheusConsumerMetrics(metrics)
     first, second = Partition("t", 0), Partition("t", 1)
     known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7)
     unknown = PartitionPosition(second, end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)

@@ -22,7 +22,7 @@ from utils import wiring as dependencies
 from utils.checks import probes as checks
 from utils.kafka.topics import create_topics
 from utils.settings.loading import Settings, load_settings
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
 from workflows.names import mail_task_queue
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -88,7 +88,7 @@ async def test_topics_that_the_command_made_are_fine(kafka: Kafka) -> None:
     await create_topics(dependencies.kafka_access(settings), dependencies.topic_plans(settings))
     findings = await settled(lambda: checks.check_kafka(settings), all_fine)
     assert [finding.name for finding in findings] == ["Kafka", "Kafka topics", "Kafka rights", "Kafka group"]
-    assert "1 broker at" in findings[0].text and "nobody" in findings[3].text
+    assert "1 broker at" in findings[0].text and "no members" in findings[3].text
 
 
 async def test_missing_topics_are_named_with_the_command(kafka: Kafka, topics: Topics) -> None:
@@ -132,7 +132,7 @@ async def test_temporal_that_forgets_too_early_is_told(monkeypatch: pytest.Monke
     """A horizon beyond the retention is a setting to correct, as it is for ``run``."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     finding = one(await checks.check_temporal(configured(REPLAY_HORIZON_S=10**8)), "Temporal")
-    assert (finding.ok, finding.code) == (False, 78)
+    assert (finding.ok, finding.exit_code) == (False, 78)
     assert "retention" in finding.text
 
 
@@ -149,7 +149,7 @@ async def test_temporals_own_settings_are_checked(monkeypatch: pytest.MonkeyPatc
     """A profile that is not there is told as such."""
     monkeypatch.setenv("TEMPORAL_PROFILE", "nobody-wrote-it")
     finding = one(await checks.check_temporal(configured()), "Temporal")
-    assert (finding.ok, finding.code) == (False, 78)
+    assert (finding.ok, finding.exit_code) == (False, 78)
     assert "TEMPORAL_" in str(finding.fix)
 
 

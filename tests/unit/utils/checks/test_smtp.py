@@ -9,7 +9,7 @@ from deploy.local.places import free_ports
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer
 from utils.checks.smtp import check_mail_server
-from utils.cli.terminal import Finding
+from utils.checks.finding import Finding
 
 
 async def found(server: MailServer, **options: Any) -> Finding:

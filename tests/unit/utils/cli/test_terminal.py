@@ -5,7 +5,8 @@ import json
 import pytest
 
 from utils.settings.loading import Settings
-from utils.cli.terminal import Finding, examine, settings_table
+from utils.checks.finding import Finding
+from utils.cli.terminal import examine, settings_table
 
 GOOD = Finding("SMTP", True, "takes mail")
 BAD = Finding("Kafka", False, "no answer", fix="start it.")

@@ -1,0 +1,41 @@
+"""Where the Kafka brokers are, and how to log in."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+CLIENT_ID: Final = "signin-worker"
+
+
+@dataclass(frozen=True)
+class KafkaAccess:
+    """The brokers' addresses and our credentials. ``cafile`` (PEM) replaces the system's trust store."""
+
+    bootstrap_servers: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str = "PLAIN"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    cafile: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments that all clients of aiokafka share. Reads the certificate files."""
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "client_id": CLIENT_ID,
+            "security_protocol": self.security_protocol,
+            "ssl_context": self._ssl_context(),
+            "sasl_mechanism": self.sasl_mechanism,
+            "sasl_plain_username": self.username,
+            "sasl_plain_password": self.password,
+        }
+
+    def _ssl_context(self) -> ssl.SSLContext | None:
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.cafile)
+        if self.certfile is not None:
+            context.load_cert_chain(self.certfile, self.keyfile)
+        return context

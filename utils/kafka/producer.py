@@ -1,0 +1,205 @@
+"""A Kafka producer that replaces itself after an error."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from consumers.ports import Headers, KafkaUnavailable, RecordRefused
+from utils.kafka.access import KafkaAccess
+from utils.kafka.clients import stopped_cleanly
+
+logger = logging.getLogger(__name__)
+
+MAX_DEAD_LETTER_BYTES: Final = 8 * 1024 * 1024
+"""Above any record that a broker accepts by default, plus the headers we add."""
+
+_MAX_RESULT_BYTES: Final = 1024 * 1024
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+_TIMEOUT_S: Final = 10.0
+_STOP_TIMEOUT_S: Final = 5.0
+_LINGER_MS: Final = 2
+_METADATA_MAX_AGE_MS: Final = 60_000
+
+
+class RecordLocation(NamedTuple):
+    """Where a record was written."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+ProducerFactory = Callable[[], Any]
+"""Builds an ``AIOKafkaProducer``, or its double in a test."""
+
+
+class ReliableProducer:
+    """An idempotent producer with acks=all that is replaced after every error except a timeout.
+
+    A batch that the broker answers with an error leaves a gap in the producer's sequence, so all later batches are
+    out of order for ever. A sender task that died accepts nothing more either. When the producer is replaced, calls
+    that still wait for the old one fail at once, and can be repeated with the new one.
+    """
+
+    def __init__(
+        self,
+        access: KafkaAccess,
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        max_request_bytes: int = _MAX_RESULT_BYTES,
+        factory: ProducerFactory | None = None,
+    ) -> None:
+        self._access = access
+        self._timeout_s = timeout_s
+        self._max_request_bytes = max_request_bytes
+        self._factory = factory or self._build
+        self._producer: Any = None
+        self._starting = asyncio.Lock()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
+    ) -> RecordLocation:
+        """Return once all in-sync replicas have the record. Raises ``KafkaUnavailable`` within ``timeout_s``.
+
+        Raises ``RecordRefused`` if the record is too large. The record goes to ``partition`` if the topic has it,
+        otherwise its key decides. After a timeout the record may still arrive, because batches of an idempotent
+        producer never expire.
+        """
+        producer = None
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                producer = await self._started()
+                acknowledgement = await _enqueue(producer, topic, key, value, headers, partition)
+                acknowledgement.add_done_callback(_retrieve_error)
+                metadata = await asyncio.shield(acknowledgement)
+        except (TimeoutError, KafkaTimeoutError):  # aiokafka raises the latter when its buffer is full
+            raise KafkaUnavailable(f"no acknowledgement within {self._timeout_s:g} s") from None
+        except (KafkaError, OSError) as error:
+            self._retire(producer)
+            raise _refusal(error, topic) from None
+
+        return RecordLocation(metadata.topic, metadata.partition, metadata.offset)
+
+    async def close(self) -> None:
+        """Flush pending records for a few seconds at most, then close."""
+        producer = self._producer
+        self._producer = None
+        if producer is not None:
+            await _stop(producer)
+
+        await asyncio.gather(*self._retiring)
+
+    async def _started(self) -> Any:
+        async with self._starting:
+            if self._producer is None:
+                self._producer = await self._start()
+
+            return self._producer
+
+    async def _start(self) -> Any:
+        producer = self._factory()
+        try:
+            await producer.start()
+        except BaseException:  # a timeout cancels: half a connection must not stay open then either
+            self._stop_in_background(producer)
+            raise
+
+        return producer
+
+    def _retire(self, producer: Any) -> None:
+        """Have the next call build a new producer, unless another call's error has done so already."""
+        if producer is not None and producer is self._producer:
+            self._producer = None
+            _fail_pending(producer, "the producer is replaced")
+            self._stop_in_background(producer)
+
+    def _stop_in_background(self, producer: Any) -> None:
+        task = asyncio.get_running_loop().create_task(_stop(producer))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _build(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            **self._access.options(),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=_LINGER_MS,
+            max_request_size=self._max_request_bytes,
+            request_timeout_ms=int(self._timeout_s * 1000),
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+        )
+
+
+def _refusal(error: Exception, topic: str) -> KafkaUnavailable:
+    kind = type(error).__name__
+    logger.warning("Kafka did not accept a record", extra={"topic": topic, "error": kind})
+
+    return RecordRefused(kind) if isinstance(error, _TOO_LARGE) else KafkaUnavailable(kind)
+
+
+async def _enqueue(
+    producer: Any,
+    topic: str,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Headers,
+    partition: int | None,
+) -> asyncio.Future[Any]:
+    """Add the record to the producer's queue. The future is done once the brokers acknowledge it."""
+    if partition is not None and partition not in await producer.partitions_for(topic):
+        partition = None
+
+    if key is None and value is None:
+        return await _enqueue_without_content(producer, topic, headers, partition)
+
+    acknowledgement: asyncio.Future[Any]
+    acknowledgement = await producer.send(topic, value, key=key, headers=list(headers), partition=partition)
+    return acknowledgement
+
+
+async def _enqueue_without_content(
+    producer: Any, topic: str, headers: Headers, partition: int | None
+) -> asyncio.Future[Any]:
+    """Send a batch of one record: aiokafka's ``send`` refuses a record without key and value, such as a dead letter."""
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=None, headers=list(headers))
+    batch.close()
+
+    if partition is None:
+        partition = min(await producer.partitions_for(topic))
+
+    acknowledgement: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    return acknowledgement
+
+
+async def _stop(producer: Any) -> None:
+    """Stop within a few seconds. With the brokers away a flush never ends, so pending records are failed first."""
+    stopping = asyncio.ensure_future(producer.stop())
+    done, _ = await asyncio.wait({stopping}, timeout=_STOP_TIMEOUT_S)
+    if not done:
+        _fail_pending(producer, "the producer is closed")
+
+    if not await stopped_cleanly(stopping, _STOP_TIMEOUT_S):
+        closing = asyncio.ensure_future(producer.client.close())
+        await stopped_cleanly(closing, _STOP_TIMEOUT_S)
+
+
+def _fail_pending(producer: Any, reason: str) -> None:
+    """Fail all records not yet acknowledged. aiokafka has no public call for it; its own sender dies like this."""
+    producer._message_accumulator.fail_all(KafkaError(reason))
+
+
+def _retrieve_error(acknowledgement: asyncio.Future[Any]) -> None:
+    """Look at the error of a record that nobody waits for any more, or asyncio complains about it."""
+    if not acknowledgement.cancelled():
+        acknowledgement.exception()
