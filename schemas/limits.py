@@ -1,4 +1,4 @@
-"""What support asks a mailbox about its budgets, and tells it to give back."""
+"""How support looks at the budgets of a mailbox and clears them."""
 
 from typing import Annotated, Literal
 
@@ -9,20 +9,21 @@ from schemas.fields import Message, Timestamp
 Budget = Literal["mails", "trusted mails", "failures", "trusted failures"]
 
 Operator = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@+-]+$")]
-"""Who clears limits: a name for the audit trail."""
+"""Who clears the limits: a name for the audit trail."""
 
 
 class LimitsQuery(Message):
-    """Argument of the query ``limits``: about which account (its pseudonym), and when."""
+    """Argument of the query ``limits``: an account (its pseudonym), and the time to report for."""
 
     account: str
     as_of: Timestamp
 
 
 class BudgetUse(Message):
-    """How much of one budget is spent. A limit that is not there is None; so is ``free_at`` if there is room now.
+    """How much of one budget is spent.
 
-    ``by_one_network`` is what the network that spent most has spent in a day.
+    A limit that does not exist is None. ``free_at`` is None if there is room now.
+    ``by_one_network`` is the largest share that a single network has spent in a day.
     """
 
     budget: Budget
@@ -38,14 +39,14 @@ class BudgetUse(Message):
 
 
 class LimitsReport(Message):
-    """Answer to the query ``limits``: the mailbox's budgets of mails, the account's of failures, live sign-ins."""
+    """Answer to the query ``limits``: the mailbox's mails, the account's failures, and live sign-ins."""
 
     budgets: tuple[BudgetUse, ...]
     live: int
 
 
 class Clearing(Message):
-    """Argument of the update ``clear_limits``: which budgets an operator gives back, in full."""
+    """Argument of the update ``clear_limits``: which budgets an operator clears."""
 
     account: str
     mails: bool

@@ -1,4 +1,4 @@
-"""The state of a mailbox, as it is carried over continue-as-new: at most 64 KiB as JSON at the default settings."""
+"""The state of a mailbox, as continue-as-new carries it over: at most 64 KiB of JSON at the default settings."""
 
 from datetime import datetime
 
@@ -16,30 +16,30 @@ class _State(BaseModel):
 
 
 class Spend(_State):
-    """One unit of a budget: a mail, or a failure. ``network`` is the client's /24 or /48, or ``unknown``."""
+    """One unit of a budget: a mail or a failure. ``network`` is the client's /24 or /48, or ``unknown``."""
 
     at: datetime
     network: str
 
 
 class Ledger(_State):
-    """What was spent of one budget in the last day, oldest first, and how often in a row without a success."""
+    """What was spent of one budget in the last day, oldest first, and how many in a row without a success."""
 
     spent: list[Spend] = []
     in_a_row: int = 0
 
 
 class Ledgers(_State):
-    """Two budgets of a kind: devices that the emitter trusts have their own (SECURITY S5)."""
+    """Two budgets of one kind: devices that the emitter trusts have their own (SECURITY S5)."""
 
     strangers: Ledger = Ledger()
     trusted: Ledger = Ledger()
 
 
 class PendingMail(_State):
-    """A mail that the mail server has not accepted yet; it is tried again at ``not_before``.
+    """A mail that the mail server has not accepted yet. The next try is at ``not_before``.
 
-    ``resend_after`` is told with its acceptance.
+    ``resend_after`` is published once the mail is accepted.
     """
 
     attempt: int
@@ -53,7 +53,7 @@ class PendingMail(_State):
 
 
 class SignIn(_State):
-    """One live sign-in. ``attempts`` are those seen, ``charged`` the submissions that cost a try."""
+    """One live sign-in. ``attempts`` were seen; ``charged`` are the submissions that cost a try."""
 
     signin_id: str
     email: str
@@ -77,14 +77,17 @@ class SignIn(_State):
 
 
 class Waiting(_State):
-    """A submission whose sign-in is not known yet: it may have overtaken its request."""
+    """A submission whose sign-in is not known yet, because it may have overtaken its request."""
 
     submission: Submission
     until: datetime
 
 
 class MailboxState(_State):
-    """Everything a mailbox remembers. Three bounded rings: sign-ins that are over, turned away, submissions seen."""
+    """Everything a mailbox remembers.
+
+    Three lists keep the newest only: sign-ins that ended, sign-ins that were rejected, and submissions.
+    """
 
     policy: Policy
     live: dict[str, SignIn] = {}
@@ -99,7 +102,7 @@ class MailboxState(_State):
 
 
 class MailboxInput(BaseModel):
-    """Input of ``verify_otp_workflow``. ``carried`` is there after continue-as-new."""
+    """Input of ``verify_otp_workflow``. ``carried`` is set by continue-as-new."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -108,7 +111,7 @@ class MailboxInput(BaseModel):
 
 
 class MailboxStatus(BaseModel):
-    """Answer to the query ``status``: counts only."""
+    """Answer to the query ``status``: counts and nothing else."""
 
     model_config = ConfigDict(frozen=True)
 

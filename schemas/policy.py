@@ -1,7 +1,8 @@
-"""The numbers that the workflows decide by.
+"""The settings that the workflows decide by.
 
-They are settings; since a decision must replay the same for ever, they travel in the workflows' inputs and so stand in
-history. A sign-in keeps the numbers it was accepted under, a mailbox uses the newest it was handed.
+A decision must come out the same whenever it is replayed, so these settings travel in the
+workflows' inputs and are part of history. A sign-in keeps the settings it was accepted under; a
+mailbox uses the newest it was given.
 """
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from schemas.fields import Message
 
 
 class OtpPolicy(Message):
-    """The one-time code. Seconds are whole."""
+    """Settings of the one-time code. Durations are whole seconds."""
 
     digits: int = Field(8, ge=6, le=10)
     lifetime_s: int = Field(300, ge=5, le=600)
@@ -19,7 +20,10 @@ class OtpPolicy(Message):
 
 
 class LimitPolicy(Message):
-    """Budgets: sends per mailbox, failures per account. A day's are at least 2: one network gets half."""
+    """Budgets: mails per mailbox, failures per account.
+
+    A daily budget is at least 2, because one network may use half of it.
+    """
 
     send_cooldown_s: int = Field(60, ge=0)
     sends_per_hour: int = Field(5, ge=1)
@@ -31,7 +35,7 @@ class LimitPolicy(Message):
 
 
 class TimePolicy(Message):
-    """How long the workflows wait for others. Seconds."""
+    """How long the workflows wait, in seconds."""
 
     max_event_age_s: int = Field(300, ge=1)
     unknown_signin_wait_s: float = Field(10, gt=0, le=60)
@@ -42,7 +46,7 @@ class TimePolicy(Message):
 
 
 class Policy(Message):
-    """All of them."""
+    """All settings that the workflows decide by."""
 
     otp: OtpPolicy = OtpPolicy()
     limits: LimitPolicy = LimitPolicy()

@@ -1,4 +1,4 @@
-"""What goes into the two workflows and comes out of them: inputs, signals, outcomes."""
+"""Inputs, signals and outcomes of the two workflows."""
 
 from typing import Literal
 
@@ -11,8 +11,8 @@ from schemas.results import ResendRefusal
 class SignInInput(Message):
     """Input of ``sign_in_workflow``: one request.
 
-    ``born_at`` is the earliest of the stamps that count for its age (the broker's, a dead letter's, else its own),
-    never after the moment it was read.
+    Its age counts from ``born_at``: the earliest of the broker's timestamp and a dead letter's,
+    otherwise the request's own; never later than the moment it was read.
     """
 
     request: SignInRequested
@@ -22,7 +22,7 @@ class SignInInput(Message):
 
 
 class SignInOutcome(Message):
-    """Result of ``sign_in_workflow``. ``account`` and ``mailbox`` are pseudonyms, there once accepted."""
+    """Result of ``sign_in_workflow``. An accepted request has ``account`` and ``mailbox``, both pseudonyms."""
 
     status: Literal["accepted", "rejected", "refused", "late"]
     reason: str | None = None
@@ -31,7 +31,7 @@ class SignInOutcome(Message):
 
 
 class Challenge(Message):
-    """Signal ``open_or_resend``: an acceptable attempt, handed to the mailbox.
+    """Signal ``open_or_resend``: an acceptable attempt, handed to its mailbox.
 
     Attempt 1 opens the sign-in. ``network`` is the client's /24 or /48, or ``unknown``.
     """
@@ -52,7 +52,7 @@ class Challenge(Message):
 
 
 class Refusal(Message):
-    """Signal ``refuse_resend``: an attempt from 2 on was not acceptable; the mailbox says so in order."""
+    """Signal ``refuse_resend``: a later attempt was not acceptable. The mailbox publishes this in order."""
 
     signin_id: SignInId
     attempt: Attempt
@@ -61,9 +61,9 @@ class Refusal(Message):
 
 
 class Submission(Message):
-    """Signal ``submit``: a code that a person typed, sealed by the consumer (no code in clear here).
+    """Signal ``submit``: a code that a person typed, sealed by the consumer so that it is never in plaintext.
 
-    ``seal`` is base64url of HMAC-SHA-256 over sign-in id and code under the code key ``key_id``.
+    ``seal`` is the base64url HMAC-SHA-256 of sign-in id and code under the code key ``key_id``.
     """
 
     signin_id: SignInId

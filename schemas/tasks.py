@@ -1,4 +1,4 @@
-"""Inputs and outputs of the activities, one model each way."""
+"""Inputs and outputs of the activities."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from schemas.signals import Challenge, Refusal, SignInOutcome
 
 
 class Traced(Message):
-    """Base of inputs that tell whose trace the activity belongs to (W3C ``traceparent``)."""
+    """Base of inputs that name the trace the activity belongs to (W3C ``traceparent``)."""
 
     traceparent: str | None = None
 
@@ -23,7 +23,7 @@ class EmailToCheck(Traced):
 class EmailVerdict(Message):
     """Output of ``validate_email_activity``.
 
-    ``account`` and ``mailbox`` are pseudonyms (HMAC, base64url); both are missing with ``invalid_email``.
+    ``account`` and ``mailbox`` are pseudonyms (HMAC, base64url). An ``invalid_email`` has neither.
     """
 
     reason: Literal["invalid_email", "undeliverable_email"] | None = None
@@ -48,7 +48,7 @@ class TokenVerdict(Message):
 
 
 class HandOver(Message):
-    """Input of ``hand_over_activity``: what the mailbox has to be told."""
+    """Input of ``hand_over_activity``: a message for a mailbox."""
 
     mailbox: str
     message: Challenge | Refusal
@@ -69,9 +69,9 @@ class FirstAttemptQuery(Message):
 
 
 class FirstAttempt(Message):
-    """Output of ``read_first_attempt_activity``: how attempt 1 stands. ``outcome`` is there once it ``closed``.
+    """Output of ``read_first_attempt_activity``: the state of attempt 1, with its outcome once it is ``closed``.
 
-    A terminated or failed attempt 1 is ``closed`` without an outcome.
+    An attempt 1 that failed or was terminated is ``closed`` without an outcome.
     """
 
     status: Literal["unknown", "running", "closed"]
@@ -88,13 +88,13 @@ class CodeToIssue(Traced):
 
 
 class IssuedCode(Message):
-    """Output of ``generate_otp_activity``: under which key the code is derived. Never the code."""
+    """Output of ``generate_otp_activity``: the key that the code is derived under, never the code."""
 
     key_id: str
 
 
 class MailToSend(Traced):
-    """Input of ``send_email_activity``. The code is derived in the activity and never stands in history."""
+    """Input of ``send_email_activity``. The activity derives the code, so that history never holds it."""
 
     signin_id: SignInId
     attempt: Attempt
@@ -117,7 +117,7 @@ class MailAccepted(Message):
 
 
 class CodeToVerify(Traced):
-    """Input of ``verify_otp_activity``. ``submission_traceparent``: the trace of the event that brought the code."""
+    """Input of ``verify_otp_activity``. ``submission_traceparent`` is the trace of the event with the code."""
 
     signin_id: SignInId
     account: str
@@ -136,12 +136,12 @@ class CodeVerdict(Message):
 
 
 class Publication(Message):
-    """Input of ``publish_result_activity``: results of as many sign-ins, for order among them is nobody's promise."""
+    """Input of ``publish_result_activity``: one result each of several sign-ins, in no promised order."""
 
     events: tuple[ResultEvent, ...]
 
 
 class Published(Message):
-    """Output of ``publish_result_activity``: what Kafka acknowledged (``ce_id`` of each). History keeps it."""
+    """Output of ``publish_result_activity``, kept in history: the ``ce_id`` of each acknowledged result."""
 
     event_ids: tuple[str, ...]

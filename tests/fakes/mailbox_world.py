@@ -1,4 +1,4 @@
-"""A mailbox of which a test is the clock, the people and the worker."""
+"""A mailbox under the rules alone: a test plays the people, the clock and the worker."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from schemas.limits import Budget, BudgetUse, Clearing, LimitsQuery
 from schemas.mailbox import MailboxInput, MailboxState
-from schemas.policy import Policy
+from schemas.policy import LimitPolicy, Policy
 from schemas.results import Result, ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
@@ -14,12 +14,20 @@ from workflows.rules.mailbox import Mailbox
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 RIGHT = "right"
-ADA, EVE = "ada", "eve"
-HOME, CAFE = "192.0.2.0/24", "198.51.100.0/24"
+WRONG = "wrong"
+ADA = "ada"
+EVE = "eve"
+HOME = "192.0.2.0/24"
+CAFE = "198.51.100.0/24"
+GENEROUS = Policy(limits=LimitPolicy(sends_per_hour=1_000, sends_per_day=2_000))
 
 
 class MailboxWorld:
-    """Drives the rules by hand. A seal is right if it says so; ``published`` is what Kafka has acknowledged."""
+    """Drives the rules by hand.
+
+    A seal is the right one if it equals ``RIGHT``. ``jobs`` are in flight; ``published`` are the
+    results that Kafka has acknowledged.
+    """
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
@@ -32,14 +40,20 @@ class MailboxWorld:
     # People
 
     def sign_in(self, signin_id: str = "", **changes: Any) -> str:
-        """Hand attempt 1 over; return the sign-in's id."""
+        """Hand over attempt 1 of a sign-in, and return the sign-in's id."""
         signin_id = signin_id or f"signin-{next(self._numbers):015}"
         self.attempt(signin_id, 1, **changes)
         return signin_id
 
+    def mailed_sign_in(self, **changes: Any) -> str:
+        """Open a sign-in, let its code be mailed, and return the sign-in's id."""
+        signin_id = self.sign_in(**changes)
+        self.run_jobs()
+        return signin_id
+
     def attempt(self, signin_id: str, attempt: int, **changes: Any) -> None:
-        """Hand an acceptable attempt over."""
-        challenge = {
+        """Hand over an acceptable attempt."""
+        fields = {
             "signin_id": signin_id,
             "attempt": attempt,
             "email": "ada@example.com",
@@ -49,56 +63,74 @@ class MailboxWorld:
             "network": HOME,
             "policy": self.policy,
         }
-        self.mailbox.open_or_resend(Challenge.model_validate(challenge | changes), f"nonce-{signin_id}", self.now)
+        challenge = Challenge.model_validate(fields | changes)
+
+        self.mailbox.open_or_resend(challenge, f"nonce-{signin_id}", self.now)
 
     def refuse(self, signin_id: str, attempt: int, reason: str = "challenge_failed") -> None:
-        """Hand word of a bad attempt over."""
-        refusal = {"signin_id": signin_id, "attempt": attempt, "reason": reason}
-        self.mailbox.refuse_resend(Refusal.model_validate(refusal), self.now)
+        """Hand over the refusal of an attempt."""
+        fields = {"signin_id": signin_id, "attempt": attempt, "reason": reason}
+        self.mailbox.refuse_resend(Refusal.model_validate(fields), self.now)
 
     def submit(self, signin_id: str, seal: str, account: str = ADA, submission_id: str = "") -> str:
-        """Submit a code; return the submission's id."""
-        submission_id = submission_id or f"submission-{next(self._numbers):010}"
+        """Submit a code, and return the submission's id."""
         submission = Submission(
             signin_id=signin_id,
-            submission_id=submission_id,
+            submission_id=submission_id or f"submission-{next(self._numbers):010}",
             account=account,
             seal=seal,
             key_id="k",
             submitted_at=self.now,
         )
-        self.mailbox.submit(submission, self.now)
 
-        return submission_id
+        self.mailbox.submit(submission, self.now)
+        return submission.submission_id
+
+    def submit_wrong(self, signin_id: str, times: int, account: str = ADA) -> None:
+        """Submit wrong codes."""
+        for _ in range(times):
+            self.submit(signin_id, WRONG, account)
 
     def clear(self, account: str = ADA, *, mails: bool = True, failures: bool = True) -> None:
-        """Let an operator give budgets back."""
+        """Clear budgets, as an operator does."""
         clearing = Clearing(account=account, mails=mails, failures=failures, operator="grace", masked="a***@e***.com")
         self.mailbox.clear_limits(clearing, self.now)
 
     def limits(self, account: str = ADA) -> dict[Budget, BudgetUse]:
-        """Ask about the budgets."""
+        """Return how much of each budget is spent."""
         report = self.mailbox.limits(LimitsQuery(account=account, as_of=self.now))
-        return {one.budget: one for one in report.budgets}
+        return {use.budget: use for use in report.budgets}
 
     # The clock
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and what is due happen."""
+        """Let time pass, and let the mailbox apply what is due."""
         self.now += timedelta(seconds=seconds)
         self.mailbox.tick(self.now)
 
+    def next_wake_up(self) -> timedelta:
+        """Return how long the mailbox would sleep now."""
+        deadline = self.mailbox.next_deadline(self.now)
+        assert deadline is not None
+        return deadline - self.now
+
     # The worker
 
-    def take(self, **held: bool) -> list[Job]:
-        """Let the mailbox say what is to be done; it stays in flight until ``end`` is called."""
+    def take_jobs(self, **held: bool) -> list[Job]:
+        """Return the jobs that the mailbox starts. They stay in flight until ``finish`` is called."""
         jobs = self.mailbox.take_jobs(self.now, **held)
         self.jobs += jobs
         return jobs
 
-    def end(self, job: Job, fault: str | None = None) -> None:
-        """End a job in flight, well or with a fault (``again`` or ``never`` for mails, any text for compares)."""
+    def take_job(self) -> Job:
+        """Return the one job that the mailbox starts."""
+        (job,) = self.take_jobs()
+        return job
+
+    def finish(self, job: Job, fault: str | None = None) -> None:
+        """Finish a job, well or with a fault: ``again`` or ``never`` for a mail, any text for a compare."""
         self.jobs.remove(job)
+
         match job:
             case IssueCode():
                 self.mailbox.on_code_issued(job.signin_id, "k")
@@ -116,44 +148,49 @@ class MailboxWorld:
                 self.mailbox.on_published(job)
                 self.published += job.events
 
-    def work(self) -> None:
-        """Do all there is to do, at once and well."""
-        while self.take() or self.jobs:
-            self.end(self.jobs[0])
+    def issue_code(self) -> None:
+        """Let the one job that starts now, to issue a code, succeed."""
+        job = self.take_job()
+        assert isinstance(job, IssueCode)
+        self.finish(job)
 
-    def said(self, signin_id: str | None = None) -> list[str]:
-        """Return what was published, in short: type and reason."""
-        self.work()
-        return [in_short(result) for result in self.results(signin_id)]
+    def run_jobs(self) -> None:
+        """Let every job succeed at once, until none is left."""
+        while self.take_jobs() or self.jobs:
+            self.finish(self.jobs[0])
+
+    # Results
+
+    def outcomes(self, signin_id: str | None = None) -> list[str]:
+        """Run all jobs, and return the published results as summaries."""
+        self.run_jobs()
+        return [summary(result) for result in self.results(signin_id)]
 
     def results(self, signin_id: str | None = None) -> list[Result]:
-        """Return what was published."""
-        return [one.result for one in self.published if signin_id in (None, one.result.signin_id)]
+        """Return the published results, of one sign-in or of all."""
+        return [event.result for event in self.published if signin_id in (None, event.result.signin_id)]
 
-    def last(self) -> Result:
-        """Do what there is to do, and return the last result."""
-        self.work()
-        return self.published[-1].result
-
-    def last_of(self, signin_id: str) -> Result:
-        """Do what there is to do, and return the last result of a sign-in."""
-        self.work()
+    def last_result(self, signin_id: str | None = None) -> Result:
+        """Run all jobs, and return the last published result, of one sign-in or of all."""
+        self.run_jobs()
         return self.results(signin_id)[-1]
 
     # A new run
 
     def continue_as_new(self) -> None:
-        """Carry the state over as Temporal does: as JSON. What was in flight is lost."""
+        """Carry the state over as Temporal does, as JSON. The jobs in flight are lost."""
         state = self.mailbox.state
         carried = MailboxInput(policy=state.policy, carried=state).model_dump_json()
         loaded = MailboxInput.model_validate_json(carried).carried
+
         assert loaded is not None
         assert loaded == state
+
         self.mailbox = Mailbox(loaded)
         self.jobs = []
 
 
-def in_short(result: Result) -> str:
-    """Return type and reason of a result."""
+def summary(result: Result) -> str:
+    """Return the type of a result and its reason, if it has one."""
     reason = getattr(result, "reason", None)
     return result.type if reason is None else f"{result.type} {reason}"

@@ -27,7 +27,7 @@ from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.signals import SignInInput, SignInOutcome, Submission
 from tests.fakes.mail_domains import FakeMailDomains
-from tests.fakes.mailbox_world import in_short
+from tests.fakes.mailbox_world import summary
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.verifier import FakeVerifier
@@ -179,7 +179,7 @@ class Stage:
 
     def said(self, signin_id: str) -> list[str]:
         """Return what was published about a sign-in, in short."""
-        return [in_short(one.result) for one in self.publisher.published if one.result.signin_id == signin_id]
+        return [summary(one.result) for one in self.publisher.published if one.result.signin_id == signin_id]
 
     async def published(self, count: int) -> None:
         """Wait until so many results were published."""

@@ -9,13 +9,14 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import TERMINAL_TYPES, OtpRejected
-from tests.fakes.mailbox_world import ADA, CAFE, EVE, HOME, RIGHT, MailboxWorld, in_short
+from tests.fakes.mailbox_world import ADA, CAFE, EVE, HOME, RIGHT, MailboxWorld, summary
 from workflows.rules.jobs import CompareCode, SendMail
 
 ACCOUNTS = st.sampled_from([ADA, EVE])
 NETWORKS = st.sampled_from([HOME, CAFE, "unknown"])
 SEALS = st.sampled_from([RIGHT, "wrong", "wrong", "wrong"])
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
 class MailboxMachine(RuleBasedStateMachine):
@@ -98,7 +99,7 @@ class MailboxMachine(RuleBasedStateMachine):
     @rule(hold_mails=st.booleans(), hold_compares=st.booleans())
     def take(self, hold_mails: bool, hold_compares: bool) -> None:
         """Start what is to be started."""
-        for job in self.world.take(hold_mails=hold_mails, hold_compares=hold_compares):
+        for job in self.world.take_jobs(hold_mails=hold_mails, hold_compares=hold_compares):
             assert not (hold_mails and isinstance(job, SendMail)), "a held mail was started"
             assert not (hold_compares and isinstance(job, CompareCode)), "a held compare was started"
             self._started(job)
@@ -116,7 +117,7 @@ class MailboxMachine(RuleBasedStateMachine):
             elif job.task.seal == RIGHT and job.signin_id in self.world.mailbox.state.live:
                 self.charges[account].clear()
 
-        self.world.end(job, fault)
+        self.world.finish(job, fault)
 
     @rule()
     def work(self) -> None:
@@ -128,7 +129,7 @@ class MailboxMachine(RuleBasedStateMachine):
                 if job.signin_id in self.world.mailbox.state.live:
                     self.charges[self.opened[job.signin_id]["account"]].clear()
 
-            self.world.end(job)
+            self.world.finish(job)
             self.take(False, False)
 
     @precondition(lambda self: not self.world.mailbox.is_sending and not self.world.mailbox.is_comparing)
@@ -141,9 +142,9 @@ class MailboxMachine(RuleBasedStateMachine):
     def results_are_in_order_and_end_once(self) -> None:
         """See one terminal result a sign-in at most, as its last, and no result twice with another content."""
         for signin_id in self.opened:
-            mine = [one for one in self.world.results(signin_id) if in_short(one) != "otp.rejected unknown_signin"]
+            mine = [one for one in self.world.results(signin_id) if summary(one) != "otp.rejected unknown_signin"]
             ends = [place for place, one in enumerate(mine) if one.type in TERMINAL_TYPES]
-            assert ends in ([], [len(mine) - 1]), [in_short(one) for one in mine]
+            assert ends in ([], [len(mine) - 1]), [summary(one) for one in mine]
         contents: dict[str, bytes] = {}
         for event in self.world.published:
             assert contents.setdefault(event.event_id, event.value()) == event.value()

@@ -65,7 +65,7 @@ CUTS: Final = (
         "workflows/rules/memory.py",
         "        _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)\n",
         "",
-        "tests/unit/workflows/rules/test_mailbox.py::test_a_duplicate_of_a_submission_costs_no_try",
+        "tests/unit/workflows/rules/test_submissions.py::test_a_duplicate_submission_costs_no_try",
     ),
     Cut(
         2,
@@ -97,7 +97,7 @@ CUTS: Final = (
         "schemas/policy.py",
         "unknown_signin_wait_s: float = Field(10, gt=0, le=60)",
         "unknown_signin_wait_s: float = Field(0.001, gt=0, le=60)",
-        "tests/unit/workflows/rules/test_mailbox.py::test_a_code_that_overtakes_its_request_waits_for_it",
+        "tests/unit/workflows/rules/test_submissions.py::test_a_code_that_overtakes_its_request_waits_for_it",
     ),
     Cut(
         4,

@@ -115,7 +115,7 @@ class Both:
             self.world.submit(signin_id, RIGHT if right else "wrong", submission_id=submission_id)
 
     async def _compare(self, deed: Deed) -> None:
-        wanted = {signin_id: self.world.said(signin_id) for signin_id in self._sign_ins}
+        wanted = {signin_id: self.world.outcomes(signin_id) for signin_id in self._sign_ins}
         said = dict[str, list[str]]()
         try:
             async with asyncio.timeout(_WITHIN_S):

@@ -56,7 +56,7 @@ def guessed(policy: Policy, days: int) -> tuple[int, int]:
     for hour in range(24 * days):
         for number, trusted in enumerate(_BURSTS):
             signin_id = world.sign_in(network=network(len(_BURSTS) * hour + number), trusted=trusted)
-            world.work()
+            world.run_jobs()
             for _ in range(policy.otp.max_attempts):
                 tries += 1
                 world.submit(signin_id, "wrong")
@@ -70,9 +70,9 @@ def guessed(policy: Policy, days: int) -> tuple[int, int]:
 def _compared(world: MailboxWorld) -> int:
     """Do what there is to do; return how many compares that were."""
     compares = 0
-    while world.take() or world.jobs:
+    while world.take_jobs() or world.jobs:
         compares += isinstance(world.jobs[0], CompareCode)
-        world.end(world.jobs[0])
+        world.finish(world.jobs[0])
     return compares
 
 

@@ -21,10 +21,10 @@ def fail(world: MailboxWorld, times: int, account: str = ADA, **client: Any) -> 
     """Type so many wrong codes, five a sign-in."""
     while times > 0:
         signin_id = world.sign_in(account=account, **client)
-        world.work()
+        world.run_jobs()
         for _ in range(min(times, 5)):
             world.submit(signin_id, "wrong", account)
-        world.work()
+        world.run_jobs()
         times -= 5
 
 
@@ -108,17 +108,17 @@ def test_what_is_given_back_can_be_spent_again(world: MailboxWorld, trusted: boo
     for number in range(5):
         fail(world, 2, network=f"198.51.{number}.0/24", trusted=trusted)
 
-    assert world.said(world.sign_in(trusted=trusted))[-1] in {"signin.rejected locked", "signin.rejected throttled"}
+    assert world.outcomes(world.sign_in(trusted=trusted))[-1] in {"signin.rejected locked", "signin.rejected throttled"}
 
     world.clear()
 
     assert [spent(use) for use in world.limits().values()] == [(0, 0, 0)] * 4
 
     signin_id = world.sign_in(trusted=trusted)
-    world.work()
+    world.run_jobs()
     world.submit(signin_id, RIGHT)
 
-    assert world.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
+    assert world.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
 def test_one_kind_alone_can_be_given_back(world: MailboxWorld) -> None:
@@ -134,15 +134,15 @@ def test_one_kind_alone_can_be_given_back(world: MailboxWorld) -> None:
 def test_a_sign_in_gets_no_tries_back(world: MailboxWorld) -> None:
     """Five for each code, whatever an operator does."""
     signin_id = world.sign_in()
-    world.work()
+    world.run_jobs()
     for _ in range(4):
         world.submit(signin_id, "wrong")
 
-    world.work()
+    world.run_jobs()
     world.clear()
     world.submit(signin_id, "wrong")
 
-    assert world.said(signin_id)[-1] == "signin.failed too_many_attempts"
+    assert world.outcomes(signin_id)[-1] == "signin.failed too_many_attempts"
 
 
 def test_a_new_run_has_not_spent_what_was_given_back(world: MailboxWorld) -> None:

@@ -1,0 +1,132 @@
+"""Submitted codes: tries are charged before the compare, duplicates are free, early ones wait."""
+
+from schemas.results import OtpRejected
+from tests.fakes.mailbox_world import EVE, RIGHT, WRONG, MailboxWorld
+from workflows.rules.jobs import CompareCode
+
+
+def test_the_fifth_wrong_code_fails_the_sign_in(world: MailboxWorld) -> None:
+    """The tries count down to 0, then comes the terminal result. The right code is too late."""
+    signin_id = world.sign_in()
+    world.submit_wrong(signin_id, 5)
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes() == [
+        "signin.code_sent",
+        *["otp.rejected wrong_code"] * 5,
+        "signin.failed too_many_attempts",
+    ]
+
+    attempts_left = [result.attempts_left for result in world.results() if isinstance(result, OtpRejected)]
+
+    assert attempts_left == [4, 3, 2, 1, 0]
+
+
+def test_a_duplicate_submission_costs_no_try(world: MailboxWorld) -> None:
+    """A submission id counts once whatever else the event holds, while the sign-in is live and after its end."""
+    signin_id = world.sign_in()
+    wrong = world.submit(signin_id, WRONG)
+    for _ in range(100):
+        world.submit(signin_id, RIGHT, submission_id=wrong)
+
+    assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code"]
+
+    right = world.submit(signin_id, RIGHT)
+    for _ in range(100):
+        world.submit(signin_id, RIGHT, submission_id=right)
+
+    assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
+
+
+def test_a_charged_submission_is_remembered_through_a_flood(world: MailboxWorld) -> None:
+    """600 other submissions do not displace it."""
+    signin_id = world.sign_in()
+    charged = world.submit(signin_id, WRONG)
+    world.run_jobs()
+
+    for _ in range(600):
+        world.submit("somebody-else-000000000", "x")
+    world.submit(signin_id, WRONG, submission_id=charged)
+
+    assert world.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]
+
+
+def test_a_code_that_overtakes_its_request_waits_for_it(world: MailboxWorld) -> None:
+    """The code waits for up to 10 s."""
+    signin_id = "signin-early-0000000001"
+    world.submit(signin_id, RIGHT)
+    world.wait(9.999)
+    world.sign_in(signin_id)
+    assert world.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
+
+
+def test_a_code_without_a_sign_in_is_unknown_after_ten_seconds(world: MailboxWorld) -> None:
+    """The code has no result before that."""
+    world.submit("signin-never-0000000001", RIGHT)
+    world.wait(9.999)
+    assert world.outcomes() == []
+    world.wait(0.001)
+    assert world.outcomes() == ["otp.rejected unknown_signin"]
+
+
+def test_a_code_for_another_accounts_sign_in_is_unknown(world: MailboxWorld) -> None:
+    """Two accounts of one mailbox differ by their tag. No try is charged (SECURITY S6)."""
+    early = "signin-early-0000000001"
+    signin_id = world.sign_in()
+    world.submit(early, RIGHT, account=EVE)
+    for _ in range(6):
+        world.submit(signin_id, RIGHT, account=EVE)
+
+    world.sign_in(early)
+
+    assert world.outcomes().count("otp.rejected unknown_signin") == 7
+
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes()[-1] == "signin.succeeded"
+
+
+def test_a_sign_in_has_one_compare_at_a_time(world: MailboxWorld) -> None:
+    """A thousand submissions at once get five compares, each charged before it starts (SECURITY S3)."""
+    signin_id = world.mailed_sign_in()
+    world.submit_wrong(signin_id, 1_000)
+    compares = 0
+
+    while jobs := [job for job in world.take_jobs() if isinstance(job, CompareCode)]:
+        assert len(jobs) == 1
+        assert world.mailbox.state.live[signin_id].tries == compares + 1
+
+        world.finish(jobs[0])
+        compares += 1
+
+    assert compares == 5
+    assert world.outcomes()[-1] == "signin.failed too_many_attempts"
+
+
+def test_a_compare_that_could_not_be_made_costs_nothing(world: MailboxWorld) -> None:
+    """Neither a try nor a failure is charged, even if the sign-in has ended meanwhile."""
+    signin_id = world.mailed_sign_in()
+    for _ in range(20):
+        world.submit(signin_id, RIGHT)
+        world.finish(world.take_job(), "unknown key")
+
+    assert world.mailbox.status().failures_last_day == 0
+    assert world.mailbox.state.live[signin_id].tries == 0
+
+    world.submit(signin_id, RIGHT)
+    compare = world.take_job()
+    world.wait(300)
+    world.finish(compare, "unknown key")
+
+    assert world.mailbox.status().failures_last_day == 0
+    assert world.outcomes() == ["signin.code_sent", "signin.expired"]
+
+
+def test_a_verdict_after_the_end_has_no_result(world: MailboxWorld) -> None:
+    """The terminal result stays the last one."""
+    signin_id = world.mailed_sign_in()
+    world.submit(signin_id, RIGHT)
+    compare = world.take_job()
+    world.wait(300)
+    world.finish(compare)
+    assert world.outcomes() == ["signin.code_sent", "signin.expired"]
