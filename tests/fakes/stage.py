@@ -134,7 +134,7 @@ class Stage:
         handle = await self.request()
         await handle.result()
         signin_id = handle.id.split("/")[1]
-        await until(lambda: "signin.code_sent" in self.said(signin_id))
+        await until(lambda: "signin.code_sent" in self.outcomes(signin_id))
         return signin_id
 
     async def submit(self, signin_id: str, code: str, email: str = ADA, submission_id: str = "") -> None:
@@ -177,8 +177,8 @@ class Stage:
         """Return the handle of an address's mailbox."""
         return self.client.get_workflow_handle(self.mailbox_id(email))
 
-    def said(self, signin_id: str) -> list[str]:
-        """Return what was published about a sign-in, in short."""
+    def outcomes(self, signin_id: str) -> list[str]:
+        """Return the published results of a sign-in as summaries."""
         return [summary(one.result) for one in self.publisher.published if one.result.signin_id == signin_id]
 
     async def published(self, count: int) -> None:

@@ -46,7 +46,7 @@ async def fails(stage: Stage, _: Sleep) -> list[Recording]:
 
     handle = await stage.request()
     await handle.result()
-    await until(lambda: bool(stage.said(handle.id.split("/")[1])))
+    await until(lambda: bool(stage.outcomes(handle.id.split("/")[1])))
 
     return [_mailbox("too_many_attempts_and_locked", stage)]
 
@@ -88,7 +88,7 @@ async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
     await sleep(300)
     await stage.published(5)
 
-    assert stage.said(signin_id) == [
+    assert stage.outcomes(signin_id) == [
         "signin.code_sent",
         "signin.resend_refused throttled",
         "signin.code_sent",
@@ -173,7 +173,7 @@ UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = ((goes_on_in_a_new_run
 
 
 def _has_failed(stage: Stage, signin_id: str) -> bool:
-    return "signin.failed too_many_attempts" in stage.said(signin_id)
+    return "signin.failed too_many_attempts" in stage.outcomes(signin_id)
 
 
 def _attempt(name: str, signin_id: str, attempt: int = 1) -> Recording:

@@ -45,11 +45,11 @@ async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplo
         signin_id = await stage.signed_in()
         for _ in range(5):
             await stage.submit(signin_id, "wrong")
-        await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
+        await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
 
     locked = await stage.request()
     await locked.result()
-    await until(lambda: stage.said(locked.id.split("/")[1]) == ["signin.rejected locked"])
+    await until(lambda: stage.outcomes(locked.id.split("/")[1]) == ["signin.rejected locked"])
     with caplog.at_level(logging.INFO, logger="audit"):
         before = await limits.clear(mailbox(stage), clearing(stage))
 
@@ -67,7 +67,7 @@ async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplo
 
     signin_id = await stage.signed_in()
     await stage.submit(signin_id, stage.code())
-    await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
+    await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
 
 async def test_who_did_nothing_has_spent_nothing(stage: Stage) -> None:

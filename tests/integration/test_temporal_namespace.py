@@ -102,14 +102,14 @@ async def test_who_waits_and_who_is_locked_is_one_query(stage: Stage) -> None:
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
 
-    await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
+    await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
     await is_listed(stage, "SigninState = 'resting'")
     signin_id = await stage.signed_in()
     await is_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
 
-    await until(lambda: stage.said(signin_id)[-1] == "signin.failed too_many_attempts")
+    await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
     await is_listed(stage, f"SigninLockedUntil > '{datetime.now(UTC).isoformat()}'")
 
     assert await listed(stage, f"SigninLockedUntil > '{(datetime.now(UTC) + timedelta(days=1)).isoformat()}'") == []

@@ -53,9 +53,9 @@ async def test_a_verdict_that_turns_after_the_hand_over_rejects_nothing(temporal
         assert (await handle.result())["status"] == "accepted"
 
         await stage.submit(signin_id, stage.code())
-        await until(lambda: len(stage.said(signin_id)) == 2)
+        await until(lambda: len(stage.outcomes(signin_id)) == 2)
 
-        assert stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
+        assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
 async def test_a_rejection_that_turns_stays_one(temporal_client: Client) -> None:
@@ -80,7 +80,7 @@ async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client
         signin_id = await stage.signed_in()
         mailed = stage.code()
         await stage.submit(signin_id, "wrong")
-        await until(lambda: "otp.rejected wrong_code" in stage.said(signin_id))
+        await until(lambda: "otp.rejected wrong_code" in stage.outcomes(signin_id))
         await decided_anew(temporal_client, stage.mailbox_id())
         await until(lambda: len(stage.mailer.sent) == 2)
 
@@ -89,7 +89,7 @@ async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client
         ] * 2
 
         await stage.submit(signin_id, mailed)
-        await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
+        await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
 
 async def test_only_word_of_a_mail_is_published_by_a_local_activity(temporal_client: Client) -> None:
@@ -98,7 +98,7 @@ async def test_only_word_of_a_mail_is_published_by_a_local_activity(temporal_cli
         signin_id = await stage.signed_in()
         await stage.submit(signin_id, "wrong")
         await stage.submit(signin_id, stage.code())
-        await until(lambda: len(stage.said(signin_id)) == 3)
+        await until(lambda: len(stage.outcomes(signin_id)) == 3)
         rejected = await stage.request(token="bad")
         await rejected.result()
         counts = [await published(temporal_client, one) for one in (stage.mailbox_id(), rejected.id)]
@@ -114,11 +114,11 @@ async def test_word_of_a_mail_is_the_same_whatever_came_before_it_was_recorded(t
         changed = LimitPolicy(send_cooldown_s=30, sends_per_hour=3)
         stage.policy = stage.policy.model_copy(update={"limits": changed})
         await (await stage.request(signin_id, attempt=2)).result()
-        await until(lambda: len(stage.said(signin_id)) == 2)
+        await until(lambda: len(stage.outcomes(signin_id)) == 2)
         await decided_anew(temporal_client, stage.mailbox_id(), await task_that_heard_of_the_mail(stage))
-        await until(lambda: len(stage.said(signin_id)) == 4)
+        await until(lambda: len(stage.outcomes(signin_id)) == 4)
         await stage.submit(signin_id, stage.code())
-        await until(lambda: stage.said(signin_id)[-1] == "signin.succeeded")
+        await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
     words = [one for one in stage.publisher.published if one.event_id == code_sent_id(signin_id, 1)]
 
@@ -130,11 +130,11 @@ async def test_word_of_a_mail_holds_when_it_is_recorded_after_the_end(temporal_c
     policy = Policy(otp=OtpPolicy(lifetime_s=5, shortest_resend_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()
-        await until(lambda: len(stage.said(signin_id)) == 2, deadline_s=20)
+        await until(lambda: len(stage.outcomes(signin_id)) == 2, deadline_s=20)
         await decided_anew(temporal_client, stage.mailbox_id(), await task_that_heard_of_the_mail(stage))
-        await until(lambda: len(stage.said(signin_id)) == 4)
+        await until(lambda: len(stage.outcomes(signin_id)) == 4)
 
-        assert stage.said(signin_id) == ["signin.code_sent", "signin.expired"] * 2
+        assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.expired"] * 2
         assert same_bytes([one for one in stage.publisher.published if one.result.signin_id == signin_id][::2])
 
 

@@ -121,7 +121,7 @@ class Both:
             async with asyncio.timeout(_WITHIN_S):
                 while said != wanted:
                     await asyncio.sleep(0.01)
-                    said = {signin_id: self.stage.said(signin_id) for signin_id in self._sign_ins}
+                    said = {signin_id: self.stage.outcomes(signin_id) for signin_id in self._sign_ins}
         except TimeoutError:
             raise AssertionError(f"after {deed}: the workflow said {said}, the rules {wanted}") from None
 

@@ -41,11 +41,11 @@ async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client:
                 await stage.submit(signin_id, "wrong")
 
         await asyncio.gather(*(submit() for _ in range(1_000)))
-        await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id), 30)
+        await until(lambda: "signin.failed too_many_attempts" in stage.outcomes(signin_id), 30)
         values = {(one.event_id, one.value()) for one in stage.publisher.published if one.result.signin_id == signin_id}
 
         assert len(values) == len({event_id for event_id, _ in values}) == 7
-        assert sorted(set(stage.said(signin_id))) == [
+        assert sorted(set(stage.outcomes(signin_id))) == [
             "otp.rejected wrong_code",
             "signin.code_sent",
             "signin.failed too_many_attempts",
@@ -64,9 +64,9 @@ async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
                 await stage.submit(signin_id, "wrong", submission_id=submission_id)
             run_ids.add((await stage.mailbox().describe()).run_id)
 
-        await until(lambda: "signin.failed too_many_attempts" in stage.said(signin_id))
+        await until(lambda: "signin.failed too_many_attempts" in stage.outcomes(signin_id))
 
-        assert stage.said(signin_id).count("otp.rejected wrong_code") == 5
+        assert stage.outcomes(signin_id).count("otp.rejected wrong_code") == 5
         assert len(stage.mailer.tried) == 1
         assert len(run_ids) > 1
 
@@ -112,4 +112,4 @@ async def test_an_outage_of_kafka_does_not_keep_a_mailbox_from_a_new_run(
         stage.publisher.down = None
         await stage.published(2)
 
-        assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]
+        assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]

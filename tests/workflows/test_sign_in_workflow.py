@@ -46,7 +46,7 @@ async def test_an_unacceptable_request_is_rejected_and_no_mailbox_hears_of_it(
 
     (event,) = stage.publisher.published
 
-    assert stage.said(event.result.signin_id) == [f"signin.rejected {reason}"]
+    assert stage.outcomes(event.result.signin_id) == [f"signin.rejected {reason}"]
     assert event.traceparent is not None
     assert (event.result.account is None) == (reason == "invalid_email")
     assert stage.mailer.tried == []
@@ -103,7 +103,7 @@ async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: 
 
     await stage.published(2)
 
-    assert stage.said(signin_id) == ["signin.code_sent", "signin.resend_refused throttled"]
+    assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.resend_refused throttled"]
 
 
 async def test_a_later_attempt_without_a_first_is_unknown(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
@@ -111,7 +111,7 @@ async def test_a_later_attempt_without_a_first_is_unknown(stage: Stage, time_ski
     later = await stage.request("alone-0000000000000001", attempt=2)
     assert await in_no_time(time_skipping, later) == SignInOutcome(status="refused", reason="unknown_signin")
     assert 50 < await slept_s(later) <= 60
-    assert stage.said("alone-0000000000000001") == ["signin.resend_refused unknown_signin"]
+    assert stage.outcomes("alone-0000000000000001") == ["signin.resend_refused unknown_signin"]
     assert stage.publisher.published[0].result.account == stage.account()
     assert stage.mailer.tried == []
 
@@ -123,7 +123,7 @@ async def test_a_later_attempt_of_a_rejected_sign_in_is_late(stage: Stage) -> No
     signin_id = first.id.split("/")[1]
     later = await stage.request(signin_id, attempt=2)
     assert (await later.result()).status == "late"
-    assert stage.said(signin_id) == ["signin.rejected challenge_failed"]
+    assert stage.outcomes(signin_id) == ["signin.rejected challenge_failed"]
 
 
 async def test_a_later_attempt_of_a_terminated_first_is_late(stage: Stage) -> None:
@@ -162,7 +162,7 @@ async def test_a_later_attempt_that_is_not_acceptable_is_refused_by_the_mailbox(
     await stage.submit(signin_id, stage.code())
     await stage.published(3)
 
-    assert stage.said(signin_id) == ["signin.code_sent", f"signin.resend_refused {reason}", "signin.succeeded"]
+    assert stage.outcomes(signin_id) == ["signin.code_sent", f"signin.resend_refused {reason}", "signin.succeeded"]
     assert {mail.recipient for mail in stage.mailer.tried} == {ADA}
 
 

@@ -17,7 +17,7 @@ async def test_the_code_of_the_mail_succeeds(stage: Stage) -> None:
     code = stage.code()
     await stage.submit(signin_id, f" {code[:4]} {code[4:]}")
     await stage.published(2)
-    assert stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"]
+    assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
     assert all(event.traceparent for event in stage.publisher.published)
 
 
@@ -30,7 +30,7 @@ async def test_wrong_codes_count_down_to_the_end(stage: Stage) -> None:
     await stage.submit(signin_id, stage.code())
     await stage.published(7)
 
-    assert stage.said(signin_id) == [
+    assert stage.outcomes(signin_id) == [
         "signin.code_sent",
         *["otp.rejected wrong_code"] * 5,
         "signin.failed too_many_attempts",
@@ -46,7 +46,7 @@ async def test_no_code_in_time_expires(stage: Stage, time_skipping: WorkflowEnvi
     await time_skipping.sleep(241)
     await stage.published(3)
 
-    assert stage.said(signin_id) == ["signin.code_sent", "signin.code_sent", "signin.expired"]
+    assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.code_sent", "signin.expired"]
 
     first, second = stage.mailer.sent
 
@@ -61,7 +61,7 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
     assert stage.publisher.published == []
     await time_skipping.sleep(2)
     await stage.published(1)
-    assert stage.said("nobody-000000000000000") == ["otp.rejected unknown_signin"]
+    assert stage.outcomes("nobody-000000000000000") == ["otp.rejected unknown_signin"]
 
 
 @pytest.mark.parametrize(("trusted", "place"), [(True, 1), (False, 2)])
@@ -99,7 +99,7 @@ async def test_mail_that_is_never_taken_is_a_failed_delivery(stage: Stage, time_
     await stage.published(1)
     tried = len(stage.mailer.tried)
 
-    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
 
     await time_skipping.sleep(100)
 
@@ -112,7 +112,7 @@ async def test_a_refused_mail_ends_the_sign_in_at_once(stage: Stage) -> None:
     handle = await stage.request()
     await handle.result()
     await stage.published(1)
-    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
     assert len(stage.mailer.tried) == 1
 
 
@@ -123,7 +123,7 @@ async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping:
         await (await stage.request(email="ada+slow@example.com")).result()
         signin_id = await stage.signed_in()
         await stage.submit(signin_id, stage.code())
-        await until(lambda: stage.said(signin_id) == ["signin.code_sent", "signin.succeeded"])
+        await until(lambda: stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"])
 
 
 async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
@@ -143,7 +143,7 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
     await time_skipping.sleep(100)
     await stage.published(3)
 
-    assert stage.said(signin_id) == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
+    assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
 
 
 async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
@@ -176,7 +176,7 @@ async def test_an_error_in_the_rules_costs_one_sign_in_only(stage: Stage, monkey
         patch.setattr(PendingMail, "__init__", broken)
         handle = await stage.request()
         await stage.published(1)
-    assert stage.said(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
+    assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
     await stage.signed_in()
 
 

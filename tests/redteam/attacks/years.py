@@ -96,14 +96,14 @@ async def _burst(stage: Stage, about: dict[str, str | bool], most: int) -> int:
     handle = await stage.request(client=about)
     await handle.result()
     signin_id = handle.id.split("/")[1]
-    await until(lambda: stage.said(signin_id))
-    if stage.said(signin_id) != ["signin.code_sent"]:
+    await until(lambda: stage.outcomes(signin_id))
+    if stage.outcomes(signin_id) != ["signin.code_sent"]:
         return 0
 
     for code in wrong(stage.code(ADA), most):
         await stage.submit(signin_id, code)
 
-    await until(lambda: len(stage.said(signin_id)) > most)
+    await until(lambda: len(stage.outcomes(signin_id)) > most)
 
     return most
 
