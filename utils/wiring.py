@@ -1,31 +1,193 @@
-"""What the worker depends on: the client of each, by the settings."""
+"""Builds the client of each dependency from the settings."""
 
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Protocol
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 
+from activities.addresses import Address
+from activities.codes import CodeKeys
+from activities.pseudonyms import Pseudonyms
+from consumers.ports import InboundWriter, DeadLetterReader, ReplayStore
+from schemas.limits import Clearing, LimitsReport
 from schemas.policy import Policy
-from utils.temporal.codec_server import codec_app
+from schemas.status import Status, Trace
 from utils.dns import DnsMailDomains
+from utils.endpoints import request_resume
 from utils.kafka.access import KafkaAccess
+from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.topics import TopicPlan, planned_topics
-from utils.smtp.mail_templates import MailTemplates
-from utils.temporal.payload_codec import EncryptionCodec
+from utils.kafka.writers import KafkaInboundWriter
 from utils.settings.loading import Settings, SettingsError
+from utils.settings.model import KafkaSettings
+from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer
+from utils.status import StatusReader
 from utils.temporal.client import connect, namespace_retention
-from utils.temporal.namespace import NamespaceReport, create_namespace, shows_mailboxes
+from utils.temporal.codec_server import codec_app
+from utils.temporal.limits import TemporalLimits
+from utils.temporal.namespace import shows_mailboxes
+from utils.temporal.payload_codec import EncryptionCodec
+from utils.temporal.trace import whole_story
 from utils.turnstile import SiteverifyClient
 
-_MAIL_MARGIN_S = 1.0  # the mailer gives up before its activity is given up, so that the error has a name
+_MAIL_MARGIN_S: Final = 1.0  # the mailer times out before its activity does, so that the error has a name
+
+ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
 
 
-def kafka_access(settings: Settings) -> KafkaAccess:
-    """Return how to get into Kafka."""
-    kafka = settings.kafka
+class Limits(Protocol):
+    """The budgets of the mailboxes. Both methods return None for a mailbox that remembers nothing."""
+
+    async def show(self, mailbox: str, account: str) -> LimitsReport | None:
+        """Return what is spent."""
+        ...
+
+    async def clear(self, mailbox: str, clearing: Clearing) -> LimitsReport | None:
+        """Give budgets back; return how they stood."""
+        ...
+
+
+class Wiring:
+    """Builds the clients. None of them connects before it is used. ``warnings``: what is odd about the settings."""
+
+    def __init__(self, settings: Settings, warnings: Sequence[str] = ()) -> None:
+        kafka = settings.kafka
+        keys = settings.keys
+
+        self.settings = settings
+        self.warnings = warnings
+        self.inbound_topics = (kafka.requested_topic, kafka.submitted_topic)
+        self.topics = (*self.inbound_topics, kafka.results_topic)
+        self.replay_group = f"{kafka.group_id}.dlt-replay"
+        self.kafka_access = _kafka_access(kafka)
+        self.pseudonyms = Pseudonyms(keys.account.get_secret_value())
+        self.code_keys = CodeKeys(keys.code.get_secret_value())
+
+    @property
+    def topic_plans(self) -> list[TopicPlan]:
+        """The topics as they should be."""
+        return planned_topics(*self.topics)
+
+    def letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
+        """Return the dead-letter topics; entering connects."""
+        return KafkaDeadLetterReader(self.kafka_access)
+
+    def replay_store(self) -> AbstractAsyncContextManager[ReplayStore]:
+        """Return the store of what was put back; entering connects."""
+        return KafkaReplayStore(self.kafka_access, self.replay_group)
+
+    @asynccontextmanager
+    async def inbound(self) -> AsyncIterator[InboundWriter]:
+        """Yield the inbound topics, for dead letters that are put back."""
+        producer = ReliableProducer(self.kafka_access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
+        try:
+            yield KafkaInboundWriter(producer)
+        finally:
+            await producer.close()
+
+    async def temporal(self, runtime: Runtime | None = None) -> Client:
+        """Connect to Temporal. Raises ``TemporalUnavailable`` and ``TemporalSettingsError``."""
+        return await connect(self.settings.keys.payload.get_secret_value(), runtime=runtime)
+
+    async def worker_client(self, runtime: Runtime) -> Client:
+        """Connect to Temporal. Also raises ``SettingsError`` if its namespace forgets too early."""
+        client = await self.temporal(runtime)
+        if problem := await self.retention_problem(client):
+            raise SettingsError([problem])
+        return client
+
+    async def retention_problem(self, client: Client) -> str | None:
+        """Return a sentence if the namespace forgets too early. Raises as ``namespace_retention`` does."""
+        horizon_s = self.settings.replay_horizon_s
+        retention_s = (await namespace_retention(client)).total_seconds()
+        if retention_s >= horizon_s:
+            return None
+
+        return (
+            f"SIGNIN_REPLAY_HORIZON_S is {horizon_s}, above the {retention_s:.0f} s that Temporal's "
+            f"namespace {client.namespace} remembers closed workflows (its retention)."
+        )
+
+    async def policy(self, client: Client) -> Policy:
+        """Return the numbers that travel into the workflows, and whether these may set search attributes."""
+        visible = await shows_mailboxes(client, self.settings.temporal.search_attributes)
+        return self.settings.policy().model_copy(update={"search_attributes": visible})
+
+    async def limits(self) -> Limits:
+        """Connect to the mailboxes' budgets. Raises as ``temporal`` does."""
+        return TemporalLimits(await self.temporal())
+
+    async def trace(self, signin_id: str, address: Address | None) -> Trace:
+        """Return the trace of a sign-in. ``address`` finds its mailbox where Temporal no longer knows the request."""
+        mailbox = None if address is None else self.pseudonyms.mailbox(address)
+        client = await self.temporal()
+        return await whole_story(client, self.kafka_access, self.topics, signin_id, mailbox)
+
+    def status_reader(self) -> ReadStatus:
+        """Return a function that asks Kafka, Temporal and the worker at ``SIGNIN_HTTP__HOST`` for their status."""
+        settings = self.settings
+        reader = StatusReader(
+            self.kafka_access,
+            settings.kafka.group_id,
+            self.inbound_topics,
+            self.temporal,
+            settings.temporal.task_queue,
+            f"http://{settings.http.host}:{settings.http.port}",
+        )
+        return reader.read
+
+    async def resume(self) -> bool:
+        """Resume the consumer at ``SIGNIN_HTTP__HOST``; return if it was stopped. Raises ``InstanceUnavailable``."""
+        return await request_resume(self.settings.http.host, self.settings.http.port)
+
+    def mailer(self) -> SmtpMailer:
+        """Return the mail server's client."""
+        smtp = self.settings.smtp
+        attempt_s = self.settings.times.mail_attempt_s
+
+        return SmtpMailer(
+            host=smtp.host,
+            port=smtp.port,
+            security=smtp.security,
+            sender=smtp.sender,
+            renderer=MailTemplates(self.settings.mail.templates),
+            username=smtp.username,
+            password=_revealed(smtp.password),
+            cafile=smtp.cafile,
+            mails_per_connection=smtp.mails_per_connection,
+            timeout_s=max(attempt_s - _MAIL_MARGIN_S, attempt_s / 2),
+        )
+
+    def siteverify(self) -> SiteverifyClient:
+        """Return Turnstile's client."""
+        turnstile = self.settings.turnstile
+        return SiteverifyClient(turnstile.url, turnstile.secret.get_secret_value())
+
+    def mail_domains(self) -> DnsMailDomains:
+        """Return the DNS client."""
+        return DnsMailDomains(self.settings.dns.nameservers, self.settings.dns.port)
+
+    def codec_app(self) -> Starlette:
+        """Return the codec server. Raises ``SettingsError`` without a token, since it shows addresses."""
+        server = self.settings.codec_server
+        if server.token is None:
+            raise SettingsError(["SIGNIN_CODEC_SERVER__TOKEN is missing: draw 32 characters or more at random."])
+
+        codec = EncryptionCodec(self.settings.keys.payload.get_secret_value())
+        return codec_app(codec, server.token.get_secret_value(), server.origins)
+
+
+Wire = Callable[..., Wiring]
+"""Reads the settings and returns the wiring. Raises ``SettingsError`` if one that starts with an argument is wrong."""
+
+
+def _kafka_access(kafka: KafkaSettings) -> KafkaAccess:
     return KafkaAccess(
         bootstrap_servers=",".join(kafka.bootstrap_servers),
         security_protocol=kafka.security_protocol,
@@ -35,87 +197,6 @@ def kafka_access(settings: Settings) -> KafkaAccess:
         cafile=kafka.ssl_cafile,
         certfile=kafka.ssl_certfile,
         keyfile=kafka.ssl_keyfile,
-    )
-
-
-def topic_plans(settings: Settings) -> list[TopicPlan]:
-    """Return the topics as they should be."""
-    kafka = settings.kafka
-    return planned_topics(kafka.requested_topic, kafka.submitted_topic, kafka.results_topic)
-
-
-def replay_group(settings: Settings) -> str:
-    """Return the group under which it is remembered which dead letters were put back."""
-    return f"{settings.kafka.group_id}.dlt-replay"
-
-
-def smtp_mailer(settings: Settings) -> SmtpMailer:
-    """Return the mail server's client."""
-    smtp = settings.smtp
-    return SmtpMailer(
-        host=smtp.host,
-        port=smtp.port,
-        security=smtp.security,
-        sender=smtp.sender,
-        renderer=MailTemplates(settings.mail.templates),
-        username=smtp.username,
-        password=_revealed(smtp.password),
-        cafile=smtp.cafile,
-        mails_per_connection=smtp.mails_per_connection,
-        timeout_s=max(settings.times.mail_attempt_s - _MAIL_MARGIN_S, settings.times.mail_attempt_s / 2),
-    )
-
-
-def codec_server(settings: Settings) -> Starlette:
-    """Return the codec server. Raises ``SettingsError`` without a token: what it shows are addresses."""
-    own = settings.codec_server
-    if own.token is None:
-        raise SettingsError(["SIGNIN_CODEC_SERVER__TOKEN is missing: draw 32 characters or more at random."])
-    codec = EncryptionCodec(settings.keys.payload.get_secret_value())
-    return codec_app(codec, own.token.get_secret_value(), own.origins)
-
-
-def siteverify_client(settings: Settings) -> SiteverifyClient:
-    """Return Turnstile's client."""
-    return SiteverifyClient(settings.turnstile.url, settings.turnstile.secret.get_secret_value())
-
-
-def mail_domains(settings: Settings) -> DnsMailDomains:
-    """Return DNS."""
-    return DnsMailDomains(settings.dns.nameservers, settings.dns.port)
-
-
-async def temporal_client(settings: Settings, runtime: Runtime) -> Client:
-    """Connect to Temporal. Raises ``SettingsError`` if it forgets too early, and as ``namespace_retention`` does."""
-    client = await connect(settings.keys.payload.get_secret_value(), runtime=runtime)
-    if problem := await retention_problem(client, settings.replay_horizon_s):
-        raise SettingsError([problem])
-    return client
-
-
-async def policy(settings: Settings, client: Client) -> Policy:
-    """Return the numbers that travel into the workflows, and whether these may show how they stand."""
-    visible = await shows_mailboxes(client, settings.temporal.search_attributes)
-    return settings.policy().model_copy(update={"search_attributes": visible})
-
-
-async def namespace(settings: Settings, retention: timedelta) -> NamespaceReport:
-    """Make the namespace, to remember for ``retention``, or for as long as a replay may reach back if that is longer.
-
-    Raises as ``create_namespace`` does.
-    """
-    client = await connect(settings.keys.payload.get_secret_value())
-    return await create_namespace(client, max(retention, timedelta(seconds=settings.replay_horizon_s)))
-
-
-async def retention_problem(client: Client, horizon_s: int) -> str | None:
-    """Return a sentence if the namespace forgets too early. Raises as ``namespace_retention`` does."""
-    retention = await namespace_retention(client)
-    if retention >= timedelta(seconds=horizon_s):
-        return None
-    return (
-        f"SIGNIN_REPLAY_HORIZON_S is {horizon_s}, above the {retention.total_seconds():.0f} s that Temporal's "
-        f"namespace {client.namespace} remembers closed workflows (its retention)."
     )
 
 

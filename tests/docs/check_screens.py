@@ -15,7 +15,7 @@ from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.cli.limits import screen, title
 from utils.cli.status import screen as status_screen
 from utils.cli.trace import screen as trace_screen
-from tests.docs.standing_screens import STANDING, STORY
+from tests.docs.screen_samples import STATUS, TRACE
 from utils.kafka.access import KafkaAccess
 from utils.checks.kafka import KafkaCheck, topic_uses
 from utils.kafka.metadata import (
@@ -28,7 +28,7 @@ from utils.kafka.metadata import (
     TopicDescription,
 )
 from utils.kafka.topics import planned_topics
-from utils.cli.rich_output import show_verdict
+from utils.cli.rich_output import print_verdict
 from utils.checks.finding import Finding
 
 FOLDER: Final = PROJECT / "docs" / "screens"
@@ -98,7 +98,7 @@ def write() -> None:
 
 def _check(console: Console) -> None:
     for each in (*_settings(), *_kafka(), *_others()):
-        show_verdict(console, each.verdict, each.name, each.text, each.fix)
+        print_verdict(console, each.verdict, each.name, each.text, each.fix)
 
 
 def _settings() -> list[Finding]:
@@ -143,12 +143,12 @@ def _others() -> list[Finding]:
 
 
 def _limits(console: Console) -> None:
-    screen(console, title("ada@example.com", 2, cleared=False), _BUDGETS, _NOW)
+    console.print(screen(title("ada@example.com", 2, cleared=False), _BUDGETS, _NOW))
 
 
 def _status(console: Console) -> None:
-    console.print(status_screen(STANDING))
+    console.print(status_screen(STATUS))
 
 
 def _trace(console: Console) -> None:
-    console.print(trace_screen(STORY))
+    console.print(trace_screen(TRACE))

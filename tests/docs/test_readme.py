@@ -233,7 +233,7 @@ async def test_from_topics_to_a_sign_in(stack: Stack) -> None:
 
     assert source == "set -a; . ./signin-worker.env; set +a"
     assert (await stack.run(create)).count(": created") == 5
-    assert ": there, remembers" in await stack.run(namespace)
+    assert ": exists, retention" in await stack.run(namespace)
 
     for command in (run, *ROLES.splitlines()):
         await stack.start_worker(command)

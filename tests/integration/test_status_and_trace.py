@@ -21,7 +21,7 @@ from deploy.local.worker import LocalWorker, command
 from schemas.status import Status, Trace
 from deploy.local.topics import Topics
 from utils.kafka.access import KafkaAccess
-from utils.status import Lookout
+from utils.status import StatusReader
 from utils.temporal.trace import whole_story
 from utils.temporal.client import connect
 from workflows.names import sign_in_workflow_id
@@ -108,7 +108,7 @@ class Desk:
         settings, topics = self._worker.settings, (self._topics.requested, self._topics.submitted)
         page = self._worker.metrics_url.removesuffix("/metrics")
         queue = settings["SIGNIN_TEMPORAL__TASK_QUEUE"]
-        return await Lookout(self._access, self._topics.group_id, topics, self.temporal, queue, page).look()
+        return await StatusReader(self._access, self._topics.group_id, topics, self.temporal, queue, page).read()
 
     async def temporal(self) -> Client:
         """Connect with the worker's key."""

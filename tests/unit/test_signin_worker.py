@@ -30,6 +30,7 @@ from deploy.local.topics import Topics
 from utils.endpoints import CannotListen
 from utils.settings.loading import Settings, SettingsError, load_settings
 from utils.process import StopRequested
+from utils.wiring import Wiring
 
 KEY = base64.b64encode(bytes(32)).decode()
 ROOT = Path(signin_worker.__file__).parent
@@ -356,7 +357,7 @@ async def test_run_needs_its_port(settings: Settings) -> None:
     """Without its endpoints the worker does not run."""
     with socket.create_server(("127.0.0.1", settings.http.port)):
         with pytest.raises(CannotListen):
-            await run_worker(settings, "all", asyncio.Event())
+            await run_worker(Wiring(settings), "all", asyncio.Event())
 
 
 async def test_run_can_be_stopped_before_it_began(settings: Settings) -> None:
@@ -364,7 +365,7 @@ async def test_run_can_be_stopped_before_it_began(settings: Settings) -> None:
     stop = asyncio.Event()
     stop.set()
     with pytest.raises(StopRequested):
-        await run_worker(settings, "all", stop)
+        await run_worker(Wiring(settings), "all", stop)
 
 
 @pytest.fixture
@@ -393,7 +394,7 @@ def named(topics: Topics) -> dict[str, str]:
 async def test_each_role_becomes_ready_and_stops(role: Role, served: dict[str, str], topics: Topics) -> None:
     """With real servers every role gets ready by itself, and ends when it is asked to."""
     settings, stop = load_settings(served | named(topics)), asyncio.Event()
-    running = asyncio.ensure_future(run_worker(settings, role, stop))
+    running = asyncio.ensure_future(run_worker(Wiring(settings), role, stop))
 
     async def is_ready() -> bool:
         with contextlib.suppress(httpx.HTTPError):
@@ -414,7 +415,7 @@ async def test_a_namespace_that_forgets_too_early_is_refused(served: dict[str, s
     """A replay beyond Temporal's memory could contradict an earlier outcome: 78."""
     settings = load_settings(served | {"SIGNIN_REPLAY_HORIZON_S": "100000000"})
     with pytest.raises(SettingsError, match="SIGNIN_REPLAY_HORIZON_S is 100000000"):
-        await run_worker(settings, "all", asyncio.Event())
+        await run_worker(Wiring(settings), "all", asyncio.Event())
 
 
 @pytest.mark.usefixtures("served")
@@ -473,7 +474,7 @@ def test_topics_are_created_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     code, output, _ = run("topics", "create")
 
     assert code == 0
-    assert f"{names['REQUESTED']}: there" in output
+    assert f"{names['REQUESTED']}: exists" in output
 
 
 @pytest.mark.parametrize("signin_id", ["-" + SIGNIN_ID[1:], "--" + SIGNIN_ID[2:], "-" * 22])

@@ -15,15 +15,15 @@ from temporalio.service import RPCError
 
 from activities.errors import ChallengeUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
-from utils import wiring as dependencies
 from utils.settings.guesses import MOST_LIKELY_GUESS
+from utils.checks.finding import Finding, Probe
 from utils.checks.kafka import KafkaCheck, topic_uses
 from utils.settings.loading import Settings, guess_chance
 from utils.checks.smtp import check_mail_server
-from utils.temporal.client import TemporalSettingsError, connect
+from utils.temporal.client import TemporalSettingsError
 from utils.checks.temporal import check_rights, check_task_queues
 from utils.temporal.namespace import shows_mailboxes
-from utils.checks.finding import Finding, Probe
+from utils.wiring import Wiring
 from workflows.names import mail_task_queue, mailbox_task_queue
 
 _UNKNOWN_TOKEN: Final = "signin-worker-check"
@@ -43,18 +43,19 @@ def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Findi
     ]
 
 
-def probes(settings: Settings) -> list[Probe]:
+def probes(wiring: Wiring) -> list[Probe]:
     """Return a check of each dependency."""
-    checks: list[Callable[[Settings], Awaitable[Sequence[Finding]]]]
+    checks: list[Callable[[Wiring], Awaitable[Sequence[Finding]]]]
     checks = [check_kafka, check_temporal, check_smtp, check_turnstile, check_dns]
-    return [partial(check, settings) for check in checks]
+    return [partial(check, wiring) for check in checks]
 
 
-async def check_kafka(settings: Settings) -> list[Finding]:
+async def check_kafka(wiring: Wiring) -> list[Finding]:
     """Tell whether the topics are there and as planned, what we may do with them, and who is in the group."""
-    kafka, access = settings.kafka, dependencies.kafka_access(settings)
-    uses = topic_uses(dependencies.topic_plans(settings), kafka.results_topic)
-    check = KafkaCheck(access, uses, kafka.group_id, dependencies.replay_group(settings))
+    kafka = wiring.settings.kafka
+    access = wiring.kafka_access
+    uses = topic_uses(wiring.topic_plans, kafka.results_topic)
+    check = KafkaCheck(access, uses, kafka.group_id, wiring.replay_group)
     try:
         return await check.run()
     except (KafkaUnavailable, OSError) as error:
@@ -63,11 +64,11 @@ async def check_kafka(settings: Settings) -> list[Finding]:
         return [Finding("Kafka", False, text, fix)]
 
 
-async def check_temporal(settings: Settings) -> list[Finding]:
+async def check_temporal(wiring: Wiring) -> list[Finding]:
     """Tell whether the namespace is there and remembers for long enough, whether we may write, and who polls."""
     try:
-        client = await connect(settings.keys.payload.get_secret_value())
-        problem = await dependencies.retention_problem(client, settings.replay_horizon_s)
+        client = await wiring.temporal()
+        problem = await wiring.retention_problem(client)
     except TemporalSettingsError as error:
         fix = "correct the variables TEMPORAL_* or the profile."
         return [Finding("Temporal", False, f"{error}.", fix, os.EX_CONFIG)]
@@ -77,9 +78,9 @@ async def check_temporal(settings: Settings) -> list[Finding]:
     except RPCError as error:
         fix = "signin-worker temporal create, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
         return [Finding("Temporal", False, f"the namespace cannot be used ({error.status.name}).", fix)]
-    queue = settings.temporal.task_queue
+    queue = wiring.settings.temporal.task_queue
     return [
-        await _namespace(settings, client, problem),
+        await _namespace(wiring.settings, client, problem),
         await check_rights(client),
         await check_task_queues(client, [queue, mailbox_task_queue(queue), mail_task_queue(queue)]),
     ]
@@ -94,15 +95,16 @@ async def _namespace(settings: Settings, client: Client, problem: str | None) ->
     return Finding("Temporal", True, f"{text}.")
 
 
-async def check_smtp(settings: Settings) -> list[Finding]:
+async def check_smtp(wiring: Wiring) -> list[Finding]:
     """Tell whether the mail server lets us in. Sends nothing."""
-    place = f"{settings.smtp.host}:{settings.smtp.port}"
-    return [await check_mail_server(dependencies.smtp_mailer(settings), place)]
+    smtp = wiring.settings.smtp
+    return [await check_mail_server(wiring.mailer(), f"{smtp.host}:{smtp.port}")]
 
 
-async def check_turnstile(settings: Settings) -> list[Finding]:
+async def check_turnstile(wiring: Wiring) -> list[Finding]:
     """Tell whether siteverify answers, by a token that it cannot know, and whether it knows our secret."""
-    client, url = dependencies.siteverify_client(settings), settings.turnstile.url
+    client = wiring.siteverify()
+    url = wiring.settings.turnstile.url
     try:
         answer = await client.siteverify(token=_UNKNOWN_TOKEN, ip=None, idempotency_key=str(uuid.uuid4()))
     except ChallengeUnavailable:
@@ -110,7 +112,7 @@ async def check_turnstile(settings: Settings) -> list[Finding]:
         return [Finding("Turnstile", False, f"no usable answer from {url}.", fix)]
     finally:
         await client.close()
-    return [_verdict(settings, answer.success, answer.error_codes)]
+    return [_verdict(wiring.settings, answer.success, answer.error_codes)]
 
 
 def _verdict(settings: Settings, success: bool, codes: Sequence[str]) -> Finding:
@@ -126,9 +128,9 @@ def _verdict(settings: Settings, success: bool, codes: Sequence[str]) -> Finding
     return Finding("Turnstile", True, f"{url} answers, and knows the secret.")
 
 
-async def check_dns(settings: Settings) -> list[Finding]:
+async def check_dns(wiring: Wiring) -> list[Finding]:
     """Tell whether DNS answers: ``.invalid`` does not exist (RFC 6761), so a yes means that nobody answered."""
-    if not await dependencies.mail_domains(settings).accept_mail("signin-worker-check.invalid"):
+    if not await wiring.mail_domains().accept_mail("signin-worker-check.invalid"):
         return [Finding("DNS", True, "answers.")]
     fix = "check SIGNIN_DNS__NAMESERVERS and __PORT; until then every domain counts as deliverable."
     return [Finding("DNS", False, "no answer, or one for a name that does not exist.", fix)]

@@ -71,7 +71,7 @@ def progress(what: str, total: int, console: Console | None = None) -> Iterator[
         yield lambda steps: bar.advance(task, steps)
 
 
-def show_verdict(console: Console, verdict: str, name: str, text: str, fix: str | None) -> None:
+def print_verdict(console: Console, verdict: str, name: str, text: str, fix: str | None) -> None:
     """Show how one thing stands, in columns. A fix stays in one piece, to be copied, however wide it is."""
     line = Table.grid(Column(width=_VERDICT_WIDTH), Column(width=_NAME_WIDTH), Column(overflow="fold"), padding=(0, 1))
     line.add_row(Text(verdict, _VERDICTS[verdict]), Text(name), Text(text))

@@ -10,7 +10,7 @@ import typer
 
 from schemas.compatibility import breaking_changes
 from schemas.contract import asyncapi, json_schemas
-from utils.cli.terminal import end
+from utils.cli.terminal import end_command
 
 _DOCUMENT = "asyncapi.json"
 _ENDING = ".schema.json"
@@ -55,9 +55,9 @@ def _compare(folder: Path) -> None:
     try:
         before = {path.name.removesuffix(_ENDING): _read(path) for path in sorted(folder.glob(f"*{_ENDING}"))}
     except (OSError, ValueError) as error:
-        end(os.EX_USAGE, [f"{folder} cannot be read ({type(error).__name__}): name a folder that --out wrote."])
+        end_command(os.EX_USAGE, f"{folder} cannot be read ({type(error).__name__}): name a folder that --out wrote.")
     if not before:
-        end(os.EX_USAGE, [f"{folder} has no file *{_ENDING}: name a folder that --out wrote."])
+        end_command(os.EX_USAGE, f"{folder} has no file *{_ENDING}: name a folder that --out wrote.")
     changes = list(breaking_changes(before, json_schemas()))
     for change in changes:
         typer.echo(change)

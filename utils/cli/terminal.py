@@ -1,70 +1,76 @@
-"""The terminal: what commands print, and what ``--help`` says about settings."""
+"""What all commands share: exit codes, options, and the help on settings."""
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from collections.abc import Coroutine, Iterator
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 import typer.core
+import uvloop
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
-from rich.console import Console
+from temporalio.service import RPCError
 
-from utils.checks.finding import Finding, Probe
+from activities.addresses import Address, parse_address
+from activities.errors import TemporalUnavailable
+from consumers.ports import KafkaUnavailable
+from utils.endpoints import CannotListen, InstanceUnavailable
 from utils.settings.environment import Variable, variables
-from utils.cli.rich_output import show_verdict
+from utils.settings.loading import SettingsError
+from utils.temporal.client import TemporalSettingsError
+from utils.wiring import Wire, Wiring
 
 logger = logging.getLogger(__name__)
 
-_CLICKS_USAGE_ERROR: Final = 2
-_T = TypeVar("_T")
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_CLICK_USAGE_ERROR: Final = 2
+_Result = TypeVar("_Result")
 
 
-class CarryOut(Protocol):
-    """Runs what a command has to do, and ends the command with code and advice where that fails."""
+def read_wiring(context: typer.Context, *only: str) -> Wiring:
+    """Return the wiring that the command was given, or end the command if a setting is wrong.
 
-    def __call__(self, work: Coroutine[Any, Any, _T], /) -> _T:
-        """Return what the work returns."""
-        ...
-
-
-async def examine(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Finding] = ()) -> int:
-    """Ask one probe after the other, print what each found as soon as it is known; return the exit code.
-
-    As JSON it is one object at the end. A setting to correct (78) counts more than a dependency that is away (69).
+    Only the settings whose names start with one of ``only`` have to be right; all of them by default.
     """
-    findings = list(known)
-    if not as_json:
-        show(findings, as_json=False)
-    for probe in probes:
-        found = await probe()
-        findings += found
-        if not as_json:
-            show(found, as_json=False)
-    if as_json:
-        show(findings, as_json=True)
-    return max((finding.exit_code for finding in findings if not finding.ok), default=os.EX_OK)
+    wire: Wire = context.obj
+    try:
+        wiring = wire(*only)
+    except SettingsError as error:
+        end_command(os.EX_CONFIG, *error.problems)
+
+    for warning in wiring.warnings:
+        logger.warning(warning)
+    return wiring
 
 
-def show(findings: Sequence[Finding], *, as_json: bool) -> None:
-    """Print findings: a line each, in columns on a terminal, or one JSON object."""
-    if as_json:
-        listed = [each.entry() for each in findings]
-        typer.echo(json.dumps({"ok": all(each.ok for each in findings), "findings": listed}))
-    elif (console := Console()).is_terminal:
-        for each in findings:
-            show_verdict(console, each.verdict, each.name, each.text, each.fix)
-    else:
-        for each in findings:
-            typer.echo(each.line())
+def run_command(work: Coroutine[Any, Any, _Result], listening: str = "SIGNIN_HTTP") -> _Result:
+    """Return the result of ``work``, or end the command with the exit code and the advice that its failure calls for.
+
+    ``listening`` is the prefix of the settings that say where ``work`` listens.
+    """
+    try:
+        return uvloop.run(work)
+    except SettingsError as error:
+        end_command(os.EX_CONFIG, *error.problems)
+    except TemporalSettingsError as error:
+        end_command(os.EX_CONFIG, f"{error}: correct the variables TEMPORAL_* or the profile.")
+    except CannotListen:
+        end_command(os.EX_CONFIG, f"Cannot listen on {listening}__HOST and {listening}__PORT: choose others.")
+    except InstanceUnavailable as error:
+        advice = "set SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT to those of an instance with a consumer."
+        end_command(os.EX_UNAVAILABLE, f"{error}: {advice}")
+    except (TemporalUnavailable, RPCError):
+        end_command(os.EX_UNAVAILABLE, "Temporal or its workers do not answer: run signin-worker check.")
+    except KafkaUnavailable as error:
+        end_command(os.EX_UNAVAILABLE, f"Kafka is unavailable ({error}): run signin-worker check.")
 
 
-def end(code: int, sentences: Sequence[str]) -> NoReturn:
-    """End the command, with sentences to stderr."""
+def end_command(code: int, *sentences: str) -> NoReturn:
+    """Print sentences to stderr and end the command with an exit code."""
     for sentence in sentences:
         typer.echo(sentence, err=True)
     raise typer.Exit(code)
@@ -72,20 +78,66 @@ def end(code: int, sentences: Sequence[str]) -> NoReturn:
 
 @contextlib.contextmanager
 def usage_errors() -> Iterator[None]:
-    """End the command with 64 if what is built of its arguments is not valid. Values are not repeated."""
+    """End the command with 64 if a model rejects its arguments. Their values are not repeated."""
     try:
         yield
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-        end(os.EX_USAGE, [f"{each['loc'][-1]}: {each['msg']}" for each in found])
+        end_command(os.EX_USAGE, *(f"{each['loc'][-1]}: {each['msg']}" for each in found))
+
+
+def email_address(text: str) -> Address:
+    """Return the address, or end the command with 64. The text is not repeated."""
+    address = parse_address(text)
+    if address is None:
+        end_command(os.EX_USAGE, "This is not an e-mail address.")
+    return address
+
+
+class SysexitsGroup(typer.core.TyperGroup):
+    """A command group that uses the exit codes of sysexits(3): 64 for usage, 70 for a bug."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and translate the exit code."""
+        try:
+            return super().main(*args, **kwargs)
+        except SystemExit as error:
+            raise SystemExit(os.EX_USAGE if error.code == _CLICK_USAGE_ERROR else error.code) from None
+        except (Exception, asyncio.CancelledError):
+            logger.critical("a bug: the process ends", exc_info=True)
+            raise SystemExit(os.EX_SOFTWARE) from None
+
+
+def command_group(text: str, wire: Wire | None = None) -> typer.Typer:
+    """Return an empty group of commands, without colours. ``wire`` is for all commands below it."""
+    return typer.Typer(
+        cls=SysexitsGroup,
+        help=text,
+        context_settings={"obj": wire} if wire else None,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+def documenting(model: type[BaseModel]) -> type[typer.core.TyperCommand]:
+    """Return a command class whose help ends with every variable of ``model``."""
+
+    class Documenting(typer.core.TyperCommand):
+        def format_epilog(self, ctx: Any, formatter: Any) -> None:
+            with formatter.section("Settings, from the environment"):
+                formatter.write_dl(settings_table(model))
+
+    return Documenting
 
 
 def settings_table(model: type[BaseModel]) -> list[tuple[str, str]]:
-    """Return each variable and what there is to know about it."""
-    return [(variable.name, _described(variable)) for variable in variables(model)]
+    """Return each variable with its description."""
+    return [(variable.name, _description(variable)) for variable in variables(model)]
 
 
-def _described(variable: Variable) -> str:
+def _description(variable: Variable) -> str:
     file = f" Or {variable.name}_FILE." if variable.secret else ""
     return f"{variable.field.description}.{_default(variable)}{file}"
 
@@ -95,40 +147,3 @@ def _default(variable: Variable) -> str:
     if variable.secret or default in (None, (), PydanticUndefined):
         return ""
     return f" Default: {','.join(default) if isinstance(default, tuple) else default}."
-
-
-class SysexitsGroup(typer.core.TyperGroup):
-    """A command group that ends with the exit codes of sysexits(3): 64 for usage, 70 for a bug."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and translate the exit code."""
-        try:
-            return super().main(*args, **kwargs)
-        except SystemExit as end:
-            raise SystemExit(os.EX_USAGE if end.code == _CLICKS_USAGE_ERROR else end.code) from None
-        except (Exception, asyncio.CancelledError):
-            logger.critical("a bug: the process ends", exc_info=True)
-            raise SystemExit(os.EX_SOFTWARE) from None
-
-
-def command_group(text: str) -> typer.Typer:
-    """Return an empty group of commands, plain in looks."""
-    return typer.Typer(
-        cls=SysexitsGroup,
-        help=text,
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-
-
-def documenting(model: type[BaseModel]) -> type[typer.core.TyperCommand]:
-    """Return a kind of command whose help ends with every variable that ``model`` is read from."""
-
-    class Documenting(typer.core.TyperCommand):
-        def format_epilog(self, ctx: Any, formatter: Any) -> None:
-            with formatter.section("Settings, from the environment"):
-                formatter.write_dl(settings_table(model))
-
-    return Documenting

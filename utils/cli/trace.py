@@ -1,8 +1,8 @@
-"""The command ``signin-worker trace``: one sign-in's story, from the request's record to the result's."""
+"""The command ``signin-worker trace``: what happened to one sign-in, from the request's record to the result's."""
 
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import typer
@@ -11,75 +11,72 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from activities.addresses import Address, parse_address
 from schemas.status import Trace, TraceEvent
-from utils.cli.terminal import CarryOut, end
+from utils.cli.terminal import Json, email_address, end_command, read_wiring, run_command
 
-_SIGN_IN: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
-
-Tell = Callable[[str, Address | None], Awaitable[Trace]]
+_SIGNIN_ID: Final = re.compile(r"[A-Za-z0-9_-]{22,64}")
 
 
-class TraceCommand:
-    """One command. ``storyteller``: reads the settings, and returns what tells."""
+def trace(
+    context: typer.Context,
+    signin_id: Annotated[str, typer.Argument(metavar="SIGNIN_ID", help="The sign-in.")],
+    email: Annotated[
+        str, typer.Option(metavar="EMAIL", help="The address, if Temporal no longer knows the mailbox.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Show what Kafka and Temporal know of one sign-in: events, decisions, tries, and how long each took.
 
-    def __init__(self, storyteller: Callable[[], Tell], carry_out: CarryOut) -> None:
-        self._storyteller = storyteller
-        self._carry_out = carry_out
+    No code is shown, and the address is masked.
+    """
+    if not _SIGNIN_ID.fullmatch(signin_id):
+        end_command(os.EX_USAGE, "This is not a sign-in's id: 22 to 64 letters, digits, _ and -.")
+    address = email_address(email) if email else None
 
-    def add_to(self, group: typer.Typer) -> None:
-        """Add the command."""
-        group.command()(self.trace)
+    wiring = read_wiring(context, "SIGNIN_KAFKA__", "SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD")
+    found = run_command(wiring.trace(signin_id, address))
 
-    def trace(
-        self,
-        signin_id: Annotated[str, typer.Argument(metavar="SIGNIN_ID", help="The sign-in.")],
-        email: Annotated[str, typer.Option(metavar="EMAIL", help="The address, where the mailbox is not known.")] = "",
-        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    ) -> None:
-        """Tell one sign-in's story from Kafka and Temporal: events, decisions, tries, and how long each took.
+    if as_json:
+        typer.echo(found.model_dump_json())
+    else:
+        Console().print(screen(found))
 
-        No code is shown, and the address masked.
-        """
-        if not _SIGN_IN.fullmatch(signin_id):
-            end(os.EX_USAGE, ["This is no sign-in's id: 22 to 64 letters, digits, _ and -."])
-        address = parse_address(email) if email else None
-        if email and address is None:
-            end(os.EX_USAGE, ["This is no e-mail address."])
-        tell = self._storyteller()
-
-        async def told() -> Trace:
-            return await tell(signin_id, address)
-
-        story = self._carry_out(told())
-        if as_json:
-            typer.echo(story.model_dump_json())
-        else:
-            Console().print(screen(story))
-        if not story.moments:
-            end(os.EX_NOINPUT, ["Neither Temporal nor Kafka knows this sign-in (any more)."])
+    if not found.moments:
+        end_command(os.EX_NOINPUT, "Neither Temporal nor Kafka knows this sign-in (any more).")
 
 
-def screen(story: Trace) -> RenderableType:
-    """Return it for people: fits into 80 columns."""
-    who = [f"account {story.account}"] if story.account else []
-    where = [f"mailbox {story.mailbox}"] if story.mailbox else []
-    lines = [f"sign-in {story.signin_id}", *([story.masked] if story.masked else []), *who, *where]
-    lines.append(story.outcome or "not over yet, or its mailbox is not known: try --email")
-    away = [f"{name} does not answer ({how})" for name, how in story.away.items()]
-    said = (*map(Text, lines), *(Text(line, style="bold red") for line in away))
-    return Group(*said, Text(), _timeline(story.moments))
+def screen(trace: Trace) -> RenderableType:
+    """Return the trace for people, in 80 columns."""
+    lines = [f"sign-in {trace.signin_id}"]
+    if trace.masked:
+        lines.append(trace.masked)
+    if trace.account:
+        lines.append(f"account {trace.account}")
+    if trace.mailbox:
+        lines.append(f"mailbox {trace.mailbox}")
+    lines.append(trace.outcome or "not over yet, or its mailbox is not known: try --email")
+
+    away = [f"{source} does not answer ({error})" for source, error in trace.away.items()]
+    warnings = [Text(line, style="bold red") for line in away]
+
+    return Group(*map(Text, lines), *warnings, Text(), _timeline(trace.moments))
 
 
-def _timeline(moments: tuple[TraceEvent, ...]) -> Table:
+def _timeline(events: Sequence[TraceEvent]) -> Table:
     table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False)
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("where", no_wrap=True)
     table.add_column("what", overflow="fold")
-    for moment in moments:
-        after = (moment.at - moments[0].at).total_seconds()
-        details = ", ".join(f"{name} {value}" for name, value in moment.details.items())
-        failed = "failed" in moment.what or "terminated" in moment.what
-        what = Text(moment.what, style="bold red" if failed else "")
-        table.add_row(f"{after:.3f} s", moment.where, what.append(f"  {details}" if details else "", style="dim"))
+
+    for event in events:
+        after_s = (event.at - events[0].at).total_seconds()
+        table.add_row(f"{after_s:.3f} s", event.where, _description(event))
     return table
+
+
+def _description(event: TraceEvent) -> Text:
+    is_bad = "failed" in event.what or "terminated" in event.what
+    details = ", ".join(f"{name} {value}" for name, value in event.details.items())
+
+    description = Text(event.what, style="bold red" if is_bad else "")
+    return description.append(f"  {details}" if details else "", style="dim")

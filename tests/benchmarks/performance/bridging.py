@@ -27,6 +27,7 @@ from tests.fakes.inbound import record, request_data, submission_data
 from utils.prometheus import Metrics
 from utils.settings.loading import Settings, load_settings
 from utils.temporal.client import connect
+from utils.wiring import Wiring
 
 _MAILBOXES: Final = 1_000
 _READY_WITHIN_S: Final = 30.0
@@ -78,7 +79,7 @@ class Bridging:
         settings = self._settings
         rate = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
         self._consumer: ConsumerLoop = build_consumer(
-            settings, settings.policy(), self._client, Metrics(), rate, self._exits
+            Wiring(settings), settings.policy(), self._client, Metrics(), rate, self._exits
         )
         self._consuming = asyncio.create_task(self._consumer.run())
         self._producer = AIOKafkaProducer(bootstrap_servers=",".join(settings.kafka.bootstrap_servers))

@@ -22,13 +22,13 @@ from consumers.ports import utc_now
 from schemas.inbound import OtpSubmitted, SignInRequested
 from schemas.signals import SignInInput, Submission
 from tests.benchmarks.performance.usual_workflow import UsualSignIn
-from utils import wiring as dependencies
 from utils.kafka.producer import ReliableProducer
 from utils.kafka.writers import ResultPublisher
 from utils.logs import configure_logging
 from utils.settings.loading import Settings, load_settings
 from utils.temporal.client import connect
 from utils.process import stop_on_signals
+from utils.wiring import Wiring
 
 
 class UsualConsumer:
@@ -102,15 +102,16 @@ async def main() -> None:
 
 
 def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker:
-    producer = ReliableProducer(dependencies.kafka_access(settings))
-    siteverify = dependencies.siteverify_client(settings)
+    wiring = Wiring(settings)
+    producer = ReliableProducer(wiring.kafka_access)
+    siteverify = wiring.siteverify()
     stack.push_async_callback(producer.close)
     stack.push_async_callback(siteverify.close)
     keys = CodeKeys(settings.keys.code.get_secret_value())
     turnstile = settings.turnstile
     names = Pseudonyms(settings.keys.account.get_secret_value())
     otp = OtpActivities(keys)
-    mailer = dependencies.smtp_mailer(settings)
+    mailer = wiring.mailer()
     publisher = ResultPublisher(producer, settings.kafka.results_topic)
     token = TurnstileActivities(
         siteverify, frozenset(turnstile.hostnames), turnstile.action, turnstile.max_token_age_s, utc_now
@@ -121,7 +122,7 @@ def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker
         task_queue=settings.temporal.task_queue,
         workflows=[UsualSignIn],
         activities=[
-            EmailActivities(dependencies.mail_domains(settings), names).validate_email_activity,
+            EmailActivities(wiring.mail_domains(), names).validate_email_activity,
             token.verify_turnstile_activity,
             otp.generate_otp_activity,
             otp.verify_otp_activity,

@@ -18,11 +18,11 @@ from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer
 from deploy.local.waiting import eventually
 from deploy.local.topics import Topics
-from utils import wiring as dependencies
 from utils.checks import probes as checks
+from utils.checks.finding import Finding
 from utils.kafka.topics import create_topics
 from utils.settings.loading import Settings, load_settings
-from utils.checks.finding import Finding
+from utils.wiring import Wiring
 from workflows.names import mail_task_queue
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -85,8 +85,8 @@ async def test_topics_that_the_command_made_are_fine(kafka: Kafka) -> None:
     settings = of_topics(
         kafka, Topics(f"r.{run}", f"s.{run}", f"o.{run}", f"g.{run}", f"q.{run}"), KAFKA__GROUP_ID=f"g.{run}"
     )
-    await create_topics(dependencies.kafka_access(settings), dependencies.topic_plans(settings))
-    findings = await settled(lambda: checks.check_kafka(settings), all_fine)
+    await create_topics(Wiring(settings).kafka_access, Wiring(settings).topic_plans)
+    findings = await settled(lambda: checks.check_kafka(Wiring(settings)), all_fine)
     assert [finding.name for finding in findings] == ["Kafka", "Kafka topics", "Kafka rights", "Kafka group"]
     assert "1 broker at" in findings[0].text and "no members" in findings[3].text
 
@@ -95,7 +95,8 @@ async def test_missing_topics_are_named_with_the_command(kafka: Kafka, topics: T
     """A missing topic is a failure, and the command that creates it is the fix."""
     settings = of_topics(kafka, dataclasses.replace(topics, results="not-there"))
     findings = await settled(
-        lambda: checks.check_kafka(settings), lambda found: found[1].text == "these topics are missing: not-there."
+        lambda: checks.check_kafka(Wiring(settings)),
+        lambda found: found[1].text == "these topics are missing: not-there.",
     )
     assert (findings[1].name, findings[1].ok) == ("Kafka topics", False)
     assert findings[1].fix == "signin-worker topics create"
@@ -109,7 +110,9 @@ async def test_topics_without_the_brokers_stamp_are_told(kafka: Kafka, topics: T
     await admin.create_topics([NewTopic(name, 1, 1) for name in (unstamped, f"{unstamped}.dlt")])
     await admin.close()
     settings = of_topics(kafka, dataclasses.replace(topics, requested=unstamped))
-    findings = await settled(lambda: checks.check_kafka(settings), lambda found: f"{unstamped} --add" in told(found))
+    findings = await settled(
+        lambda: checks.check_kafka(Wiring(settings)), lambda found: f"{unstamped} --add" in told(found)
+    )
 
     assert all(finding.ok for finding in findings)
 
@@ -123,7 +126,7 @@ async def test_topics_without_the_brokers_stamp_are_told(kafka: Kafka, topics: T
 async def test_temporal_is_fine(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
     """The namespace is there and remembers for a day."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    finding = one(await checks.check_temporal(configured()), "Temporal")
+    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
     assert finding.ok
     assert temporal.address in finding.text
 
@@ -131,7 +134,7 @@ async def test_temporal_is_fine(monkeypatch: pytest.MonkeyPatch, temporal: Tempo
 async def test_temporal_that_forgets_too_early_is_told(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
     """A horizon beyond the retention is a setting to correct, as it is for ``run``."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    finding = one(await checks.check_temporal(configured(REPLAY_HORIZON_S=10**8)), "Temporal")
+    finding = one(await checks.check_temporal(Wiring(configured(REPLAY_HORIZON_S=10**8))), "Temporal")
     assert (finding.ok, finding.exit_code) == (False, 78)
     assert "retention" in finding.text
 
@@ -140,7 +143,7 @@ async def test_temporal_without_the_namespace_is_told(monkeypatch: pytest.Monkey
     """A namespace that is not there is not an outage."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nobody-made-it")
-    finding = one(await checks.check_temporal(configured()), "Temporal")
+    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
     assert not finding.ok
     assert "TEMPORAL_NAMESPACE" in str(finding.fix)
 
@@ -148,7 +151,7 @@ async def test_temporal_without_the_namespace_is_told(monkeypatch: pytest.Monkey
 async def test_temporals_own_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile that is not there is told as such."""
     monkeypatch.setenv("TEMPORAL_PROFILE", "nobody-wrote-it")
-    finding = one(await checks.check_temporal(configured()), "Temporal")
+    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
     assert (finding.ok, finding.exit_code) == (False, 78)
     assert "TEMPORAL_" in str(finding.fix)
 
@@ -159,14 +162,14 @@ async def test_who_polls_is_told_queue_by_queue(
     """Nobody before the first start; and what waits, if some queues have workers and others none."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     settings = configured(TEMPORAL__TASK_QUEUE="check-pollers")
-    findings = await checks.check_temporal(settings)
+    findings = await checks.check_temporal(Wiring(settings))
 
     assert one(findings, "Temporal rights").ok
     assert one(findings, "Temporal task queues").text.startswith("no worker polls check-pollers, ")
 
     async with Worker(temporal_client, task_queue=mail_task_queue("check-pollers"), activities=[nothing]):
         findings = await settled(
-            lambda: checks.check_temporal(settings),
+            lambda: checks.check_temporal(Wiring(settings)),
             lambda found: one(found, "Temporal task queues").fix is not None,
         )
 
@@ -179,16 +182,16 @@ async def test_who_polls_is_told_queue_by_queue(
 async def test_the_mail_server_lets_us_in_and_gets_no_mail(mail_server: MailServer) -> None:
     """The login is tried and no mail is sent; nothing stays open."""
     settings = configured(SMTP__HOST=mail_server.host, SMTP__PORT=mail_server.port, SMTP__SECURITY="none")
-    assert one(await checks.check_smtp(settings), "SMTP").ok
+    assert one(await checks.check_smtp(Wiring(settings)), "SMTP").ok
     assert (mail_server.connections, mail_server.mails) == (1, [])
 
 
 async def test_siteverify_answers_and_knows_the_secret(siteverify: SiteverifyServer) -> None:
     """A token that nobody issued shows whether the secret is right."""
     right = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
-    assert one(await checks.check_turnstile(right), "Turnstile").ok
+    assert one(await checks.check_turnstile(Wiring(right)), "Turnstile").ok
     wrong = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET="wrong")
-    finding = one(await checks.check_turnstile(wrong), "Turnstile")
+    finding = one(await checks.check_turnstile(Wiring(wrong)), "Turnstile")
     assert not finding.ok
     assert "SIGNIN_TURNSTILE__SECRET" in str(finding.fix)
 
@@ -197,7 +200,7 @@ async def test_siteverify_must_say_that_it_does_not_know_the_token(siteverify: S
     """Any other no is none to rely on, and its words are not repeated unless they are codes."""
     settings = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
     siteverify.script_any(Answer(body={"success": False, "error-codes": ["internal-error", "Ada <ada@example.com>"]}))
-    finding = one(await checks.check_turnstile(settings), "Turnstile")
+    finding = one(await checks.check_turnstile(Wiring(settings)), "Turnstile")
     assert not finding.ok
     assert "answers internal-error to" in finding.text
 
@@ -206,17 +209,17 @@ async def test_a_secret_that_lets_everybody_pass_is_told(siteverify: SiteverifyS
     """As Cloudflare's test secrets do: fit for development, with a warning."""
     settings = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
     siteverify.script_any(Answer(body={"success": True, "error-codes": []}))
-    finding = one(await checks.check_turnstile(settings), "Turnstile")
+    finding = one(await checks.check_turnstile(Wiring(settings)), "Turnstile")
     assert (finding.ok, finding.fix) == (True, "set SIGNIN_TURNSTILE__SECRET to the secret of your widget.")
     real = settings.model_copy(update={"environment": "production"})
     siteverify.script_any(Answer(body={"success": True, "error-codes": []}))
-    assert not one(await checks.check_turnstile(real), "Turnstile").ok
+    assert not one(await checks.check_turnstile(Wiring(real)), "Turnstile").ok
 
 
 async def test_dns_answers(dns_server: DnsServer) -> None:
     """A name that cannot exist does not exist."""
     settings = configured(DNS__NAMESERVERS=dns_server.host, DNS__PORT=dns_server.port)
-    assert one(await checks.check_dns(settings), "DNS").ok
+    assert one(await checks.check_dns(Wiring(settings)), "DNS").ok
 
 
 def test_settings_tell_how_likely_a_guess_is() -> None:

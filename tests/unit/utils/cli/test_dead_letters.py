@@ -1,6 +1,5 @@
 """The commands for dead letters, on topics in memory."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,10 +9,11 @@ from typer.testing import CliRunner
 
 from consumers.ports import Partition, Record, ReplayMark
 from consumers.dead_letters.replay import TooScattered
-from utils.cli.dead_letters import DeadLetterCommands, Desk, instant
+from utils.cli.dead_letters import dead_letters, instant
 from tests.fakes.dead_letters import FAILED_AT, letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED, signin_id, submission_data
-from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
+from tests.fakes.letter_topics import FakeInbound, PutBackRecord
+from tests.fakes.wiring import FakeWiring
 
 CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
 
@@ -22,15 +22,17 @@ class Office:
     """Dead letters on two topics, and the commands."""
 
     def __init__(self) -> None:
-        self.letters = FakeLetterTopics(f"{REQUESTED}.dlt", f"{SUBMITTED}.dlt")
-        self.inbound = FakeInbound()
-        self.closed = 0
-        self.breaker_open = True
+        self.wiring = FakeWiring()
+        self.letters = self.wiring.letter_topics
+
+    @property
+    def written(self) -> list[PutBackRecord]:
+        """What was put back."""
+        return self.wiring.inbound_writer.written
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Run a command; return exit code, output and errors."""
-        commands = DeadLetterCommands(self._desk, self._resume, asyncio.run)
-        result = CliRunner().invoke(commands.group(), arguments)
+        """Run a command; return its exit code, output and errors."""
+        result = CliRunner().invoke(dead_letters, arguments, obj=self.wiring)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.exit_code, result.stdout, result.stderr
@@ -45,16 +47,6 @@ class Office:
         """Append dead letters."""
         for record in records:
             self.letters.append(record)
-
-    def _desk(self) -> Desk:
-        async def close() -> None:
-            self.closed += 1
-
-        return Desk((REQUESTED, SUBMITTED), self.letters, self.letters, self.inbound, close)
-
-    async def _resume(self) -> bool:
-        was_open, self.breaker_open = self.breaker_open, False
-        return was_open
 
 
 @pytest.fixture
@@ -124,9 +116,9 @@ def test_filters_are_the_same_for_list_and_replay(office: Office, arguments: lis
 
     assert [line["signin_id"] for line in office.lines("list", *arguments)] == wanted
     assert [line["signin_id"] for line in office.lines("replay", "--dry-run", *arguments)] == wanted
-    assert office.inbound.written == []
+    assert office.written == []
     assert office.lines("replay", *arguments) == [{"put_back": len(numbers), "passed_over": {}}]
-    assert [each.record.key for each in office.inbound.written] == [each.encode() for each in wanted]
+    assert [each.record.key for each in office.written] == [each.encode() for each in wanted]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +184,7 @@ def test_what_is_not_there_cannot_be_shown(office: Office, place: str) -> None:
     office.letters.retain(Partition("otp.submitted.dlt", 0), 1)
     code, output, errors = office("show", place)
     assert (code, output) == (66, "")
-    assert errors == "There is no such dead letter, or not any more.\n"
+    assert errors == "There is no such dead letter (any more).\n"
 
 
 def test_a_gap_cannot_be_shown(office: Office) -> None:
@@ -214,7 +206,7 @@ def test_replay_says_what_it_did_and_what_it_passed_over(office: Office) -> None
         "passed over, dead-lettered 5 times: 1",
         "passed over, its dlt-topic is not otp.submitted: 1",
     ]
-    assert office.closed == 1
+    assert office.wiring.inbound_closed == 1
     assert office.lines("replay", "--max-attempts", "6") == [
         {"place": "otp.submitted.dlt/0/2", "passed_over": "its dlt-topic is not otp.submitted"},
         {"put_back": 1, "passed_over": {"its dlt-topic is not otp.submitted": 1}},
@@ -239,7 +231,7 @@ def test_a_dry_run_says_what_would_happen(office: Office) -> None:
         (True, None),
         (False, "dead-lettered 5 times"),
     ]
-    assert (office.inbound.written, office.letters.notes) == ([], 0)
+    assert (office.written, office.letters.notes) == ([], 0)
 
 
 class Meanwhile(FakeInbound):
@@ -259,10 +251,10 @@ def test_a_second_replay_at_the_same_time_stops(office: Office) -> None:
     """It says so and ends with 75: the other one goes on."""
     office.add(letter_record(0))
     partition, others = Partition(f"{SUBMITTED}.dlt", 0), ReplayMark(1, "")
-    office.inbound = Meanwhile(lambda: office.letters.marks.update({partition: others}))
+    office.wiring.inbound_writer = Meanwhile(lambda: office.letters.marks.update({partition: others}))
     code, output, errors = office("replay")
     assert (code, output) == (75, "put back: 1\n")
-    assert errors.startswith("Another replay is at work")
+    assert errors.startswith("Another replay of the same")
 
 
 def test_holes_beyond_memory_are_explained(office: Office) -> None:
@@ -272,7 +264,7 @@ def test_holes_beyond_memory_are_explained(office: Office) -> None:
         raise TooScattered
 
     office.add(letter_record(0))
-    office.inbound = Meanwhile(scattered)
+    office.wiring.inbound_writer = Meanwhile(scattered)
     code, output, errors = office("replay")
 
     assert (code, output) == (75, "put back: 0\n")
@@ -281,8 +273,8 @@ def test_holes_beyond_memory_are_explained(office: Office) -> None:
 
 def test_resume_says_whether_there_was_anything_to_resume(office: Office) -> None:
     """Both end with 0."""
-    assert office("resume") == (0, "Consumption goes on.\n", "")
-    assert office("resume") == (0, "Consumption was not stopped: nothing to do.\n", "")
+    assert office("resume") == (0, "The consumer is resumed.\n", "")
+    assert office("resume") == (0, "The consumer was not stopped: nothing to do.\n", "")
 
 
 def test_times_are_instants_or_so_long_ago() -> None:

@@ -1,25 +1,21 @@
 """The commands ``signin-worker limits``."""
 
-import asyncio
 import io
 import json
 import os
-from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
 from activities.addresses import parse_address
-from activities.pseudonyms import Pseudonyms
-from schemas.limits import BudgetUse, Clearing, LimitsReport
-from utils.cli.limits import LimitsCommands, SupportDesk, screen
+from schemas.limits import BudgetUse, LimitsReport
+from utils.cli.limits import limits as limits_commands
+from utils.cli.limits import screen
+from tests.fakes.wiring import FakeLimits, FakeWiring
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
-NAMES = Pseudonyms(b"k" * 32)
 LOCKED = BudgetUse(
     budget="failures",
     last_hour=10,
@@ -59,49 +55,24 @@ MAILS = BudgetUse(
 REPORT = LimitsReport(budgets=(MAILS, LOCKED, TRUSTED), live=1)
 
 
-class FakeLimits:
-    """Fulfils ``Limits``."""
-
-    def __init__(self, report: LimitsReport | None = REPORT) -> None:
-        self.report = report
-        self.asked: list[tuple[str, str]] = []
-        self.cleared: list[tuple[str, Clearing]] = []
-
-    async def show(self, mailbox: str, account: str) -> LimitsReport | None:
-        """Note who was asked about."""
-        self.asked.append((mailbox, account))
-        return self.report
-
-    async def clear(self, mailbox: str, clearing: Clearing) -> LimitsReport | None:
-        """Note what was cleared."""
-        self.cleared.append((mailbox, clearing))
-        return self.report
-
-
 def run(limits: FakeLimits, *arguments: str) -> tuple[int, str]:
-    """Run the command; return its exit code and all that it said."""
-
-    async def connected() -> FakeLimits:
-        return limits
-
-    def carry_out(work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run(work)
-
-    cli = typer.Typer()
-    cli.add_typer(LimitsCommands(lambda: SupportDesk(NAMES, connected), carry_out).group(), name="limits")
-    result = CliRunner().invoke(cli, ["limits", *arguments])
+    """Run the command; return its exit code and all that it prints."""
+    wiring = FakeWiring()
+    wiring.fake_limits = limits
+    result = CliRunner().invoke(limits_commands, arguments, obj=wiring)
 
     return result.exit_code, result.output
 
 
 def test_it_asks_about_the_account_and_its_mailbox() -> None:
     """By their pseudonyms, of the address in its canonical forms; the address itself is not repeated."""
-    limits = FakeLimits()
+    limits = FakeLimits(REPORT)
+    names = FakeWiring().pseudonyms
     code, said = run(limits, "show", "Ada+shop@Example.com")
     address = parse_address("ada+shop@example.com")
 
     assert address is not None
-    assert limits.asked == [(NAMES.mailbox(address), NAMES.account(address))]
+    assert limits.asked == [(names.mailbox(address), names.account(address))]
     assert code == 0
     assert said.splitlines()[0].rstrip() == "A***@E***.com: 1 live sign-in"
     assert "shop" not in said
@@ -109,7 +80,7 @@ def test_it_asks_about_the_account_and_its_mailbox() -> None:
 
 def test_as_json_it_is_one_object_with_every_budget() -> None:
     """Numbers as numbers, times in RFC 3339."""
-    _, said = run(FakeLimits(), "show", "ada@example.com", "--json")
+    _, said = run(FakeLimits(REPORT), "show", "ada@example.com", "--json")
     shown = json.loads(said)
     assert (shown["cleared"], shown["live"]) == (False, 1)
     assert [one["budget"] for one in shown["budgets"]] == ["mails", "failures", "trusted failures"]
@@ -122,7 +93,7 @@ def test_as_json_it_is_one_object_with_every_budget() -> None:
 )
 def test_clearing_gives_back_all_or_what_is_named(options: list[str], mails: bool, failures: bool) -> None:
     """The account, who does it, and a masked address go along, for the audit trail."""
-    limits = FakeLimits()
+    limits = FakeLimits(REPORT)
     code, said = run(limits, "clear", "ada@example.com", "--operator", "grace hopper", *options)
     ((_, clearing),) = limits.cleared
     assert (clearing.mails, clearing.failures) == (mails, failures)
@@ -132,7 +103,7 @@ def test_clearing_gives_back_all_or_what_is_named(options: list[str], mails: boo
 
 def test_without_a_name_the_user_is_the_operator() -> None:
     """Nobody is anonymous."""
-    limits = FakeLimits()
+    limits = FakeLimits(REPORT)
     run(limits, "clear", "ada@example.com", "--json")
     assert limits.cleared[0][1].operator
 
@@ -148,7 +119,7 @@ def test_a_mailbox_that_remembers_nothing_is_told(command: str) -> None:
 
 def test_what_is_no_address_is_not_repeated() -> None:
     """It ends with 64."""
-    code, said = run(FakeLimits(), "show", "no-address")
+    code, said = run(FakeLimits(REPORT), "show", "no-address")
     assert code == os.EX_USAGE and "no-address" not in said
 
 
@@ -156,7 +127,7 @@ def test_what_is_no_address_is_not_repeated() -> None:
 def test_the_screen_is_one_line_a_budget(width: int) -> None:
     """Nothing is wrapped or cut."""
     console = Console(width=width, record=True, file=io.StringIO(), force_terminal=False)
-    screen(console, "a***@e***.com", REPORT.budgets, NOW)
+    console.print(screen("a***@e***.com", REPORT.budgets, NOW))
     lines = [line for line in console.export_text().splitlines() if "/" in line]
     assert len(lines) == 3
     assert [word in lines[1] for word in ("10/10", "12/20", "7/10", "12/100", "in 42 min")] == [True] * 5

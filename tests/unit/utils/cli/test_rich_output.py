@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from utils.cli.rich_output import Rows, progress, show_verdict
+from utils.cli.rich_output import Rows, progress, print_verdict
 
 ESCAPE = "\x1b["
 
@@ -82,7 +82,7 @@ def test_a_bar_moves_on_a_terminal_only() -> None:
 def test_a_verdict_has_columns_and_a_fix_in_one_piece() -> None:
     """Text is broken within its column, also where it has no blanks; what is to be copied is not."""
     console = Console(file=io.StringIO(), width=50, force_terminal=True, color_system=None)
-    show_verdict(console, "warn", "Kafka topics", f"in: odd [bold]. {'x' * 30}", f"kafka-configs.sh {'y' * 60}")
+    print_verdict(console, "warn", "Kafka topics", f"in: odd [bold]. {'x' * 30}", f"kafka-configs.sh {'y' * 60}")
     lines = [line.rstrip() for line in shown(console).splitlines()]
 
     assert lines == [

@@ -1,41 +1,59 @@
 """The command ``signin-worker status``, and what it reads of a worker."""
 
-import asyncio
 import json
 import os
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from schemas.status import Status
-from utils.cli.status import StatusCommand
-from tests.docs.standing_screens import STANDING
+from utils.cli.status import status
+from tests.fakes.wiring import FakeWiring
+from tests.docs.screen_samples import STATUS
 from utils.prometheus import Metrics
 from utils.status import worker_page
+from utils.wiring import ReadStatus
 
 
-def run(standing: Status, *arguments: str) -> tuple[int, str]:
-    """Run the command; return its exit code and all that it said."""
-
-    async def look() -> Status:
-        return standing
-
-    def carry_out(work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run(work)
-
+def run(wiring: FakeWiring, *arguments: str) -> tuple[int, str]:
+    """Run the command; return its exit code and all that it prints."""
     cli = typer.Typer()
-    StatusCommand(lambda: look, carry_out).add_to(cli)
-    result = CliRunner().invoke(cli, list(arguments))
+    cli.command()(status)
+    result = CliRunner().invoke(cli, arguments, obj=wiring)
 
     return result.exit_code, result.output
 
 
+def wired(status: Status = STATUS) -> FakeWiring:
+    """Return a wiring that reads this status."""
+    wiring = FakeWiring()
+    wiring.fake_status = status
+    return wiring
+
+
+class WatchedThreeTimes(FakeWiring):
+    """Reads the status until Ctrl-C is pressed at the third time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def status_reader(self) -> ReadStatus:
+        """Return what reads, and counts."""
+
+        async def read() -> Status:
+            self.reads += 1
+            if self.reads == 3:
+                raise KeyboardInterrupt
+            return STATUS
+
+        return read
+
+
 def test_everything_is_shown() -> None:
     """Where each partition is, how many wait, what this worker does."""
-    code, said = run(STANDING)
+    code, said = run(wired())
     assert code == 0
     assert "signin.requested/1   48308       48296    12   1 min 35 s" in said
     assert "212" in said and "breaker open" in said and "not ready" in said
@@ -43,7 +61,7 @@ def test_everything_is_shown() -> None:
 
 def test_as_json_it_is_one_object() -> None:
     """Numbers as numbers, times in RFC 3339."""
-    _, said = run(STANDING, "--json")
+    _, said = run(wired(), "--json")
     shown = json.loads(said)
 
     assert shown["partitions"][1] == {
@@ -57,32 +75,20 @@ def test_as_json_it_is_one_object() -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_watching_looks_again_until_ctrl_c(options: list[str]) -> None:
-    """Then it ends with 0, as it was asked to."""
-    looks = 0
+def test_watching_looks_again_until_ctrl_c(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    """``--watch`` reads the status again and again; Ctrl-C ends it with 0."""
+    monkeypatch.setattr("utils.cli.status.REFRESH_S", 0.01)
+    wiring = WatchedThreeTimes()
+    code, output = run(wiring, "--watch", *options)
 
-    async def look() -> Status:
-        nonlocal looks
-        looks += 1
-        if looks > 2:
-            raise KeyboardInterrupt
-        return STANDING
-
-    def carry_out(work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run(work)
-
-    cli = typer.Typer()
-    StatusCommand(lambda: look, carry_out, every_s=0.01).add_to(cli)
-    result = CliRunner().invoke(cli, ["--watch", *options])
-
-    assert (result.exit_code, looks) == (0, 3)
-    assert result.output.count("48308") >= 2
+    assert (code, wiring.reads) == (0, 3)
+    assert output.count("48308") >= 2
 
 
 @pytest.mark.parametrize(("who", "code"), [("Kafka", os.EX_UNAVAILABLE), ("Temporal", 69), ("worker", 0)])
 def test_who_is_away_is_told_and_the_rest_is_shown(who: str, code: int) -> None:
     """Without a worker all the rest is still true."""
-    ended, said = run(STANDING.model_copy(update={"away": {who: "ConnectError"}}))
+    ended, said = run(wired(STATUS.model_copy(update={"away": {who: "ConnectError"}})))
     assert ended == code
     assert "ConnectError" in said and "all" in said
 

@@ -17,7 +17,7 @@ def _lag(topic: str, partition: int) -> PartitionLag:
     return PartitionLag(topic=topic, partition=partition, end=end, committed=end - lag, lag=lag, oldest=oldest)
 
 
-STANDING: Final = Status(
+STATUS: Final = Status(
     at=_NOW,
     partitions=tuple(_lag(topic, number) for topic in ("signin.requested", "otp.submitted") for number in range(3)),
     workflows=WorkflowCounts(
@@ -53,7 +53,7 @@ def _moment(after_s: float, where: _Where, what: str, **details: str | int) -> T
 
 
 _SUBMISSION: Final = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10"
-STORY: Final = Trace(
+TRACE: Final = Trace(
     signin_id="rJ3hQ0m1TzC9vWcK8uYbXw",
     account="pQ3vT0yIxkqB8m2sUe6nJ5rLz1wHcGdFa7oXbYt9KVM",
     mailbox="Zk1mC4nR8tWq0xLsYv6uJb2hPe5gDfAo9iTcXr7KHsE",

@@ -1,0 +1,104 @@
+"""What commands are given instead of clients of real servers."""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from activities.addresses import Address
+from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
+from schemas.limits import Clearing, LimitsReport
+from schemas.status import Status, Trace
+from schemas.topics import dead_letter_topic
+from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
+from utils.settings.loading import load_settings
+from utils.wiring import Limits, ReadStatus, Wiring
+
+_KEY: Final = base64.b64encode(bytes(32)).decode()
+_ENVIRON: Final = {
+    "SIGNIN_ENVIRONMENT": "development",
+    "SIGNIN_KEYS__ACCOUNT": _KEY,
+    "SIGNIN_KEYS__CODE": f"c:{_KEY}",
+    "SIGNIN_KEYS__PAYLOAD": f"p:{_KEY}",
+}
+
+
+class FakeLimits:
+    """Fulfils ``Limits`` with one report for every mailbox."""
+
+    def __init__(self, report: LimitsReport | None) -> None:
+        self.report = report
+        self.asked: list[tuple[str, str]] = []
+        self.cleared: list[tuple[str, Clearing]] = []
+
+    async def show(self, mailbox: str, account: str) -> LimitsReport | None:
+        """Note who was asked about."""
+        self.asked.append((mailbox, account))
+        return self.report
+
+    async def clear(self, mailbox: str, clearing: Clearing) -> LimitsReport | None:
+        """Note what was cleared."""
+        self.cleared.append((mailbox, clearing))
+        return self.report
+
+
+class FakeWiring(Wiring):
+    """The wiring of development settings, with fakes for what commands use. Called, it fulfils ``Wire``.
+
+    ``only``: the settings that the last command read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(load_settings(_ENVIRON))
+        self.only: tuple[str, ...] = ()
+        self.letter_topics = FakeLetterTopics(*map(dead_letter_topic, self.inbound_topics))
+        self.inbound_writer = FakeInbound()
+        self.inbound_closed = 0
+        self.consumer_stopped = True
+        self.fake_limits = FakeLimits(None)
+        self.fake_status: Status | None = None
+        self.fake_trace: Trace | None = None
+        self.traced: list[tuple[str, Address | None]] = []
+
+    def __call__(self, *only: str) -> Wiring:
+        """Return itself."""
+        self.only = only
+        return self
+
+    def letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
+        """Return the letters in memory."""
+        return self.letter_topics
+
+    def replay_store(self) -> AbstractAsyncContextManager[ReplayStore]:
+        """Return the notes in memory."""
+        return self.letter_topics
+
+    @asynccontextmanager
+    async def inbound(self) -> AsyncIterator[InboundWriter]:
+        """Yield the inbound topics in memory, and count how often they are closed."""
+        yield self.inbound_writer
+        self.inbound_closed += 1
+
+    async def resume(self) -> bool:
+        """Resume the consumer."""
+        was_stopped = self.consumer_stopped
+        self.consumer_stopped = False
+        return was_stopped
+
+    async def limits(self) -> Limits:
+        """Return the budgets in memory."""
+        return self.fake_limits
+
+    def status_reader(self) -> ReadStatus:
+        """Return what reads the status in memory."""
+        return self._read_status
+
+    async def trace(self, signin_id: str, address: Address | None) -> Trace:
+        """Return the trace in memory; note who was asked about."""
+        self.traced.append((signin_id, address))
+        assert self.fake_trace is not None
+        return self.fake_trace
+
+    async def _read_status(self) -> Status:
+        assert self.fake_status is not None
+        return self.fake_status
