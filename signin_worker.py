@@ -64,7 +64,7 @@ from utils.process import (
 from utils.prometheus import PrometheusConsumerMetrics, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
 from utils.settings.environment import PREFIX
 from utils.settings.loading import Settings, load_settings
-from utils.settings.telemetry import tracing as configured_tracing
+from utils.settings.tracing import load_tracing
 from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes
 from utils.temporal.workers import SdkTelemetry, build_workers
 from utils.wiring import Wiring
@@ -215,7 +215,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
     settings = wiring.settings
     metrics = Metrics()
     telemetry = SdkTelemetry()
-    tracing = configured_tracing(os.environ)
+    tracing = load_tracing(os.environ)
     breaker = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
     services: list[Service] = []
     conditions: dict[str, Callable[[], bool]] = {_NO_TEMPORAL: lambda: False}

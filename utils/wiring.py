@@ -24,7 +24,7 @@ from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.topics import TopicPlan, planned_topics
 from utils.kafka.writers import KafkaInboundWriter
 from utils.settings.loading import Settings, SettingsError
-from utils.settings.model import KafkaSettings
+from utils.settings.sections import KafkaSettings
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer
 from utils.status import StatusReader

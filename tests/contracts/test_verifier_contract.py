@@ -9,7 +9,7 @@ from activities.errors import ChallengeUnavailable
 from activities.ports import ChallengeVerifier, SiteverifyAnswer
 from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer, passing_token
 from tests.fakes.verifier import FakeVerifier
-from utils.settings.model import TEST_SECRETS
+from utils.settings.sections import TEST_SECRETS
 from utils.turnstile import SiteverifyClient
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"

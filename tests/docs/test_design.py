@@ -11,9 +11,9 @@ from consumers.polling.loop import LoopLimits
 from schemas.policy import Policy
 from tests.docs.documents import DESIGN, code, rows, section
 from deploy.local.places import PROJECT
-from utils.settings.guesses import MOST_LIKELY_GUESS, guess_probability
+from utils.settings.guesses import MAX_GUESS_PROBABILITY, guess_probability
 from utils.kafka.source import SETTINGS
-from utils.settings.model import ConsumerSettings
+from utils.settings.sections import ConsumerSettings
 from workflows.rules.attempts import MAX_LIVE_SIGN_INS
 from workflows.rules.mailbox import MAX_CARRIED_ITEMS
 from workflows.rules.memory import MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS
@@ -110,6 +110,6 @@ def test_security_states_the_chance_of_guessing() -> None:
     limits = POLICY.limits
     tries = limits.failures_per_day + limits.trusted_failures_per_day
     eight, seven = (guess_probability(digits=digits, tries_per_day=tries) for digits in (8, 7))
-    assert eight <= MOST_LIKELY_GUESS < seven
+    assert eight <= MAX_GUESS_PROBABILITY < seven
     assert f"{tries} · 365" in text
     assert all(f"{chance:.1e}".replace("e-0", "e-") in text for chance in (eight, seven))

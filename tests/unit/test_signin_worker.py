@@ -323,9 +323,9 @@ def test_the_codec_server_ends_with_0_on_sigterm(
     ("variable", "value", "words"),
     [
         ("SIGNIN_CODEC_SERVER__TOKEN", None, "SIGNIN_CODEC_SERVER__TOKEN is missing: draw 32 characters"),
-        ("SIGNIN_CODEC_SERVER__TOKEN", "short", "is shorter than 32 characters"),
-        ("SIGNIN_CODEC_SERVER__ORIGINS", "*", "entry 1 must be like https://"),
-        ("SIGNIN_CODEC_SERVER__ORIGINS", "https://a.example,https://b.example/x", "entry 2 must be like https://"),
+        ("SIGNIN_CODEC_SERVER__TOKEN", "short", "must be at least 32 characters"),
+        ("SIGNIN_CODEC_SERVER__ORIGINS", "*", "entry 1 must look like https://"),
+        ("SIGNIN_CODEC_SERVER__ORIGINS", "https://a.example,https://b.example/x", "entry 2 must look like https://"),
         ("SIGNIN_KEYS__PAYLOAD", None, "SIGNIN_KEYS__PAYLOAD is missing"),
     ],
 )

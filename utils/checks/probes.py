@@ -15,10 +15,10 @@ from temporalio.service import RPCError
 
 from activities.errors import ChallengeUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
-from utils.settings.guesses import MOST_LIKELY_GUESS
 from utils.checks.finding import Finding, Probe
+from utils.settings.guesses import MAX_GUESS_PROBABILITY
 from utils.checks.kafka import KafkaCheck, topic_uses
-from utils.settings.loading import Settings, guess_chance
+from utils.settings.loading import Settings
 from utils.checks.smtp import check_mail_server
 from utils.temporal.client import TemporalSettingsError
 from utils.checks.temporal import check_rights, check_task_queues
@@ -35,10 +35,10 @@ def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Findi
     """Return what a check says of settings that can be used. Ids of keys are shown, to follow a rotation."""
     codes, payloads = (", ".join(ring.get_secret_value()) for ring in (settings.keys.code, settings.keys.payload))
     text = f"complete for {settings.environment}; code keys: {codes}; payload keys: {payloads}."
-    chance = f"a guesser opens one account in a year with a probability of {guess_chance(settings):.1e}"
+    chance = f"a guesser opens one account in a year with a probability of {settings.guess_probability:.1e}"
     return [
         Finding("settings", True, text),
-        Finding("settings", True, f"{chance}, at most {MOST_LIKELY_GUESS:.0e} is allowed."),
+        Finding("settings", True, f"{chance}, at most {MAX_GUESS_PROBABILITY:.0e} is allowed."),
         *(Finding("settings", True, warning, warns=True) for warning in warnings),
     ]
 

@@ -1,1 +1,1 @@
-"""Settings: read from the environment, checked, and refused where they are unsafe."""
+"""Settings: reads them from the environment, validates them, and refuses unsafe ones."""

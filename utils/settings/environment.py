@@ -1,7 +1,7 @@
-"""Environment variables: which ones a settings model is read from, secrets in files, and typing errors in names.
+"""Environment variables: which ones a model is read from, secrets in files, and misspelt names.
 
-pydantic-settings does the reading (prefix, nesting). What it lacks is here: a secret in a file named by the same
-variable plus ``_FILE``, and a word about variables that nothing reads.
+pydantic-settings does the reading (prefix, nesting). This module adds what it lacks: secrets in a file named by the
+same variable plus ``_FILE``, and warnings about variables that nothing reads.
 """
 
 import difflib
@@ -17,34 +17,40 @@ from pydantic_settings import BaseSettings, EnvSettingsSource
 
 PREFIX: Final = "SIGNIN_"
 DELIMITER: Final = "__"
-_SECRETS: Final = (Secret, SecretBytes, SecretStr)
+_SECRET_TYPES: Final = (Secret, SecretBytes, SecretStr)
 # Kubernetes puts SIGNIN_WORKER_SERVICE_HOST and the like into every pod beside a service named signin-worker.
-_NOT_OURS: Final = "SIGNIN_WORKER_"
+_KUBERNETES_PREFIX: Final = "SIGNIN_WORKER_"
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One setting: its name in the environment and what the model says of it."""
+    """One setting: the name of its environment variable, and its field in the model."""
 
     name: str
     field: FieldInfo
     secret: bool
 
+    @property
+    def file_name(self) -> str:
+        """The variable that names a file with the secret."""
+        return f"{self.name}_FILE"
+
 
 def variables(model: type[BaseModel]) -> list[Variable]:
-    """List every variable that ``model`` is read from."""
+    """List the variables that ``model`` is read from."""
     return list(_walk(model, ()))
 
 
 def variable_name(*path: str | int) -> str:
-    """Return the variable of a place in the model."""
+    """Return the variable for a path in the model."""
     return PREFIX + DELIMITER.join(str(part) for part in path).upper()
 
 
 def read_tree(environ: Mapping[str, str], model: type[BaseSettings]) -> tuple[dict[str, Any], list[str]]:
-    """Read what is set, as nested dictionaries, and list the problems met. An empty variable counts as unset."""
+    """Read the variables into nested dictionaries, and list the problems. An empty variable counts as unset."""
     values: dict[str, str | None] = {}
     problems: list[str] = []
+
     for variable in variables(model):
         try:
             value = _value(environ, variable)
@@ -52,20 +58,19 @@ def read_tree(environ: Mapping[str, str], model: type[BaseSettings]) -> tuple[di
             problems.append(str(error))
         else:
             values |= {variable.name.lower(): value} if value else {}
+
     source = EnvSettingsSource(model)
     source.env_vars = values
+
     return source(), problems
 
 
 def unknown_variables(environ: Mapping[str, str], model: type[BaseModel]) -> list[str]:
-    """Return a sentence for each variable with our prefix that nothing reads: most likely a typing error."""
+    """Return a sentence for each variable that has our prefix and that nothing reads: most likely it is misspelt."""
     known = {name for variable in variables(model) for name in _names(variable)}
-    ours = (name for name in environ if name.startswith(PREFIX) and not name.startswith(_NOT_OURS))
-    return [
-        f"{name} is not a setting and has no effect{_suggestion(name, known)}"
-        for name in sorted(ours)
-        if name not in known
-    ]
+    ours = {name for name in environ if name.startswith(PREFIX) and not name.startswith(_KUBERNETES_PREFIX)}
+
+    return [f"{name} is not a setting and has no effect{_suggestion(name, known)}" for name in sorted(ours - known)]
 
 
 def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variable]:
@@ -77,30 +82,35 @@ def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variable]:
 
 
 def _is_secret(annotation: Any) -> bool:
-    kinds = (annotation, typing.get_origin(annotation), *typing.get_args(annotation))
-    return any(kind in _SECRETS for kind in kinds)
+    types = (annotation, typing.get_origin(annotation), *typing.get_args(annotation))
+    return any(each in _SECRET_TYPES for each in types)
 
 
 def _names(variable: Variable) -> list[str]:
-    return [variable.name, f"{variable.name}_FILE"] if variable.secret else [variable.name]
+    return [variable.name, variable.file_name] if variable.secret else [variable.name]
 
 
 def _value(environ: Mapping[str, str], variable: Variable) -> str:
     value = environ.get(variable.name, "").strip()
-    file = environ.get(f"{variable.name}_FILE", "").strip() if variable.secret else ""
+    file = environ.get(variable.file_name, "").strip() if variable.secret else ""
+
     if not file:
         return value
     if value:
-        raise ValueError(f"{variable.name} and {variable.name}_FILE are both set: remove one of them.")
+        raise ValueError(f"{variable.name} and {variable.file_name} are both set: remove one of them.")
+    return _secret_in(file, variable)
+
+
+def _secret_in(file: str, variable: Variable) -> str:
     try:
-        value = Path(file).read_text(encoding="utf-8").strip()
+        secret = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        raise ValueError(
-            f"{variable.name}_FILE names a file that cannot be read as text: check path and rights."
-        ) from None
-    if not value:
-        raise ValueError(f"{variable.name}_FILE names an empty file: put the secret into it.")
-    return value
+        problem = "names a file that cannot be read as text: check its path and permissions."
+        raise ValueError(f"{variable.file_name} {problem}") from None
+
+    if not secret:
+        raise ValueError(f"{variable.file_name} names an empty file: put the secret into it.")
+    return secret
 
 
 def _suggestion(name: str, known: set[str]) -> str:

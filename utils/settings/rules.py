@@ -1,0 +1,144 @@
+"""Rules that span several settings: what cannot work, what production refuses, what is merely odd (SECURITY S12, S18).
+
+Each rule yields sentences. A sentence starts with the name of a variable, says what to do, and never holds a value.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from schemas.topics import DEAD_LETTER_SUFFIX, dead_letter_topic
+from utils.settings.environment import variable_name
+from utils.settings.guesses import MAX_GUESS_PROBABILITY
+from utils.settings.key_rings import MAKE_A_KEY
+from utils.settings.model import Settings
+from utils.smtp.mail_templates import MailTemplates, TemplatesError
+
+_DAY_S: Final = 86_400
+_RANDOM_KEY: Final = "using a random one for this process only"
+
+
+class _Required(NamedTuple):
+    """A setting that production requires. Development uses a stand-in."""
+
+    section: str
+    name: str
+    remedy: str
+    stand_in: str
+
+
+_REQUIRED_IN_PRODUCTION: Final = (
+    _Required("smtp", "host", "set it to the host name of your mail server", "using localhost"),
+    _Required("smtp", "sender", "set it to the address that mails come from", "using signin@signin-worker.test"),
+    _Required(
+        "turnstile", "secret", "set it to the secret key of your widget", "using a test secret that always passes"
+    ),
+    _Required("keys", "account", MAKE_A_KEY, _RANDOM_KEY),
+    _Required("keys", "code", f"set it to id:base64; {MAKE_A_KEY}", _RANDOM_KEY),
+    _Required("keys", "payload", f"set it to id:base64; {MAKE_A_KEY}", _RANDOM_KEY),
+)
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what cannot work in any environment."""
+    yield from _missing_credentials(settings)
+    yield from _clashing_topics(settings)
+    yield from _half_a_login(settings)
+    yield from _short_horizon(settings)
+    yield from _unusable_templates(settings)
+
+
+def risks(settings: Settings) -> Iterator[str]:
+    """Yield what production refuses and development only warns of."""
+    yield from _stand_ins(settings)
+    yield from _unencrypted_mail(settings)
+    yield from _weak_challenge(settings)
+    yield from _short_linger(settings)
+    yield from _guessable_codes(settings)
+
+
+def oddities(settings: Settings) -> Iterator[str]:
+    """Yield what is allowed everywhere but probably not meant."""
+    if settings.environment == "production" and not settings.turnstile.url.startswith("https://"):
+        yield "SIGNIN_TURNSTILE__URL is not https: Turnstile's secret is sent unencrypted."
+
+
+def _missing_credentials(settings: Settings) -> Iterator[str]:
+    if not settings.kafka.security_protocol.startswith("SASL"):
+        return
+
+    for name in ("sasl_username", "sasl_password"):
+        if getattr(settings.kafka, name) is None:
+            yield f"{variable_name('kafka', name)} is missing: SIGNIN_KAFKA__SECURITY_PROTOCOL requires it."
+
+
+def _clashing_topics(settings: Settings) -> Iterator[str]:
+    kafka = settings.kafka
+    inbound = (kafka.requested_topic, kafka.submitted_topic)
+    topics = (*inbound, *map(dead_letter_topic, inbound), kafka.results_topic)
+
+    if len(set(topics)) < len(topics):
+        yield (
+            "SIGNIN_KAFKA__REQUESTED_TOPIC, SIGNIN_KAFKA__SUBMITTED_TOPIC and SIGNIN_KAFKA__RESULTS_TOPIC must differ "
+            "from each other and from the dead-letter topics, whose names are the first two with "
+            f"{DEAD_LETTER_SUFFIX} appended."
+        )
+
+
+def _half_a_login(settings: Settings) -> Iterator[str]:
+    if (settings.smtp.username is None) != (settings.smtp.password is None):
+        yield "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD belong together: set both or neither."
+
+
+def _short_horizon(settings: Settings) -> Iterator[str]:
+    if settings.replay_horizon_s < settings.max_event_age_s + settings.otp.lifetime_s:
+        yield (
+            "SIGNIN_REPLAY_HORIZON_S is too short: it must be at least SIGNIN_MAX_EVENT_AGE_S plus "
+            "SIGNIN_OTP__LIFETIME_S, or valid codes are ignored."
+        )
+
+
+def _unusable_templates(settings: Settings) -> Iterator[str]:
+    try:
+        MailTemplates(settings.mail.templates)
+    except TemplatesError as error:
+        yield f"{variable_name('mail', 'templates')} cannot be used. {error}"
+
+
+def _stand_ins(settings: Settings) -> Iterator[str]:
+    in_development = settings.environment == "development"
+
+    for required in _REQUIRED_IN_PRODUCTION:
+        if required.name not in getattr(settings, required.section).model_fields_set:
+            advice = required.stand_in if in_development else required.remedy
+            yield f"{variable_name(required.section, required.name)} is missing: {advice}."
+
+
+def _unencrypted_mail(settings: Settings) -> Iterator[str]:
+    if settings.smtp.security == "none":
+        yield "SIGNIN_SMTP__SECURITY is none, which sends codes unencrypted: use starttls or tls in production."
+
+
+def _weak_challenge(settings: Settings) -> Iterator[str]:
+    turnstile = settings.turnstile
+
+    if "secret" in turnstile.model_fields_set and turnstile.has_test_secret:
+        yield "SIGNIN_TURNSTILE__SECRET is one of Cloudflare's test secrets: use your own widget's in production."
+
+    if not turnstile.hostnames:
+        yield "SIGNIN_TURNSTILE__HOSTNAMES is empty: list the hosts of your sign-in pages, separated by commas."
+
+
+def _short_linger(settings: Settings) -> Iterator[str]:
+    if settings.times.linger_s < _DAY_S:
+        yield f"SIGNIN_TIMES__LINGER_S is below {_DAY_S}: daily budgets are forgotten before the day is over."
+
+
+def _guessable_codes(settings: Settings) -> Iterator[str]:
+    probability = settings.guess_probability
+
+    if probability > MAX_GUESS_PROBABILITY:
+        yield (
+            "SIGNIN_OTP__DIGITS is too small for SIGNIN_LIMITS__FAILURES_PER_DAY and "
+            "SIGNIN_LIMITS__TRUSTED_FAILURES_PER_DAY: the probability of guessing into an account within a year is "
+            f"{probability:.1e}, above {MAX_GUESS_PROBABILITY:.0e}; use more digits or fewer failures."
+        )

@@ -1,0 +1,38 @@
+"""Whether to trace, as OpenTelemetry's own environment variables say. Without a yes, none of its code is loaded."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from utils.settings.loading import SettingsError
+
+if TYPE_CHECKING:
+    from utils.tracing import Tracing
+
+_OTLP_PROTOCOL: Final = "http/protobuf"
+
+
+def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
+    """Return the tracing that the variables ask for, or None. Raises ``SettingsError`` for an unsupported protocol."""
+    if not _is_wanted(environ):
+        return None
+
+    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if protocol not in {None, "", _OTLP_PROTOCOL}:
+        raise SettingsError(
+            [f"OTEL_EXPORTER_OTLP_PROTOCOL must be {_OTLP_PROTOCOL}: use the collector's port for that protocol."]
+        )
+
+    from utils.tracing import Tracing, otlp_exporter
+
+    return Tracing(otlp_exporter(), environ)
+
+
+def _is_wanted(environ: Mapping[str, str]) -> bool:
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+
+    if exporters := environ.get("OTEL_TRACES_EXPORTER"):
+        return "otlp" in exporters.split(",")
+
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return any(environ.get(endpoint) for endpoint in endpoints)
