@@ -65,7 +65,8 @@ from utils.prometheus import PrometheusConsumerMetrics, MeasuredActivities, Meas
 from utils.settings.environment import PREFIX
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
-from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes
+from utils.temporal.first_attempts import TemporalFirstAttempts
+from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.workers import SdkTelemetry, build_workers
 from utils.wiring import Wiring
 from workflows.names import mailbox_task_queue

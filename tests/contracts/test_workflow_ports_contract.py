@@ -18,7 +18,9 @@ from schemas.signals import Challenge, Refusal
 from schemas.tasks import FirstAttempt
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 from tests.fakes.workflows import ACCEPTED, MailboxStandIn, SignInStandIn
-from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes, connect
+from utils.temporal.client import connect
+from utils.temporal.first_attempts import TemporalFirstAttempts
+from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.workers import sandbox
 from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 

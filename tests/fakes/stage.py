@@ -32,7 +32,8 @@ from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.verifier import FakeVerifier
 from tests.fakes.waiting import until
-from utils.temporal.client import TemporalFirstAttempts, TemporalMailboxes
+from utils.temporal.first_attempts import TemporalFirstAttempts
+from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.workers import build_workers, sandbox
 from workflows.names import (
     SIGN_IN_WORKFLOW,

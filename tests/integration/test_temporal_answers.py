@@ -22,7 +22,8 @@ from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
 from tests.faults.wire import new_signin_id
-from utils.temporal.client import TemporalMailboxes, connect
+from utils.temporal.client import connect
+from utils.temporal.mailboxes import TemporalMailboxes
 
 _KEY: Final = bytes(32)
 _BLOB, _MESSAGE = 2_100_000, 4_500_000

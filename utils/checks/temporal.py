@@ -8,9 +8,10 @@ from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
-from utils.temporal.client import RPC_TIMEOUT, is_configuration
+from consumers.gateway.error_table import is_missing_workflow
+from utils.temporal.client import RPC_TIMEOUT
 from utils.checks.finding import Finding
 
 _NOBODYS_WORKFLOW: Final = "signin-worker-check"
@@ -24,7 +25,7 @@ async def check_rights(client: Client) -> Finding:
     try:
         await client.get_workflow_handle(_NOBODYS_WORKFLOW).signal("nothing", rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND or is_configuration(error):
+        if not is_missing_workflow(error):
             return Finding(_RIGHTS, False, f"a signal is refused ({error.status.name}).", _GRANT)
     return Finding(_RIGHTS, True, "workflows may be signalled.")
 

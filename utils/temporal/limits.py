@@ -6,17 +6,16 @@ from typing import Final
 from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
 from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import QueryRejectCondition
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
-from utils.temporal.client import names_namespace
+from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow
 from workflows.names import CLEAR_LIMITS_UPDATE, LIMITS_QUERY, mailbox_workflow_id
 
 _ANSWER_WITHIN: Final = timedelta(seconds=10)
 _NO_ANSWER = (
-    RuntimeError,
-    OSError,
+    *NO_CONNECTION,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -47,7 +46,7 @@ class TemporalLimits:
         except WorkflowQueryRejectedError:
             return None
         except (RPCError, *_NO_ANSWER) as error:
-            if not _is_missing(error):
+            if not is_missing_workflow(error):
                 raise TemporalUnavailable from None
             return None
         return report
@@ -60,12 +59,7 @@ class TemporalLimits:
                 CLEAR_LIMITS_UPDATE, clearing, result_type=LimitsReport, rpc_timeout=_ANSWER_WITHIN
             )
         except (RPCError, *_NO_ANSWER) as error:
-            if not _is_missing(error):
+            if not is_missing_workflow(error):
                 raise TemporalUnavailable from None
             return None
         return before
-
-
-def _is_missing(error: Exception) -> bool:
-    """Tell whether there is no such workflow, at work."""
-    return isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error)

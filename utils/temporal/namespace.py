@@ -13,7 +13,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import TemporalUnavailable
-from utils.temporal.client import RPC_TIMEOUT, is_configuration, namespace_retention
+from consumers.gateway.error_table import NO_CONNECTION, needs_operator
+from utils.temporal.client import RPC_TIMEOUT, namespace_retention
 from workflows.names import LOCKED_UNTIL_ATTRIBUTE, STATE_ATTRIBUTE
 
 Wanted = Literal["auto", "on", "off"]
@@ -23,7 +24,6 @@ ATTRIBUTES: Final = {
     LOCKED_UNTIL_ATTRIBUTE: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
 }
 
-_NO_ANSWER = (RuntimeError, OSError)
 _VISIBLE_WITHIN_S = 30.0
 _LOOK_AGAIN_S = 0.25
 
@@ -54,7 +54,7 @@ async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
         return wanted == "on"
     try:
         return not await missing_attributes(client)
-    except (RPCError, *_NO_ANSWER):
+    except (RPCError, *NO_CONNECTION):
         return False
 
 
@@ -75,10 +75,10 @@ async def create_namespace(client: Client, retention: timedelta) -> NamespaceRep
             )
         return NamespaceReport(client.namespace, created, await namespace_retention(client), added)
     except RPCError as error:
-        if is_configuration(error):
+        if needs_operator(error):
             raise
         raise TemporalUnavailable from None
-    except _NO_ANSWER:
+    except NO_CONNECTION:
         raise TemporalUnavailable from None
 
 

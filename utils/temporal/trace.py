@@ -14,10 +14,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from activities.addresses import masked
 from activities.errors import TemporalUnavailable
+from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow
 from consumers.ports import KafkaUnavailable
 from schemas.results import CODE_SENT, TERMINAL_TYPES, code_sent_id
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome, Submission
@@ -25,7 +26,7 @@ from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka.access import KafkaAccess
 from utils.kafka.search import find_records
-from utils.temporal.client import RPC_TIMEOUT, names_namespace
+from utils.temporal.client import RPC_TIMEOUT
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
@@ -37,7 +38,6 @@ from workflows.names import (
 MOST_ATTEMPTS: Final = 20
 _AFTERWARDS: Final = timedelta(minutes=5)
 _WITHOUT_A_START: Final = timedelta(hours=1)
-_NO_ANSWER = (RuntimeError, OSError)
 _LOCAL: Final = "core_local_activity"
 _Model = TypeVar("_Model", bound=BaseModel)
 _Where = Literal["Kafka", "request", "mailbox"]
@@ -63,7 +63,7 @@ class Storyteller:
                 await reader.read_mailbox(reader.mailbox)
         except RPCError as error:
             raise TemporalUnavailable from error
-        except _NO_ANSWER:
+        except NO_CONNECTION:
             raise TemporalUnavailable from None
         return reader.story()
 
@@ -96,7 +96,7 @@ class _Reader:
         try:
             events = [event async for event in handle.fetch_history_events(rpc_timeout=RPC_TIMEOUT)]
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error):
+            if is_missing_workflow(error):
                 return
             raise
         activities = _Activities(events)
