@@ -1,6 +1,7 @@
 """DESIGN.md and docs/security.md: every room has its line, and every number matches the code."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,9 @@ from workflows.steps import DURABLE_TIMEOUT, LOCAL_TIMEOUT
 
 PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 SECURITY = PROJECT / "docs" / "security.md"
-POLICY, CONSUMER, LOOP = Policy(), ConsumerSettings(), LoopLimits()
+POLICY = Policy()
+CONSUMER = ConsumerSettings()
+LOOP = LoopLimits()
 LIMITS = {
     "records in flight, per process": (CONSUMER.max_in_flight, CONSUMER.max_in_flight_bytes // 1024**2),
     "read ahead of the watermark, per partition": (LOOP.span,),
@@ -47,10 +50,14 @@ def numbers(text: str) -> list[float]:
 def rooms() -> set[str]:
     """Return the folders that a reader has to know: packages, what is deployed, and each kind of test."""
     packages = {path.parent for top in PACKAGES for path in (PROJECT / top).rglob("__init__.py")}
-    folders = {path for top in ("deploy", "tests") for path in (PROJECT / top).iterdir() if path.is_dir()}
-    found = (path for path in packages | folders if path.name != "__pycache__")
+    folders = {path for top in ("deploy", "tests") for path in (PROJECT / top).iterdir() if holds_files(path)}
 
-    return {str(path.relative_to(PROJECT)) for path in found}
+    return {str(path.relative_to(PROJECT)) for path in packages | folders}
+
+
+def holds_files(folder: Path) -> bool:
+    """Tell whether a folder holds anything but what Python leaves behind."""
+    return any(path.is_file() and "__pycache__" not in path.parts for path in folder.rglob("*"))
 
 
 def test_every_room_stands_in_the_map() -> None:
@@ -71,6 +78,7 @@ def test_every_room_says_what_is_in_it() -> None:
 def test_limits_are_those_of_the_code(what: str) -> None:
     """Each row of the table begins with the numbers that apply."""
     table = {row[0]: row[1] for row in rows(section(DESIGN, "Limits and numbers"))}
+
     assert numbers(table[what])[: len(LIMITS[what])] == list(map(float, LIMITS[what]))
 
 
@@ -78,6 +86,7 @@ def test_the_places_of_limits_and_rules_are_there() -> None:
     """Every file that a table names as the place of a rule exists."""
     tables = [section(DESIGN, "Limits and numbers"), SECURITY.read_text()]
     places = {place for text in tables for row in rows(text) for place in code(row[-1]) if "/" in place}
+
     assert len(places) > 10
     assert all((PROJECT / place).exists() for place in places)
 
@@ -90,7 +99,8 @@ def test_the_breaker_has_the_numbers_of_the_table() -> None:
 
 def test_security_states_the_defaults() -> None:
     """Each budget on the page equals the default in the code."""
-    limits, otp = POLICY.limits, POLICY.otp
+    limits = POLICY.limits
+    otp = POLICY.otp
     rules = {row[0]: row[1] for row in rows(SECURITY.read_text()) if row[0][0] == "S" and row[0][1:].isdigit()}
 
     assert list(rules) == [f"S{number}" for number in range(1, 19)]
@@ -110,6 +120,7 @@ def test_security_states_the_chance_of_guessing() -> None:
     limits = POLICY.limits
     tries = limits.failures_per_day + limits.trusted_failures_per_day
     eight, seven = (guess_probability(digits=digits, tries_per_day=tries) for digits in (8, 7))
+
     assert eight <= MAX_GUESS_PROBABILITY < seven
     assert f"{tries} · 365" in text
     assert all(f"{chance:.1e}".replace("e-0", "e-") in text for chance in (eight, seven))

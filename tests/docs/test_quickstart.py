@@ -1,4 +1,4 @@
-"""The programs of the quick start, run as they stand there, each with a person who reads the mail."""
+"""The programs of the quick start run as they stand there, each with a person who reads the mail."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 
 
 class Upstream:
-    """Somebody's service beside a worker, with topics of its own."""
+    """A service beside a worker, with topics of its own."""
 
     def __init__(self, kafka: Kafka, topics: Topics, mail_server: MailServer, folder: Path) -> None:
         self.brokers = kafka.bootstrap_servers
@@ -45,8 +45,8 @@ class Upstream:
         self.shell = Shell(folder)
         self._topics = topics
 
-    def moved(self, text: str) -> str:
-        """Return a program with the names of our topics and group."""
+    def with_own_names(self, text: str) -> str:
+        """Return a program with the names of these topics and this group."""
         names = {
             "signin.requested": self._topics.requested,
             "otp.submitted": self._topics.submitted,
@@ -96,48 +96,52 @@ async def upstream(
 
 @needs("kcat", "openssl")
 async def test_by_hand(upstream: Upstream) -> None:
-    """Three commands: a request, a code, and what was said."""
-    variables, request, submit, read = (upstream.moved(text) for text in SHELL)
+    """Three commands request a sign-in, submit the code, and read the results."""
+    variables, request, submit, read = (upstream.with_own_names(text) for text in SHELL)
     (upstream.shell.folder / "settings.sh").write_text(variables)
-    own = {"SIGNIN_KAFKA__BOOTSTRAP_SERVERS": upstream.brokers}
-    drawn = await upstream.shell.run(f'. ./settings.sh\n{request}\necho "$ID"', own)
+    brokers = {"SIGNIN_KAFKA__BOOTSTRAP_SERVERS": upstream.brokers}
 
-    assert drawn.code == 0, drawn.errors
+    requested = await upstream.shell.run(f'. ./settings.sh\n{request}\necho "$ID"', brokers)
 
-    mine = {"BROKERS": upstream.brokers, "ID": drawn.output.strip(), "EMAIL": "you@ok.example"}
-    typed = await upstream.shell.run(submit, mine | {"CODE": await upstream.code("you@ok.example")})
+    assert requested.code == 0, requested.errors
 
-    assert typed.code == 0, typed.errors
+    environment = {"BROKERS": upstream.brokers, "ID": requested.output.strip(), "EMAIL": "you@ok.example"}
+    code = await upstream.code("you@ok.example")
+    submitted = await upstream.shell.run(submit, environment | {"CODE": code})
 
-    async def said() -> str | None:
-        output = (await upstream.shell.run(f"{read.strip()} || true", mine)).output
+    assert submitted.code == 0, submitted.errors
+
+    async def results_with_success() -> str | None:
+        output = (await upstream.shell.run(f"{read.strip()} || true", environment)).output
         return output if "signin.succeeded" in output else None
 
-    output = await eventually(said, "the sign-in has succeeded", within_s=WITHIN_S)
+    output = await eventually(results_with_success, "the sign-in has succeeded", within_s=WITHIN_S)
 
     assert output.index("ce_type=signin.code_sent") < output.index("ce_type=signin.succeeded")
 
 
 async def test_from_python(upstream: Upstream) -> None:
-    """A wrong code, then the right one."""
+    """The Python program signs in after a wrong code."""
     program = upstream.shell.folder / "sign_in.py"
-    program.write_text(upstream.moved(PYTHON))
-    await signed_in(upstream, [sys.executable, str(program)], {})
+    program.write_text(upstream.with_own_names(PYTHON))
+    await sign_in_after_an_error(upstream, [sys.executable, str(program)], {})
 
 
 @needs("node")
 @pytest.mark.skipif(not KAFKAJS.exists(), reason="not here: npm install --prefix .cache kafkajs")
 async def test_from_node(upstream: Upstream) -> None:
-    """The same."""
+    """The Node program signs in after a wrong code."""
     program = upstream.shell.folder / "sign_in.mjs"
-    program.write_text(upstream.moved(NODE))
+    program.write_text(upstream.with_own_names(NODE))
     (upstream.shell.folder / "node_modules").symlink_to(KAFKAJS.parent)
-    await signed_in(upstream, ["node", str(program)], {"KAFKAJS_NO_PARTITIONER_WARNING": "1"})
+    await sign_in_after_an_error(upstream, ["node", str(program)], {"KAFKAJS_NO_PARTITIONER_WARNING": "1"})
 
 
-async def signed_in(upstream: Upstream, command: list[str], more: Mapping[str, str]) -> None:
-    """Run a program whose person errs once, and see it end well."""
-    signin_id, email = os.urandom(16).hex(), "ada@ok.example"
+async def sign_in_after_an_error(upstream: Upstream, command: list[str], more: Mapping[str, str]) -> None:
+    """Run a program whose person types a wrong code first, and check that the sign-in succeeds."""
+    signin_id = os.urandom(16).hex()
+    email = "ada@ok.example"
+
     process = await asyncio.create_subprocess_exec(
         *command,
         *(email, signin_id, f"pass.{signin_id}.1"),
@@ -149,10 +153,10 @@ async def signed_in(upstream: Upstream, command: list[str], more: Mapping[str, s
     try:
         async with asyncio.timeout(2 * WITHIN_S):
             code = await upstream.code(email)
-            output = await heard(process, "signin.code_sent")
-            await typed(process, f"{(int(code) + 1) % 10**8:08d}")
-            output += await heard(process, "otp.rejected wrong_code")
-            await typed(process, code)
+            output = await read_until(process, "signin.code_sent")
+            await type_code(process, f"{(int(code) + 1) % 10**8:08d}")
+            output += await read_until(process, "otp.rejected wrong_code")
+            await type_code(process, code)
             rest, errors = await process.communicate()
     finally:
         if process.returncode is None:
@@ -162,8 +166,8 @@ async def signed_in(upstream: Upstream, command: list[str], more: Mapping[str, s
     assert (process.returncode, output.count("code_sent")) == (0, 1)
 
 
-async def heard(process: Process, words: str) -> str:
-    """Read until it says so."""
+async def read_until(process: Process, words: str) -> str:
+    """Return the program's output up to the line that holds ``words``."""
     assert process.stdout is not None and process.stderr is not None
 
     output = ""
@@ -176,8 +180,8 @@ async def heard(process: Process, words: str) -> str:
     return output
 
 
-async def typed(process: Process, code: str) -> None:
-    """Type a code."""
+async def type_code(process: Process, code: str) -> None:
+    """Type a code at the program's prompt."""
     assert process.stdin is not None
     process.stdin.write(f"{code}\n".encode())
     await process.stdin.drain()

@@ -1,4 +1,4 @@
-"""The runbook's commands exist, and the log lines that it quotes are written."""
+"""The runbook's commands exist, and the worker writes the log lines that it quotes."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ def _lines() -> Iterator[str]:
 
 
 def _inline() -> list[str]:
-    """Return what stands between backticks with a blank in it, outside of blocks."""
+    """Return the inline code outside of blocks that holds a blank: commands and log lines."""
     text = re.sub(r"^```.*?^```$", "", _RUNBOOK.read_text(), flags=re.MULTILINE | re.DOTALL)
     return [each for each in code(text) if " " in each]
 
@@ -32,10 +32,11 @@ def _usages() -> dict[str, str]:
     return {usage.removeprefix("signin-worker "): usage for usage in commands()}
 
 
-def test_commands_of_the_worker_are_there() -> None:
-    """Whoever is woken at night types what works: each command, with options that it has."""
-    said = [line for line in [*_lines(), *_inline()] if "signin-worker " in line and "name=signin-worker" not in line]
-    calls = [line.rpartition("signin-worker ")[2] for line in said]
+def test_commands_of_the_worker_exist() -> None:
+    """Every command that the runbook names exists, with the options that it uses."""
+    lines = [*_lines(), *_inline()]
+    mentions = [line for line in lines if "signin-worker " in line and "name=signin-worker" not in line]
+    calls = [line.rpartition("signin-worker ")[2] for line in mentions]
 
     assert len(calls) > 10
 
@@ -52,8 +53,8 @@ def test_commands_of_the_worker_are_there() -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in _lines() if line.startswith("temporal ")])
-def test_commands_of_temporal_are_there(line: str) -> None:
-    """Temporal's own command line has each of them, with these options."""
+def test_commands_of_temporal_exist(line: str) -> None:
+    """Temporal's command line has each command, with these options."""
     words = shlex.split(line)[1:]
     names = words[: next((place for place, word in enumerate(words) if word.startswith("-")), len(words))]
     shown = subprocess.run(
@@ -64,7 +65,7 @@ def test_commands_of_temporal_are_there(line: str) -> None:
 
 
 def test_log_lines_are_written_by_the_worker() -> None:
-    """What the runbook tells to look for is a sentence of the sources."""
+    """Every log line that the runbook quotes is in the sources."""
     quoted = {each for each in _inline() if not each.startswith((*_PROGRAMS, "--")) and each[0].isalpha()}
     assert len(quoted) > 4
 
