@@ -37,14 +37,15 @@ from consumers.polling.loop import ConsumerLoop, LoopLimits
 from consumers.ports import utc_now
 from schemas.policy import Policy
 from utils.cli.checking import check
+from utils.cli.codec_server import codec_server
 from utils.cli.dead_letters import dead_letters
 from utils.cli.demo import demo
 from utils.cli.events import request, submit
 from utils.cli.limits import limits
-from utils.cli.schemas import SchemaCommand
+from utils.cli.schemas import schemas
 from utils.cli.setup import temporal, topics
 from utils.cli.status import status
-from utils.cli.terminal import command_group, documenting, read_wiring, run_command
+from utils.cli.terminal import SettingsHelp, command_group, read_wiring, run_command
 from utils.cli.trace import trace
 from utils.endpoints import build_app, serving
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
@@ -89,7 +90,7 @@ _STOP_WITHIN_S: Final = 20 + 2 * _LAST_STEP_S
 def main() -> NoReturn:
     """Run the command line and end the process."""
     try:
-        cli()
+        command_line()()
     except SystemExit as error:
         exit_now(error.code)
     raise AssertionError("a command line always ends with an exit code")
@@ -277,41 +278,24 @@ def run(context: typer.Context, role: Annotated[Role, typer.Option(help="What th
     logger.info("stopped")
 
 
-def codec_server(context: typer.Context) -> None:
-    """Decrypt payloads for Temporal's web UI and command line, for callers that have the token."""
-    wiring = read_wiring(context, "SIGNIN_KEYS__PAYLOAD", "SIGNIN_CODEC_SERVER__")
-    settings = wiring.settings.codec_server
-
-    async def until_signal() -> None:
-        stop = stop_on_signals()
-        async with serving(wiring.codec_app(), settings.host, settings.port):
-            logger.info("started", extra={"role": "codec-server"})
-            await stop.wait()
-
-    run_command(until_signal(), listening="SIGNIN_CODEC_SERVER")
-
-
 def command_line() -> typer.Typer:
     """Compose the command line."""
-    text = "Passwordless sign-in by e-mailed one-time code: Kafka in, Temporal inside, Kafka out."
-    cli = command_group(text, wire)
+    cli = command_group("Passwordless sign-in by e-mailed one-time code: from Kafka, by Temporal, to Kafka.", wire)
 
     cli.command()(run)
     cli.command("codec-server")(codec_server)
-    cli.command(cls=documenting(Settings))(check)
+    cli.command(cls=SettingsHelp)(check)
     cli.command()(demo)
     cli.command()(request)
     cli.command(context_settings={"ignore_unknown_options": True})(submit)  # an id may begin with a hyphen
     cli.command()(status)
     cli.command()(trace)
-    SchemaCommand(lambda: wire("SIGNIN_KAFKA__").topics).add_to(cli)
+    cli.command()(schemas)
     for name, group in (("topics", topics), ("temporal", temporal), ("limits", limits), ("dlt", dead_letters)):
         cli.add_typer(group, name=name)
 
     return cli
 
-
-cli = command_line()
 
 if __name__ == "__main__":
     main()

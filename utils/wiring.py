@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
@@ -13,7 +13,6 @@ from activities.addresses import Address
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
 from consumers.ports import InboundWriter, DeadLetterReader, ReplayStore
-from schemas.limits import Clearing, LimitsReport
 from schemas.policy import Policy
 from schemas.status import Status, Trace
 from utils.dns import DnsMailDomains
@@ -39,18 +38,6 @@ from utils.turnstile import SiteverifyClient
 _MAIL_MARGIN_S: Final = 1.0  # the mailer times out before its activity does, so that the error has a name
 
 ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
-
-
-class Limits(Protocol):
-    """The budgets of the mailboxes. Both methods return None for a mailbox that remembers nothing."""
-
-    async def show(self, mailbox: str, account: str) -> LimitsReport | None:
-        """Return what is spent."""
-        ...
-
-    async def clear(self, mailbox: str, clearing: Clearing) -> LimitsReport | None:
-        """Give budgets back; return how they stood."""
-        ...
 
 
 class Wiring:
@@ -119,7 +106,7 @@ class Wiring:
         visible = await shows_mailboxes(client, self.settings.temporal.search_attributes)
         return self.settings.policy().model_copy(update={"search_attributes": visible})
 
-    async def limits(self) -> Limits:
+    async def limits(self) -> TemporalLimits:
         """Connect to the mailboxes' budgets. Raises as ``temporal`` does."""
         return TemporalLimits(await self.temporal())
 

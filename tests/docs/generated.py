@@ -12,7 +12,7 @@ import yaml
 from prometheus_client import Metric
 
 from deploy.local.places import PROJECT
-from signin_worker import cli
+from signin_worker import command_line
 from utils.settings.environment import Variable, variables
 from utils.prometheus import Metrics
 from utils.settings.loading import Settings
@@ -34,7 +34,7 @@ def write() -> None:
 
 def commands() -> dict[str, str]:
     """Return every command by its usage, with the first line of its help."""
-    root = typer.main.get_command(cli)
+    root = typer.main.get_command(command_line())
     return dict(_walk(root, ("signin-worker",), root.make_context("signin-worker", [], resilient_parsing=True)))
 
 
@@ -56,7 +56,7 @@ def metric_name(metric: Metric) -> str:
 
 
 def _settings() -> str:
-    described = dict(settings_table(Settings))
+    described = dict(settings_table())
     lines = (_setting(variable, described[variable.name]) for variable in variables(Settings))
     return "| variable | default | meaning |\n|---|---|---|\n" + "".join(lines)
 

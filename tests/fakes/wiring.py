@@ -12,7 +12,8 @@ from schemas.status import Status, Trace
 from schemas.topics import dead_letter_topic
 from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from utils.settings.loading import load_settings
-from utils.wiring import Limits, ReadStatus, Wiring
+from utils.temporal.limits import TemporalLimits
+from utils.wiring import ReadStatus, Wiring
 
 _KEY: Final = base64.b64encode(bytes(32)).decode()
 _ENVIRON: Final = {
@@ -23,8 +24,8 @@ _ENVIRON: Final = {
 }
 
 
-class FakeLimits:
-    """Fulfils ``Limits`` with one report for every mailbox."""
+class FakeLimits(TemporalLimits):
+    """Has one report for every mailbox."""
 
     def __init__(self, report: LimitsReport | None) -> None:
         self.report = report
@@ -85,7 +86,7 @@ class FakeWiring(Wiring):
         self.consumer_stopped = False
         return was_stopped
 
-    async def limits(self) -> Limits:
+    async def limits(self) -> TemporalLimits:
         """Return the budgets in memory."""
         return self.fake_limits
 

@@ -24,7 +24,7 @@ from deploy.local.places import PROJECT
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from schemas.dead_letters import DeadLetterError
-from signin_worker import cli
+from signin_worker import command_line
 from tests.fakes.dead_letters import FAILED_AT
 from tests.fakes.inbound import signin_id, submission_data
 from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
@@ -117,7 +117,7 @@ class Office:
     async def command(self, *arguments: str) -> tuple[int, str, str]:
         """Run ``signin-worker dlt`` in this process; return exit code, output and errors."""
         run = CliRunner(env=self._settings()).invoke
-        result = await asyncio.to_thread(run, cli, ["dlt", *arguments])
+        result = await asyncio.to_thread(run, command_line(), ["dlt", *arguments])
         return result.exit_code, result.stdout, result.stderr
 
     async def process(self, *arguments: str) -> tuple[int, str, str]:

@@ -25,7 +25,7 @@ from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SECRET, SiteverifyServer
 from deploy.local.waiting import eventually
-from signin_worker import Role, cli, run_worker
+from signin_worker import Role, command_line, run_worker
 from deploy.local.topics import Topics
 from utils.endpoints import CannotListen
 from utils.settings.loading import Settings, SettingsError, load_settings
@@ -88,7 +88,7 @@ def run() -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs a command and returns exit code, output and errors."""
 
     def invoke(*arguments: str) -> tuple[int, str, str]:
-        result = CliRunner().invoke(cli, arguments)
+        result = CliRunner().invoke(command_line(), arguments)
         return result.exit_code, result.stdout, result.stderr
 
     return invoke
@@ -129,6 +129,7 @@ def test_usage_errors_end_with_64(run: Run, arguments: list[str]) -> None:
         ["submit", SIGNIN_ID, "a@b.example", "1"],
         ["dlt", "list"],
         ["dlt", "replay"],
+        ["schemas"],
     ],
 )
 @pytest.mark.usefixtures("environ")

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import typer
 
@@ -66,14 +66,6 @@ Until = Annotated[
 ]
 SignIn = Annotated[str | None, typer.Option("--signin-id", help="Only of this sign-in, by value or else by key.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
-
-
-class Opened(NamedTuple):
-    """The dead-letter topics and the store of replays, connected; ``ranges``: the partitions as they are now."""
-
-    letters: DeadLetterReader
-    store: ReplayStore
-    ranges: list[PartitionRange]
 
 
 @dead_letters.command("list")
@@ -203,27 +195,29 @@ class _ReplayOutput:
 
 
 @asynccontextmanager
-async def _opened(wiring: Wiring, topics: Sequence[str]) -> AsyncIterator[Opened]:
+async def _connected(
+    wiring: Wiring, topics: Sequence[str]
+) -> AsyncIterator[tuple[DeadLetterReader, ReplayStore, list[PartitionRange]]]:
+    """Connect, and yield the dead letters, the store of replays, and the partitions as they are now."""
     async with wiring.letters() as letters, wiring.replay_store() as store:
-        yield Opened(letters, store, await partition_ranges(letters, store, topics))
+        yield letters, store, await partition_ranges(letters, store, topics)
 
 
 async def _list(wiring: Wiring, topics: Sequence[str], selection: Selection, as_json: bool) -> None:
     rows = _LetterRows(as_json)
 
-    async with _opened(wiring, topics) as opened:
-        async for letter, put_back in selected_letters(opened.letters, opened.ranges, selection):
+    async with _connected(wiring, topics) as (letters, _, parts):
+        async for letter, put_back in selected_letters(letters, parts, selection):
             rows.add(letter, "yes" if put_back else "no", put_back=put_back)
     rows.end()
 
 
 async def _show(wiring: Wiring, partition: Partition, offset: int, as_json: bool) -> None:
-    async with _opened(wiring, [partition.topic]) as opened:
-        for range in opened.ranges:
-            if range.partition == partition and range.first <= offset < range.end:
-                async for record in opened.letters.read(partition, offset, offset + 1):
-                    _print(dead_letter(record), offset in range.replayed, as_json)
-                    return
+    async with _connected(wiring, [partition.topic]) as (letters, _, parts):
+        for part in parts:
+            if part.partition == partition and part.first <= offset < part.end:
+                async for record in letters.read(partition, offset, offset + 1):
+                    return _print(dead_letter(record), offset in part.replayed, as_json)
 
     end_command(os.EX_NOINPUT, "There is no such dead letter (any more).")
 
@@ -247,9 +241,9 @@ def _print(letter: DeadLetter, put_back: bool, as_json: bool) -> None:
 async def _rehearse(wiring: Wiring, topics: Sequence[str], replay_filter: ReplayFilter, as_json: bool) -> None:
     rows = _LetterRows(as_json)
 
-    async with _opened(wiring, topics) as opened:
-        for range in opened.ranges:
-            async for letter in pending_letters(opened.letters, range, replay_filter.selection):
+    async with _connected(wiring, topics) as (letters, _, parts):
+        for part in parts:
+            async for letter in pending_letters(letters, part, replay_filter.selection):
                 why = replay_filter.reason_to_pass_over(letter)
                 text = f"passed over: {why}" if why else "would be"
                 rows.add(letter, text, would_be_put_back=why is None, passed_over=why)
@@ -259,14 +253,14 @@ async def _rehearse(wiring: Wiring, topics: Sequence[str], replay_filter: Replay
 async def _replay(
     wiring: Wiring, topics: Sequence[str], replay_filter: ReplayFilter, rate: float, as_json: bool
 ) -> None:
-    async with wiring.inbound() as inbound, _opened(wiring, topics) as opened:
-        offsets = sum(range.end - range.first for range in opened.ranges)
+    async with wiring.inbound() as inbound, _connected(wiring, topics) as (letters, store, parts):
+        offsets = sum(part.end - part.first for part in parts)
 
         with progress("dead letters", offsets) as move:
             output = _ReplayOutput(move, as_json)
-            replay = Replay(opened.letters, opened.store, inbound, replay_filter, output, RateLimiter(rate))
+            replay = Replay(letters, store, inbound, replay_filter, output, RateLimiter(rate))
             try:
-                await replay.run(opened.ranges)
+                await replay.run(parts)
             finally:
                 _print_report(replay.tally, as_json)
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,39 +10,29 @@ import typer
 
 from schemas.compatibility import breaking_changes
 from schemas.contract import asyncapi, json_schemas
-from utils.cli.terminal import end_command
+from utils.cli.terminal import end_command, read_wiring
 
 _DOCUMENT = "asyncapi.json"
 _ENDING = ".schema.json"
 
 
-class SchemaCommand:
-    """One command. ``topics``: reads the settings for the names of requests, submissions and results."""
-
-    def __init__(self, topics: Callable[[], tuple[str, str, str]]) -> None:
-        self._topics = topics
-
-    def add_to(self, group: typer.Typer) -> None:
-        """Add the command."""
-        group.command()(self.schemas)
-
-    def schemas(
-        self,
-        out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all of it into this folder.")] = None,
-        against: Annotated[
-            Path | None, typer.Option(metavar="DIR", help="Compare with what was written there; 1 if it breaks.")
-        ] = None,
-    ) -> None:
-        """Show the AsyncAPI document; with --out, write it and the JSON Schema of every event."""
-        if against is not None:
-            _compare(against)
-        elif out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            for name, text in files(self._topics()).items():
-                (out / name).write_text(text, encoding="utf-8")
-            typer.echo(f"{out}: {_DOCUMENT} and {len(json_schemas())} schemas")
-        else:
-            typer.echo(files(self._topics())[_DOCUMENT], nl=False)
+def schemas(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all of it into this folder.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Compare with what was written there; 1 if it breaks.")
+    ] = None,
+) -> None:
+    """Show the AsyncAPI document; with --out, write it and the JSON Schema of every event."""
+    if against is not None:
+        _compare(against)
+    elif out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files(_topics(context)).items():
+            (out / name).write_text(text, encoding="utf-8")
+        typer.echo(f"{out}: {_DOCUMENT} and {len(json_schemas())} schemas")
+    else:
+        typer.echo(files(_topics(context))[_DOCUMENT], nl=False)
 
 
 def files(topics: tuple[str, str, str]) -> Mapping[str, str]:
@@ -72,3 +62,7 @@ def _read(path: Path) -> Any:
 
 def _as_text(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _topics(context: typer.Context) -> tuple[str, str, str]:
+    return read_wiring(context, "SIGNIN_KAFKA__").topics

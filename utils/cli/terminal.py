@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 import typer
 import typer.core
 import uvloop
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 from temporalio.service import RPCError
 
@@ -19,7 +19,7 @@ from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from utils.endpoints import CannotListen, InstanceUnavailable
 from utils.settings.environment import Variable, variables
-from utils.settings.loading import SettingsError
+from utils.settings.loading import Settings, SettingsError
 from utils.temporal.client import TemporalSettingsError
 from utils.wiring import Wire, Wiring
 
@@ -121,20 +121,18 @@ def command_group(text: str, wire: Wire | None = None) -> typer.Typer:
     )
 
 
-def documenting(model: type[BaseModel]) -> type[typer.core.TyperCommand]:
-    """Return a command class whose help ends with every variable of ``model``."""
+class SettingsHelp(typer.core.TyperCommand):
+    """A command whose help ends with every setting."""
 
-    class Documenting(typer.core.TyperCommand):
-        def format_epilog(self, ctx: Any, formatter: Any) -> None:
-            with formatter.section("Settings, from the environment"):
-                formatter.write_dl(settings_table(model))
-
-    return Documenting
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the settings below the options."""
+        with formatter.section("Settings, from the environment"):
+            formatter.write_dl(settings_table())
 
 
-def settings_table(model: type[BaseModel]) -> list[tuple[str, str]]:
+def settings_table() -> list[tuple[str, str]]:
     """Return each variable with its description."""
-    return [(variable.name, _description(variable)) for variable in variables(model)]
+    return [(variable.name, _description(variable)) for variable in variables(Settings)]
 
 
 def _description(variable: Variable) -> str:

@@ -23,7 +23,7 @@ _NO_ANSWER = (
 
 
 class TemporalLimits:
-    """Fulfils ``Limits`` of the command."""
+    """Asks a mailbox for its budgets, and clears them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

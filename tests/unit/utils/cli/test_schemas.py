@@ -9,7 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from utils.cli.schemas import SchemaCommand
+from tests.fakes.wiring import FakeWiring
+from utils.cli.schemas import schemas
 
 TOPICS = ("asked", "typed", "said")
 
@@ -17,11 +18,13 @@ TOPICS = ("asked", "typed", "said")
 @pytest.fixture
 def run() -> Callable[..., tuple[int, str]]:
     """Give a function that runs the command and returns its exit code and all that it said."""
+    wiring = FakeWiring()
+    wiring.topics = TOPICS
     cli = typer.Typer()
-    SchemaCommand(lambda: TOPICS).add_to(cli)
+    cli.command()(schemas)
 
     def call(*arguments: object) -> tuple[int, str]:
-        result = CliRunner().invoke(cli, [str(each) for each in arguments])
+        result = CliRunner().invoke(cli, [str(each) for each in arguments], obj=wiring)
         return result.exit_code, result.output
 
     return call

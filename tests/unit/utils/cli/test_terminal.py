@@ -1,12 +1,11 @@
 """The help on settings."""
 
 from utils.cli.terminal import settings_table
-from utils.settings.loading import Settings
 
 
 def test_settings_table_has_defaults_and_files() -> None:
     """Each variable with its text, default and file, and never a secret's default."""
-    table = dict(settings_table(Settings))
+    table = dict(settings_table())
     assert table["SIGNIN_OTP__DIGITS"] == "digits of a code, 6 to 10. Default: 8."
     assert table["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"].endswith("Default: localhost:9092.")
     assert table["SIGNIN_SMTP__PASSWORD"].endswith("Or SIGNIN_SMTP__PASSWORD_FILE.")
