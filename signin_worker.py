@@ -108,7 +108,6 @@ def build_consumer(
     """Compose the consumer. ``stack`` closes its producer."""
     settings = wiring.settings
     group = settings.kafka.group_id
-    names = wiring.pseudonyms
     counts = PrometheusConsumerMetrics(metrics, wiring.inbound_topics)
 
     producer = ReliableProducer(wiring.kafka_access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
@@ -117,8 +116,8 @@ def build_consumer(
 
     breaker = Breaker()
     calls = AdaptiveLimit(settings.consumer.max_calls)
-    temporal_gateway = TemporalGateway(client, settings.temporal.task_queue, policy, names, wiring.code_keys)
-    gateway = GuardedGateway(temporal_gateway, breaker, counts, calls)
+    unguarded = TemporalGateway(client, settings.temporal.task_queue, policy, wiring.pseudonyms, wiring.code_keys)
+    gateway = GuardedGateway(unguarded, breaker, counts, calls)
     ages = AgeLimits(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
 
     handle: Handler = DeadLettering(Retrying(Dispatcher(gateway, ages), counts), letters, dead_letter_breaker, group)
@@ -126,7 +125,7 @@ def build_consumer(
 
     return ConsumerLoop(
         KafkaSource(wiring.kafka_access, group, wiring.inbound_topics),
-        Intake(*wiring.inbound_topics, names, counts),
+        Intake(*wiring.inbound_topics, wiring.pseudonyms, counts),
         handle,
         counts,
         (breaker, dead_letter_breaker),
@@ -153,7 +152,6 @@ def build_temporal_workers(
     """Compose the workers of workflows and activities. ``stack`` closes their clients."""
     settings = wiring.settings
     topic = settings.kafka.results_topic
-
     producer = ReliableProducer(wiring.kafka_access)
     smtp = wiring.mailer()
     stack.push_async_callback(close_briefly, producer.close)
@@ -280,7 +278,7 @@ def run(context: typer.Context, role: Annotated[Role, typer.Option(help="What th
 
 def command_line() -> typer.Typer:
     """Compose the command line."""
-    cli = command_group("Passwordless sign-in by e-mailed one-time code: from Kafka, by Temporal, to Kafka.", wire)
+    cli = command_group("Passwordless sign-in by e-mailed one-time code: Kafka in, Temporal inside, Kafka out.", wire)
 
     cli.command()(run)
     cli.command("codec-server")(codec_server)
