@@ -4,7 +4,7 @@ The first of these that applies:
 
 1. an address given in ``SIGNIN_TEST_KAFKA`` or ``SIGNIN_TEST_TEMPORAL``;
 2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
-3. child processes of this one, from nothing but Python packages.
+3. child processes of this one: Temporal and Java from PyPI, Kafka's jars from Maven Central.
 
 Docker is asked for and not just taken where it is there: the same command does the same on every machine, and a Docker
 that can pull no image breaks nothing. Whoever has it is told of the choice.

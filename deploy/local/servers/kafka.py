@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker (KRaft, one node) as a child process, from nothing but Python packages."""
+"""A real Apache Kafka broker (KRaft, one node) as a child process: jars from Maven Central, Java from PyPI."""
 
 import asyncio
 import socket
