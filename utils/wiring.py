@@ -32,7 +32,7 @@ from utils.temporal.codec_server import codec_app
 from utils.temporal.limits import TemporalLimits
 from utils.temporal.namespace import shows_mailboxes
 from utils.temporal.payload_codec import EncryptionCodec
-from utils.temporal.trace import whole_story
+from utils.temporal.trace import trace_sign_in
 from utils.turnstile import SiteverifyClient
 
 _MAIL_MARGIN_S: Final = 1.0  # the mailer times out before its activity does, so that the error has a name
@@ -114,7 +114,7 @@ class Wiring:
         """Return the trace of a sign-in. ``address`` finds its mailbox where Temporal no longer knows the request."""
         mailbox = None if address is None else self.pseudonyms.mailbox(address)
         client = await self.temporal()
-        return await whole_story(client, self.kafka_access, self.topics, signin_id, mailbox)
+        return await trace_sign_in(client, self.kafka_access, self.topics, signin_id, mailbox)
 
     def status_reader(self) -> ReadStatus:
         """Return a function that asks Kafka, Temporal and the worker at ``SIGNIN_HTTP__HOST`` for their status."""

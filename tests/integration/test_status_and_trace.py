@@ -22,7 +22,7 @@ from schemas.status import Status, Trace
 from deploy.local.topics import Topics
 from utils.kafka.access import KafkaAccess
 from utils.status import StatusReader
-from utils.temporal.trace import whole_story
+from utils.temporal.trace import trace_sign_in
 from utils.temporal.client import connect
 from workflows.names import sign_in_workflow_id
 
@@ -82,7 +82,7 @@ class Desk:
     async def story(self, signin_id: str, mailbox: str | None = None) -> Trace:
         """Return what there is to tell."""
         topics = (self._topics.requested, self._topics.submitted, self._topics.results)
-        return await whole_story(await self.temporal(), self._access, topics, signin_id, mailbox)
+        return await trace_sign_in(await self.temporal(), self._access, topics, signin_id, mailbox)
 
     async def has_succeeded(self, signin_id: str) -> bool:
         """Tell whether the story ends well."""

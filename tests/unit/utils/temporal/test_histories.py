@@ -1,9 +1,9 @@
-"""What a story says of an error."""
+"""What is read from a workflow's history."""
 
 import pytest
 from temporalio.api.failure.v1 import ApplicationFailureInfo, Failure, TimeoutFailureInfo
 
-from utils.temporal.trace import _class_of
+from utils.temporal.histories import error_class
 
 UNAVAILABLE = Failure(
     message="ada@example.com", application_failure_info=ApplicationFailureInfo(type="MailUnavailable")
@@ -21,6 +21,6 @@ UNAVAILABLE = Failure(
         (Failure(message="ada@example.com"), "Error"),
     ],
 )
-def test_an_error_is_told_by_its_class(failure: Failure, name: str) -> None:
-    """Never by its text."""
-    assert _class_of(failure) == name
+def test_an_error_is_shown_by_its_class(failure: Failure, name: str) -> None:
+    """The text of an error, which may hold an address, is never shown."""
+    assert error_class(failure) == name

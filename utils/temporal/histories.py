@@ -1,0 +1,111 @@
+"""Reads workflow histories: which activities ended how, and when."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHandle
+
+from utils.temporal.client import RPC_TIMEOUT
+
+_LOCAL_ACTIVITY_MARKER: Final = "core_local_activity"
+
+
+class EndedActivity(NamedTuple):
+    """An activity that has ended. ``error`` is the class of its error, None if it succeeded."""
+
+    name: str
+    input: Sequence[Payload]
+    tries: int
+    error: str | None
+
+
+class LocalActivity(NamedTuple):
+    """A local activity. ``error`` is the class of its error, None if it succeeded."""
+
+    name: str
+    error: str | None
+
+
+class Activities:
+    """The activities of one history, local ones excepted: how each was scheduled, and how often it was tried."""
+
+    def __init__(self, history: Sequence[HistoryEvent]) -> None:
+        self._scheduled = {
+            event.event_id: event.activity_task_scheduled_event_attributes
+            for event in history
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+        }
+
+        started = (
+            event.activity_task_started_event_attributes
+            for event in history
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED
+        )
+        self._tries = {start.scheduled_event_id: start.attempt for start in started}
+
+    def ended(self, event: HistoryEvent) -> EndedActivity | None:
+        """Return the activity that ``event`` ends, None if it ends none."""
+        error: str | None = None
+
+        match event.event_type:
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                scheduled_id = event.activity_task_completed_event_attributes.scheduled_event_id
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+                scheduled_id = event.activity_task_failed_event_attributes.scheduled_event_id
+                error = error_class(event.activity_task_failed_event_attributes.failure)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+                scheduled_id = event.activity_task_timed_out_event_attributes.scheduled_event_id
+                error = "TimeoutError"
+            case _:
+                return None
+
+        scheduled = self._scheduled[scheduled_id]
+        tries = self._tries.get(scheduled_id, 1)
+        return EndedActivity(scheduled.activity_type.name, scheduled.input.payloads, tries, error)
+
+
+async def read_history(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
+    """Return the events of a workflow's history. Raises ``RPCError``."""
+    return [event async for event in handle.fetch_history_events(rpc_timeout=RPC_TIMEOUT)]
+
+
+async def read_runs(client: Client, workflow_id: str) -> AsyncIterator[list[HistoryEvent]]:
+    """Yield the history of each run that the visibility store lists. Raises ``RPCError``."""
+    async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
+        yield await read_history(client.get_workflow_handle(workflow_id, run_id=run.run_id))
+
+
+def local_activity(event: HistoryEvent) -> LocalActivity | None:
+    """Return the local activity that a marker records, None if it records something else."""
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != _LOCAL_ACTIVITY_MARKER or "data" not in marker.details:
+        return None
+
+    name = json.loads(marker.details["data"].payloads[0].data).get("activity_type")
+    if not isinstance(name, str):
+        return None
+
+    error = error_class(marker.failure) if marker.HasField("failure") else None
+    return LocalActivity(name, error)
+
+
+def error_class(failure: Failure) -> str:
+    """Return the class of an error, never its text. In a chain of causes, the first that has a class counts."""
+    if failure.HasField("timeout_failure_info"):
+        return "TimeoutError"
+
+    name = failure.application_failure_info.type
+    if name.isidentifier():
+        return name
+    return error_class(failure.cause) if failure.HasField("cause") else "Error"
+
+
+def event_time(event: HistoryEvent) -> datetime:
+    """Return when an event happened, in UTC."""
+    return event.event_time.ToDatetime(UTC)
