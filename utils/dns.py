@@ -1,11 +1,11 @@
-"""DNS, as far as mail needs it: whether a domain can take mail."""
+"""DNS, as far as mail needs it: whether a domain can receive mail."""
 
 import asyncio
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import dns.asyncresolver
 import dns.exception
@@ -15,25 +15,26 @@ import dns.resolver
 
 logger = logging.getLogger(__name__)
 
-_LOCAL_SERVER = "127.0.0.1"
+_LOCAL_SERVER: Final = "127.0.0.1"
+_ADDRESS_TYPES: Final = (dns.rdatatype.A, dns.rdatatype.AAAA)
 
 
 class _Verdict(NamedTuple):
-    """``ttl_s`` 0: nobody knows, so it is not remembered."""
+    """``ttl_s`` is 0 if DNS gave no usable answer; such a verdict is not cached."""
 
     accepts: bool
     ttl_s: float
 
 
-_NOBODY_KNOWS = _Verdict(accepts=True, ttl_s=0)
+_NO_ANSWER: Final = _Verdict(accepts=True, ttl_s=0)
 
 
 class DnsMailDomains:
-    """Fulfils ``MailDomains``.
+    """Implements ``MailDomains``.
 
-    ``nameservers``: IP addresses, none for the system's; a lookup ends after ``timeout_s`` seconds. The newest
-    ``cache_size`` verdicts are remembered for as long as DNS says, but at most ``cache_ttl_s`` seconds; a "no" for at
-    most ``negative_ttl_s``.
+    ``nameservers`` are IP addresses; without any, the system's are used. A lookup ends after ``timeout_s`` seconds. The
+    latest ``cache_size`` verdicts are cached for as long as DNS says, but at most for ``cache_ttl_s`` seconds, and a
+    "no" at most for ``negative_ttl_s``.
     """
 
     def __init__(
@@ -56,76 +57,89 @@ class DnsMailDomains:
         self._cache: OrderedDict[str, tuple[float, bool]] = OrderedDict()
 
     async def accept_mail(self, domain: str) -> bool:
-        """Tell whether ``domain`` (A-labels) can take mail.
+        """Tell whether ``domain`` (A-labels) can receive mail.
 
-        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True too when DNS gives no answer in time,
-        or SERVFAIL; that is asked again next time.
+        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True also when DNS answers too late or with
+        SERVFAIL; then the next call asks again.
         """
         key = domain.lower().rstrip(".")
-        until, accepts = self._cache.get(key, (0.0, False))
-        if self._monotonic() < until:
+        valid_until, accepts = self._cache.get(key, (0.0, False))
+        if self._monotonic() < valid_until:
             return accepts
+
         verdict = await self._look_up(key)
         self._remember(key, verdict)
         return verdict.accepts
 
     def _remember(self, key: str, verdict: _Verdict) -> None:
-        longest = self._cache_ttl_s if verdict.accepts else self._negative_ttl_s
         self._cache.pop(key, None)
+
         if verdict.ttl_s > 0:
-            self._cache[key] = (self._monotonic() + min(verdict.ttl_s, longest), verdict.accepts)
+            max_ttl_s = self._cache_ttl_s if verdict.accepts else self._negative_ttl_s
+            valid_until = self._monotonic() + min(verdict.ttl_s, max_ttl_s)
+            self._cache[key] = (valid_until, verdict.accepts)
+
         while len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
 
     async def _look_up(self, domain: str) -> _Verdict:
         try:
             name = dns.name.from_text(domain)
-        except dns.exception.DNSException:  # a label that is empty or too long: such a name cannot exist
-            return self._no()
+        except dns.exception.DNSException:  # a label is empty or too long, so the name cannot exist
+            return self._rejection()
+
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._ask(name)
+                return await self._query(name)
         except dns.resolver.NXDOMAIN:
-            return self._no()
+            return self._rejection()
         except (dns.exception.DNSException, OSError, TimeoutError) as error:
             logger.warning("DNS gave no answer", extra={"error": type(error).__name__})
-            return _NOBODY_KNOWS
+            return _NO_ANSWER
 
-    async def _ask(self, name: dns.name.Name) -> _Verdict:
+    async def _query(self, name: dns.name.Name) -> _Verdict:
         exchanges = await self._records(name, dns.rdatatype.MX)
         if exchanges is not None:
-            takes = any(record.exchange != dns.name.root for record in exchanges)
-            return _Verdict(takes, exchanges.rrset.ttl if exchanges.rrset else 0)
-        kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
-        found = await asyncio.gather(*(self._records(name, kind) for kind in kinds), return_exceptions=True)
-        for answer in found:
+            accepts = any(record.exchange != dns.name.root for record in exchanges)
+            return _Verdict(accepts, _ttl_s(exchanges))
+
+        lookups = (self._records(name, kind) for kind in _ADDRESS_TYPES)
+        answers = await asyncio.gather(*lookups, return_exceptions=True)
+
+        for answer in answers:
             if isinstance(answer, dns.resolver.Answer):
-                return _Verdict(True, answer.rrset.ttl if answer.rrset else 0)
-        for answer in found:
+                return _Verdict(True, _ttl_s(answer))
+        for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-        return self._no()
+        return self._rejection()
 
     async def _records(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.resolver.Answer | None:
-        """Return the records, or None if the name has none of that kind."""
+        """Return the records, or None if the name has none of this type."""
         try:
             return await self._resolver.resolve(name, kind, search=False)
         except dns.resolver.NoAnswer:
             return None
 
-    def _no(self) -> _Verdict:
+    def _rejection(self) -> _Verdict:
         return _Verdict(accepts=False, ttl_s=self._negative_ttl_s)
+
+
+def _ttl_s(answer: dns.resolver.Answer) -> float:
+    return answer.rrset.ttl if answer.rrset else 0
 
 
 def _resolver(nameservers: Sequence[str], port: int, timeout_s: float) -> dns.asyncresolver.Resolver:
     try:
         resolver = dns.asyncresolver.Resolver(configure=not nameservers)
-    except dns.resolver.NoResolverConfiguration:  # resolv.conf(5): then it is the local machine's
+    except dns.resolver.NoResolverConfiguration:  # then the server is local, says resolv.conf(5)
         resolver = dns.asyncresolver.Resolver(configure=False)
         nameservers = (_LOCAL_SERVER,)
+
     if nameservers:
         resolver.nameservers = list(nameservers)
     resolver.port = port
     resolver.lifetime = timeout_s
-    resolver.timeout = timeout_s / 2  # a second try, since UDP may lose one
+    resolver.timeout = timeout_s / 2  # leaves time for a second attempt, since UDP may lose one
+
     return resolver

@@ -1,8 +1,8 @@
-"""What operators and orchestrators ask over HTTP: ``/livez``, ``/readyz``, ``/metrics``, and one thing they may order.
+"""HTTP for operators and orchestrators: ``/livez``, ``/readyz``, ``/metrics``, and ``RESUME``, a command.
 
-Nobody has to say who he is here. Whoever reaches the port can close the breaker of dead letters (``RESUME``): then as
-many dead letters more may be written as open it again, each of which can be put back. So the port is for the inside of
-a cluster, and no web page may press that button.
+There is no authentication. Whoever reaches the port can close the dead-letter breaker; then at most as many more dead
+letters are written as open it again, and each of them can be put back. So expose the port only inside a cluster. Web
+pages cannot send the command.
 """
 
 import asyncio
@@ -21,30 +21,31 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-
 logger = logging.getLogger(__name__)
 
 RESUME: Final = "/dead-letters/resume"
 
-# Every browser sends one of these with a POST; no command line does. That ends forged requests and rebound names alike.
-_BROWSERS_HEADERS: Final = frozenset({"origin", "sec-fetch-site"})
+# Every browser sends one of these with a POST, and no command-line client does. This stops forged requests as well as
+# DNS rebinding.
+_BROWSER_HEADERS: Final = frozenset({"origin", "sec-fetch-site"})
 _TIMEOUT_S: Final = 5.0
-_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""Where to reach a server that listens on all addresses."""
 
 
 class CannotListen(Exception):
-    """Raised when the address or the port cannot be had."""
+    """Raised when the address or the port is not available."""
+
+
+class InstanceUnavailable(Exception):
+    """Raised when no instance answers that could resume. Its text says what was found instead."""
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone: the composition root has its own way to stop."""
+        """Leave the signal handlers alone: the composition root has its own."""
         yield
-
-
-class InstanceUnavailable(Exception):
-    """Raised when no instance that could do it answers. Its text says what is there instead."""
 
 
 def build_app(
@@ -54,8 +55,8 @@ def build_app(
 ) -> Starlette:
     """Build the endpoints. ``missing`` names what is not ready.
 
-    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread. ``resume`` closes the breaker of
-    dead letters and returns whether it was open; without it there is no such endpoint.
+    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread. ``resume`` closes the
+    dead-letter breaker and returns whether it was open; without it, there is no such endpoint.
     """
 
     async def livez(_request: Request) -> Response:
@@ -63,37 +64,46 @@ def build_app(
 
     async def readyz(_request: Request) -> Response:
         absent = list(missing())
-        return JSONResponse({"ready": not absent, "missing": absent}, status_code=503 if absent else 200)
+        status = 503 if absent else 200
+        return JSONResponse({"ready": not absent, "missing": absent}, status_code=status)
 
     async def show_metrics(_request: Request) -> Response:
-        return Response(await asyncio.to_thread(metrics), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+        text = await asyncio.to_thread(metrics)
+        return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
-    routes = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", show_metrics)]
+    routes = [
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/metrics", show_metrics),
+    ]
     if resume is not None:
-        routes.append(Route(RESUME, _resuming(resume), methods=["POST"]))
+        routes.append(Route(RESUME, _resume_endpoint(resume), methods=["POST"]))
+
     return Starlette(routes=routes)
 
 
-def _resuming(resume: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
-    # A coroutine, though it awaits nothing: it must run in the event loop that the breaker belongs to.
-    async def resuming(request: Request) -> Response:
-        if _BROWSERS_HEADERS & set(request.headers):
+def _resume_endpoint(resume: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
+    # A coroutine although it awaits nothing: it must run in the event loop that the breaker belongs to.
+    async def endpoint(request: Request) -> Response:
+        if _BROWSER_HEADERS & set(request.headers):
             return JSONResponse({"error": "not for web pages"}, status_code=403)
-        resumed = resume()
-        peer = request.client.host if request.client else None
-        logger.warning("an operator resumes consumption", extra={"breaker_was_open": resumed, "peer": peer})
-        return JSONResponse({"resumed": resumed})
 
-    return resuming
+        was_open = resume()
+        peer = request.client.host if request.client else None
+        logger.warning("an operator resumes consumption", extra={"breaker_was_open": was_open, "peer": peer})
+        return JSONResponse({"resumed": was_open})
+
+    return endpoint
 
 
 async def request_resume(host: str, port: int) -> bool:
-    """Close the breaker of the instance that listens there; return whether it was open.
+    """Close the dead-letter breaker of the instance that listens there; return whether it was open.
 
     Raises ``InstanceUnavailable``.
     """
-    reachable = _EVERYWHERE.get(host, host)
+    reachable = _LOOPBACK.get(host, host)
     place = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
@@ -102,6 +112,7 @@ async def request_resume(host: str, port: int) -> bool:
             body = await answer.text()
     except (aiohttp.ClientError, TimeoutError):
         raise InstanceUnavailable(f"nobody answers at {place}") from None
+
     try:
         return bool(json.loads(body)["resumed"])
     except (ValueError, KeyError, TypeError):
@@ -110,20 +121,23 @@ async def request_resume(host: str, port: int) -> bool:
 
 @contextlib.asynccontextmanager
 async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
-    """Serve ``app`` in this event loop and yield the port (0 takes a free one). Raises ``CannotListen``."""
-    # Bound here since uvicorn ends the process when it cannot.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError:
-        raise CannotListen from None
-    with listener:
-        server = _Server(
-            uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
-        )
+    """Serve ``app`` in this event loop and yield the port; 0 takes a free one. Raises ``CannotListen``."""
+    with _listener(host, port) as listener:
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="endpoints")
+
         try:
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
             await task
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Bind here, because uvicorn ends the process if it cannot."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError:
+        raise CannotListen from None

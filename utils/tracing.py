@@ -1,24 +1,23 @@
-"""OpenTelemetry, by its messaging conventions: one trace from a request to its results (docs/adr/0016).
+"""OpenTelemetry traces: one trace leads from a request to its results (docs/adr/0016).
 
-Switched on by OpenTelemetry's own variables; this module is not imported otherwise. A span says where and how long,
-never who: no attribute, event or status holds anything but names, numbers, ids and classes of errors.
+OpenTelemetry's own variables switch tracing on; otherwise this module is not imported. A span says where time went,
+never who signed in: it holds names, numbers, ids and classes of errors, and nothing else.
 
-Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
+Messaging conventions: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
 """
 
 import dataclasses
 import os
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
-from opentelemetry.trace import get_current_span
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -33,20 +32,22 @@ from schemas.tasks import CodeToVerify, HandOver, Publication, Traced
 
 SERVICE: Final = "signin-worker"
 
+Attributes = dict[str, str | int]
+
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 _TRACEPARENT: Final = "traceparent"
-_CLOSE_S: Final = 2.0
+_CLOSE_TIMEOUT_S: Final = 2.0
 
 
 def otlp_exporter() -> SpanExporter:
-    """Return the exporter that OpenTelemetry's variables ask for."""
+    """Return the exporter that OpenTelemetry's variables configure."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter()
 
 
 class Tracing:
-    """Makes spans, and sends them in batches. ``close`` sends what is left."""
+    """Records spans and exports them in batches. ``close`` exports the rest."""
 
     def __init__(self, exporter: SpanExporter, environ: Mapping[str, str] = os.environ) -> None:
         resource = Resource.create({SERVICE_NAME: environ.get("OTEL_SERVICE_NAME", SERVICE)})
@@ -55,26 +56,26 @@ class Tracing:
         self.tracer: Tracer = self._provider.get_tracer(SERVICE)
 
     def traced_handler(self, handler: Handler, group_id: str) -> "TracedRecords":
-        """Return a handler around a handler: a span for each record."""
+        """Return ``handler`` with a span for each record."""
         return TracedRecords(handler, self.tracer, group_id)
 
     def traced_publisher(self, publisher: Publisher, topic: str) -> "TracedPublisher":
-        """Return a publisher around a publisher: a span for each result."""
+        """Return ``publisher`` with a span for each result."""
         return TracedPublisher(publisher, self.tracer, topic)
 
     def activity_interceptor(self) -> "TracedActivities":
-        """Return an interceptor: a span for each try of an activity that belongs to a trace."""
+        """Return an interceptor that adds a span to each attempt of an activity that belongs to a trace."""
         return TracedActivities(self.tracer)
 
     def close(self) -> None:
-        """Send what is left, for two seconds at most: the collector may be away, and the worker must leave in time."""
+        """Export the rest, for two seconds at most: the collector may be away, and the worker must stop in time."""
         closing = threading.Thread(target=self._provider.shutdown, daemon=True)
         closing.start()
-        closing.join(_CLOSE_S)
+        closing.join(_CLOSE_TIMEOUT_S)
 
 
 class TracedRecords:
-    """A record's span goes on from its ``traceparent``; what the record leads to goes on from that span."""
+    """A handler whose span continues the record's ``traceparent``. What the record leads to continues the span."""
 
     def __init__(self, handler: Handler, tracer: Tracer, group_id: str) -> None:
         self._handler = handler
@@ -83,9 +84,24 @@ class TracedRecords:
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Return the handler's outcome."""
-        record, content = delivery.record, delivery.content
+        name = f"process {delivery.record.topic}"
+        content = delivery.content
         parent = None if isinstance(content, Rejected) else content.traceparent
-        attributes: dict[str, str | int] = {
+
+        with _span(self._tracer, name, SpanKind.CONSUMER, parent, self._attributes(delivery)) as span:
+            if not isinstance(content, Rejected):
+                delivery.content = dataclasses.replace(content, traceparent=_current_traceparent())
+
+            outcome = await self._handler(delivery)
+
+            span.set_attribute("signin.outcome", type(outcome).__name__.lower())
+            if isinstance(outcome, Rejected):
+                _mark_failed(span, outcome.error)
+            return outcome
+
+    def _attributes(self, delivery: Delivery) -> Attributes:
+        record = delivery.record
+        return {
             "messaging.system": "kafka",
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
@@ -94,29 +110,10 @@ class TracedRecords:
             "messaging.kafka.offset": record.offset,
             "messaging.consumer.group.name": self._group_id,
         }
-        with self._span(f"process {record.topic}", parent, attributes) as span:
-            if not isinstance(content, Rejected):
-                content = dataclasses.replace(content, traceparent=_current())
-                delivery.content = content
-            outcome = await self._handler(delivery)
-            span.set_attribute("signin.outcome", type(outcome).__name__.lower())
-            if isinstance(outcome, Rejected):
-                _failed(span, outcome.error)
-            return outcome
-
-    def _span(self, name: str, parent: str | None, attributes: Mapping[str, str | int]) -> AbstractContextManager[Span]:
-        return self._tracer.start_as_current_span(
-            name,
-            _context(parent),
-            SpanKind.CONSUMER,
-            attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        )
 
 
 class TracedPublisher:
-    """A ``Publisher`` whose publications are spans. A record's own ``traceparent`` stays: its bytes have to repeat."""
+    """A ``Publisher`` with spans. The record keeps its own ``traceparent``, because its bytes must be repeatable."""
 
     def __init__(self, publisher: Publisher, tracer: Tracer, topic: str) -> None:
         self._publisher = publisher
@@ -125,7 +122,14 @@ class TracedPublisher:
 
     async def publish(self, event: ResultEvent) -> None:
         """Publish the result."""
-        attributes: dict[str, str | int] = {
+        name = f"send {self._topic}"
+        attributes = self._attributes(event)
+
+        with _span(self._tracer, name, SpanKind.PRODUCER, event.traceparent, attributes) as span, _failing(span):
+            await self._publisher.publish(event)
+
+    def _attributes(self, event: ResultEvent) -> Attributes:
+        attributes: Attributes = {
             "messaging.system": "kafka",
             "messaging.operation.name": "send",
             "messaging.operation.type": "send",
@@ -135,29 +139,18 @@ class TracedPublisher:
         }
         if reason := getattr(event.result, "reason", None):
             attributes["signin.reason"] = reason
-        with self._tracer.start_as_current_span(
-            f"send {self._topic}",
-            _context(event.traceparent),
-            SpanKind.PRODUCER,
-            attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            try:
-                await self._publisher.publish(event)
-            except BaseException as error:
-                _failed(span, type(error).__name__)
-                raise
+
+        return attributes
 
 
 class TracedActivities(Interceptor):
-    """One span a try, in the trace of the attempt that it works for. A publication has spans of its own."""
+    """One span per attempt, in the trace of the request that it works for. Publications have spans of their own."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Return the tracing around ``next``."""
+        """Return ``next`` with tracing around it."""
         return _TracedActivity(next, self._tracer)
 
 
@@ -169,34 +162,27 @@ class _TracedActivity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """Run the activity in a span."""
         task = input.args[0]
-        parent = _parent_of(task)
+        parent = _parent(task)
         if parent is None:
             return await self.next.execute_activity(input)
+
         info = activity.info()
-        attributes: dict[str, str | int] = {
+        name = f"RunActivity:{info.activity_type}"
+        attributes: Attributes = {
             "temporalWorkflowID": info.workflow_id or "",
             "temporalRunID": info.workflow_run_id or "",
             "temporalActivityID": info.activity_id,
             "signin.try": info.attempt,
         }
-        with self._tracer.start_as_current_span(
-            f"RunActivity:{info.activity_type}",
-            _context(parent),
-            SpanKind.INTERNAL,
-            attributes,
-            links=_links(task),
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            try:
-                return await self.next.execute_activity(input)
-            except BaseException as error:
-                kind = error.type if isinstance(error, ApplicationError) else None
-                _failed(span, kind or type(error).__name__)
-                raise
+
+        with (
+            _span(self._tracer, name, SpanKind.INTERNAL, parent, attributes, _links(task)) as span,
+            _failing(span),
+        ):
+            return await self.next.execute_activity(input)
 
 
-def _parent_of(task: object) -> str | None:
+def _parent(task: object) -> str | None:
     match task:
         case HandOver(message=message):
             return message.traceparent
@@ -209,24 +195,57 @@ def _parent_of(task: object) -> str | None:
 
 
 def _links(task: object) -> list[Link]:
-    """Point from a compare to the submission that led to it: that has a trace of its own, its emitter's."""
+    """Link the check of a code to its submission, which has a trace of its own, its emitter's."""
     if not isinstance(task, CodeToVerify) or task.submission_traceparent is None:
         return []
-    return [Link(get_current_span(_context(task.submission_traceparent)).get_span_context())]
+
+    submission = get_current_span(_context(task.submission_traceparent))
+    return [Link(submission.get_span_context())]
+
+
+def _span(
+    tracer: Tracer,
+    name: str,
+    kind: SpanKind,
+    parent: str | None,
+    attributes: Attributes,
+    links: Sequence[Link] = (),
+) -> AbstractContextManager[Span]:
+    """Start a span below ``parent``, a traceparent. It never records exceptions, whose texts may hold an address."""
+    return tracer.start_as_current_span(
+        name,
+        _context(parent),
+        kind,
+        attributes,
+        links,
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+
+
+@contextmanager
+def _failing(span: Span) -> Iterator[None]:
+    """Mark the span as failed if the block raises."""
+    try:
+        yield
+    except BaseException as error:
+        declared = error.type if isinstance(error, ApplicationError) else None
+        _mark_failed(span, declared or type(error).__name__)
+        raise
+
+
+def _mark_failed(span: Span, kind: str) -> None:
+    """Mark the span as failed, with nothing but the class of the error."""
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR))
 
 
 def _context(traceparent: str | None) -> Context:
-    """Return the context that a ``traceparent`` names; without one an empty one, whatever is current."""
+    """Return the context of a traceparent; without one, an empty context, whatever span is current."""
     return _PROPAGATOR.extract({} if traceparent is None else {_TRACEPARENT: traceparent}, Context())
 
 
-def _current() -> str:
+def _current_traceparent() -> str:
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier[_TRACEPARENT]
-
-
-def _failed(span: Span, kind: str) -> None:
-    """Mark a span as failed, by the class of its error alone."""
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR))

@@ -1,4 +1,4 @@
-"""Cloudflare's siteverify over HTTP.
+"""Cloudflare Turnstile's siteverify, over HTTP.
 
 https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
 """
@@ -7,23 +7,24 @@ import asyncio
 import ipaddress
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import aiohttp
 
 from activities.errors import ChallengeUnavailable
 from activities.ports import SiteverifyAnswer
 
-_SERVER_ERROR = 500
-_CLIENT_ERROR = 400
-_OK = 200
-_LARGEST_ANSWER = 64 * 1024
+_OK: Final = 200
+_CLIENT_ERROR: Final = 400
+_SERVER_ERROR: Final = 500
+_MAX_ANSWER_BYTES: Final = 64 * 1024
 
 
 class SiteverifyClient:
-    """Fulfils ``ChallengeVerifier``.
+    """Implements ``ChallengeVerifier``.
 
-    Every call ends within ``timeout_s`` seconds. One pool of connections, made with the first call in the running loop;
-    ``close`` it at the end.
+    Every call ends within ``timeout_s`` seconds. The first call opens a pool of connections in the running event loop;
+    ``close`` closes it.
     """
 
     def __init__(self, url: str, secret: str, timeout_s: float = 5.0) -> None:
@@ -33,23 +34,26 @@ class SiteverifyClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
-        """Ask about one token. Raises ``ChallengeUnavailable`` when there is no usable answer.
+        """Verify one token. Raises ``ChallengeUnavailable`` when there is no usable answer.
 
         An answer with a 4xx status counts if it has the documented shape and says no.
         """
         form = {"secret": self._secret, "response": token, "idempotency_key": idempotency_key}
         if ip is not None and is_ip(ip):
             form["remoteip"] = ip
+
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._ask(form)
+                return await self._post(form)
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError):
             raise ChallengeUnavailable from None
 
-    async def _ask(self, form: Mapping[str, str]) -> SiteverifyAnswer:
-        self._session = self._session or _session()
+    async def _post(self, form: Mapping[str, str]) -> SiteverifyAnswer:
+        self._session = self._session or _new_session()
         async with self._session.post(self._url, data=form, allow_redirects=False) as response:
-            return _answer(response.status, await _body(response))
+            body = await _read_body(response)
+
+        return _parse(response.status, body)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -58,7 +62,7 @@ class SiteverifyClient:
 
 
 def is_ip(text: str) -> bool:
-    """Tell whether ``text`` is an IPv4 or IPv6 address; one with a zone is not, since a zone may hold anything."""
+    """Tell whether ``text`` is an IPv4 or IPv6 address. One with a zone is not: a zone may hold anything."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -66,8 +70,8 @@ def is_ip(text: str) -> bool:
     return "%" not in text
 
 
-def _session() -> aiohttp.ClientSession:
-    """Return a session that keeps nothing but connections. What is not unpacked cannot burst."""
+def _new_session() -> aiohttp.ClientSession:
+    """Return a session without cookies or decompression: a body that is not unpacked cannot be a zip bomb."""
     return aiohttp.ClientSession(
         headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
@@ -77,23 +81,26 @@ def _session() -> aiohttp.ClientSession:
     )
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """Read what is there, as it came. Raises ``ValueError`` once it is more than any answer takes."""
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read the raw body. Raises ``ValueError`` once it is larger than any answer."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > _LARGEST_ANSWER:
+        if len(body) > _MAX_ANSWER_BYTES:
             raise ValueError("too long for an answer")
+
     return bytes(body)
 
 
-def _answer(status: int, body: bytes) -> SiteverifyAnswer:
-    """Read the answer. Raises ``ValueError`` if there is none in it."""
+def _parse(status: int, body: bytes) -> SiteverifyAnswer:
+    """Parse the answer. Raises ``ValueError`` if there is none in it."""
     if status != _OK and not _CLIENT_ERROR <= status < _SERVER_ERROR:
         raise ValueError("the status says nothing about the token")
+
     document = json.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("success"), bool):
         raise ValueError("not the documented shape")
     if document["success"] and status != _OK:
-        raise ValueError("a status that says no beside a yes")
+        raise ValueError("success with an error status")
+
     return SiteverifyAnswer.model_validate(document)

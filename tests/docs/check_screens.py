@@ -103,7 +103,7 @@ def _check(console: Console) -> None:
 
 def _settings() -> list[Finding]:
     keys = "complete for production; code keys: 2026-11, 2026-08; payload keys: 2026-11."
-    guess = "a guesser opens one account in a year with a probability of 9.1e-05, at most 1e-04 is allowed."
+    guess = "a year of guessing opens an account with a probability of 9.1e-05; at most 1e-04 is allowed."
     return [Finding("settings", True, keys), Finding("settings", True, guess)]
 
 
@@ -126,17 +126,17 @@ def _others() -> list[Finding]:
     where = "check SIGNIN_SMTP__USERNAME and __PASSWORD."
     return [
         Finding("Temporal", True, "namespace signin at temporal.example.com:7233."),
-        Finding("Temporal rights", True, "workflows may be signalled."),
+        Finding("Temporal rights", True, "we may signal workflows."),
         Finding(
             "Temporal task queues",
             True,
-            "workers polled within the last minute: signin (4), signin-mailbox (4), signin-mail (4).",
+            "workers that polled within the last minute: signin (4), signin-mailbox (4), signin-mail (4).",
         ),
-        Finding("SMTP", False, "mail.example.com:587 does not let us in: it refuses the login (535).", where),
+        Finding("SMTP", False, "mail.example.com:587 cannot be used: it refuses the login (535).", where),
         Finding(
             "Turnstile",
             True,
-            "https://challenges.cloudflare.com/turnstile/v0/siteverify answers, and knows the secret.",
+            "https://challenges.cloudflare.com/turnstile/v0/siteverify answers and knows the secret.",
         ),
         Finding("DNS", True, "answers."),
     ]

@@ -1,1 +1,1 @@
-"""What `signin-worker check` asks of each dependency."""
+"""What ``signin-worker check`` asks of each dependency."""

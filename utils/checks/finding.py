@@ -8,9 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """How one thing stands. If it is not ``ok``, ``fix`` says what to do and ``exit_code`` how the command ends.
+    """One thing that works or does not. ``text`` says what is wrong, ``fix`` what to do about it.
 
-    One that is ``ok`` but has a ``fix``, or ``warns``, is a warning: it works, and could be better.
+    A finding that is not ``ok`` ends the command with ``exit_code``. One that is ``ok`` but has a ``fix``, or
+    ``warns``, is a warning: it works, but could be better.
     """
 
     name: str
@@ -20,21 +21,28 @@ class Finding:
     exit_code: int = os.EX_UNAVAILABLE
     warns: bool = False
 
-    def line(self) -> str:
-        """Return it as a line for people."""
-        fix = f" Fix: {self.fix}" if self.fix else ""
-        return f"{self.verdict:4} {self.name}: {self.text}{fix}"
-
     @property
     def verdict(self) -> str:
-        """Return it as a word."""
+        """``ok``, ``warn`` or ``FAIL``."""
         if not self.ok:
             return "FAIL"
         return "warn" if self.warns or self.fix else "ok"
 
+    def line(self) -> str:
+        """Return the finding as a line of text."""
+        fix = f" Fix: {self.fix}" if self.fix else ""
+        return f"{self.verdict:4} {self.name}: {self.text}{fix}"
+
     def entry(self) -> dict[str, Any]:
-        """Return it for programs."""
-        return {"name": self.name, "ok": self.ok, "text": self.text, "fix": self.fix, "verdict": self.verdict.lower()}
+        """Return the finding for JSON."""
+        return {
+            "name": self.name,
+            "ok": self.ok,
+            "text": self.text,
+            "fix": self.fix,
+            "verdict": self.verdict.lower(),
+        }
 
 
 Probe = Callable[[], Awaitable[Sequence[Finding]]]
+"""Checks one dependency."""

@@ -1,6 +1,6 @@
-"""A check of everything that the worker depends on: whether it is there, set up right, and lets us do what we must.
+"""The check of each dependency: whether it is there, is set up right, and grants us what we need.
 
-Each line that is not well says what to do. Nothing is sent, written or made.
+Every finding that is not ok says what to do. Nothing is sent, written or created.
 """
 
 import os
@@ -16,68 +16,74 @@ from temporalio.service import RPCError
 from activities.errors import ChallengeUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from utils.checks.finding import Finding, Probe
-from utils.settings.guesses import MAX_GUESS_PROBABILITY
 from utils.checks.kafka import KafkaCheck, topic_uses
-from utils.settings.loading import Settings
 from utils.checks.smtp import check_mail_server
-from utils.temporal.client import TemporalSettingsError
 from utils.checks.temporal import check_rights, check_task_queues
+from utils.settings.guesses import MAX_GUESS_PROBABILITY
+from utils.settings.loading import Settings
+from utils.temporal.client import TemporalSettingsError
 from utils.temporal.namespace import shows_mailboxes
 from utils.wiring import Wiring
 from workflows.names import mail_task_queue, mailbox_task_queue
 
 _UNKNOWN_TOKEN: Final = "signin-worker-check"
-_UNKNOWN: Final = "invalid-input-response"
-_SECRET: Final = {"invalid-input-secret", "missing-input-secret"}
+_UNKNOWN_DOMAIN: Final = "signin-worker-check.invalid"  # cannot exist (RFC 6761)
+_TOKEN_REJECTED: Final = "invalid-input-response"
+_SECRET_REJECTED: Final = {"invalid-input-secret", "missing-input-secret"}
 
 
 def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Finding]:
-    """Return what a check says of settings that can be used. Ids of keys are shown, to follow a rotation."""
-    codes, payloads = (", ".join(ring.get_secret_value()) for ring in (settings.keys.code, settings.keys.payload))
-    text = f"complete for {settings.environment}; code keys: {codes}; payload keys: {payloads}."
-    chance = f"a guesser opens one account in a year with a probability of {settings.guess_probability:.1e}"
+    """Report on valid settings. Key ids are shown, so that a rotation can be followed."""
+    codes = ", ".join(settings.keys.code.get_secret_value())
+    payloads = ", ".join(settings.keys.payload.get_secret_value())
+    keys = f"complete for {settings.environment}; code keys: {codes}; payload keys: {payloads}."
+    chance = f"a year of guessing opens an account with a probability of {settings.guess_probability:.1e}"
+
     return [
-        Finding("settings", True, text),
-        Finding("settings", True, f"{chance}, at most {MAX_GUESS_PROBABILITY:.0e} is allowed."),
+        Finding("settings", True, keys),
+        Finding("settings", True, f"{chance}; at most {MAX_GUESS_PROBABILITY:.0e} is allowed."),
         *(Finding("settings", True, warning, warns=True) for warning in warnings),
     ]
 
 
 def probes(wiring: Wiring) -> list[Probe]:
-    """Return a check of each dependency."""
+    """Return the check of each dependency."""
     checks: list[Callable[[Wiring], Awaitable[Sequence[Finding]]]]
     checks = [check_kafka, check_temporal, check_smtp, check_turnstile, check_dns]
     return [partial(check, wiring) for check in checks]
 
 
 async def check_kafka(wiring: Wiring) -> list[Finding]:
-    """Tell whether the topics are there and as planned, what we may do with them, and who is in the group."""
+    """Check the topics, our rights on them, and the members of the group."""
     kafka = wiring.settings.kafka
-    access = wiring.kafka_access
     uses = topic_uses(wiring.topic_plans, kafka.results_topic)
-    check = KafkaCheck(access, uses, kafka.group_id, wiring.replay_group)
+    check = KafkaCheck(wiring.kafka_access, uses, kafka.group_id, wiring.replay_group)
+
     try:
         return await check.run()
     except (KafkaUnavailable, OSError) as error:
-        fix = "start it, or correct SIGNIN_KAFKA__BOOTSTRAP_SERVERS, the security settings beside it, and the network."
-        text = f"no usable answer from {access.bootstrap_servers} ({_named(error)})."
+        reason = str(error) if isinstance(error, KafkaUnavailable) else type(error).__name__
+        text = f"no usable answer from {wiring.kafka_access.bootstrap_servers} ({reason})."
+        fix = "start Kafka, or correct SIGNIN_KAFKA__BOOTSTRAP_SERVERS, the security settings or the network."
         return [Finding("Kafka", False, text, fix)]
 
 
 async def check_temporal(wiring: Wiring) -> list[Finding]:
-    """Tell whether the namespace is there and remembers for long enough, whether we may write, and who polls."""
+    """Check the namespace and its retention, our rights, and the workers that poll."""
     try:
         client = await wiring.temporal()
         problem = await wiring.retention_problem(client)
     except TemporalSettingsError as error:
-        fix = "correct the variables TEMPORAL_* or the profile."
+        fix = "correct the TEMPORAL_* variables or the profile."
         return [Finding("Temporal", False, f"{error}.", fix, os.EX_CONFIG)]
     except TemporalUnavailable:
-        fix = "start it, or correct TEMPORAL_ADDRESS and TEMPORAL_TLS_*."
+        fix = "start Temporal, or correct TEMPORAL_ADDRESS and TEMPORAL_TLS_*."
         return [Finding("Temporal", False, "no answer.", fix)]
     except RPCError as error:
-        fix = "signin-worker temporal create, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
-        return [Finding("Temporal", False, f"the namespace cannot be used ({error.status.name}).", fix)]
+        text = f"the namespace cannot be used ({error.status.name})."
+        fix = "run signin-worker temporal create, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
+        return [Finding("Temporal", False, text, fix)]
+
     queue = wiring.settings.temporal.task_queue
     return [
         await _namespace(wiring.settings, client, problem),
@@ -88,23 +94,27 @@ async def check_temporal(wiring: Wiring) -> list[Finding]:
 
 async def _namespace(settings: Settings, client: Client, problem: str | None) -> Finding:
     if problem is not None:
-        return Finding("Temporal", False, problem, "lower the one or raise the other.", os.EX_CONFIG)
+        fix = "lower SIGNIN_REPLAY_HORIZON_S or raise the retention."
+        return Finding("Temporal", False, problem, fix, os.EX_CONFIG)
+
     text = f"namespace {client.namespace} at {client.service_client.config.target_host}"
     if settings.temporal.search_attributes == "auto" and not await shows_mailboxes(client, "auto"):
         return Finding("Temporal", True, f"{text}, without search attributes.", "signin-worker temporal create")
+
     return Finding("Temporal", True, f"{text}.")
 
 
 async def check_smtp(wiring: Wiring) -> list[Finding]:
-    """Tell whether the mail server lets us in. Sends nothing."""
+    """Check that the mail server lets us log in. Sends nothing."""
     smtp = wiring.settings.smtp
     return [await check_mail_server(wiring.mailer(), f"{smtp.host}:{smtp.port}")]
 
 
 async def check_turnstile(wiring: Wiring) -> list[Finding]:
-    """Tell whether siteverify answers, by a token that it cannot know, and whether it knows our secret."""
-    client = wiring.siteverify()
+    """Check our secret with a token that siteverify cannot know."""
     url = wiring.settings.turnstile.url
+    client = wiring.siteverify()
+
     try:
         answer = await client.siteverify(token=_UNKNOWN_TOKEN, ip=None, idempotency_key=str(uuid.uuid4()))
     except ChallengeUnavailable:
@@ -112,29 +122,34 @@ async def check_turnstile(wiring: Wiring) -> list[Finding]:
         return [Finding("Turnstile", False, f"no usable answer from {url}.", fix)]
     finally:
         await client.close()
-    return [_verdict(wiring.settings, answer.success, answer.error_codes)]
+
+    return [_challenge(wiring.settings, answer.success, answer.error_codes)]
 
 
-def _verdict(settings: Settings, success: bool, codes: Sequence[str]) -> Finding:
-    url, real = settings.turnstile.url, settings.environment == "production"
+def _challenge(settings: Settings, success: bool, codes: Sequence[str]) -> Finding:
+    url = settings.turnstile.url
+
     if success:
-        text = f"{url} lets a token pass that nobody issued: everybody counts as a person."
-        return Finding("Turnstile", not real, text, "set SIGNIN_TURNSTILE__SECRET to the secret of your widget.")
-    if _SECRET & set(codes):
+        is_tolerable = settings.environment != "production"
+        text = f"{url} accepts a token that nobody issued: everybody passes the challenge."
+        fix = "set SIGNIN_TURNSTILE__SECRET to the secret of your widget."
+        return Finding("Turnstile", is_tolerable, text, fix)
+
+    if _SECRET_REJECTED & set(codes):
         return Finding("Turnstile", False, "siteverify does not know the secret.", "correct SIGNIN_TURNSTILE__SECRET.")
-    if _UNKNOWN not in codes:
-        told = ", ".join(code for code in codes if re.fullmatch("[a-z-]{1,40}", code)) or "nothing that we know"
-        return Finding("Turnstile", False, f"{url} answers {told} to a token that nobody issued.", "try again later.")
-    return Finding("Turnstile", True, f"{url} answers, and knows the secret.")
+
+    if _TOKEN_REJECTED not in codes:
+        shown = ", ".join(code for code in codes if re.fullmatch("[a-z-]{1,40}", code)) or "no known code"
+        return Finding("Turnstile", False, f"{url} rejects a made-up token with {shown}.", "try again later.")
+
+    return Finding("Turnstile", True, f"{url} answers and knows the secret.")
 
 
 async def check_dns(wiring: Wiring) -> list[Finding]:
-    """Tell whether DNS answers: ``.invalid`` does not exist (RFC 6761), so a yes means that nobody answered."""
-    if not await wiring.mail_domains().accept_mail("signin-worker-check.invalid"):
+    """Check DNS with a domain that cannot exist: a yes means that there was no usable answer."""
+    if not await wiring.mail_domains().accept_mail(_UNKNOWN_DOMAIN):
         return [Finding("DNS", True, "answers.")]
+
+    text = "no answer, or a positive one for a domain that cannot exist."
     fix = "check SIGNIN_DNS__NAMESERVERS and __PORT; until then every domain counts as deliverable."
-    return [Finding("DNS", False, "no answer, or one for a name that does not exist.", fix)]
-
-
-def _named(error: Exception) -> str:
-    return str(error) if isinstance(error, KafkaUnavailable) else type(error).__name__
+    return [Finding("DNS", False, text, fix)]

@@ -1,4 +1,4 @@
-"""What a check says of Temporal beside the namespace: whether we may write, and who polls."""
+"""The check of Temporal beyond the namespace: whether we may write, and who polls the task queues."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,49 +11,61 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from consumers.gateway.error_table import is_missing_workflow
-from utils.temporal.client import RPC_TIMEOUT
 from utils.checks.finding import Finding
+from utils.temporal.client import RPC_TIMEOUT
 
-_NOBODYS_WORKFLOW: Final = "signin-worker-check"
-_RECENT: Final = timedelta(seconds=70)  # a poll takes a minute at most; Temporal remembers who is gone for five
-_RIGHTS, _QUEUES = "Temporal rights", "Temporal task queues"
-_GRANT: Final = "grant write on the namespace to whom TEMPORAL_API_KEY or the client certificate stands for."
+_RIGHTS: Final = "Temporal rights"
+_QUEUES: Final = "Temporal task queues"
+_UNKNOWN_WORKFLOW: Final = "signin-worker-check"
+_RECENT: Final = timedelta(seconds=70)  # a poll takes up to 60 s; Temporal remembers pollers for five minutes
+_IDENTITY: Final = "the identity behind TEMPORAL_API_KEY or the client certificate"
+_KINDS: Final = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
 async def check_rights(client: Client) -> Finding:
-    """Signal a workflow that nobody has: who may write is told that there is none."""
+    """Signal a workflow that does not exist: only a client that may write is told so."""
     try:
-        await client.get_workflow_handle(_NOBODYS_WORKFLOW).signal("nothing", rpc_timeout=RPC_TIMEOUT)
+        await client.get_workflow_handle(_UNKNOWN_WORKFLOW).signal("nothing", rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:
         if not is_missing_workflow(error):
-            return Finding(_RIGHTS, False, f"a signal is refused ({error.status.name}).", _GRANT)
-    return Finding(_RIGHTS, True, "workflows may be signalled.")
+            fix = f"grant write access on the namespace to {_IDENTITY}."
+            return Finding(_RIGHTS, False, f"a signal is refused ({error.status.name}).", fix)
+
+    return Finding(_RIGHTS, True, "we may signal workflows.")
 
 
 async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:
-    """Tell how many workers poll each queue. None at all is how it is before the first one starts."""
+    """Report how many workers poll each queue. None on any queue is normal before the first start."""
     try:
-        polled = {queue: await _workers(client, queue) for queue in queues}
+        workers = {queue: await _count_workers(client, queue) for queue in queues}
     except RPCError as error:
-        return Finding(_QUEUES, True, f"who polls is not told ({error.status.name}).", _GRANT.replace("write", "read"))
-    idle = [queue for queue, workers in polled.items() if not workers]
-    if len(idle) == len(polled):
+        fix = f"grant read access on the namespace to {_IDENTITY}."
+        return Finding(_QUEUES, True, f"the workers cannot be listed ({error.status.name}).", fix)
+
+    idle = [queue for queue, count in workers.items() if not count]
+    if len(idle) == len(workers):
         return Finding(_QUEUES, True, f"no worker polls {', '.join(queues)} now.")
     if idle:
-        text = f"no worker polls {', '.join(idle)}: what lies there waits."
-        return Finding(_QUEUES, True, text, "look at the log of a worker with --role all or worker.")
-    told = ", ".join(f"{queue} ({workers})" for queue, workers in polled.items())
-    return Finding(_QUEUES, True, f"workers polled within the last minute: {told}.")
+        fix = "read the log of a worker that runs with --role all or worker."
+        return Finding(_QUEUES, True, f"no worker polls {', '.join(idle)}: tasks there wait.", fix)
+
+    counts = ", ".join(f"{queue} ({count})" for queue, count in workers.items())
+    return Finding(_QUEUES, True, f"workers that polled within the last minute: {counts}.")
 
 
-async def _workers(client: Client, queue: str) -> int:
-    """Count who polled a queue a short while ago. A queue without workflows has activities alone."""
-    since, seen = datetime.now(UTC) - _RECENT, set[str]()
-    for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+async def _count_workers(client: Client, queue: str) -> int:
+    """Count recent pollers of both kinds, because a queue may serve activities alone."""
+    since = datetime.now(UTC) - _RECENT
+    identities = set[str]()
+
+    for kind in _KINDS:
         request = DescribeTaskQueueRequest(
-            namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=kind,
         )
         answer = await client.workflow_service.describe_task_queue(request, timeout=RPC_TIMEOUT)
-        recent = (each for each in answer.pollers if each.last_access_time.ToDatetime(UTC) >= since)
-        seen |= {each.identity for each in recent}
-    return len(seen)
+        recent = (poller for poller in answer.pollers if poller.last_access_time.ToDatetime(UTC) >= since)
+        identities |= {poller.identity for poller in recent}
+
+    return len(identities)

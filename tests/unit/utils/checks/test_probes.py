@@ -176,7 +176,7 @@ async def test_who_polls_is_told_queue_by_queue(
     finding = one(findings, "Temporal task queues")
 
     assert finding.ok
-    assert finding.text == "no worker polls check-pollers, check-pollers-mailbox: what lies there waits."
+    assert finding.text == "no worker polls check-pollers, check-pollers-mailbox: tasks there wait."
 
 
 async def test_the_mail_server_lets_us_in_and_gets_no_mail(mail_server: MailServer) -> None:
@@ -202,7 +202,7 @@ async def test_siteverify_must_say_that_it_does_not_know_the_token(siteverify: S
     siteverify.script_any(Answer(body={"success": False, "error-codes": ["internal-error", "Ada <ada@example.com>"]}))
     finding = one(await checks.check_turnstile(Wiring(settings)), "Turnstile")
     assert not finding.ok
-    assert "answers internal-error to" in finding.text
+    assert "rejects a made-up token with internal-error" in finding.text
 
 
 async def test_a_secret_that_lets_everybody_pass_is_told(siteverify: SiteverifyServer) -> None:
@@ -225,5 +225,5 @@ async def test_dns_answers(dns_server: DnsServer) -> None:
 def test_settings_tell_how_likely_a_guess_is() -> None:
     """The number of SECURITY S18, for the settings as they are."""
     lines = [finding.line() for finding in checks.settings_findings(configured(), ["X is odd."])]
-    assert "9.1e-05, at most 1e-04" in lines[1]
+    assert "9.1e-05; at most 1e-04" in lines[1]
     assert lines[2] == "warn settings: X is odd."
