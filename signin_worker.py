@@ -33,7 +33,8 @@ from consumers.handling.dispatch import AgeLimits, Dispatcher, Handler
 from consumers.handling.observed import Observed
 from consumers.handling.retrying import Retrying
 from consumers.intake import Intake
-from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.polling.limits import ConsumerLimits
+from consumers.polling.loop import ConsumerLoop
 from consumers.ports import utc_now
 from schemas.policy import Policy
 from utils.cli.checking import check
@@ -129,15 +130,15 @@ def build_consumer(
         handle,
         counts,
         (breaker, dead_letter_breaker),
-        _loop_limits(settings),
+        _consumer_limits(settings),
     )
 
 
-def _loop_limits(settings: Settings) -> LoopLimits:
+def _consumer_limits(settings: Settings) -> ConsumerLimits:
     consumer = settings.consumer
-    return LoopLimits(
-        records=consumer.max_in_flight,
-        bytes=consumer.max_in_flight_bytes,
+    return ConsumerLimits(
+        max_records=consumer.max_in_flight,
+        max_bytes=consumer.max_in_flight_bytes,
         drain_s=consumer.drain_s,
         commit_timeout_s=_LAST_STEP_S,
         stop_s=_LAST_STEP_S,

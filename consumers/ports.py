@@ -1,14 +1,12 @@
-"""What the consumer needs of the outside, and what it hands around. Implementations of the ports live in ``utils``.
+"""What the consumer needs from the outside, and the values it passes around. ``utils`` implements the ports.
 
-How the root composes it::
+``build_consumer`` in ``signin_worker`` composes the way of a record::
 
-    intake   = Intake(requested_topic, submitted_topic, pseudonyms, metrics)
-    breaker  = Breaker()
-    temporal = TemporalGateway(client, task_queue, policy, pseudonyms, code_keys)
-    gateway  = GuardedGateway(temporal, breaker, metrics, AdaptiveLimit(max_calls))
-    rate     = DeadLetterBreaker(per_minute)
-    handle   = Observed(DeadLettering(Retrying(Dispatcher(gateway, ages), metrics), writer, rate, group), metrics)
-    consumer = ConsumerLoop(source, intake, handle, metrics, switches=(breaker, rate))
+    RecordSource                            reads the group's partitions
+    └── ConsumerLoop                        runs one consumer session after another
+        ├── Intake                          decodes the record, chooses its lane
+        └── Lanes                           keep the order per lane
+            └── handler                     returns the record's outcome
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -18,27 +16,27 @@ from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes | None]]
 Clock = Callable[[], datetime]
-"""The time of day, with UTC as its zone."""
+"""The current time, in UTC."""
 Stopwatch = Callable[[], float]
-"""Seconds that only grow, from any start."""
+"""A monotonic clock in seconds, from any start."""
 Sleep = Callable[[float], Awaitable[None]]
 
 
 def utc_now() -> datetime:
-    """Return the time of day."""
+    """Return the current time, in UTC."""
     return datetime.now(UTC)
 
 
 class KafkaUnavailable(Exception):
-    """Raised by ports when Kafka did not do what was asked, this time. Trying again may help."""
+    """Raised by ports when a call to Kafka fails. Trying again may help."""
 
 
 class RecordRefused(KafkaUnavailable):
-    """Raised when Kafka will never take this one record, by its size: trying again helps only after a change there."""
+    """Raised when Kafka refuses a record for its size. Trying again helps only after a change of Kafka's settings."""
 
 
 class Partition(NamedTuple):
-    """One partition of one topic."""
+    """A partition of a topic."""
 
     topic: str
     number: int
@@ -46,7 +44,7 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """One record as read. ``log_append_time``: ``timestamp_ms`` is the broker's stamp, not the emitter's."""
+    """A record as read. ``log_append_time``: the broker set ``timestamp_ms``, not the emitter."""
 
     topic: str
     partition: int
@@ -59,21 +57,21 @@ class Record:
 
     @property
     def topic_partition(self) -> Partition:
-        """Where it was read."""
+        """The partition it was read from."""
         return Partition(self.topic, self.partition)
 
     @property
     def size(self) -> int:
-        """Bytes held in memory, roughly."""
+        """Approximate size in memory, in bytes."""
         headers = sum(len(name) + len(value or b"") for name, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
 
 class AssignmentListener(Protocol):
-    """What a record source tells about partitions. Both calls are awaited inside the rebalance; neither raises."""
+    """Callbacks of a rebalance, which waits for both of them. Neither raises."""
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
-        """Let go of all partitions (each rebalance is eager). Commits still work until this returns."""
+        """Give up all partitions: every rebalance is eager. Commits still work until this returns."""
         ...
 
     async def on_assigned(self, partitions: Collection[Partition]) -> None:
@@ -82,60 +80,60 @@ class AssignmentListener(Protocol):
 
 
 class RecordSource(Protocol):
-    """The group's consumer (manual commits, no deserializers, Range assignor, earliest)."""
+    """The group's consumer: manual commits, no deserializers, range assignor, earliest offset first."""
 
     async def start(self, listener: AssignmentListener) -> None:
-        """Join the group. Raises ``KafkaUnavailable``, holds nothing then, and may be called again."""
+        """Join the group. Raises ``KafkaUnavailable``; then nothing is held, and it may be called again."""
         ...
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Return records, or none after about ``timeout_ms``. Never cancelled before ``stop``.
+        """Return records, or none after about ``timeout_ms``. Callers never cancel it before ``stop``.
 
-        Raises ``KafkaUnavailable``, and has handed out nothing then.
+        Raises ``KafkaUnavailable``, but never after taking records.
         """
         ...
 
     def pause(self, partitions: Collection[Partition]) -> None:
-        """Stop reading these; those not assigned are passed over. Forgotten by a rebalance."""
+        """Stop reading these; unassigned ones are ignored. A rebalance ends all pauses."""
         ...
 
     def resume(self, partitions: Collection[Partition]) -> None:
-        """Read these again; those not assigned are passed over."""
+        """Read these again; unassigned ones are ignored."""
         ...
 
-    async def rewind(self, partitions: Collection[Partition]) -> None:
-        """Read next from the group's committed offset, or from the beginning if there is none.
+    async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
+        """Read on from the group's committed offset, or from the beginning if there is none.
 
-        Partitions not assigned are passed over. Raises ``KafkaUnavailable``.
+        Unassigned partitions are ignored. Raises ``KafkaUnavailable``.
         """
         ...
 
     async def position(self, partition: Partition) -> int | None:
-        """Return the offset after the last one that ``poll`` handed out or skipped; None if not known. Quick."""
+        """Return the offset after the last one that ``poll`` returned or skipped; None if unknown. Quick."""
         ...
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit exactly these: the offset of the next record to read. Cancellable. Raises ``KafkaUnavailable``."""
+        """Commit exactly these offsets of the next records to read. Cancellable. Raises ``KafkaUnavailable``."""
         ...
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the ends of these, of paused ones too, called from a task of its own. Raises ``KafkaUnavailable``.
+        """Return the ends of these, paused ones included. Raises ``KafkaUnavailable``, also before ``start``.
 
-        It may be called while nothing is started: then it raises that, too.
+        Called from a task of its own.
         """
         ...
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
-        """Ask with a client of its own whether Kafka serves this group and these partitions (none: the topics)."""
+        """Ask, with a separate client, whether Kafka serves this group and these partitions (none: the topics)."""
         ...
 
     async def stop(self) -> None:
-        """Leave the group. Commits nothing, calls no listener. Afterwards ``start`` makes a consumer anew."""
+        """Leave the group without a commit or a callback. ``start`` then makes a new consumer."""
         ...
 
 
 class DeadLetterWriter(Protocol):
-    """The dead-letter topics."""
+    """Writes to the dead-letter topics."""
 
     async def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Return once all in-sync replicas have the record. Raises ``KafkaUnavailable``."""
@@ -150,59 +148,60 @@ class ReplayMark(NamedTuple):
 
 
 class DeadLetterReader(Protocol):
-    """The dead-letter topics, read from their beginning."""
+    """Reads the dead-letter topics from their beginning."""
 
     async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
-        """Return each partition's first offset and its end, as of now. Raises ``KafkaUnavailable``."""
+        """Return each partition's first offset and its current end. Raises ``KafkaUnavailable``."""
         ...
 
     def read(self, partition: Partition, first: int, end: int) -> AsyncIterator[Record]:
-        """Yield the records from ``first`` to before ``end``, in order. Raises ``KafkaUnavailable``."""
+        """Yield the records from ``first`` up to, but not including, ``end``. Raises ``KafkaUnavailable``."""
         ...
 
 
 class ReplayStore(Protocol):
-    """Where it is kept what was put back."""
+    """Remembers how far each partition was replayed."""
 
     async def load(self, partition: Partition) -> ReplayMark | None:
-        """Return what was noted last. Raises ``KafkaUnavailable``."""
+        """Return the last mark saved. Raises ``KafkaUnavailable``."""
         ...
 
     async def save(self, partition: Partition, mark: ReplayMark) -> None:
-        """Return once it is kept. Raises ``KafkaUnavailable``."""
+        """Return once the mark is stored. Raises ``KafkaUnavailable``."""
         ...
 
 
 class InboundWriter(Protocol):
-    """The inbound topics, to put records back."""
+    """Puts records back on the inbound topics."""
 
     async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
-        """Return once all in-sync replicas have key, value and headers of ``record``.
+        """Return once all in-sync replicas have the key, value and headers of ``record``.
 
-        On ``partition`` if the topic has it, else by the key. Raises ``RecordRefused`` and ``KafkaUnavailable``.
+        It goes to ``partition`` if the topic has it, else by key. Raises ``RecordRefused`` and ``KafkaUnavailable``.
         """
         ...
 
 
-class Switch(Protocol):
-    """Something that can stop intake: a breaker."""
+class IntakeBreaker(Protocol):
+    """A breaker that can stop intake."""
 
     @property
     def is_open(self) -> bool:
-        """Whether something is wrong."""
+        """Whether the breaker is open."""
         ...
 
     @property
     def stops_intake(self) -> bool:
-        """Whether nothing new may be read."""
+        """Whether no new record may be read."""
         ...
 
 
 @dataclass(frozen=True)
 class PartitionPosition:
-    """How one partition stands. None: not known yet. ``watermark`` is the next offset to commit.
+    """How far one partition is. None: not known yet.
 
-    ``position`` is the next one to read, ``head_of_line_s`` how long the record at the watermark has been in work here.
+    ``watermark`` is the offset to commit, ``position`` the offset to read next. ``head_of_line_s``: how long this
+    process has worked on the record at the watermark.
     """
 
     partition: Partition
@@ -215,7 +214,7 @@ class PartitionPosition:
 
     @property
     def lag(self) -> int | None:
-        """Records not done yet, finished ones behind an unfinished one included."""
+        """Records from the watermark to the end, including finished ones after an unfinished one."""
         if self.end is None or self.watermark is None:
             return None
         return max(0, self.end - self.watermark)
@@ -223,7 +222,7 @@ class PartitionPosition:
 
 @dataclass(frozen=True)
 class ConsumerSnapshot:
-    """How the consumer stands. A partition that is not in it is not owned any more."""
+    """The state of the consumer. It lists all partitions it owns."""
 
     partitions: Sequence[PartitionPosition]
     in_flight: int
@@ -231,32 +230,32 @@ class ConsumerSnapshot:
 
 
 class ConsumerMetrics(Protocol):
-    """Where the consumer counts."""
+    """The consumer's metrics."""
 
     def record_done(self, topic: str, outcome: str) -> None:
-        """Count a record once, when done: ``applied``, ``duplicate``, ``late``, ``ignored`` or ``dead_lettered``."""
+        """Count a finished record: ``applied``, ``duplicate``, ``late``, ``ignored`` or ``dead_lettered``."""
         ...
 
     def call_postponed(self, reason: str) -> None:
-        """Count a try that will be made again: ``key_busy``, ``throttled``, ``unreachable``, ``misconfigured``."""
+        """Count a call that will be retried: ``key_busy``, ``throttled``, ``unreachable``, ``misconfigured``."""
         ...
 
     def limit_changed(self, limit: int) -> None:
-        """Take the number of calls to Temporal that may be under way from now on."""
+        """Set the current limit of concurrent calls to Temporal."""
         ...
 
     def time_in_future(self, topic: str) -> None:
-        """Count an event whose time lies in the future."""
+        """Count an event with a timestamp in the future."""
         ...
 
     def rebalanced(self) -> None:
-        """Count an assignment."""
+        """Count an assignment of partitions."""
         ...
 
     def rebuilt(self) -> None:
-        """Count a consumer that stalled and was replaced."""
+        """Count a stalled consumer that was replaced."""
         ...
 
     def observe(self, snapshot: ConsumerSnapshot) -> None:
-        """Take the gauges of now; called about once a second, and once more after the end."""
+        """Set the gauges. Called about once a second, and once more at the end of a consumer session."""
         ...

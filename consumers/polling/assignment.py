@@ -1,56 +1,80 @@
-"""The partitions that are owned just now, and how far each one is."""
+"""The partitions owned now, and how far each one is."""
 
+import asyncio
 import time
 from collections.abc import Collection, Mapping
 
 from consumers.polling.offset_tracker import OffsetTracker, Ticket
-from consumers.ports import Partition, Record, Stopwatch
+from consumers.ports import Clock, Partition, Record, Stopwatch, utc_now
 
 
 class Assignment:
-    """Trackers of the current epoch. Each rebalance takes everything away and begins a new epoch."""
+    """The trackers of the current epoch. Each rebalance begins a new epoch with new trackers.
 
-    def __init__(self, stopwatch: Stopwatch = time.monotonic) -> None:
+    ``intake_open`` is set from an assignment until its partitions are about to go.
+    """
+
+    def __init__(self, stopwatch: Stopwatch = time.monotonic, clock: Clock = utc_now) -> None:
         self.epoch = 0
+        self.intake_open = asyncio.Event()
         self._stopwatch = stopwatch
+        self._clock = clock
         self._trackers: dict[Partition, OffsetTracker] = {}
 
     @property
     def partitions(self) -> Collection[Partition]:
-        """What is owned."""
+        """The partitions owned."""
         return self._trackers.keys()
 
     @property
     def trackers(self) -> Mapping[Partition, OffsetTracker]:
-        """How far each one is."""
+        """The tracker of each partition."""
         return self._trackers
 
     def begin(self, partitions: Collection[Partition]) -> None:
-        """Own these, and nothing else, with nothing known of them."""
-        self.epoch += 1
-        self._trackers = {partition: OffsetTracker(self.epoch) for partition in partitions}
+        """Own these partitions and no others, in a new epoch, and open intake."""
+        self._renew(partitions)
+        self.intake_open.set()
+
+    def close_intake(self) -> None:
+        """Take no further records. Those in flight can still finish."""
+        self.intake_open.clear()
 
     def end(self) -> None:
         """Own nothing."""
-        self.begin(())
+        self._renew(())
 
-    def track(self, record: Record, now_s: float) -> Ticket | None:
-        """Begin a record. None: its partition is not owned, or it was begun before in this epoch."""
+    def is_current(self, epoch: int) -> bool:
+        """Whether this epoch still takes records."""
+        return self.intake_open.is_set() and epoch == self.epoch
+
+    def track(self, record: Record) -> Ticket | None:
+        """Start a record. None: its partition is not owned, or it was started before in this epoch."""
         tracker = self._trackers.get(record.topic_partition)
-        stamp = record.timestamp_ms / 1000 if record.timestamp_ms >= 0 else now_s
-        return None if tracker is None else tracker.track(record.offset, stamp, self._stopwatch())
+        if tracker is None:
+            return None
+
+        has_timestamp = record.timestamp_ms >= 0
+        timestamp_s = record.timestamp_ms / 1000 if has_timestamp else self._clock().timestamp()
+
+        return tracker.track(record.offset, timestamp_s, self._stopwatch())
 
     def finish(self, partition: Partition, ticket: Ticket) -> None:
-        """Mark a record as done; one of an earlier epoch changes nothing."""
+        """Mark a record as done. A ticket of an earlier epoch has no effect."""
         tracker = self._trackers.get(partition)
         if tracker is not None:
             tracker.finish(ticket)
 
     def watermarks(self) -> dict[Partition, int]:
-        """Return what may be committed now."""
+        """Return the offsets that may be committed now."""
         marks = ((partition, tracker.watermark) for partition, tracker in self._trackers.items())
         return {partition: mark for partition, mark in marks if mark is not None}
 
-    def far_ahead(self, span: int) -> set[Partition]:
-        """Return the partitions in which reading is ``span`` or more ahead of the watermark."""
-        return {partition for partition, tracker in self._trackers.items() if tracker.span >= span}
+    def far_ahead(self, max_read_ahead: int) -> set[Partition]:
+        """Return the partitions that are read ``max_read_ahead`` offsets or more beyond their watermark."""
+        trackers = self._trackers.items()
+        return {partition for partition, tracker in trackers if tracker.read_ahead >= max_read_ahead}
+
+    def _renew(self, partitions: Collection[Partition]) -> None:
+        self.epoch += 1
+        self._trackers = {partition: OffsetTracker(self.epoch) for partition in partitions}

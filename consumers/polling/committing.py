@@ -1,4 +1,4 @@
-"""Commits of watermarks: seldom, one at a time, never for long."""
+"""Commits watermarks: rarely, one commit at a time, each with a timeout."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Committer:
-    """At most one commit per ``interval_s`` and one under way, each given up after ``timeout_s``."""
+    """Makes at most one commit per ``interval_s`` and one at a time, and gives each up after ``timeout_s``."""
 
     def __init__(
         self,
@@ -25,41 +25,44 @@ class Committer:
         self._timeout_s = timeout_s
         self._stopwatch = stopwatch
         self._not_before = stopwatch()
-        self._under_way: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
         self._committed: dict[Partition, int] = {}
 
     @property
     def committed(self) -> Mapping[Partition, int]:
-        """What Kafka acknowledged in this assignment."""
+        """The offsets that Kafka acknowledged in this assignment."""
         return self._committed
 
     @property
     def is_due(self) -> bool:
-        """Whether a commit may begin."""
-        idle = self._under_way is None or self._under_way.done()
+        """Whether a commit may start."""
+        idle = self._running is None or self._running.done()
         return idle and self._stopwatch() >= self._not_before
 
-    def begin(self, watermarks: Mapping[Partition, int]) -> None:
-        """Begin a commit of what is new, if one is due. Returns at once."""
-        fresh = self._fresh(watermarks)
-        if fresh and self.is_due:
+    def start_if_due(self, watermarks: Mapping[Partition, int]) -> None:
+        """Start to commit the watermarks that changed, if a commit is due. Returns at once."""
+        changed = self._changed(watermarks)
+        if changed and self.is_due:
             self._not_before = self._stopwatch() + self._interval_s
-            self._under_way = asyncio.create_task(self._commit(fresh))
+            self._running = asyncio.create_task(self._commit(changed))
 
     async def finish(self, watermarks: Mapping[Partition, int]) -> None:
-        """Commit what is new for the last time in this assignment, and forget the assignment."""
-        if self._under_way is not None:
-            # Left alone it could land after the one below, or after the rebalance.
-            self._under_way.cancel()
-            await asyncio.gather(self._under_way, return_exceptions=True)
-            self._under_way = None
-        fresh = self._fresh(watermarks)
-        if fresh:
-            await self._commit(fresh)
+        """Make the last commit of this assignment, then forget the assignment."""
+        if self._running is not None:
+            # Left running, it could land after the commit below, or after the rebalance.
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+            self._running = None
+
+        changed = self._changed(watermarks)
+        if changed:
+            await self._commit(changed)
+
         self._committed.clear()
 
-    def _fresh(self, watermarks: Mapping[Partition, int]) -> dict[Partition, int]:
-        return {place: mark for place, mark in watermarks.items() if self._committed.get(place) != mark}
+    def _changed(self, watermarks: Mapping[Partition, int]) -> dict[Partition, int]:
+        marks = watermarks.items()
+        return {partition: mark for partition, mark in marks if self._committed.get(partition) != mark}
 
     async def _commit(self, offsets: dict[Partition, int]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Order per key, everything else side by side."""
+"""Runs the items of one lane in order, and lanes side by side."""
 
 import asyncio
 from collections import deque
@@ -8,92 +8,115 @@ from typing import Final, Generic, TypeVar
 _Item = TypeVar("_Item")
 
 QUEUED_PER_LANE: Final = 16
-"""How many items there may be in all, for each lane that there may be."""
+"""How many items may be in flight in total, per lane that may exist."""
 
 
-class Lanes(Generic[_Item]):
-    """Items of one lane are worked on one after the other, in the order they were put; lanes run side by side.
+class Capacity:
+    """How many items are in flight and how many more may be: bounded by lanes, items and bytes.
 
-    Bounded by lanes, by items and by bytes: whoever puts asks ``room`` first. What queues behind the first of its lane
-    counts far less than a lane: a flood of one key must not take the place of those that could be worked on. An item
-    that raises is a bug: its lane stops, and ``raise_failure`` tells.
+    Items queued behind the first of their lane count far less than a lane: a flood of one key must not block the keys
+    that could be handled.
     """
 
-    def __init__(self, work: Callable[[_Item], Awaitable[None]], max_lanes: int, max_bytes: int) -> None:
-        self._work = work
+    def __init__(self, max_lanes: int, max_bytes: int) -> None:
+        self.lanes = 0
+        self.items = 0
+        self.bytes = 0
         self._max_lanes = max_lanes
         self._max_items = QUEUED_PER_LANE * max_lanes
         self._max_bytes = max_bytes
+
+    @property
+    def free(self) -> int:
+        """How many more items may be put, whatever their lanes. 0 if no bytes are left."""
+        free = min(self._max_lanes - self.lanes, self._max_items - self.items)
+        return max(0, free) if self.bytes < self._max_bytes else 0
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a quarter of each bound is free: enough to resume reading after there was no capacity."""
+        used = [
+            (self.lanes, self._max_lanes),
+            (self.items, self._max_items),
+            (self.bytes, self._max_bytes),
+        ]
+        return all(count * 4 <= limit * 3 for count, limit in used)
+
+    def reset(self) -> None:
+        """Note that nothing is in flight."""
+        self.lanes = self.items = self.bytes = 0
+
+
+class Lanes(Generic[_Item]):
+    """Handles the items of one lane one after the other, in the order they were put; lanes run side by side.
+
+    Callers check ``capacity`` before they put an item. An item that raises is a bug: its lane stops, and
+    ``raise_failure`` raises the error.
+    """
+
+    def __init__(self, handle: Callable[[_Item], Awaitable[None]], capacity: Capacity) -> None:
+        self.capacity = capacity
+        self._handle = handle
         self._lanes: dict[Hashable, deque[tuple[_Item, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._items = 0
-        self._bytes = 0
         self._failure: BaseException | None = None
 
-    @property
-    def in_flight(self) -> int:
-        """Items put and not done."""
-        return self._items
-
-    @property
-    def room(self) -> int:
-        """How many items more may be put, whatever their lanes; 0 too when the bytes are used up."""
-        free = min(self._max_lanes - len(self._lanes), self._max_items - self._items)
-        return max(0, free) if self._bytes < self._max_bytes else 0
-
-    @property
-    def roomy(self) -> bool:
-        """Whether a quarter is free of all three: when to go on after there was no room."""
-        used = (len(self._lanes), self._max_lanes), (self._items, self._max_items), (self._bytes, self._max_bytes)
-        return all(each * 4 <= most * 3 for each, most in used)
-
     def items(self) -> Iterator[_Item]:
-        """Return all that is put and not done."""
+        """Return the items that were put and are not done."""
         return (item for queue in self._lanes.values() for item, _ in queue)
 
     def put(self, lane: Hashable, item: _Item, size: int) -> None:
         """Queue an item of ``size`` bytes."""
-        self._items += 1
-        self._bytes += size
+        self.capacity.items += 1
+        self.capacity.bytes += size
+
         queue = self._lanes.get(lane)
         if queue is not None:
             queue.append((item, size))
-            return
-        self._lanes[lane] = queue = deque([(item, size)])
-        task = asyncio.create_task(self._run(lane, queue))
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        else:
+            self._open(lane, deque([(item, size)]))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until all is done, the time is up, or something failed."""
+        """Wait until every item is done, the time is up, or an item failed."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def drop(self) -> None:
-        """Forget everything: what is under way is cancelled, and over when this returns."""
+        """Cancel and forget all items. None of them runs any more when this returns."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
         self._lanes.clear()
-        self._items = self._bytes = 0
+        self.capacity.reset()
 
     def raise_failure(self) -> None:
-        """Raise what an item raised, if one did."""
+        """Raise the first error that an item raised, if any."""
         if self._failure is not None:
             raise self._failure
+
+    def _open(self, lane: Hashable, queue: deque[tuple[_Item, int]]) -> None:
+        self._lanes[lane] = queue
+        self.capacity.lanes += 1
+
+        task = asyncio.create_task(self._run(lane, queue))
+        self._tasks.add(task)
+        task.add_done_callback(self._on_lane_end)
 
     async def _run(self, lane: Hashable, queue: deque[tuple[_Item, int]]) -> None:
         while queue:
             item, size = queue[0]
-            await self._work(item)
+            await self._handle(item)
             queue.popleft()
-            self._items -= 1
-            self._bytes -= size
-        # No await since the queue was seen empty: nothing can have been put in between.
-        del self._lanes[lane]
+            self.capacity.items -= 1
+            self.capacity.bytes -= size
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+        # No await since the queue was seen empty, so nothing can have been put in between.
+        del self._lanes[lane]
+        self.capacity.lanes -= 1
+
+    def _on_lane_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()

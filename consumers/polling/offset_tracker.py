@@ -1,42 +1,44 @@
-"""Which offset of a partition may be committed."""
+"""Tracks which offset of a partition may be committed."""
 
 from typing import NamedTuple
 
 
 class Ticket(NamedTuple):
-    """One record under way. A ticket of another epoch moves nothing."""
+    """A record in flight. A ticket of an earlier epoch has no effect."""
 
     epoch: int
     offset: int
 
 
 class Unfinished(NamedTuple):
-    """A record that is not done: born at ``stamp`` (seconds, time of day), begun at ``begun_at`` (any stopwatch's)."""
+    """A record that is not done. ``timestamp_s`` is a time of day, ``started_at`` a stopwatch's time."""
 
     offset: int
-    stamp: float
-    begun_at: float
+    timestamp_s: float
+    started_at: float
 
 
 class OffsetTracker:
-    """Follows one partition through one assignment.
+    """Tracks the offsets of one partition through one assignment.
 
-    Offsets come in rising order, with gaps (compaction, transaction markers), and are finished in any order. Only
-    unfinished ones take memory.
+    Offsets arrive in ascending order, with gaps (compaction, transaction markers), and finish in any order. Only
+    unfinished offsets take memory.
     """
 
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
         self._next: int | None = None
-        # Filled in rising order, so its first key is the lowest unfinished offset.
+        # Filled in ascending order, so its first key is the lowest unfinished offset.
         self._unfinished: dict[int, Unfinished] = {}
 
-    def track(self, offset: int, stamp: float, begun_at: float) -> Ticket | None:
-        """Begin a record born at ``stamp``. None: this offset was begun or passed over before."""
+    def track(self, offset: int, timestamp_s: float, started_at: float) -> Ticket | None:
+        """Start a record. None: this offset was started or skipped before."""
         if self._next is not None and offset < self._next:
             return None
+
         self._next = offset + 1
-        self._unfinished[offset] = Unfinished(offset, stamp, begun_at)
+        self._unfinished[offset] = Unfinished(offset, timestamp_s, started_at)
+
         return Ticket(self._epoch, offset)
 
     def finish(self, ticket: Ticket) -> None:
@@ -45,31 +47,32 @@ class OffsetTracker:
             self._unfinished.pop(ticket.offset, None)
 
     def skip_to(self, offset: int) -> None:
-        """Note that nothing below ``offset`` will come any more."""
+        """Note that no further record comes below ``offset``."""
         self._next = offset if self._next is None else max(self._next, offset)
 
     @property
     def watermark(self) -> int | None:
-        """The offset to commit: all below it is done. None until anything is known."""
+        """The offset to commit: every record below it is done. None: nothing is known yet."""
         return next(iter(self._unfinished), self._next)
 
     @property
-    def span(self) -> int:
-        """How far reading is ahead of the watermark: what a crash would read again."""
+    def read_ahead(self) -> int:
+        """How many offsets lie between the watermark and the next offset: after a crash they are read again."""
         watermark = self.watermark
         return 0 if watermark is None or self._next is None else self._next - watermark
 
     @property
     def position(self) -> int | None:
-        """The offset to read next. None until anything is known."""
+        """The offset to read next. None: nothing is known yet."""
         return self._next
 
     @property
     def head(self) -> Unfinished | None:
-        """The record that holds the watermark back: the lowest one that is not done."""
+        """The record that holds the watermark back: the unfinished one with the lowest offset."""
         return next(iter(self._unfinished.values()), None)
 
     @property
-    def oldest_stamp(self) -> float | None:
-        """The smallest stamp of the unfinished ones."""
-        return min((each.stamp for each in self._unfinished.values()), default=None)
+    def oldest_timestamp_s(self) -> float | None:
+        """The earliest timestamp of the unfinished records."""
+        timestamps = (record.timestamp_s for record in self._unfinished.values())
+        return min(timestamps, default=None)

@@ -1,52 +1,56 @@
-"""Shows how the consumer stands: to the metrics every time, to the log when a record holds its partition back."""
+"""Reports the state of the consumer: as metrics each time, in the log when a record holds its partition back."""
 
 import asyncio
-from collections.abc import Callable
 
+from consumers.polling.flow_control import FlowControl
 from consumers.polling.head_of_line import HeadOfLine
-from consumers.intake import Delivery
 from consumers.polling.lanes import Lanes
-from consumers.polling.offset_tracker import Ticket
-from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition
 from consumers.polling.positions import Positions
+from consumers.polling.reading import InFlight
+from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition
 
-Work = tuple[Delivery, Ticket]
 
-
-class Display:
-    """Looks once every so often, from a task of its own: a loop that is stuck is shown, too."""
+class Reporter:
+    """Reports at intervals, from a task of its own, so that a consumer that is stuck is reported too."""
 
     def __init__(
         self,
         positions: Positions,
         head_of_line: HeadOfLine,
-        lanes: Lanes[Work],
+        lanes: Lanes[InFlight],
+        flow: FlowControl,
         metrics: ConsumerMetrics,
-        halted: Callable[[], bool],
     ) -> None:
         self._positions = positions
         self._head_of_line = head_of_line
         self._lanes = lanes
+        self._flow = flow
         self._metrics = metrics
-        self._halted = halted
 
     async def run(self, every_s: float) -> None:
-        """Show how things are, until cancelled; then show that nothing is owned any more."""
+        """Report until cancelled, then report that nothing is owned any more."""
         try:
             while True:
                 await self._positions.refresh(every_s)
-                self._metrics.observe(ConsumerSnapshot(self._positions.all(), self._lanes.in_flight, self._halted()))
-                self._head_of_line.look(self._positions.held(), self._reason_of)
+                self._report()
                 await asyncio.sleep(every_s)
         finally:
             self._positions.close()
-            self._metrics.observe(ConsumerSnapshot((), 0, self._halted()))
+            self._metrics.observe(ConsumerSnapshot((), 0, self._flow.halted))
 
-    def _reason_of(self, partition: Partition, offset: int) -> str:
-        found = (
-            each
-            for each, ticket in self._lanes.items()
-            if (each.record.topic_partition, ticket.offset) == (partition, offset)
-        )
-        postponed = next((each.postponed for each in found), None)
-        return postponed or ("halted" if self._halted() else "under_way")
+    def _report(self) -> None:
+        positions = self._positions.all()
+        in_flight = self._lanes.capacity.items
+        self._metrics.observe(ConsumerSnapshot(positions, in_flight, self._flow.halted))
+        self._head_of_line.check(self._positions.blocked(), self._reason)
+
+    def _reason(self, partition: Partition, offset: int) -> str:
+        for item in self._lanes.items():
+            record = item.delivery.record
+            if (record.topic_partition, record.offset) == (partition, offset):
+                return item.delivery.postponed or self._default_reason()
+
+        return self._default_reason()
+
+    def _default_reason(self) -> str:
+        return "halted" if self._flow.halted else "under_way"

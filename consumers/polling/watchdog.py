@@ -1,7 +1,7 @@
-"""Notices a consumer that has stalled without a word, though Kafka would serve it (docs/adr/0012).
+"""Detects a consumer that stalls silently although Kafka would serve it (docs/adr/0012).
 
-A symptom is something that should have changed by now. Its clock runs while it stays the same, and stands still while
-Kafka itself is away: that is nobody's stall.
+A symptom is something that should have changed by now. Its clock runs while it stays the same. While Kafka itself is
+away, no clock runs: an outage is not a stall.
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from typing import Any, Final, NamedTuple
 
 from consumers.ports import Partition, PartitionPosition, Stopwatch
 
-_CHECKS: Final = 4
+_CHECKS_PER_STALL: Final = 4
 
 
 class ConsumerStalled(Exception):
-    """Raised when a consumer stalls that was rebuilt for it and has not been well since."""
+    """Raised when a replaced consumer stalls too and was not well in between."""
 
 
 @dataclass(frozen=True)
-class Vitals:
-    """How a consumer does at one moment.
+class Progress:
+    """How far a consumer is at one moment.
 
-    ``polls`` counts polls that ended and consumers that were started, ``told`` the times that Kafka told the ends.
-    What is ``paused`` is not read on purpose.
+    ``polls`` counts polls that ended and attempts to join, ``answers`` Kafka's answers with end offsets. ``paused``
+    partitions are not read on purpose.
     """
 
     assigned: bool
     polls: int
-    told: int
+    answers: int
     positions: Sequence[PartitionPosition] = ()
     paused: Collection[Partition] = ()
 
 
 class Symptom(NamedTuple):
-    """What is wrong, perhaps of one partition. Progress makes another one of it: ``mark`` differs then."""
+    """Something that should change, perhaps in one partition. When ``mark`` changes, it is a new symptom."""
 
     name: str
     mark: int | None
@@ -43,57 +43,71 @@ class Symptom(NamedTuple):
 
     def as_log(self) -> dict[str, Any]:
         """Return it as fields of a log line."""
-        place = {} if self.partition is None else {"topic": self.partition.topic, "partition": self.partition.number}
-        return {"symptom": self.name, **place}
+        fields: dict[str, Any] = {"symptom": self.name}
+        if self.partition is not None:
+            fields["topic"] = self.partition.topic
+            fields["partition"] = self.partition.number
+
+        return fields
 
 
-def symptoms(vitals: Vitals) -> Iterator[Symptom]:
-    """Tell everything that has to change before long."""
-    yield Symptom("no poll returns", vitals.polls)
-    yield Symptom("the ends of partitions are not told", vitals.told)
-    if not vitals.assigned:
+def symptoms(progress: Progress) -> Iterator[Symptom]:
+    """Yield everything that has to change before long."""
+    yield Symptom("no poll returns", progress.polls)
+    yield Symptom("no end offsets arrive", progress.answers)
+    if not progress.assigned:
         yield Symptom("no partitions are assigned", None)
-    for each in vitals.positions:
-        if _is_behind(each) and each.partition not in vitals.paused:
-            yield Symptom("nothing is read", each.position, each.partition)
-        if each.watermark != each.committed:
-            yield Symptom("nothing is committed", each.committed, each.partition)
+
+    for position in progress.positions:
+        if _has_unread(position) and position.partition not in progress.paused:
+            yield Symptom("nothing is read", position.position, position.partition)
+        if position.watermark != position.committed:
+            yield Symptom("nothing is committed", position.committed, position.partition)
 
 
-def _is_behind(position: PartitionPosition) -> bool:
-    return position.position is None or (position.end is not None and position.end > position.position)
+def _has_unread(position: PartitionPosition) -> bool:
+    if position.position is None:
+        return True
+
+    return position.end is not None and position.end > position.position
 
 
 class Watchdog:
-    """Decides; time comes from the stopwatch alone.
+    """Decides when a consumer has stalled. It measures time by the stopwatch alone.
 
-    A stall is a symptom that stayed for ``stall_s`` while Kafka answered whenever it was asked, about four times. One
-    rebuild is allowed; the next one only after the consumer was well for ``stall_s`` on end: nothing that lasted for a
-    quarter of that. A rebuild that changes nothing is so followed by the end, and one that helped may be needed again.
+    A stall is a symptom that lasted ``stall_s`` while Kafka answered every check, about four of them. One rebuild is
+    allowed. The next one is allowed only after the consumer was well for ``stall_s`` without a break: no symptom lasted
+    a quarter of that. So a rebuild that changes nothing is followed by the end, and one that helped may happen again.
     """
 
     def __init__(self, stall_s: float = 50.0, stopwatch: Stopwatch = time.monotonic) -> None:
         self._stall_s = stall_s
-        self._soon_s = stall_s / _CHECKS
+        self._suspicious_s = stall_s / _CHECKS_PER_STALL
         self._stopwatch = stopwatch
         self._was_rebuilt = False
         self.begin()
 
     def begin(self) -> None:
-        """Look at a consumer that is new."""
+        """Begin to observe a new consumer."""
+        now = self._stopwatch()
         self._since: dict[Symptom, float] = {}
-        self._looked_at = self._checked_at = self._well_since = self._stopwatch()
+        self._observed_at = now
+        self._checked_at = now
+        self._well_since = now
 
-    def look(self, vitals: Vitals) -> None:
-        """Look how the consumer does now.
+    def observe(self, progress: Progress) -> None:
+        """Observe the consumer now.
 
-        A look that comes late was not the consumer's fault: this process was frozen or starved, and nothing could move.
+        An observation that comes late is not the consumer's fault: this process was frozen or starved, and nothing
+        could move.
         """
         now = self._stopwatch()
-        if now - self._looked_at > self._soon_s:
-            self._begin_anew(now)
-        self._looked_at = now
-        self._since = {symptom: self._since.get(symptom, now) for symptom in symptoms(vitals)}
+        if now - self._observed_at > self._suspicious_s:
+            self._restart_clocks(now)
+
+        self._observed_at = now
+        self._since = {symptom: self._since.get(symptom, now) for symptom in symptoms(progress)}
+
         if not self.is_well:
             self._well_since = now
         elif now - self._well_since >= self._stall_s:
@@ -101,33 +115,35 @@ class Watchdog:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing lasts for long."""
-        return self._lasts_s < self._soon_s
+        """Whether no symptom lasts suspiciously long."""
+        return self._longest_s < self._suspicious_s
 
     @property
     def wants_check(self) -> bool:
-        """Whether to find out now if Kafka answers at all: now and then, and before the last word."""
+        """Whether to check now if Kafka answers: from time to time, and before a stall is declared."""
         waited_s = self._stopwatch() - self._checked_at
-        return not self.is_well and (waited_s >= self._soon_s or self._lasts_s >= self._stall_s)
+        return not self.is_well and (waited_s >= self._suspicious_s or self._longest_s >= self._stall_s)
 
-    def checked(self, answers: bool) -> None:
-        """Take what was found. If Kafka is away, no symptom means anything: all begin anew."""
-        self._checked_at = now = self._stopwatch()
-        if not answers:
-            self._begin_anew(now)
+    def checked(self, kafka_answers: bool) -> None:
+        """Note the result of a check. While Kafka is away, no symptom means anything: all clocks restart."""
+        now = self._stopwatch()
+        self._checked_at = now
+        if not kafka_answers:
+            self._restart_clocks(now)
 
     @property
     def stall(self) -> Symptom | None:
-        """What has lasted too long, if something has."""
-        return self._oldest if self._lasts_s >= self._stall_s else None
+        """The symptom that lasted too long, if any."""
+        return self._oldest if self._longest_s >= self._stall_s else None
 
     def rebuild(self, stall: Symptom) -> None:
-        """Allow a rebuild. Raises ``ConsumerStalled`` if the one before has not helped."""
+        """Allow a rebuild. Raises ``ConsumerStalled`` if the previous one did not help."""
         if self._was_rebuilt:
             raise ConsumerStalled(stall.name)
+
         self._was_rebuilt = True
 
-    def _begin_anew(self, now: float) -> None:
+    def _restart_clocks(self, now: float) -> None:
         self._well_since = now
         self._since = dict.fromkeys(self._since, now)
 
@@ -136,19 +152,25 @@ class Watchdog:
         return min(self._since, key=self._since.__getitem__, default=None)
 
     @property
-    def _lasts_s(self) -> float:
-        return self._stopwatch() - min(self._since.values(), default=self._stopwatch())
+    def _longest_s(self) -> float:
+        now = self._stopwatch()
+        return now - min(self._since.values(), default=now)
 
 
 async def until_stalled(
-    watchdog: Watchdog, vitals: Callable[[], Vitals], answers: Callable[[], Awaitable[bool]], every_s: float
+    watchdog: Watchdog,
+    progress: Callable[[], Progress],
+    is_reachable: Callable[[], Awaitable[bool]],
+    every_s: float,
 ) -> Symptom:
-    """Look every ``every_s`` until there is a stall, and return what it is. ``answers`` asks Kafka itself."""
+    """Observe every ``every_s`` until the consumer has stalled, and return why. ``is_reachable`` asks Kafka itself."""
     while True:
         await asyncio.sleep(every_s)
-        watchdog.look(vitals())
+
+        watchdog.observe(progress())
         if watchdog.wants_check:
-            watchdog.checked(await answers())
-            watchdog.look(vitals())
+            watchdog.checked(await is_reachable())
+            watchdog.observe(progress())
+
         if watchdog.stall is not None:
             return watchdog.stall

@@ -8,7 +8,7 @@ import pytest
 from consumers.gateway.breaker import Breaker
 from consumers.decode import MAX_VALUE_BYTES
 from consumers.gateway.limiter import AdaptiveLimit
-from consumers.polling.loop import LoopLimits
+from consumers.polling.limits import ConsumerLimits
 from schemas.policy import Policy
 from tests.docs.documents import DESIGN, code, rows, section
 from deploy.local.places import PROJECT
@@ -24,10 +24,10 @@ PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy"
 SECURITY = PROJECT / "docs" / "security.md"
 POLICY = Policy()
 CONSUMER = ConsumerSettings()
-LOOP = LoopLimits()
+LOOP = ConsumerLimits()
 LIMITS = {
     "records in flight, per process": (CONSUMER.max_in_flight, CONSUMER.max_in_flight_bytes // 1024**2),
-    "read ahead of the watermark, per partition": (LOOP.span,),
+    "read ahead of the watermark, per partition": (LOOP.max_read_ahead,),
     "concurrent calls to Temporal": (AdaptiveLimit().limit, CONSUMER.max_calls),
     "drain in a rebalance or at the end": (CONSUMER.drain_s,),
     "session, rebalance, poll interval": tuple(

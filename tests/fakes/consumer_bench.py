@@ -11,7 +11,8 @@ from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
 from consumers.gateway.limiter import AdaptiveLimit
-from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.polling.limits import ConsumerLimits
+from consumers.polling.loop import ConsumerLoop
 from consumers.handling.observed import Observed
 from consumers.ports import Partition, RecordSource
 from consumers.handling.retrying import Backoff, Retrying
@@ -23,11 +24,11 @@ from tests.fakes.record_source import FakeBroker, FakeRecordSource
 from tests.fakes.waiting import until
 
 P0, P1, S0 = Partition(REQUESTED, 0), Partition(REQUESTED, 1), Partition(SUBMITTED, 0)
-QUICK = LoopLimits(
+QUICK = ConsumerLimits(
     poll_ms=5,
     poll_when_full_ms=1,
     commit_interval_s=0.005,
-    observe_every_s=0.005,
+    report_every_s=0.005,
     retry_s=0.001,
     drain_s=5,
     stop_s=0.05,
@@ -38,7 +39,7 @@ class Composed:
     """A consumer between any source and a gateway in memory, composed as the root does it."""
 
     def __init__(
-        self, source: RecordSource, limits: LoopLimits, topics: tuple[str, str] = (REQUESTED, SUBMITTED)
+        self, source: RecordSource, limits: ConsumerLimits, topics: tuple[str, str] = (REQUESTED, SUBMITTED)
     ) -> None:
         self.gateway = FakeGateway()
         self.writer = FakeDeadLetterWriter()
@@ -51,6 +52,11 @@ class Composed:
         handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
         intake = Intake(*topics, Pseudonyms(bytes(32)), self.metrics)
         self.loop = ConsumerLoop(source, intake, handle, self.metrics, (self.breaker, self.rate), limits)
+
+    @property
+    def owned(self) -> set[Partition]:
+        """The partitions that the loop owns."""
+        return {position.partition for position in self.loop.positions()}
 
     @property
     def applied(self) -> list[str]:
@@ -76,7 +82,7 @@ class Composed:
 class Bench(Composed):
     """The same, reading from a broker in memory."""
 
-    def __init__(self, limits: LoopLimits = QUICK, lag_of_poll: int = 0) -> None:
+    def __init__(self, limits: ConsumerLimits = QUICK, lag_of_poll: int = 0) -> None:
         self.broker = FakeBroker()
         self.source = FakeRecordSource(self.broker, lag_of_poll)
         super().__init__(self.source, limits)

@@ -164,7 +164,7 @@ class FakeRecordSource:
         self.paused -= set(partitions)
         self.broker.changed.set()
 
-    async def rewind(self, partitions: Collection[Partition]) -> None:
+    async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
         """Read again from what is committed."""
         self.broker.demand()
         for partition in set(partitions) & self.positions.keys():

@@ -236,12 +236,12 @@ async def test_what_is_committed_is_where_the_next_one_starts(access: KafkaAcces
     async with joined(access, topics) as (source, _):
         assert [record.value for record in await read(source, 3)] == [b"0", b"1", b"2"]
 
-        await source.rewind([partition, Partition("another", 0)])
+        await source.seek_to_committed([partition, Partition("another", 0)])
 
         assert [record.value for record in await read(source, 3)] == [b"0", b"1", b"2"]
 
         await source.commit({partition: 2})
-        await source.rewind([partition])
+        await source.seek_to_committed([partition])
 
         assert [record.value for record in await read(source, 1)] == [b"2"]
 

@@ -20,7 +20,7 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.source import KafkaSource
 
 WATCHFUL = replace(
-    QUICK, poll_ms=50, stall_s=5.0, observe_every_s=0.2, commit_interval_s=0.2, commit_timeout_s=3, stop_s=5
+    QUICK, poll_ms=50, stall_s=5.0, report_every_s=0.2, commit_interval_s=0.2, commit_timeout_s=3, stop_s=5
 )
 
 

@@ -86,13 +86,13 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         expected = min(unfinished, default=self.next if self.known else None)
 
         assert self.tracker.watermark == expected
-        assert self.tracker.span == (0 if expected is None else self.next - expected)
+        assert self.tracker.read_ahead == (0 if expected is None else self.next - expected)
         assert self.tracker.position == (self.next if self.known else None)
 
         head = min(unfinished, default=None)
 
         assert self.tracker.head == (None if head is None else (head, self.begun[head], -self.begun[head]))
-        assert self.tracker.oldest_stamp == min((self.begun[each] for each in unfinished), default=None)
+        assert self.tracker.oldest_timestamp_s == min((self.begun[each] for each in unfinished), default=None)
 
 
 TestTracker = TrackerAgainstModel.TestCase

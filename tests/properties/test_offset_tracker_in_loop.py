@@ -13,7 +13,8 @@ from activities.pseudonyms import Pseudonyms
 from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
 from consumers.decode import ReceivedRequest
 from consumers.intake import Delivery, Intake
-from consumers.polling.loop import ConsumerLoop, LoopLimits
+from consumers.polling.limits import ConsumerLimits
+from consumers.polling.loop import ConsumerLoop
 from consumers.handling.observed import Observed
 from consumers.outcomes import Applied, KeyBusy, Outcome, Rejected
 from consumers.ports import Headers, Partition
@@ -25,13 +26,13 @@ from tests.fakes.record_source import FakeBroker, FakeRecordSource
 from tests.fakes.waiting import until
 
 PARTITIONS = [Partition(REQUESTED, 0), Partition(REQUESTED, 1)]
-LIMITS = LoopLimits(
-    records=6,
-    span=8,
+LIMITS = ConsumerLimits(
+    max_records=6,
+    max_read_ahead=8,
     poll_ms=5,
     poll_when_full_ms=1,
     commit_interval_s=0.001,
-    observe_every_s=0.01,
+    report_every_s=0.01,
     retry_s=0.001,
     drain_s=0.002,
 )

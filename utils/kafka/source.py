@@ -84,7 +84,7 @@ class KafkaSource:
         """Read these partitions again. Ignores those not assigned."""
         self._consumer.resume(*self._assigned(partitions))
 
-    async def rewind(self, partitions: Collection[Partition]) -> None:
+    async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
         """Go back to the group's committed offset, or to the beginning if there is none.
 
         Ignores partitions not assigned. Raises ``KafkaUnavailable``.

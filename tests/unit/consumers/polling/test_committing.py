@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from consumers.polling.assignment import Assignment
 from consumers.polling.committing import Committer
-from consumers.polling.head_of_line import Held
+from consumers.polling.head_of_line import BlockedPartition
 from consumers.ports import Partition, PartitionPosition, Record
 from consumers.polling.positions import Positions
 from tests.fakes.record_source import FakeBroker, FakeRecordSource
@@ -28,13 +28,13 @@ class Bench:
 async def test_commits_are_explicit_and_at_most_one_a_second() -> None:
     """Only what is new is sent; nothing new sends nothing."""
     bench = Bench()
-    bench.committer.begin({A: 1, B: 2})
+    bench.committer.start_if_due({A: 1, B: 2})
     await until(lambda: bench.broker.commits == [{A: 1, B: 2}])
-    bench.committer.begin({A: 1, B: 3})
+    bench.committer.start_if_due({A: 1, B: 3})
     bench.now = 1.0
     await until(lambda: bench.committer.is_due)
-    bench.committer.begin({A: 1, B: 2})
-    bench.committer.begin({A: 1, B: 4})
+    bench.committer.start_if_due({A: 1, B: 2})
+    bench.committer.start_if_due({A: 1, B: 4})
     await until(lambda: len(bench.broker.commits) == 2)
 
     assert bench.broker.commits[1] == {B: 4}
@@ -45,9 +45,9 @@ async def test_one_is_under_way_at_a_time_and_not_for_ever() -> None:
     """A commit that hangs is given up; the next sends what is newest then."""
     bench = Bench(timeout_s=0.01)
     bench.source.hang = {"commit"}
-    bench.committer.begin({A: 1})
+    bench.committer.start_if_due({A: 1})
     bench.now = 10.0
-    bench.committer.begin({A: 2})
+    bench.committer.start_if_due({A: 2})
 
     assert not bench.committer.is_due
 
@@ -56,7 +56,7 @@ async def test_one_is_under_way_at_a_time_and_not_for_ever() -> None:
     assert bench.committer.committed == {}
 
     bench.source.hang = set()
-    bench.committer.begin({A: 3})
+    bench.committer.start_if_due({A: 3})
     await until(lambda: bench.committer.committed == {A: 3})
 
     assert bench.broker.commits == [{A: 3}]
@@ -66,11 +66,11 @@ async def test_a_failed_commit_is_made_again() -> None:
     """With the next one that is due."""
     bench = Bench()
     bench.broker.down = True
-    bench.committer.begin({A: 1})
+    bench.committer.start_if_due({A: 1})
     bench.now = 1.0
     await until(lambda: bench.committer.is_due)
     bench.broker.down = False
-    bench.committer.begin({A: 1})
+    bench.committer.start_if_due({A: 1})
     await until(lambda: bench.broker.committed == {A: 1})
 
 
@@ -78,7 +78,7 @@ async def test_the_last_commit_overtakes_the_one_under_way() -> None:
     """That one is cancelled, so that it can't land later."""
     bench = Bench(timeout_s=1000)
     bench.source.hang = {"commit"}
-    bench.committer.begin({A: 1})
+    bench.committer.start_if_due({A: 1})
     await asyncio.sleep(0)
     bench.source.hang = set()
     await asyncio.wait_for(bench.committer.finish({A: 2}), 5)
@@ -96,17 +96,18 @@ async def test_the_last_commit_overtakes_the_one_under_way() -> None:
 
 async def test_positions_tell_lag_and_age() -> None:
     """Lag counts from the watermark; the age is the record's own; in work counts from when it was begun here."""
-    broker, assignment = FakeBroker(), Assignment(lambda: 100.0)
-    committer = Committer(FakeRecordSource(broker))
     now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+    broker = FakeBroker()
+    assignment = Assignment(lambda: 100.0, lambda: now)
+    committer = Committer(FakeRecordSource(broker))
     source = FakeRecordSource(broker)
     positions = Positions(source, assignment, committer.committed, lambda: now, lambda: 107.5)
     assignment.begin([A, B])
     broker.mark(A, 10)
     stamp = int(now.timestamp() * 1000) - 5000
 
-    assert assignment.track(Record("a", 0, 4, None, b"", timestamp_ms=stamp), 0)
-    assert assignment.track(Record("a", 0, 5, None, b""), now.timestamp() + 1)
+    assert assignment.track(Record("a", 0, 4, None, b"", timestamp_ms=stamp))
+    assert assignment.track(Record("a", 0, 5, None, b""))
 
     await positions.refresh(5)
 
@@ -115,7 +116,7 @@ async def test_positions_tell_lag_and_age() -> None:
         PartitionPosition(B, 0, None, None, 0.0),
     ]
     assert [position.lag for position in positions.all()] == [6, None]
-    assert list(positions.held()) == [Held(A, 4, 100.0, 5.0, behind=1)]
+    assert list(positions.blocked()) == [BlockedPartition(A, 4, 100.0, 5.0, behind=1)]
 
 
 async def test_unknown_ends_leave_the_rest_known() -> None:
@@ -127,7 +128,7 @@ async def test_unknown_ends_leave_the_rest_known() -> None:
     broker.mark(A, 10)
     await positions.refresh(5)
 
-    assert (positions.all()[0].end, positions.told) == (10, 1)
+    assert (positions.all()[0].end, positions.answers) == (10, 1)
 
     broker.down = True
     broker.mark(A, 10)
@@ -135,7 +136,7 @@ async def test_unknown_ends_leave_the_rest_known() -> None:
     source.hang = {"end_offsets"}
     await positions.refresh(0.001)
 
-    assert (positions.all()[0].end, positions.told) == (10, 1)
+    assert (positions.all()[0].end, positions.answers) == (10, 1)
 
     positions.close()
 
@@ -155,7 +156,7 @@ async def test_a_slow_answer_is_taken_when_it_comes() -> None:
     source.gate.set()
     await positions.refresh(5)
 
-    assert (positions.all()[0].end, positions.told) == (10, 1)
+    assert (positions.all()[0].end, positions.answers) == (10, 1)
 
 
 class SlowSource(FakeRecordSource):

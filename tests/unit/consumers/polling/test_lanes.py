@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from consumers.polling.lanes import Lanes
+from consumers.polling.lanes import Capacity, Lanes
 from tests.fakes.waiting import until
 
 
@@ -31,7 +31,7 @@ class Bench:
 
 def lanes_of(bench: Bench, *items: str, max_lanes: int = 8, max_bytes: int = 800) -> Lanes[str]:
     """Return lanes with these items put, of 10 bytes each."""
-    lanes: Lanes[str] = Lanes(bench.work, max_lanes, max_bytes)
+    lanes: Lanes[str] = Lanes(bench.work, Capacity(max_lanes, max_bytes))
     for item in items:
         lanes.put(item[0], item, 10)
     return lanes
@@ -45,7 +45,7 @@ async def test_lanes_run_side_by_side_and_each_in_order() -> None:
     bench.gate("b1").set()
     bench.gate("b2").set()
     bench.gate("a2").set()
-    await until(lambda: lanes.in_flight == 2)
+    await until(lambda: lanes.capacity.items == 2)
 
     assert bench.started == ["a1", "b1", "b2"]
 
@@ -53,7 +53,7 @@ async def test_lanes_run_side_by_side_and_each_in_order() -> None:
     await lanes.drain(5)
 
     assert bench.finished == ["b1", "b2", "a1", "a2"]
-    assert lanes.in_flight == 0
+    assert lanes.capacity.items == 0
 
 
 async def test_a_lane_that_ran_empty_can_be_used_again() -> None:
@@ -74,22 +74,22 @@ async def test_room_is_bounded_by_lanes_and_by_bytes() -> None:
     bench = Bench()
     lanes = lanes_of(bench, "a1", "b1", "c1", max_lanes=4)
 
-    assert (lanes.room, lanes.roomy) == (1, True)
+    assert (lanes.capacity.free, lanes.capacity.can_resume) == (1, True)
 
     lanes.put("d", "d1", 10)
 
-    assert (lanes.room, lanes.roomy) == (0, False)
+    assert (lanes.capacity.free, lanes.capacity.can_resume) == (0, False)
 
     bench.gate("a1").set()
     bench.gate("b1").set()
-    await until(lambda: lanes.room == 2)
+    await until(lambda: lanes.capacity.free == 2)
     lanes.put("e", "e1", 780)
 
-    assert (lanes.in_flight, lanes.room, lanes.roomy) == (3, 0, False)
+    assert (lanes.capacity.items, lanes.capacity.free, lanes.capacity.can_resume) == (3, 0, False)
 
     await lanes.drop()
 
-    assert (lanes.room, lanes.roomy) == (4, True)
+    assert (lanes.capacity.free, lanes.capacity.can_resume) == (4, True)
 
 
 async def test_what_queues_in_a_lane_takes_no_room_of_others_up_to_a_bound() -> None:
@@ -97,18 +97,18 @@ async def test_what_queues_in_a_lane_takes_no_room_of_others_up_to_a_bound() -> 
     bench = Bench()
     lanes = lanes_of(bench, *(f"a{number}" for number in range(31)), max_lanes=2)
 
-    assert (lanes.room, lanes.roomy) == (1, False)
+    assert (lanes.capacity.free, lanes.capacity.can_resume) == (1, False)
 
     lanes.put("a", "a31", 10)
 
-    assert (lanes.room, lanes.roomy) == (0, False)
+    assert (lanes.capacity.free, lanes.capacity.can_resume) == (0, False)
 
     for number in range(8):
         bench.gate(f"a{number}").set()
 
-    await until(lambda: lanes.roomy)
+    await until(lambda: lanes.capacity.can_resume)
 
-    assert (lanes.in_flight, lanes.room) == (24, 1)
+    assert (lanes.capacity.items, lanes.capacity.free) == (24, 1)
 
     await lanes.drop()
 
@@ -118,7 +118,7 @@ async def test_draining_ends_in_time() -> None:
     bench = Bench()
     lanes = lanes_of(bench, "a1")
     await lanes.drain(0.001)
-    assert lanes.in_flight == 1
+    assert lanes.capacity.items == 1
     await lanes.drop()
 
 
@@ -131,7 +131,7 @@ async def test_dropping_is_over_when_it_returns() -> None:
     bench.gate("a1").set()
     await lanes.drain(5)
 
-    assert lanes.in_flight == 0
+    assert lanes.capacity.items == 0
     assert bench.finished == []
 
     lanes.raise_failure()

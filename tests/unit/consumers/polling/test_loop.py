@@ -26,7 +26,7 @@ async def test_records_are_applied_and_their_offsets_committed() -> None:
         await until(lambda: [position.lag for position in bench.metrics.snapshots[-1].partitions] == [0, 0])
 
         assert bench.loop.ready
-        assert set(bench.loop.assigned) == {P0, S0}
+        assert bench.owned == {P0, S0}
         assert [position.committed for position in bench.loop.positions()] == [8, 1]
 
     assert bench.applied == [signin_id(1), signin_id(2)]
@@ -62,7 +62,7 @@ async def test_a_slow_key_delays_no_other_and_no_offset_is_passed() -> None:
 
 async def test_a_flood_of_one_key_delays_no_other() -> None:
     """Whatever queues in its lane takes no place of those that could be worked on, of its partition or of another."""
-    bench = Bench(replace(QUICK, records=4))
+    bench = Bench(replace(QUICK, max_records=4))
     bench.gateway.gate.clear()
     bench.request(1)
 
@@ -97,7 +97,7 @@ async def test_poison_goes_to_the_dead_letters_before_its_offset_is_done() -> No
 
 async def test_temporal_away_pauses_intake_and_goes_on_by_itself() -> None:
     """Polling goes on, over a rebalance too; memory is bounded, nothing becomes a dead letter."""
-    bench = Bench(replace(QUICK, records=10, drain_s=0.01))
+    bench = Bench(replace(QUICK, max_records=10, drain_s=0.01))
     bench.gateway.down = Unreachable
     for number in range(50):
         bench.request(number)
@@ -124,7 +124,7 @@ async def test_temporal_away_pauses_intake_and_goes_on_by_itself() -> None:
 
 async def test_full_lanes_pause_reading_and_no_poll_asks_for_more_than_there_is_room() -> None:
     """After a rebalance the pause is put on again."""
-    bench = Bench(replace(QUICK, records=4, drain_s=0.01))
+    bench = Bench(replace(QUICK, max_records=4, drain_s=0.01))
     bench.gateway.gate.clear()
     for number in range(20):
         bench.request(number, partition=number % 2)
@@ -146,7 +146,7 @@ async def test_full_lanes_pause_reading_and_no_poll_asks_for_more_than_there_is_
 
 async def test_a_partition_is_read_only_so_far_ahead_of_its_watermark() -> None:
     """The others are read on."""
-    bench = Bench(replace(QUICK, span=5, records=8))
+    bench = Bench(replace(QUICK, max_read_ahead=5, max_records=8))
     bench.gateway.gate.clear()
     bench.request(0)
 
@@ -203,7 +203,7 @@ async def test_a_revocation_drains_commits_and_drops_the_rest() -> None:
 
         assert bench.broker.committed == {P0: 1}
         assert bench.gateway.under_way == 0
-        assert not bench.loop.assigned
+        assert not bench.owned
         assert bench.loop.ready
 
         bench.gateway.gate.set()
@@ -241,7 +241,7 @@ async def test_an_assignment_without_revocation_ends_the_one_before() -> None:
     async with bench.running(P0):
         await until(lambda: bench.gateway.under_way)
         bench.gateway.gate.set()
-        await bench.loop.on_assigned([P0])
+        await bench.source.listeners[-1].on_assigned([P0])
 
         assert bench.gateway.under_way == 0
 

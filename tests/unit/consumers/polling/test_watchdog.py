@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 
 from consumers.ports import Partition, PartitionPosition
-from consumers.polling.watchdog import ConsumerStalled, Symptom, Vitals, Watchdog, symptoms, until_stalled
+from consumers.polling.watchdog import ConsumerStalled, Symptom, Progress, Watchdog, symptoms, until_stalled
 from tests.fakes.virtual_time import in_virtual_time
 
 A = Partition("a", 0)
 AT_REST = PartitionPosition(A, end=7, watermark=7, committed=7, oldest_unfinished_age_s=0, position=7)
-WELL = Vitals(assigned=True, polls=0, told=0, positions=[AT_REST])
+WELL = Progress(assigned=True, polls=0, answers=0, positions=[AT_REST])
 
 
 class Kennel:
-    """A watchdog with a stall of 40 s that looks once a second. Unless told otherwise polls return and Kafka tells."""
+    """A watchdog with ``stall_s=40`` that observes once a second. By default, polls return and Kafka answers."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -23,12 +23,12 @@ class Kennel:
         self.checks = 0
         self.watchdog = Watchdog(40, lambda: self.now)
 
-    def watch(self, vitals: Vitals, seconds: int = 200, busy: bool = True) -> float | None:
+    def watch(self, progress: Progress, seconds: int = 200, busy: bool = True) -> float | None:
         """Look for so long; return after how many seconds there was a stall."""
         for second in range(1, seconds + 1):
             self.now += 1
             beat = int(self.now) if busy else 0
-            self.watchdog.look(replace(vitals, polls=vitals.polls + beat, told=vitals.told + beat))
+            self.watchdog.observe(replace(progress, polls=progress.polls + beat, answers=progress.answers + beat))
             if self.watchdog.wants_check:
                 self.checks += 1
                 self.watchdog.checked(self.kafka_answers)
@@ -39,8 +39,8 @@ class Kennel:
         return None
 
 
-def with_position(**changes: int | None) -> Vitals:
-    """Return the vitals of a consumer whose one partition stands so."""
+def with_position(**changes: int | None) -> Progress:
+    """Return the progress of a consumer whose one partition stands so."""
     return replace(WELL, positions=[replace(AT_REST, **changes)])  # type: ignore[arg-type]  # all its fields are such
 
 
@@ -54,11 +54,11 @@ SICK = [
 ]
 
 
-@pytest.mark.parametrize(("vitals", "name"), SICK)
-def test_what_lasts_is_a_stall(vitals: Vitals, name: str) -> None:
+@pytest.mark.parametrize(("progress", "name"), SICK)
+def test_what_lasts_is_a_stall(progress: Progress, name: str) -> None:
     """After the time that was set and a look, not before; Kafka was asked on the way."""
     kennel = Kennel()
-    assert kennel.watch(vitals) == 41
+    assert kennel.watch(progress) == 41
     assert kennel.watchdog.stall is not None
     assert kennel.watchdog.stall.name == name
     assert 3 <= kennel.checks <= 5
@@ -68,11 +68,11 @@ def test_a_poll_that_never_returns_is_a_stall() -> None:
     """Whether there is anything to read or not."""
     kennel = Kennel()
     assert kennel.watch(WELL, busy=False) == 41
-    assert kennel.watchdog.stall in {Symptom("no poll returns", 0), Symptom("the ends of partitions are not told", 0)}
+    assert kennel.watchdog.stall in {Symptom("no poll returns", 0), Symptom("no end offsets arrive", 0)}
 
 
 @pytest.mark.parametrize(
-    "vitals",
+    "progress",
     [
         WELL,
         replace(BEHIND, paused=[A]),
@@ -81,9 +81,9 @@ def test_a_poll_that_never_returns_is_a_stall() -> None:
         with_position(watermark=5, committed=5),
     ],
 )
-def test_what_is_no_stall(vitals: Vitals) -> None:
+def test_what_is_no_stall(progress: Progress) -> None:
     """At rest; paused behind an open breaker or a full house; no partition at all; a record that takes its time."""
-    assert Kennel().watch(vitals, 1000) is None
+    assert Kennel().watch(progress, 1000) is None
 
 
 @pytest.mark.parametrize("changing", ["position", "committed"])
@@ -95,14 +95,14 @@ def test_whatever_moves_is_no_stall(changing: str) -> None:
         assert kennel.watch(stuck, 39) is None
 
 
-@pytest.mark.parametrize("vitals", [vitals for vitals, _ in SICK])
-def test_kafka_away_is_no_stall(vitals: Vitals) -> None:
+@pytest.mark.parametrize("progress", [progress for progress, _ in SICK])
+def test_kafka_away_is_no_stall(progress: Progress) -> None:
     """For as long as it is away; its time begins when it is back."""
     kennel = Kennel()
     kennel.kafka_answers = False
-    assert kennel.watch(vitals, 600, busy=False) is None
+    assert kennel.watch(progress, 600, busy=False) is None
     kennel.kafka_answers = True
-    waited_s = kennel.watch(vitals, 100, busy=False)
+    waited_s = kennel.watch(progress, 100, busy=False)
     assert waited_s is not None
     assert 30 <= waited_s <= 41
 

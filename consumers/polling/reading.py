@@ -1,0 +1,122 @@
+"""Reads the assigned partitions: one poll at a time."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from consumers.intake import Delivery, Intake
+from consumers.polling.assignment import Assignment
+from consumers.polling.committing import Committer
+from consumers.polling.flow_control import FlowControl
+from consumers.polling.lanes import Lanes
+from consumers.polling.limits import ConsumerLimits
+from consumers.polling.offset_tracker import Ticket
+from consumers.polling.racing import finishes_before, happens_within
+from consumers.ports import KafkaUnavailable, Partition, Record, RecordSource
+
+logger = logging.getLogger(__name__)
+
+
+class InFlight(NamedTuple):
+    """A delivery that is being handled or waits for it, and the ticket of its offset."""
+
+    delivery: Delivery
+    ticket: Ticket
+
+
+class Reader:
+    """Polls, enqueues what the poll returns, and starts commits, until ``over``. ``polls`` counts polls that ended."""
+
+    def __init__(
+        self,
+        source: RecordSource,
+        intake: Intake,
+        assignment: Assignment,
+        lanes: Lanes[InFlight],
+        committer: Committer,
+        flow: FlowControl,
+        limits: ConsumerLimits,
+        over: asyncio.Event,
+    ) -> None:
+        self.polls = 0
+        self._source = source
+        self._intake = intake
+        self._assignment = assignment
+        self._lanes = lanes
+        self._committer = committer
+        self._flow = flow
+        self._limits = limits
+        self._over = over
+        self._poll: asyncio.Task[Sequence[Record]] | None = None
+        self._to_read_again: set[Partition] = set()
+
+    async def turn(self) -> None:
+        """Poll once, and commit if a commit is due. Without partitions, wait for them."""
+        intake_open = self._assignment.intake_open
+        if not intake_open.is_set():
+            await happens_within(intake_open, self._limits.poll_ms / 1000)
+            return
+
+        epoch = self._assignment.epoch
+        try:
+            await self._read(epoch)
+        except KafkaUnavailable:
+            logger.warning("Kafka is away: trying again")
+            await happens_within(self._over, self._limits.retry_s)
+
+        if self._assignment.is_current(epoch):
+            self._committer.start_if_due(self._assignment.watermarks())
+
+    def close(self) -> None:
+        """Cancel the poll that was left running. Its consumer must be gone."""
+        if self._poll is not None:
+            self._poll.cancel()
+
+    async def _read(self, epoch: int) -> None:
+        await self._seek_back()
+        self._flow.update()
+        records = await self._poll_records()
+
+        if not self._assignment.is_current(epoch):
+            self._to_read_again.update(record.topic_partition for record in records)
+            return
+
+        self._enqueue(records)
+        await self._skip_gaps(epoch)
+
+    async def _seek_back(self) -> None:
+        if self._to_read_again:
+            await self._source.seek_to_committed(frozenset(self._to_read_again))
+            self._to_read_again.clear()
+
+    async def _poll_records(self) -> Sequence[Record]:
+        """Return the records of one poll, or none if the session is over first."""
+        wait_ms = self._limits.poll_when_full_ms if self._flow.may_resume_soon else self._limits.poll_ms
+        max_records = max(1, self._lanes.capacity.free)
+
+        self._poll = asyncio.create_task(self._source.poll(wait_ms, max_records))
+        if not await finishes_before(self._poll, self._over):
+            return ()
+
+        self.polls += 1
+
+        return self._poll.result()
+
+    def _enqueue(self, records: Sequence[Record]) -> None:
+        for record in records:
+            ticket = self._assignment.track(record)
+            if ticket is not None:
+                delivery = self._intake.receive(record)
+                lane = (record.topic_partition, delivery.lane)
+                self._lanes.put(lane, InFlight(delivery, ticket), record.size)
+
+    async def _skip_gaps(self, epoch: int) -> None:
+        """Skip offsets that hold no record: without this, a marker at the end would look like lag for ever."""
+        if not self._committer.is_due:
+            return
+
+        for partition, tracker in list(self._assignment.trackers.items()):
+            position = await self._source.position(partition)
+            if position is not None and self._assignment.is_current(epoch):
+                tracker.skip_to(position)
