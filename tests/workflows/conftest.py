@@ -12,12 +12,12 @@ from tests.fakes.time_skipping import unhurried_client
 
 @pytest.fixture
 async def unhurried(time_skipping: WorkflowEnvironment) -> Client:
-    """Give a client that lets no time pass."""
+    """Give a client that never lets the server skip time."""
     return await unhurried_client(time_skipping)
 
 
 @pytest.fixture
 async def stage(time_skipping: WorkflowEnvironment, unhurried: Client) -> AsyncIterator[Stage]:
-    """Give both workflows at work, over fakes. Time passes when a test says so."""
+    """Give both workflows running over fakes. Time passes only when a test says so."""
     async with Stage(unhurried, time_skipping.get_current_time).working() as stage:
         yield stage

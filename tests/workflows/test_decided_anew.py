@@ -1,8 +1,13 @@
-"""What history does not hold is decided anew, later and maybe otherwise: nobody must be able to tell. A real server."""
+"""A workflow task that is repeated may decide differently, and nobody outside may be able to tell.
+
+A decision is recorded only when its workflow task completes. Here a task is reset on a real
+server, as if its worker had died before that.
+"""
 
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
@@ -15,7 +20,16 @@ from schemas.results import ResultEvent, code_sent_id
 from tests.fakes.stage import Stage
 from tests.fakes.waiting import until
 
-FIRST_TASK_ENDED = 4  # started, task scheduled, task started, task completed
+FIRST_TASK_COMPLETED = 4  # workflow started, task scheduled, task started, task completed
+
+PUBLISH = "publish_result_activity"
+
+
+class Publications(NamedTuple):
+    """How many publications a history holds, by kind of activity."""
+
+    durable: int
+    local: int
 
 
 async def now() -> datetime:
@@ -23,31 +37,34 @@ async def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def decided_anew(client: Client, workflow_id: str, task_ended: int = FIRST_TASK_ENDED) -> None:
-    """Take a task of a workflow back, as if its worker had died before its end; later signals come with it then."""
+async def reset(client: Client, workflow_id: str, task_completed: int = FIRST_TASK_COMPLETED) -> None:
+    """Take back a workflow task, as if its worker had died before it completed.
+
+    The signals that arrived since then are delivered with the repeated task.
+    """
     described = await client.get_workflow_handle(workflow_id).describe()
-    await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=described.run_id),
-            workflow_task_finish_event_id=task_ended,
-            request_id=uuid.uuid4().hex,
-            reason="test",
-        )
+    request = ResetWorkflowExecutionRequest(
+        namespace=client.namespace,
+        workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=described.run_id),
+        workflow_task_finish_event_id=task_completed,
+        request_id=uuid.uuid4().hex,
+        reason="test",
     )
 
+    await client.workflow_service.reset_workflow_execution(request)
 
-@pytest.mark.parametrize("turned", ["token", "domain"])
-async def test_a_verdict_that_turns_after_the_hand_over_rejects_nothing(temporal_client: Client, turned: str) -> None:
-    """The mailbox has the sign-in: a rejection would be a second terminal result."""
+
+@pytest.mark.parametrize("changed", ["token", "domain"])
+async def test_a_check_that_fails_after_the_hand_over_rejects_nothing(temporal_client: Client, changed: str) -> None:
+    """The mailbox already has the sign-in, so a rejection would be a second terminal result."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
-        if turned == "token":
-            stage.verifier.answers.clear()  # spent
+        if changed == "token":
+            stage.verifier.answers.clear()  # the token is spent
         else:
             stage.domains.without_mail.add("example.com")
 
-        await decided_anew(temporal_client, f"signin/{signin_id}/1")
+        await reset(temporal_client, f"signin/{signin_id}/1")
         handle = temporal_client.get_workflow_handle(f"signin/{signin_id}/1", result_type=dict)
 
         assert (await handle.result())["status"] == "accepted"
@@ -58,42 +75,46 @@ async def test_a_verdict_that_turns_after_the_hand_over_rejects_nothing(temporal
         assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
 
 
-async def test_a_rejection_that_turns_stays_one(temporal_client: Client) -> None:
-    """It stood in history before it was published, so only an operator's reset decides anew; no mailbox was told."""
+async def test_a_rejection_stays_a_rejection_after_a_reset(temporal_client: Client) -> None:
+    """The repeated result has the same id.
+
+    History holds a rejection before it is published, so only an operator's reset decides again; no mailbox has it.
+    """
     async with Stage(temporal_client, now).working() as stage:
         handle = await stage.request(token="bad")
         await handle.result()
         signin_id = handle.id.split("/")[1]
-        await decided_anew(temporal_client, handle.id)
+        await reset(temporal_client, handle.id)
         again = temporal_client.get_workflow_handle(handle.id, result_type=dict)
 
         assert (await again.result())["status"] == "rejected"
 
-        first, second = (one for one in stage.publisher.published if one.result.signin_id == signin_id)
+        first, second = (event for event in stage.publisher.published if event.result.signin_id == signin_id)
 
         assert first.event_id == second.event_id
 
 
 async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client: Client) -> None:
-    """Nobody is left with a mail whose code is good for nothing; what was tried before is tried again by the rules."""
+    """Both mails are alike, so the code in the first one still succeeds."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
         mailed = stage.code()
         await stage.submit(signin_id, "wrong")
         await until(lambda: "otp.rejected wrong_code" in stage.outcomes(signin_id))
-        await decided_anew(temporal_client, stage.mailbox_id())
+        await reset(temporal_client, stage.mailbox_id())
         await until(lambda: len(stage.mailer.sent) == 2)
 
-        assert [(mail.code.get_secret_value(), mail.message_id) for mail in stage.mailer.sent] == [
-            (mailed, stage.mailer.sent[0].message_id)
-        ] * 2
+        first, second = stage.mailer.sent
+
+        assert second.code.get_secret_value() == mailed
+        assert second.message_id == first.message_id
 
         await stage.submit(signin_id, mailed)
         await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
 
-async def test_only_word_of_a_mail_is_published_by_a_local_activity(temporal_client: Client) -> None:
-    """History holds no other decision by then: after a crash, the same id could go out with other bytes."""
+async def test_only_code_sent_is_published_by_a_local_activity(temporal_client: Client) -> None:
+    """Any other result could go out again with the same id and other bytes after a crash."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
         await stage.submit(signin_id, "wrong")
@@ -101,13 +122,15 @@ async def test_only_word_of_a_mail_is_published_by_a_local_activity(temporal_cli
         await until(lambda: len(stage.outcomes(signin_id)) == 3)
         rejected = await stage.request(token="bad")
         await rejected.result()
-        counts = [await published(temporal_client, one) for one in (stage.mailbox_id(), rejected.id)]
+        by_mailbox = await count_publications(temporal_client, stage.mailbox_id())
+        by_request = await count_publications(temporal_client, rejected.id)
 
-    assert counts == [(2, 1), (1, 0)]
+    assert by_mailbox == Publications(durable=2, local=1)
+    assert by_request == Publications(durable=1, local=0)
 
 
-async def test_word_of_a_mail_is_the_same_whatever_came_before_it_was_recorded(temporal_client: Client) -> None:
-    """A worker published it and died; another attempt, other numbers and a while later, it is published again."""
+async def test_code_sent_is_the_same_after_another_attempt_and_other_limits(temporal_client: Client) -> None:
+    """A worker publishes it and dies. Before it is published again, an attempt arrives under other limits."""
     policy = Policy(limits=LimitPolicy(send_cooldown_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()
@@ -115,47 +138,55 @@ async def test_word_of_a_mail_is_the_same_whatever_came_before_it_was_recorded(t
         stage.policy = stage.policy.model_copy(update={"limits": changed})
         await (await stage.request(signin_id, attempt=2)).result()
         await until(lambda: len(stage.outcomes(signin_id)) == 2)
-        await decided_anew(temporal_client, stage.mailbox_id(), await task_that_heard_of_the_mail(stage))
+        await reset(temporal_client, stage.mailbox_id(), await task_after_first_mail(stage))
         await until(lambda: len(stage.outcomes(signin_id)) == 4)
         await stage.submit(signin_id, stage.code())
         await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
-    words = [one for one in stage.publisher.published if one.event_id == code_sent_id(signin_id, 1)]
+    first_id = code_sent_id(signin_id, 1)
 
-    assert same_bytes(words)
+    assert are_same_bytes([event for event in stage.publisher.published if event.event_id == first_id])
 
 
-async def test_word_of_a_mail_holds_when_it_is_recorded_after_the_end(temporal_client: Client) -> None:
-    """The sign-in has expired then: a mail that nobody ever sent would contradict it."""
+async def test_code_sent_is_the_same_when_it_is_recorded_after_the_end(temporal_client: Client) -> None:
+    """The sign-in expires in both runs. It must not fail as if no mail had been sent."""
     policy = Policy(otp=OtpPolicy(lifetime_s=5, shortest_resend_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()
         await until(lambda: len(stage.outcomes(signin_id)) == 2, deadline_s=20)
-        await decided_anew(temporal_client, stage.mailbox_id(), await task_that_heard_of_the_mail(stage))
+        await reset(temporal_client, stage.mailbox_id(), await task_after_first_mail(stage))
         await until(lambda: len(stage.outcomes(signin_id)) == 4)
 
         assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.expired"] * 2
-        assert same_bytes([one for one in stage.publisher.published if one.result.signin_id == signin_id][::2])
+
+        events = [event for event in stage.publisher.published if event.result.signin_id == signin_id]
+
+        assert are_same_bytes(events[::2])
 
 
-async def task_that_heard_of_the_mail(stage: Stage) -> int:
-    """Return the id of the event with which the task ended that the end of the first mail brought about."""
+async def task_after_first_mail(stage: Stage) -> int:
+    """Return the id of the event that completed the workflow task after the first mail was accepted."""
     history = await stage.mailbox().fetch_history()
     kinds = [event.event_type for event in history.events]
-    heard = kinds.index(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    return history.events[kinds.index(EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, heard)].event_id
+
+    mail_accepted = kinds.index(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    task_completed = kinds.index(EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, mail_accepted)
+    return history.events[task_completed].event_id
 
 
-def same_bytes(events: Sequence[ResultEvent]) -> bool:
-    """Tell whether these are one record."""
+def are_same_bytes(events: Sequence[ResultEvent]) -> bool:
+    """Tell whether several events make the same record."""
     records = {(event.key(), event.value(), tuple(event.headers())) for event in events}
     return len(events) > 1 and len(records) == 1
 
 
-async def published(client: Client, workflow_id: str) -> tuple[int, int]:
-    """Return how many publications a history holds: normal ones, local ones."""
+async def count_publications(client: Client, workflow_id: str) -> Publications:
+    """Count the publications in a history."""
     history = await client.get_workflow_handle(workflow_id).fetch_history()
     scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
-    normal = sum(one.activity_type.name == "publish_result_activity" for one in scheduled)
     markers = [event for event in history.events if event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED]
-    return normal, sum(b"publish_result_activity" in marker.SerializeToString() for marker in markers)
+
+    return Publications(
+        durable=sum(attributes.activity_type.name == PUBLISH for attributes in scheduled),
+        local=sum(PUBLISH.encode() in marker.SerializeToString() for marker in markers),
+    )

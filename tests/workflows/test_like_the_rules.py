@@ -1,7 +1,8 @@
-"""The real workflow against the rules alone: whatever people do, both say the same about every sign-in.
+"""The workflow publishes exactly what the rules alone would publish, whatever people do.
 
-``tests/properties/test_mailbox_machine.py`` holds the rules against what they promise; this holds signals, activities
-and timers against the rules. The server is slow, so there are few examples.
+``tests/properties/test_mailbox_machine.py`` compares the rules with their promises. This compares
+the workflow, with its signals, activities and timers, with the rules. The server is slow, so there
+are few examples.
 """
 
 import asyncio
@@ -31,13 +32,13 @@ class Open(NamedTuple):
 
 
 class SendAgain(NamedTuple):
-    """Ask for the code of some sign-in again."""
+    """Ask for another mail of some sign-in."""
 
     which: int
 
 
 class Type(NamedTuple):
-    """Type a code for some sign-in, so many times the same submission."""
+    """Type a code for some sign-in, and deliver the submission ``times`` times."""
 
     which: int
     right: bool
@@ -45,15 +46,15 @@ class Type(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Let time pass. No sum of these comes near a limit from below, so that a slow machine changes nothing."""
+    """Let time pass. No sum of waits comes close below a limit, so a slow machine changes nothing."""
 
     seconds: int
 
 
-Deed = Open | SendAgain | Type | Wait
+Action = Open | SendAgain | Type | Wait
 
 _which = st.integers(0, 3)
-_deeds = st.one_of(
+_actions = st.one_of(
     st.builds(Open, st.sampled_from(_IPS), st.booleans()),
     st.builds(SendAgain, _which),
     st.builds(Type, _which, st.sampled_from([False, False, False, True]), st.integers(1, 2)),
@@ -62,7 +63,7 @@ _deeds = st.one_of(
 
 
 class Both:
-    """One mailbox twice: the workflow on a server."""
+    """One mailbox twice: as a workflow on a server, and as rules alone."""
 
     def __init__(self, stage: Stage, environment: WorkflowEnvironment) -> None:
         self.stage = stage
@@ -72,31 +73,31 @@ class Both:
         self._codes: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
 
-    async def do(self, deed: Deed) -> None:
-        """Do it in both, and compare all that was said."""
-        match deed:
+    async def do(self, action: Action) -> None:
+        """Do it in both, and compare everything that was published."""
+        match action:
             case Open():
-                await self._open(deed)
+                await self._open(action)
             case SendAgain() if self._sign_ins:
-                await self._send_again(self._sign_ins[deed.which % len(self._sign_ins)])
+                await self._send_again(self._sign_ins[action.which % len(self._sign_ins)])
             case Type() if self._sign_ins:
-                await self._type(self._sign_ins[deed.which % len(self._sign_ins)], deed)
+                await self._type(self._sign_ins[action.which % len(self._sign_ins)], action)
             case Wait():
-                self.world.wait(deed.seconds)
-                await self._environment.sleep(timedelta(seconds=deed.seconds))
+                self.world.wait(action.seconds)
+                await self._environment.sleep(timedelta(seconds=action.seconds))
             case _:
                 return
 
-        await self._compare(deed)
+        await self._compare(action)
 
-    async def _open(self, deed: Open) -> None:
+    async def _open(self, action: Open) -> None:
         mails = len(self.stage.mailer.sent)
-        handle = await self.stage.request(client={"ip": deed.ip, "trusted_device": deed.trusted})
+        handle = await self.stage.request(client={"ip": action.ip, "trusted_device": action.trusted})
         await handle.result()
-        signin_id = self.world.sign_in(handle.id.split("/")[1], network=network_of(deed.ip), trusted=deed.trusted)
+        signin_id = self.world.sign_in(handle.id.split("/")[1], network=network_of(action.ip), trusted=action.trusted)
         self._sign_ins.append(signin_id)
         self._attempts[signin_id] = 1
-        await self._compare(deed)
+        await self._compare(action)
         if len(self.stage.mailer.sent) > mails:
             self._codes[signin_id] = self.stage.code(ADA)
 
@@ -106,35 +107,38 @@ class Both:
         await (await self.stage.request(signin_id, attempt)).result()
         self.world.attempt(signin_id, attempt)
 
-    async def _type(self, signin_id: str, deed: Type) -> None:
-        right = self._codes.get(signin_id, "") if deed.right else ""
-        for _ in range(deed.times):
+    async def _type(self, signin_id: str, action: Type) -> None:
+        right = self._codes.get(signin_id, "") if action.right else ""
+        for _ in range(action.times):
             number = len(self.world.published)
             submission_id = f"submission-{signin_id[:8]}-{number:06}"
             await self.stage.submit(signin_id, right or "wrong", submission_id=submission_id)
             self.world.submit(signin_id, RIGHT if right else "wrong", submission_id=submission_id)
 
-    async def _compare(self, deed: Deed) -> None:
-        wanted = {signin_id: self.world.outcomes(signin_id) for signin_id in self._sign_ins}
-        said = dict[str, list[str]]()
+    async def _compare(self, action: Action) -> None:
+        expected = {signin_id: self.world.outcomes(signin_id) for signin_id in self._sign_ins}
+        published = dict[str, list[str]]()
         try:
             async with asyncio.timeout(_WITHIN_S):
-                while said != wanted:
+                while published != expected:
                     await asyncio.sleep(0.01)
-                    said = {signin_id: self.stage.outcomes(signin_id) for signin_id in self._sign_ins}
+                    published = {signin_id: self.stage.outcomes(signin_id) for signin_id in self._sign_ins}
         except TimeoutError:
-            raise AssertionError(f"after {deed}: the workflow said {said}, the rules {wanted}") from None
+            raise AssertionError(f"after {action}: the workflow published {published}, the rules {expected}") from None
 
 
 @pytest.mark.timeout(300)
 @settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])  # to shrink takes minutes
-@given(deeds=st.lists(_deeds, min_size=8, max_size=16))
-async def test_the_workflow_says_what_the_rules_say(deeds: list[Deed]) -> None:
-    """After every deed. New runs are left to a real server: this one loses signals that come meanwhile."""
+@given(actions=st.lists(_actions, min_size=8, max_size=16))
+async def test_the_workflow_publishes_what_the_rules_publish(actions: list[Action]) -> None:
+    """Both agree after every action.
+
+    New runs are tested on a real server: this one loses signals that arrive meanwhile.
+    """
     async with time_skipping_server() as environment:
         stage = Stage(await unhurried_client(environment), environment.get_current_time)
         async with stage.working():
             both = Both(stage, environment)
             await both.do(Open(_IPS[0], trusted=False))
-            for deed in deeds:
-                await both.do(deed)
+            for action in actions:
+                await both.do(action)

@@ -1,4 +1,4 @@
-"""Continue-as-new of a mailbox, on a real server: the time-skipping one loses signals that come meanwhile."""
+"""Continue-as-new of a mailbox, on a real server: the time-skipping one loses signals that arrive meanwhile."""
 
 import asyncio
 import uuid
@@ -13,13 +13,13 @@ from tests.fakes.stage import Stage
 from tests.fakes.waiting import until
 
 
-async def changed(stage: Stage, run_id: str | None) -> bool:
-    """Tell whether another run serves the mailbox."""
+async def has_new_run(stage: Stage, run_id: str | None) -> bool:
+    """Tell whether a run other than ``run_id`` serves the mailbox."""
     return (await stage.mailbox().describe()).run_id != run_id
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], deadline_s: float = 15) -> None:
-    """Ask until the answer is yes."""
+    """Wait until a condition holds."""
     async with asyncio.timeout(deadline_s):
         while not await condition():
             await asyncio.sleep(0.05)
@@ -31,18 +31,19 @@ async def now() -> datetime:
 
 
 async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client: Client) -> None:
-    """The charge comes first (SECURITY S3). More signals than a run takes: it continues as new on the way."""
+    """Tries are charged before the compare, even across the new runs that this many signals take (SECURITY S3)."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
-        room = asyncio.Semaphore(20)
+        slots = asyncio.Semaphore(20)
 
         async def submit() -> None:
-            async with room:
+            async with slots:
                 await stage.submit(signin_id, "wrong")
 
         await asyncio.gather(*(submit() for _ in range(1_000)))
         await until(lambda: "signin.failed too_many_attempts" in stage.outcomes(signin_id), 30)
-        values = {(one.event_id, one.value()) for one in stage.publisher.published if one.result.signin_id == signin_id}
+        events = [event for event in stage.publisher.published if event.result.signin_id == signin_id]
+        values = {(event.event_id, event.value()) for event in events}
 
         assert len(values) == len({event_id for event_id, _ in values}) == 7
         assert sorted(set(stage.outcomes(signin_id))) == [
@@ -53,7 +54,7 @@ async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client:
 
 
 async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
-    """Continue-as-new carries live sign-ins, tries and what was seen; the mail is not sent again (SECURITY S4)."""
+    """A new run knows live sign-ins, tries and submissions, and does not send the mail again (SECURITY S4)."""
     policy = Policy(signals_per_run=3)
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()
@@ -71,10 +72,8 @@ async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
         assert len(run_ids) > 1
 
 
-async def test_no_new_run_while_a_mail_is_on_its_way(
-    temporal_client: Client,
-) -> None:
-    """It would be sent again. Mails that come due meanwhile wait for the new run."""
+async def test_no_new_run_begins_while_a_mail_is_in_flight(temporal_client: Client) -> None:
+    """A new run would send it again. Mails that become due meanwhile wait for the new run."""
     policy = Policy(signals_per_run=2)
     async with Stage(temporal_client, now, policy).working() as stage:
         stage.mailer.hold()
@@ -92,13 +91,11 @@ async def test_no_new_run_while_a_mail_is_on_its_way(
 
         assert len(stage.mailer.tried) == 2
 
-        await eventually(lambda: changed(stage, run_id))
+        await eventually(lambda: has_new_run(stage, run_id))
 
 
-async def test_an_outage_of_kafka_does_not_keep_a_mailbox_from_a_new_run(
-    temporal_client: Client,
-) -> None:
-    """The unpublished result is carried and published by the new run, once it can be."""
+async def test_a_new_run_begins_while_kafka_is_down(temporal_client: Client) -> None:
+    """Unpublished results are carried over, and published by the new run when Kafka is back."""
     policy = Policy(signals_per_run=2)
     async with Stage(temporal_client, now, policy).working() as stage:
         stage.publisher.down = PublishUnavailable
@@ -108,7 +105,7 @@ async def test_an_outage_of_kafka_does_not_keep_a_mailbox_from_a_new_run(
         await until(lambda: stage.mailer.sent)
         run_id = (await stage.mailbox().describe()).run_id
         await stage.submit(signin_id, "wrong")
-        await eventually(lambda: changed(stage, run_id))
+        await eventually(lambda: has_new_run(stage, run_id))
         stage.publisher.down = None
         await stage.published(2)
 

@@ -1,4 +1,4 @@
-"""Runs that an earlier release began go on under this one: every recorded history replays."""
+"""Runs that an earlier release started can continue under this one: every recorded history replays."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ HISTORIES = sorted(Path(histories.__path__[0]).glob("*/*.json"))
 
 
 async def replay(text: str) -> None:
-    """Replay a recorded history with the workflows of now."""
+    """Replay a recorded history with the current workflows."""
     recorded = json.loads(text)
     replayer = Replayer(
         workflows=[SignInWorkflow, VerifyOTPWorkflow],
@@ -30,23 +30,23 @@ async def replay(text: str) -> None:
     await replayer.replay_workflow(WorkflowHistory.from_json(recorded["workflow_id"], recorded["history"]))
 
 
-def test_the_histories_tell_of_both_workflows() -> None:
-    """Of requests as well as of mailboxes, among them one that continued as new."""
+def test_both_workflows_have_recorded_histories() -> None:
+    """Among them is a mailbox that continued as new."""
     names = {path.stem for path in HISTORIES}
     assert {"accepted", "rejected_challenge_failed", "mailbox_succeeded", "mailbox_first_run"} <= names
     assert len(names) >= 18
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_a_history_does_not_tell_where_it_was_recorded(path: Path) -> None:
-    """Neither who did it nor a path of that machine."""
+def test_a_history_does_not_reveal_where_it_was_recorded(path: Path) -> None:
+    """It contains no identity and no path of the machine."""
     text = path.read_text()
     assert '"identity"' not in text and '"stackTrace"' not in text and "/site-packages/" not in text
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 async def test_a_recorded_history_replays(path: Path) -> None:
-    """The same commands in the same order."""
+    """The workflows give the same commands in the same order."""
     await replay(path.read_text())
 
 
@@ -54,8 +54,8 @@ async def test_a_recorded_history_replays(path: Path) -> None:
     ("name", "activity"),
     [("accepted", "validate_email_activity"), ("mailbox_succeeded", "send_email_activity")],
 )
-async def test_a_history_that_does_not_fit_is_noticed(name: str, activity: str) -> None:
-    """Of either workflow: one in which an activity had another name."""
+async def test_a_history_that_does_not_match_fails_to_replay(name: str, activity: str) -> None:
+    """A renamed activity is noticed in both workflows."""
     (text,) = (path.read_text() for path in HISTORIES if path.stem == name)
     changed = json.loads(text, object_hook=lambda item: _renamed(item, activity))
     with pytest.raises(NondeterminismError):
@@ -63,7 +63,7 @@ async def test_a_history_that_does_not_fit_is_noticed(name: str, activity: str) 
 
 
 def _renamed(item: dict[str, Any], activity: str) -> dict[str, Any]:
-    """Rename an activity, where it stands as a name and in what a local one left behind."""
+    """Rename an activity, both in its name and in the marker of a local activity."""
     if item.get("name") == activity:
         return {"name": "another_activity"}
     data = item.get("data")

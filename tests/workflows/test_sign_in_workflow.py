@@ -16,12 +16,15 @@ from tests.fakes.waiting import until
 
 
 async def test_an_acceptable_request_is_handed_to_its_mailbox(stage: Stage) -> None:
-    """It ends accepted, under pseudonyms, and the mailbox sends the mail to the address as given."""
+    """The outcome names pseudonyms only, and the mail goes to the address as it was given."""
     handle = await stage.request(email="Ada@Example.com")
     outcome = await handle.result()
+
     assert outcome.status == "accepted"
     assert f"mailbox/{outcome.mailbox}" == stage.mailbox_id()
+
     await stage.published(1)
+
     assert [mail.recipient for mail in stage.mailer.sent] == ["Ada@Example.com"]
 
 
@@ -35,10 +38,10 @@ async def test_an_acceptable_request_is_handed_to_its_mailbox(stage: Stage) -> N
         ({"email": "nobody", "token": "bad"}, "invalid_email"),
     ],
 )
-async def test_an_unacceptable_request_is_rejected_and_no_mailbox_hears_of_it(
+async def test_an_unacceptable_request_is_rejected_and_reaches_no_mailbox(
     stage: Stage, changes: dict[str, Any], reason: str
 ) -> None:
-    """One terminal result, with the request's trace and, unless the address is none, the account."""
+    """The terminal result has the request's trace and, if the address is valid, the account."""
     stage.domains.without_mail.add("nowhere.example")
     handle = await stage.request(**changes)
 
@@ -52,34 +55,35 @@ async def test_an_unacceptable_request_is_rejected_and_no_mailbox_hears_of_it(
     assert stage.mailer.tried == []
 
 
-async def test_a_stale_request_is_rejected_before_anything_is_asked(stage: Stage) -> None:
-    """Neither DNS nor Turnstile hear of it."""
+async def test_a_stale_request_is_rejected_before_any_other_check(stage: Stage) -> None:
+    """Neither DNS nor Turnstile is asked."""
     handle = await stage.request(born_at="2020-01-01T00:00:00Z")
     assert (await handle.result()).reason == "stale"
     assert stage.domains.asked == []
     assert stage.verifier.asked == []
 
 
-async def test_siteverify_away_for_too_long_fails_closed(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """After 30 s, no mail (SECURITY S12)."""
+async def test_a_request_is_rejected_if_siteverify_stays_down(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """After 30 s the check fails closed: no mail is sent (SECURITY S12)."""
     stage.verifier.down = True
     handle = await stage.request()
 
-    assert (await in_no_time(time_skipping, handle)).reason == "challenge_unavailable"
+    assert (await skip_to_result(time_skipping, handle)).reason == "challenge_unavailable"
 
     described = await handle.describe()
 
     assert described.close_time is not None
 
     waited = described.close_time - described.start_time
+    keys = {asked.idempotency_key for asked in stage.verifier.asked}
 
     assert timedelta(seconds=25) < waited < timedelta(seconds=35)
-    assert len({asked.idempotency_key for asked in stage.verifier.asked}) == 1
+    assert len(keys) == 1
     assert len(stage.verifier.asked) > 8
 
 
-async def test_siteverify_away_for_a_moment_is_asked_again(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """The durable step goes on where the local one gave up."""
+async def test_siteverify_is_asked_again_after_a_short_outage(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """The durable step continues where the local one gave up."""
     stage.verifier.down = True
     with time_skipping.auto_time_skipping_disabled():
         handle = await stage.request()
@@ -89,7 +93,7 @@ async def test_siteverify_away_for_a_moment_is_asked_again(stage: Stage, time_sk
 
 
 async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """Its event was read first; within 60 s it finds attempt 1 accepted, and the cooldown is its mailbox's to see."""
+    """If its event is read first, it waits for up to 60 s. Then the mailbox applies the cooldown."""
     signin_id = "overtaken-00000000000001"
     later = await stage.request(signin_id, attempt=2)
     await time_skipping.sleep(20)
@@ -107,31 +111,39 @@ async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: 
 
 
 async def test_a_later_attempt_without_a_first_is_unknown(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """After 60 s, not before; it never opens a sign-in, and says for which account that was asked."""
-    later = await stage.request("alone-0000000000000001", attempt=2)
-    assert await in_no_time(time_skipping, later) == SignInOutcome(status="refused", reason="unknown_signin")
+    """It is refused after 60 s and opens no sign-in. The result names the account."""
+    signin_id = "alone-0000000000000001"
+    later = await stage.request(signin_id, attempt=2)
+
+    outcome = await skip_to_result(time_skipping, later)
+
+    assert outcome == SignInOutcome(status="refused", reason="unknown_signin")
     assert 50 < await slept_s(later) <= 60
-    assert stage.outcomes("alone-0000000000000001") == ["signin.resend_refused unknown_signin"]
+    assert stage.outcomes(signin_id) == ["signin.resend_refused unknown_signin"]
     assert stage.publisher.published[0].result.account == stage.account()
     assert stage.mailer.tried == []
 
 
 async def test_a_later_attempt_of_a_rejected_sign_in_is_late(stage: Stage) -> None:
-    """No second result."""
+    """The sign-in has had its terminal result, so the attempt has none."""
     first = await stage.request(token="bad")
     await first.result()
     signin_id = first.id.split("/")[1]
+
     later = await stage.request(signin_id, attempt=2)
+
     assert (await later.result()).status == "late"
     assert stage.outcomes(signin_id) == ["signin.rejected challenge_failed"]
 
 
 async def test_a_later_attempt_of_a_terminated_first_is_late(stage: Stage) -> None:
-    """An operator has ended it: nobody knows its mailbox."""
+    """After an operator terminated attempt 1, nobody knows its mailbox."""
     stage.publisher.down = PublishUnavailable
     first = await stage.request(token="bad")
     await first.terminate()
+
     later = await stage.request(first.id.split("/")[1], attempt=2)
+
     assert (await later.result()).status == "late"
 
 
@@ -145,10 +157,10 @@ async def test_a_later_attempt_of_a_terminated_first_is_late(stage: Stage) -> No
         ({"born_at": "2020-01-01T00:00:00Z"}, "stale"),
     ],
 )
-async def test_a_later_attempt_that_is_not_acceptable_is_refused_by_the_mailbox(
+async def test_an_unacceptable_later_attempt_is_refused_by_the_mailbox(
     stage: Stage, time_skipping: WorkflowEnvironment, changes: dict[str, str], reason: str
 ) -> None:
-    """In order after the first one's results, and the sign-in goes on (SECURITY S6)."""
+    """The refusal comes after the results of attempt 1, and the sign-in goes on (SECURITY S6)."""
     first = await stage.request()
     await first.result()
     signin_id = first.id.split("/")[1]
@@ -167,26 +179,28 @@ async def test_a_later_attempt_that_is_not_acceptable_is_refused_by_the_mailbox(
 
 
 async def test_a_result_is_published_until_kafka_takes_it(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """Kafka was away for ten minutes."""
+    """The rejection survives an outage of ten minutes."""
     stage.publisher.down = PublishUnavailable
     handle = await stage.request(token="bad")
     await time_skipping.sleep(600)
     stage.publisher.down = None
-    assert (await in_no_time(time_skipping, handle)).status == "rejected"
+    assert (await skip_to_result(time_skipping, handle)).status == "rejected"
     assert len(stage.publisher.published) == 1
 
 
-async def test_the_times_are_settings(time_skipping: WorkflowEnvironment, unhurried: Client) -> None:
-    """Here attempt 1 is waited for 5 s."""
+async def test_the_wait_for_the_first_attempt_is_a_setting(
+    time_skipping: WorkflowEnvironment, unhurried: Client
+) -> None:
+    """Here a later attempt waits for 5 s."""
     policy = Policy(times=TimePolicy(first_attempt_wait_s=5))
     async with Stage(unhurried, time_skipping.get_current_time, policy).working() as stage:
         later = await stage.request("alone-0000000000000001", attempt=2)
-        await in_no_time(time_skipping, later)
+        await skip_to_result(time_skipping, later)
         assert 3 < await slept_s(later) <= 5
 
 
-async def in_no_time(environment: WorkflowEnvironment, handle: WorkflowHandle[Any, SignInOutcome]) -> SignInOutcome:
-    """Return a workflow's result, however much of the server's time it takes."""
+async def skip_to_result(environment: WorkflowEnvironment, handle: WorkflowHandle[Any, SignInOutcome]) -> SignInOutcome:
+    """Return a workflow's result. Let as much of the server's time pass as that takes."""
     async with asyncio.timeout(60):
         while (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
             await environment.sleep(1)
@@ -194,6 +208,6 @@ async def in_no_time(environment: WorkflowEnvironment, handle: WorkflowHandle[An
 
 
 async def slept_s(handle: WorkflowHandle[Any, Any]) -> float:
-    """Return for how long a workflow's timers ran, in seconds."""
+    """Return how long a workflow's timers ran, in seconds."""
     timers = [event.timer_started_event_attributes async for event in handle.fetch_history_events()]
     return sum(timer.start_to_fire_timeout.ToMilliseconds() for timer in timers) / 1_000

@@ -12,7 +12,7 @@ from tests.fakes.waiting import until
 
 
 async def test_the_code_of_the_mail_succeeds(stage: Stage) -> None:
-    """Typed with blanks, as people do."""
+    """A code may be typed with blanks, as people do."""
     signin_id = await stage.signed_in()
     code = stage.code()
     await stage.submit(signin_id, f" {code[:4]} {code[4:]}")
@@ -21,8 +21,8 @@ async def test_the_code_of_the_mail_succeeds(stage: Stage) -> None:
     assert all(event.traceparent for event in stage.publisher.published)
 
 
-async def test_wrong_codes_count_down_to_the_end(stage: Stage) -> None:
-    """Five tries; the right code after that is of no use."""
+async def test_the_fifth_wrong_code_fails_the_sign_in(stage: Stage) -> None:
+    """The right code after that has no result."""
     signin_id = await stage.signed_in()
     for wrong in ("0", "00000000", "x" * 64, "1234567", "999999999"):
         await stage.submit(signin_id, wrong)
@@ -37,8 +37,8 @@ async def test_wrong_codes_count_down_to_the_end(stage: Stage) -> None:
     ]
 
 
-async def test_no_code_in_time_expires(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """300 s after the first mail, though it was sent again."""
+async def test_a_sign_in_expires_300_s_after_its_first_mail(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """Sending the code again does not prolong it."""
     signin_id = await stage.signed_in()
     await time_skipping.sleep(60)
     await (await stage.request(signin_id, attempt=2)).result()
@@ -55,29 +55,35 @@ async def test_no_code_in_time_expires(stage: Stage, time_skipping: WorkflowEnvi
 
 
 async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """After 10 s."""
-    await stage.submit("nobody-000000000000000", "12345678")
+    """It is rejected after 10 s."""
+    signin_id = "nobody-000000000000000"
+    await stage.submit(signin_id, "12345678")
     await time_skipping.sleep(9)
+
     assert stage.publisher.published == []
+
     await time_skipping.sleep(2)
     await stage.published(1)
-    assert stage.outcomes("nobody-000000000000000") == ["otp.rejected unknown_signin"]
+
+    assert stage.outcomes(signin_id) == ["otp.rejected unknown_signin"]
 
 
-@pytest.mark.parametrize(("trusted", "place"), [(True, 1), (False, 2)])
-async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, place: int) -> None:
-    """Where mails wait for the rate of all workers, by a key that every server goes by."""
+@pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 2)])
+async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, priority: int) -> None:
+    """Mails that wait for the rate of all workers are ordered by a priority that every server supports."""
     handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
     await handle.result()
     await stage.published(1)
+
     history = await stage.mailbox().fetch_history()
     scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
     (mail,) = [one for one in scheduled if one.activity_type.name == "send_email_activity"]
-    assert mail.priority.priority_key == place
+
+    assert mail.priority.priority_key == priority
 
 
-async def test_mail_is_tried_again_until_it_is_taken(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """One Message-ID, one code, however often."""
+async def test_a_mail_is_retried_until_it_is_accepted(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
+    """Every try has the same Message-ID and the same code."""
     stage.mailer.script(ADA, MailUnavailable, MailUnavailable, MailUnavailable)
     handle = await stage.request()
     await handle.result()
@@ -90,8 +96,10 @@ async def test_mail_is_tried_again_until_it_is_taken(stage: Stage, time_skipping
     assert len({(mail.message_id, mail.code.get_secret_value()) for mail in stage.mailer.tried}) == 1
 
 
-async def test_mail_that_is_never_taken_is_a_failed_delivery(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """At the end of the lifetime, and no mail after it."""
+async def test_a_mail_that_is_never_accepted_fails_the_sign_in(
+    stage: Stage, time_skipping: WorkflowEnvironment
+) -> None:
+    """It fails at the end of the code's lifetime, and the mail is not tried after that."""
     stage.mailer.always[ADA] = MailUnavailable
     handle = await stage.request()
     await handle.result()
@@ -107,17 +115,18 @@ async def test_mail_that_is_never_taken_is_a_failed_delivery(stage: Stage, time_
 
 
 async def test_a_refused_mail_ends_the_sign_in_at_once(stage: Stage) -> None:
-    """A 5xx answer is not asked again."""
+    """A 5xx answer is final."""
     stage.mailer.always[ADA] = MailRefused
     handle = await stage.request()
     await handle.result()
     await stage.published(1)
+
     assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
     assert len(stage.mailer.tried) == 1
 
 
 async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """Two sign-ins of one mailbox: a mail that won't go out, and a verdict."""
+    """A mail that cannot be sent does not hold up the verdict of another sign-in of the same mailbox."""
     with time_skipping.auto_time_skipping_disabled():
         stage.mailer.always["ada+slow@example.com"] = MailUnavailable
         await (await stage.request(email="ada+slow@example.com")).result()
@@ -127,7 +136,7 @@ async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping:
 
 
 async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """Nothing is lost or turned round by an outage."""
+    """An outage neither loses nor reorders results."""
     stage.publisher.down = PublishUnavailable
     handle = await stage.request()
     await handle.result()
@@ -147,7 +156,7 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
 
 
 async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """One run, on few events (its cost is a count: a regression shows here)."""
+    """It takes one run and at most 40 events; a change that costs more shows here."""
     signin_id = await stage.signed_in()
     await stage.submit(signin_id, stage.code())
     await stage.published(2)
@@ -157,7 +166,7 @@ async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skippin
     async def remembers() -> bool:
         return bool(await mailbox.query("status", result_type=MailboxStatus) == remembered)
 
-    # Kafka has the last result a moment before the workflow knows that it has.
+    # Kafka has the last result a moment before the workflow knows that.
     await eventually(remembers, "nothing is live, one mail is remembered", within_s=20)
     await time_skipping.sleep(86_390)
 
@@ -171,7 +180,7 @@ async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skippin
 
 
 async def test_an_error_in_the_rules_costs_one_sign_in_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mailbox goes on, and the one concerned gets its terminal result."""
+    """The sign-in concerned gets its terminal result, and the mailbox goes on."""
     with monkeypatch.context() as patch:
         patch.setattr(PendingMail, "__init__", broken)
         handle = await stage.request()
@@ -186,7 +195,7 @@ def broken(*_: object, **__: object) -> None:
 
 
 async def test_no_history_holds_a_code(stage: Stage) -> None:
-    """Not even without encryption (SECURITY S8)."""
+    """This holds even without encryption (SECURITY S8)."""
     signin_id = await stage.signed_in()
     code = stage.code()
     await stage.submit(signin_id, "wrong")

@@ -1,4 +1,4 @@
-"""Signals that wait."""
+"""The inbox of a mailbox: raw signals in, batches of messages out."""
 
 import logging
 
@@ -14,13 +14,19 @@ from workflows.inbox import MAX_SIGNALS_PER_BATCH, Inbox
 CONVERTER = pydantic_data_converter.payload_converter
 
 
+@pytest.fixture
+def inbox() -> Inbox:
+    """Give an empty inbox."""
+    return Inbox(CONVERTER)
+
+
 def raw(content: object) -> RawValue:
-    """Return a signal's argument as it comes."""
+    """Return a signal's argument as it arrives."""
     return RawValue(CONVERTER.to_payload(content))
 
 
 def refusal(number: int) -> Refusal:
-    """Return one of many."""
+    """Return a refusal of a sign-in of its own."""
     return Refusal(signin_id=f"signin-{number:022}", attempt=2, reason="stale")
 
 
@@ -37,25 +43,28 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
     )
 
 
-def test_what_came_first_is_read_first_a_thousand_at_a_time() -> None:
-    """Ten thousand at once would take longer than a workflow task may."""
-    inbox = Inbox(CONVERTER)
-    told = [refusal(number) for number in range(MAX_SIGNALS_PER_BATCH + 2)]
-    for one in told:
+def test_signals_are_read_in_order_a_thousand_at_a_time(inbox: Inbox) -> None:
+    """Reading ten thousand at once would take longer than a workflow task may."""
+    refusals = [refusal(number) for number in range(MAX_SIGNALS_PER_BATCH + 2)]
+    for one in refusals:
         inbox.put(Refusal, raw(one))
 
-    assert list(inbox.read_batch()) == told[:MAX_SIGNALS_PER_BATCH]
+    assert list(inbox.read_batch()) == refusals[:MAX_SIGNALS_PER_BATCH]
     assert len(inbox) == 2
-    assert list(inbox.read_batch()) == told[MAX_SIGNALS_PER_BATCH:]
+    assert list(inbox.read_batch()) == refusals[MAX_SIGNALS_PER_BATCH:]
     assert list(inbox.read_batch()) == []
 
 
 @pytest.mark.parametrize("content", [{"signin_id": "x"}, "ada@example.com", None, 7])
-def test_what_cannot_be_read_is_dropped_and_told(content: object, caplog: pytest.LogCaptureFixture) -> None:
-    """By the kind of signal and of error, never by what stands in it; the next one is read."""
-    inbox = Inbox(CONVERTER)
+def test_an_unreadable_signal_is_dropped_and_logged(
+    inbox: Inbox,
+    content: object,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log line names the kinds of signal and error but quotes no content. The next signal is read."""
     inbox.put(Refusal, raw(content))
     inbox.put(Refusal, raw(refusal(1)))
+
     with caplog.at_level(logging.ERROR):
         assert list(inbox.read_batch()) == [refusal(1)]
 
@@ -65,10 +74,10 @@ def test_what_cannot_be_read_is_dropped_and_told(content: object, caplog: pytest
     assert "ada@" not in str(vars(record))
 
 
-def test_it_knows_whose_first_attempt_waits() -> None:
-    """Not a later one, nor word of one: a first attempt that waits here was handed over."""
-    inbox = Inbox(CONVERTER)
-    first, later = "f" * 22, "l" * 22
+def test_the_inbox_finds_an_unread_first_attempt(inbox: Inbox) -> None:
+    """An unread first attempt was handed over. Later attempts and refusals do not count."""
+    first = "f" * 22
+    later = "l" * 22
     inbox.put(Challenge, raw(challenge(later, 2)))
     inbox.put(Refusal, raw(refusal(3)))
     inbox.put(Challenge, raw(challenge(first, 1)))

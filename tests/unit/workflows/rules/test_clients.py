@@ -1,4 +1,4 @@
-"""What is believed of a client."""
+"""What the worker takes from an emitter's statements about a client."""
 
 import pytest
 
@@ -21,13 +21,13 @@ from workflows.rules.clients import browser_of, network_of, valid_ip
         (None, "unknown"),
     ],
 )
-def test_a_network_is_a_24_or_a_48(ip: str | None, network: str) -> None:
-    """Anything else is the one network called unknown; a mapped address is no way around."""
+def test_a_network_is_an_ipv4_24_or_an_ipv6_48(ip: str | None, network: str) -> None:
+    """IPv4-mapped addresses count as IPv4. Everything else is one network, called ``unknown``."""
     assert network_of(ip) == network
 
 
-def test_an_address_is_canonical_or_nothing() -> None:
-    """Attackers' text never passes."""
+def test_an_ip_address_is_canonical_or_dropped() -> None:
+    """No text that an attacker chose passes."""
     assert valid_ip("2001:DB8:0:0::1") == "2001:db8::1"
     assert valid_ip("::ffff:203.0.113.7") == "203.0.113.7"
     assert valid_ip("fe80::1%<script>") == "fe80::1"
@@ -49,6 +49,6 @@ def test_an_address_is_canonical_or_nothing() -> None:
         (None, None),
     ],
 )
-def test_a_browser_is_one_of_a_list(user_agent: str | None, browser: str | None) -> None:
-    """The rest of the text is the attacker's."""
+def test_a_browser_is_one_of_a_fixed_list(user_agent: str | None, browser: str | None) -> None:
+    """An attacker may choose the rest of the user agent, so it is dropped."""
     assert browser_of(user_agent) == browser
