@@ -1,4 +1,4 @@
-"""The surroundings of an activity: a call as Temporal makes it, and all that gets out of it beside its result."""
+"""Calls of activities as Temporal makes them, and everything that leaves an activity beside its result."""
 
 import dataclasses
 import logging
@@ -25,7 +25,10 @@ def called(activity_type: str = "some_activity") -> ActivityEnvironment:
     """Return an environment for the third try of an activity."""
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(
-        environment.info, activity_type=activity_type, attempt=ATTEMPT, workflow_id=WORKFLOW_ID
+        environment.info,
+        activity_type=activity_type,
+        attempt=ATTEMPT,
+        workflow_id=WORKFLOW_ID,
     )
     return environment
 
@@ -38,7 +41,7 @@ async def failing(activity: Callable[[T], Awaitable[object]], task: T) -> Applic
 
 
 class LogBook(logging.Handler):
-    """Keeps the log records of the activities, debug and up."""
+    """Keeps the log records of the activities, from level debug up."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -56,16 +59,19 @@ class LogBook(logging.Handler):
         ]
 
     def text(self) -> str:
-        """Return all that the records say: text, arguments, extra, tracebacks."""
+        """Return everything in the records: messages, arguments, extras, tracebacks."""
         formatted = [logging.Formatter().format(record) for record in self.records]
-        return "\n".join([*formatted, *(repr(record.args) for record in self.records), repr(self.extras())])
+        arguments = [repr(record.args) for record in self.records]
+        return "\n".join([*formatted, *arguments, repr(self.extras())])
 
 
 @contextmanager
 def log_book() -> Iterator[LogBook]:
-    """Keep the records of a block."""
-    book, logger = LogBook(), logging.getLogger("activities")
+    """Keep the records that are logged in a block."""
+    book = LogBook()
+    logger = logging.getLogger("activities")
     level = logger.level
+
     logger.addHandler(book)
     logger.setLevel(logging.DEBUG)
 
@@ -77,7 +83,7 @@ def log_book() -> Iterator[LogBook]:
 
 
 def outgoing(error: ApplicationError) -> str:
-    """Return all that leaves the process with an error, as Temporal's default converter writes it."""
+    """Return everything that leaves the process with an error, as Temporal's default converter writes it."""
     failure = Failure()
     DefaultFailureConverter().to_failure(error, DefaultPayloadConverter(), failure)
     return f"{error} {error!r} {error.args!r} {error.details!r} {error.type} {failure}"

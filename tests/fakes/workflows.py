@@ -1,4 +1,7 @@
-"""Stand-ins for the two workflows, for tests of what talks to them. A module of its own, since the sandbox loads it."""
+"""Stand-ins for the two workflows, for tests of their clients.
+
+The sandbox loads this module, so it holds nothing else.
+"""
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -12,10 +15,10 @@ ACCEPTED = SignInOutcome(status="accepted", account="a", mailbox="m")
 
 @workflow.defn(name="verify_otp_workflow")
 class MailboxStandIn:
-    """Keeps what it is told."""
+    """Keeps the messages that it receives."""
 
     def __init__(self) -> None:
-        self.told: list[Challenge | Refusal] = []
+        self.messages: list[Challenge | Refusal] = []
         self.policy: Policy | None = None
 
     @workflow.run
@@ -26,30 +29,30 @@ class MailboxStandIn:
 
     @workflow.signal
     def open_or_resend(self, challenge: Challenge) -> None:
-        """Take a challenge."""
-        self.told.append(challenge)
+        """Keep a challenge."""
+        self.messages.append(challenge)
 
     @workflow.signal
     def refuse_resend(self, refusal: Refusal) -> None:
-        """Take a refusal."""
-        self.told.append(refusal)
+        """Keep a refusal."""
+        self.messages.append(refusal)
 
     @workflow.query
     def has_taken(self, signin_id: str) -> bool:
-        """Tell whether a challenge was taken."""
-        return any(isinstance(one, Challenge) and one.signin_id == signin_id for one in self.told)
+        """Tell whether a sign-in's challenge has arrived."""
+        challenges = [message for message in self.messages if isinstance(message, Challenge)]
+        return any(challenge.signin_id == signin_id for challenge in challenges)
 
     @workflow.query
     def kinds(self) -> list[str]:
-        """Return what was taken, in order, then the digits of the policy."""
-        return [f"{type(message).__name__} {message.attempt}" for message in self.told] + [
-            str(self.policy and self.policy.otp.digits)
-        ]
+        """Return what has arrived, in order, then the digits of the policy."""
+        kinds = [f"{type(message).__name__} {message.attempt}" for message in self.messages]
+        return [*kinds, str(self.policy and self.policy.otp.digits)]
 
 
 @workflow.defn(name="sign_in_workflow")
 class SignInStandIn:
-    """Does as it is told."""
+    """Ends as its input asks."""
 
     @workflow.run
     async def run(self, what: str) -> SignInOutcome:

@@ -1,1 +1,1 @@
-"""Recorded histories: what a release left in Temporal, and what every later one must be able to go on with."""
+"""Recorded histories: what a release leaves in Temporal, which every later release must be able to continue."""

@@ -1,4 +1,4 @@
-"""Records the histories of the version in pyproject.toml (``make histories``); those of other versions stay."""
+"""Records the histories of the version in pyproject.toml (``make histories``). Those of other versions stay."""
 
 import asyncio
 import json
@@ -24,44 +24,53 @@ from tests.fakes.stage import Stage
 from tests.histories.plays import PLAYS, UNHURRIED_PLAYS, Play, Sleep
 
 _PLAY_WITHIN_S: Final = 120
-_TELLTALES: Final = ("identity", "stackTrace")
+_REVEALING_MEMBERS: Final = ("identity", "stackTrace")
 
 
 def main() -> None:
-    """Play everything and write what Temporal remembers of it."""
-    logging.disable()  # of failures that are part of the play
+    """Run every play and write the histories that Temporal keeps of it."""
+    logging.disable()  # failures are part of the plays
+
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     folder = Path(__file__).parent / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+
     asyncio.run(_record(folder))
 
 
 async def _record(folder: Path) -> None:
-    for play, policy in PLAYS:  # a server each: its clock runs ahead
+    for play, policy in PLAYS:  # each on a server of its own, since its clock runs ahead
         async with await WorkflowEnvironment.start_time_skipping(
             test_server_existing_path=str(executable("temporal-test-server"))
         ) as environment:
             address = environment.client.service_client.config.target_host
-            await _played(play, policy, address, environment.get_current_time, environment.sleep, folder)
+            await _run_play(play, policy, address, environment.get_current_time, environment.sleep, folder)
 
     server = LocalTemporal()
     await asyncio.to_thread(server.start)
 
     try:
         for play, policy in UNHURRIED_PLAYS:
-            await _played(play, policy, server.address, _now, asyncio.sleep, folder)
+            await _run_play(play, policy, server.address, _now, asyncio.sleep, folder)
     finally:
         await asyncio.to_thread(server.stop)
 
 
-async def _played(
-    play: Play, policy: Policy, address: str, now: Callable[[], Awaitable[datetime]], sleep: Sleep, folder: Path
+async def _run_play(
+    play: Play,
+    policy: Policy,
+    address: str,
+    now: Callable[[], Awaitable[datetime]],
+    sleep: Sleep,
+    folder: Path,
 ) -> None:
     client = await Client.connect(address, data_converter=pydantic_data_converter)
     async with asyncio.timeout(_PLAY_WITHIN_S), Stage(client, now, policy).working() as stage:
         for recording in await play(stage, sleep):
-            history = await client.get_workflow_handle(recording.workflow_id, run_id=recording.run_id).fetch_history()
+            handle = client.get_workflow_handle(recording.workflow_id, run_id=recording.run_id)
+            history = await handle.fetch_history()
+
             data = {"workflow_id": recording.workflow_id, "history": _anonymous(history.to_json_dict())}
             path = folder / f"{recording.name}.json"
             path.write_text(json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n")
@@ -69,9 +78,9 @@ async def _played(
 
 
 def _anonymous(data: Any) -> Any:
-    """Leave out who did it and where: process ids, names of machines, paths."""
+    """Remove what reveals where it was recorded: process ids, host names, paths."""
     if isinstance(data, dict):
-        return {name: _anonymous(value) for name, value in data.items() if name not in _TELLTALES}
+        return {name: _anonymous(value) for name, value in data.items() if name not in _REVEALING_MEMBERS}
     if isinstance(data, str):
         return data.replace(f"{os.getpid()}@{socket.gethostname()}", "worker")
     return [_anonymous(item) for item in data] if isinstance(data, list) else data

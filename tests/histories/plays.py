@@ -1,4 +1,4 @@
-"""What is played to be recorded: every path of both workflows. A play returns the names and ids of its histories."""
+"""The plays whose histories are recorded: every path of both workflows. A play returns what to record."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Recording:
-    """One history to keep: its name, and the workflow. ``run_id``: of that run, else of the newest."""
+    """A history to keep: its name and its workflow. Without ``run_id``, the newest run is meant."""
 
     name: str
     workflow_id: str
@@ -37,7 +37,7 @@ async def succeeds(stage: Stage, _: Sleep) -> list[Recording]:
 
 
 async def fails(stage: Stage, _: Sleep) -> list[Recording]:
-    """Type five wrong codes, twice; then the account is locked."""
+    """Type five wrong codes in two sign-ins, which locks the account."""
     for _once in range(2):
         signin_id = await stage.signed_in()
         for _try in range(5):
@@ -52,7 +52,7 @@ async def fails(stage: Stage, _: Sleep) -> list[Recording]:
 
 
 async def is_rejected(stage: Stage, _: Sleep) -> list[Recording]:
-    """Ask in all ways that the request's own workflow rejects, but one."""
+    """Send a request for each reason to reject one, except that siteverify is down."""
     stage.domains.without_mail.add("nowhere.example")
     changes: dict[str, dict[str, Any]] = {
         "invalid_email": {"email": "nobody"},
@@ -67,8 +67,8 @@ async def is_rejected(stage: Stage, _: Sleep) -> list[Recording]:
     return [Recording(f"rejected_{reason}", handle.id) for reason, handle in handles.items()]
 
 
-async def is_not_challenged(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Find siteverify away: the step becomes durable, and is given up after 30 s."""
+async def meets_siteverify_down(stage: Stage, sleep: Sleep) -> list[Recording]:
+    """Send a request while siteverify is down: the step becomes durable and gives up after 30 s."""
     stage.verifier.down = True
     handle = await stage.request()
     while not stage.publisher.published:
@@ -78,7 +78,7 @@ async def is_not_challenged(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 
 async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Ask too early, then in time, then with another address; at last it expires."""
+    """Ask again too early, then in time, then for another address, and let the sign-in expire."""
     signin_id = await stage.signed_in()
     await (await stage.request(signin_id, attempt=2)).result()
     await sleep(21)
@@ -96,13 +96,15 @@ async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
         "signin.expired",
     ]
 
-    later = [_attempt(name, signin_id, attempt) for name, attempt in (("resend", 3), ("resend_refused", 4))]
-
-    return [*later, _mailbox("resent_and_expired", stage)]
+    return [
+        _attempt("resend", signin_id, 3),
+        _attempt("resend_refused", signin_id, 4),
+        _mailbox("resent_and_expired", stage),
+    ]
 
 
 async def comes_without_a_first(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Send attempt 2 without attempt 1, and a code for a sign-in that nobody knows."""
+    """Send attempt 2 without attempt 1, and a code for an unknown sign-in."""
     signin_id = uuid.uuid4().hex
     handle = await stage.request(signin_id, attempt=2)
     await stage.submit(signin_id, "wrong")
@@ -113,8 +115,9 @@ async def comes_without_a_first(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 
 async def gets_no_mail(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Meet a 4xx answer until the end, and a 5xx answer."""
-    never, refused = "never@example.com", "refused@example.com"
+    """Let the mail server answer 4xx until the end, and 5xx."""
+    never = "never@example.com"
+    refused = "refused@example.com"
     stage.mailer.always |= {never: MailUnavailable, refused: MailRefused}
     for address in (never, refused):
         await (await stage.request(email=address)).result()
@@ -124,7 +127,7 @@ async def gets_no_mail(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 
 async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Let results wait for a minute; a day later the mailbox has ended."""
+    """Let results wait for Kafka for a minute, and the mailbox end a day later."""
     stage.publisher.down = PublishUnavailable
     handle = await stage.request()
     await handle.result()
@@ -142,7 +145,7 @@ async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 
 async def goes_on_in_a_new_run(stage: Stage, _: Sleep) -> list[Recording]:
-    """Continue-as-new with a live sign-in."""
+    """Continue as new with a live sign-in."""
     signin_id = await stage.signed_in()
     first = (await stage.mailbox().describe()).run_id
     for _try in range(3):
@@ -159,17 +162,17 @@ PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
     (succeeds, Policy()),
     (fails, Policy()),
     (is_rejected, Policy()),
-    (is_not_challenged, Policy()),
-    # A local activity there goes by the real clock: a token of more than a minute later would be from the future.
+    (meets_siteverify_down, Policy()),
+    # Local activities use the real clock: a token from more than a minute later would be from the future.
     (asks_again, Policy(limits=LimitPolicy(send_cooldown_s=20))),
     (comes_without_a_first, Policy()),
     (gets_no_mail, Policy()),
     (waits_for_kafka, Policy()),
 )
-"""For the time-skipping server."""
+"""Plays for the time-skipping server."""
 
 UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = ((goes_on_in_a_new_run, Policy(signals_per_run=3)),)
-"""For a real server: the time-skipping one loses signals that come during continue-as-new."""
+"""Plays for a real server: the time-skipping one loses signals that arrive during continue-as-new."""
 
 
 def _has_failed(stage: Stage, signin_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Support and a real mailbox: what is spent is seen, given back, and told."""
+"""Support shows and clears the limits of a mailbox on a real server, and the audit trail records it."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from utils.temporal.limits import TemporalLimits
 
 @pytest.fixture
 async def stage(temporal_client: Client) -> AsyncIterator[Stage]:
-    """Give both workflows at work on a real server."""
+    """Give both workflows running on a real server."""
 
     async def now() -> datetime:
         return datetime.now(UTC)
@@ -34,12 +34,14 @@ def mailbox(stage: Stage) -> str:
 
 
 def clearing(stage: Stage) -> Clearing:
-    """Give all back to Ada."""
+    """Return the request to clear all of Ada's limits."""
     return Clearing(account=stage.account(), mails=True, failures=True, operator="grace", masked="a***@e***.com")
 
 
-async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    """The audit trail tells by whom, once, and no address."""
+async def test_a_locked_account_can_sign_in_after_its_limits_were_cleared(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The audit trail names the operator once, and contains no address."""
     limits = TemporalLimits(stage.client)
     for _ in range(2):
         signin_id = await stage.signed_in()
@@ -56,10 +58,10 @@ async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplo
     assert before is not None and before.budgets[2].last_hour == 10
     assert before.budgets[2].free_at is not None
 
-    (told,) = [vars(record) for record in caplog.records if record.message == "authz_admin"]
+    (audited,) = [vars(record) for record in caplog.records if record.message == "authz_admin"]
 
-    assert (told["operator"], told["account"]) == ("grace", stage.account())
-    assert ADA not in str(told)
+    assert (audited["operator"], audited["account"]) == ("grace", stage.account())
+    assert ADA not in str(audited)
 
     after = await limits.show(mailbox(stage), stage.account())
 
@@ -70,15 +72,15 @@ async def test_a_locked_account_is_seen_cleared_and_signs_in(stage: Stage, caplo
     await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 
 
-async def test_who_did_nothing_has_spent_nothing(stage: Stage) -> None:
-    """There is no mailbox to ask, nor to clear."""
+async def test_without_a_mailbox_there_is_nothing_to_show_or_clear(stage: Stage) -> None:
+    """An address that was never used has no mailbox."""
     limits = TemporalLimits(stage.client)
     assert await limits.show("nobody", stage.account()) is None
     assert await limits.clear("nobody", clearing(stage)) is None
 
 
-async def test_a_server_out_of_reach_is_told(stage: Stage) -> None:
-    """And so is a namespace that is not there: both are no empty answer."""
+async def test_an_unreachable_server_is_an_error(stage: Stage) -> None:
+    """So is a namespace that does not exist. Neither looks like an empty answer."""
     nowhere = await connect({"k": b"k" * 32}, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
     address = stage.client.service_client.config.target_host
     no_namespace = await Client.connect(
