@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.documents import REFERENCE, anchors, documents, generated_names, targets, with_generated
+from tests.docs.documents import README, REFERENCE, anchors, documents, generated_names, targets, with_generated
 from tests.docs.generated import generated
 
 
@@ -29,3 +29,11 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in targets(document):
         assert target.path.exists(), f"{document.name} leads to {target.path}"
         assert not target.anchor or target.anchor in anchors(target.path), f"{document.name} leads to #{target.anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """No page of ``docs`` is an orphan; decision records are named as a folder."""
+    linked = {target.path.resolve() for target in targets(README)}
+    pages = {path for path in documents() if path.parent.name != "adr"}
+
+    assert pages - {README} <= linked
