@@ -58,20 +58,20 @@ class Wiring:
 
     @property
     def topic_plans(self) -> list[TopicPlan]:
-        """The topics as they should be."""
+        """The topics with the settings that they should have."""
         return planned_topics(*self.topics)
 
-    def letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
-        """Return the dead-letter topics; entering connects."""
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
+        """Return a reader of the dead-letter topics. Entering it connects."""
         return KafkaDeadLetterReader(self.kafka_access)
 
     def replay_store(self) -> AbstractAsyncContextManager[ReplayStore]:
-        """Return the store of what was put back; entering connects."""
+        """Return the store of what was put back. Entering it connects."""
         return KafkaReplayStore(self.kafka_access, self.replay_group)
 
     @asynccontextmanager
-    async def inbound(self) -> AsyncIterator[InboundWriter]:
-        """Yield the inbound topics, for dead letters that are put back."""
+    async def inbound_writer(self) -> AsyncIterator[InboundWriter]:
+        """Yield a writer that puts dead letters back on the inbound topics."""
         producer = ReliableProducer(self.kafka_access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
         try:
             yield KafkaInboundWriter(producer)
@@ -83,26 +83,26 @@ class Wiring:
         return await connect(self.settings.keys.payload.get_secret_value(), runtime=runtime)
 
     async def worker_client(self, runtime: Runtime) -> Client:
-        """Connect to Temporal. Also raises ``SettingsError`` if its namespace forgets too early."""
+        """Connect to Temporal. Also raises ``SettingsError`` if the namespace's retention is too short."""
         client = await self.temporal(runtime)
         if problem := await self.retention_problem(client):
             raise SettingsError([problem])
         return client
 
     async def retention_problem(self, client: Client) -> str | None:
-        """Return a sentence if the namespace forgets too early. Raises as ``namespace_retention`` does."""
+        """Return a sentence if the namespace's retention is too short. Raises as ``namespace_retention`` does."""
         horizon_s = self.settings.replay_horizon_s
         retention_s = (await namespace_retention(client)).total_seconds()
         if retention_s >= horizon_s:
             return None
 
         return (
-            f"SIGNIN_REPLAY_HORIZON_S is {horizon_s}, above the {retention_s:.0f} s that Temporal's "
-            f"namespace {client.namespace} remembers closed workflows (its retention)."
+            f"SIGNIN_REPLAY_HORIZON_S is {horizon_s}, but Temporal's namespace {client.namespace} "
+            f"forgets closed workflows after {retention_s:.0f} s (its retention)."
         )
 
     async def policy(self, client: Client) -> Policy:
-        """Return the numbers that travel into the workflows, and whether these may set search attributes."""
+        """Return the policy that workflows start with. The namespace decides if it has search attributes."""
         visible = await shows_mailboxes(client, self.settings.temporal.search_attributes)
         return self.settings.policy().model_copy(update={"search_attributes": visible})
 

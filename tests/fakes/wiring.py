@@ -52,8 +52,8 @@ class FakeWiring(Wiring):
     def __init__(self) -> None:
         super().__init__(load_settings(_ENVIRON))
         self.only: tuple[str, ...] = ()
-        self.letter_topics = FakeLetterTopics(*map(dead_letter_topic, self.inbound_topics))
-        self.inbound_writer = FakeInbound()
+        self.fake_letters = FakeLetterTopics(*map(dead_letter_topic, self.inbound_topics))
+        self.fake_inbound = FakeInbound()
         self.inbound_closed = 0
         self.consumer_stopped = True
         self.fake_limits = FakeLimits(None)
@@ -66,18 +66,18 @@ class FakeWiring(Wiring):
         self.only = only
         return self
 
-    def letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
+    def dead_letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
         """Return the letters in memory."""
-        return self.letter_topics
+        return self.fake_letters
 
     def replay_store(self) -> AbstractAsyncContextManager[ReplayStore]:
         """Return the notes in memory."""
-        return self.letter_topics
+        return self.fake_letters
 
     @asynccontextmanager
-    async def inbound(self) -> AsyncIterator[InboundWriter]:
+    async def inbound_writer(self) -> AsyncIterator[InboundWriter]:
         """Yield the inbound topics in memory, and count how often they are closed."""
-        yield self.inbound_writer
+        yield self.fake_inbound
         self.inbound_closed += 1
 
     async def resume(self) -> bool:

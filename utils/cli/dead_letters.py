@@ -199,7 +199,7 @@ async def _connected(
     wiring: Wiring, topics: Sequence[str]
 ) -> AsyncIterator[tuple[DeadLetterReader, ReplayStore, list[PartitionRange]]]:
     """Connect, and yield the dead letters, the store of replays, and the partitions as they are now."""
-    async with wiring.letters() as letters, wiring.replay_store() as store:
+    async with wiring.dead_letters() as letters, wiring.replay_store() as store:
         yield letters, store, await partition_ranges(letters, store, topics)
 
 
@@ -253,7 +253,7 @@ async def _rehearse(wiring: Wiring, topics: Sequence[str], replay_filter: Replay
 async def _replay(
     wiring: Wiring, topics: Sequence[str], replay_filter: ReplayFilter, rate: float, as_json: bool
 ) -> None:
-    async with wiring.inbound() as inbound, _connected(wiring, topics) as (letters, store, parts):
+    async with wiring.inbound_writer() as inbound, _connected(wiring, topics) as (letters, store, parts):
         offsets = sum(part.end - part.first for part in parts)
 
         with progress("dead letters", offsets) as move:

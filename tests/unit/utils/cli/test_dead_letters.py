@@ -23,12 +23,12 @@ class Office:
 
     def __init__(self) -> None:
         self.wiring = FakeWiring()
-        self.letters = self.wiring.letter_topics
+        self.letters = self.wiring.fake_letters
 
     @property
     def written(self) -> list[PutBackRecord]:
         """What was put back."""
-        return self.wiring.inbound_writer.written
+        return self.wiring.fake_inbound.written
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Run a command; return its exit code, output and errors."""
@@ -251,7 +251,7 @@ def test_a_second_replay_at_the_same_time_stops(office: Office) -> None:
     """It says so and ends with 75: the other one goes on."""
     office.add(letter_record(0))
     partition, others = Partition(f"{SUBMITTED}.dlt", 0), ReplayMark(1, "")
-    office.wiring.inbound_writer = Meanwhile(lambda: office.letters.marks.update({partition: others}))
+    office.wiring.fake_inbound = Meanwhile(lambda: office.letters.marks.update({partition: others}))
     code, output, errors = office("replay")
     assert (code, output) == (75, "put back: 1\n")
     assert errors.startswith("Another replay of the same")
@@ -264,7 +264,7 @@ def test_holes_beyond_memory_are_explained(office: Office) -> None:
         raise TooScattered
 
     office.add(letter_record(0))
-    office.wiring.inbound_writer = Meanwhile(scattered)
+    office.wiring.fake_inbound = Meanwhile(scattered)
     code, output, errors = office("replay")
 
     assert (code, output) == (75, "put back: 0\n")
