@@ -1,11 +1,11 @@
-"""Field types that more than one message uses."""
+"""Field types that several messages share."""
 
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic import StrictBool, StrictInt, StrictStr, WithJsonSchema
+from pydantic import StrictInt, StrictStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})")
@@ -19,7 +19,8 @@ def _rfc3339(value: Any) -> Any:
         raise PydanticCustomError("string_type", "not a string")
     if not _RFC3339.fullmatch(value):
         raise PydanticCustomError("not_rfc3339", "not an RFC 3339 time with an offset")
-    # RFC 3339 allows a leap second and datetime does not: the second before it, as POSIX clocks count.
+
+    # RFC 3339 allows a leap second, datetime does not. Use the second before, as POSIX clocks do.
     return _LEAP_SECOND.sub(":59", value)
 
 
@@ -38,22 +39,18 @@ Timestamp = Annotated[
     AfterValidator(_utc),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_RFC3339.pattern}$"}),
 ]
-"""An instant, UTC; on the wire RFC 3339 with an offset."""
+"""An instant in UTC; on the wire, RFC 3339 with an offset."""
 
 SignInId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
-"""Drawn at random by the emitter, at least 128 bit."""
+"""Drawn at random by the emitter, with at least 128 bits."""
 
 SubmissionId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 Attempt = Annotated[StrictInt, Field(ge=1, le=20)]
-"""1 opens a sign-in, 2 and up mean "send it again"."""
-
-Flag = StrictBool
-Text = StrictStr
-WholeNumber = StrictInt
+"""1 opens a sign-in; 2 and up mean "send it again"."""
 
 
 class Message(BaseModel):
-    """Base of everything that crosses a wire: immutable, unknown fields ignored."""
+    """Base of everything that crosses a wire: immutable, ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -1,13 +1,15 @@
 """The seven results that the worker publishes (CONTRACT: outbound), as values and as CloudEvents records.
 
-Each class is one ``ce_type``. Member order is wire order; ``None`` members are left out of the value.
+Each class is one ``ce_type``. Members are written in the order in which they are declared here;
+those that are None are left out.
 """
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field, TypeAdapter
 
 from schemas.fields import Attempt, Message, SignInId, SubmissionId, Timestamp
 
@@ -56,7 +58,7 @@ class CodeSent(_Result):
 
 
 class ResendRefused(_Result):
-    """Attempt 2 or later was not acceptable; the sign-in goes on."""
+    """Attempt 2 or later was not accepted; the sign-in goes on."""
 
     type: Literal["signin.resend_refused"] = "signin.resend_refused"
     attempt: Attempt
@@ -65,7 +67,7 @@ class ResendRefused(_Result):
 
 
 class OtpRejected(_Result):
-    """Not the right code; with ``locked`` no compare was made and no try charged."""
+    """The code was not accepted. With ``locked`` it was neither compared nor charged as a try."""
 
     type: Literal["otp.rejected"] = "otp.rejected"
     submission_id: SubmissionId
@@ -75,21 +77,21 @@ class OtpRejected(_Result):
 
 
 class SignInSucceeded(_Result):
-    """The right code, in time. Terminal."""
+    """The right code arrived in time. Terminal."""
 
     type: Literal["signin.succeeded"] = "signin.succeeded"
     submission_id: SubmissionId
 
 
 class SignInFailed(_Result):
-    """The sign-in is over: out of tries, or its mail could not be delivered. Terminal."""
+    """The sign-in has no tries left, or its mail could not be delivered. Terminal."""
 
     type: Literal["signin.failed"] = "signin.failed"
     reason: Failure
 
 
 class SignInExpired(_Result):
-    """No right code within the lifetime. Terminal."""
+    """No right code arrived within the lifetime. Terminal."""
 
     type: Literal["signin.expired"] = "signin.expired"
 
@@ -109,13 +111,14 @@ Result = Annotated[
 
 _EVENT_IDS = uuid.UUID("6d0c7a3e-1f5b-5c0e-9a41-2f6f0a6f5d11")
 _SOURCE = "/signin-worker"
+_TIMESTAMP: Final = TypeAdapter[datetime](Timestamp)
 
 
 class ResultEvent(Message):
-    """A result on its way to Kafka, with what its record needs beside the value.
+    """A result with what its Kafka record needs beside the value.
 
-    ``submitted_at`` is when the submission that it answers was made (for the latency metric), ``masked`` the address as
-    far as the audit trail may show it. Both stay off the wire.
+    ``submitted_at`` is the time of the submission that it answers, for the latency metric;
+    ``masked`` is the address as the audit trail may show it. Neither is published.
     """
 
     result: Result
@@ -129,45 +132,44 @@ class ResultEvent(Message):
         result = self.result
         match result:
             case CodeSent() | ResendRefused():
-                return _event_id(result.type, result.signin_id, str(result.attempt))
+                more = [str(result.attempt)]
             case OtpRejected():
-                return _event_id(result.type, result.signin_id, result.account or "", result.submission_id)
+                more = [result.account or "", result.submission_id]
             case _:
-                return _event_id(result.type, result.signin_id)
+                more = []
+
+        return _event_id(result.type, result.signin_id, *more)
 
     def key(self) -> bytes:
-        """Return the record key: the sign-in's id."""
+        """Return the record key, the sign-in's id."""
         return self.result.signin_id.encode()
 
     def value(self) -> bytes:
-        """Return the record value: UTF-8 JSON without ``type``."""
+        """Return the record value, UTF-8 JSON without ``type``."""
         return self.result.model_dump_json(exclude={"type"}, exclude_none=True).encode()
 
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Return the headers of CloudEvents 1.0: Kafka protocol binding, binary mode."""
-        time = _TIME(occurred_at=self.result.occurred_at).model_dump(mode="json")["occurred_at"]
+        """Return the headers of CloudEvents 1.0 (Kafka protocol binding, binary mode)."""
         headers = {
             "ce_specversion": "1.0",
             "ce_id": self.event_id,
             "ce_source": _SOURCE,
             "ce_type": self.result.type,
-            "ce_time": time,
+            "ce_time": _TIMESTAMP.dump_python(self.result.occurred_at, mode="json"),
             "ce_subject": self.result.signin_id,
             "content-type": "application/json",
         }
+
         if self.traceparent is not None:
             headers["traceparent"] = self.traceparent
+
         return [(name, text.encode()) for name, text in headers.items()]
 
 
 def code_sent_id(signin_id: str, attempt: int) -> str:
-    """Return the ``ce_id`` of the word that an attempt's mail was accepted."""
+    """Return the ``ce_id`` of an attempt's ``signin.code_sent``."""
     return _event_id(CODE_SENT, signin_id, str(attempt))
 
 
 def _event_id(*parts: str) -> str:
     return str(uuid.uuid5(_EVENT_IDS, "\n".join(parts)))
-
-
-class _TIME(BaseModel):
-    occurred_at: Timestamp

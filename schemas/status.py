@@ -1,4 +1,4 @@
-"""How everything stands, and the story of one sign-in: what ``signin-worker status`` and ``trace`` show as JSON."""
+"""What ``signin-worker status`` and ``signin-worker trace`` show, also as JSON."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,7 +8,10 @@ from schemas.fields import Message
 
 
 class PartitionLag(Message):
-    """One partition. ``committed`` is None if the group never committed; ``oldest`` is the stamp of what is next."""
+    """The lag of one partition.
+
+    ``committed`` is None if the group has never committed; ``oldest`` is the timestamp of the next record.
+    """
 
     topic: str
     partition: int
@@ -19,7 +22,10 @@ class PartitionLag(Message):
 
 
 class WorkflowCounts(Message):
-    """Counts by type and status, as Temporal lists them: seconds behind. None where it has no search attributes."""
+    """Workflows by type and status. Temporal's list is seconds behind.
+
+    ``waiting`` and ``locked`` are None if the namespace lacks the search attributes.
+    """
 
     by_status: Mapping[str, Mapping[str, int]]
     waiting: int | None
@@ -27,7 +33,7 @@ class WorkflowCounts(Message):
 
 
 class WorkerPage(Message):
-    """What one worker says of itself since its start. ``missing``: what keeps it from being ready."""
+    """What one worker has counted since its start. ``missing``: what keeps it from being ready."""
 
     missing: tuple[str, ...]
     in_flight: int
@@ -40,7 +46,7 @@ class WorkerPage(Message):
 
 
 class Status(Message):
-    """All of it. ``away`` says who did not answer, and how that showed."""
+    """The state of the whole system. ``away``: which part did not answer, and with what error."""
 
     at: datetime
     partitions: tuple[PartitionLag, ...] = ()
@@ -50,7 +56,7 @@ class Status(Message):
 
 
 class TraceEvent(Message):
-    """One thing that happened. ``details`` are names, numbers and ids: never an address, a code, a token, a seal."""
+    """One step of a sign-in. ``details`` holds names, numbers and ids: never an address, code, token or seal."""
 
     at: datetime
     where: Literal["Kafka", "request", "mailbox"]
@@ -59,7 +65,7 @@ class TraceEvent(Message):
 
 
 class Trace(Message):
-    """What happened to a sign-in, oldest first. ``outcome`` is the type of its terminal result, None before."""
+    """The steps of one sign-in, oldest first. ``outcome`` is the type of its terminal result, or None."""
 
     signin_id: str
     account: str | None = None

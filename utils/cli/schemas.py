@@ -1,4 +1,4 @@
-"""The command ``signin-worker schemas``: writes the contract for machines, or compares it with an earlier one."""
+"""The command ``signin-worker schemas``: writes the machine-readable contract, or compares it with an earlier one."""
 
 import json
 import os
@@ -13,47 +13,67 @@ from schemas.contract import asyncapi, json_schemas
 from utils.cli.terminal import end_command, read_wiring
 
 _DOCUMENT = "asyncapi.json"
-_ENDING = ".schema.json"
+_SUFFIX = ".schema.json"
 
 
 def schemas(
     context: typer.Context,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write all of it into this folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the document and all schemas into this folder."),
+    ] = None,
     against: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Compare with what was written there; 1 if it breaks.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Compare with the schemas in this folder; exit 1 on a breaking change."),
     ] = None,
 ) -> None:
     """Show the AsyncAPI document; with --out, write it and the JSON Schema of every event."""
     if against is not None:
         _compare(against)
     elif out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in files(_topics(context)).items():
-            (out / name).write_text(text, encoding="utf-8")
-        typer.echo(f"{out}: {_DOCUMENT} and {len(json_schemas())} schemas")
+        _write(out, files(_topics(context)))
     else:
         typer.echo(files(_topics(context))[_DOCUMENT], nl=False)
 
 
 def files(topics: tuple[str, str, str]) -> Mapping[str, str]:
-    """Return all files by name."""
-    schemas = {name + _ENDING: _as_text(schema) for name, schema in json_schemas().items()}
+    """Return the text of each file, by name."""
+    schemas = {name + _SUFFIX: _as_text(schema) for name, schema in json_schemas().items()}
     return {_DOCUMENT: _as_text(asyncapi(topics)), **schemas}
 
 
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    typer.echo(f"{folder}: {_DOCUMENT} and {len(texts) - 1} schemas")
+
+
 def _compare(folder: Path) -> None:
-    try:
-        before = {path.name.removesuffix(_ENDING): _read(path) for path in sorted(folder.glob(f"*{_ENDING}"))}
-    except (OSError, ValueError) as error:
-        end_command(os.EX_USAGE, f"{folder} cannot be read ({type(error).__name__}): name a folder that --out wrote.")
-    if not before:
-        end_command(os.EX_USAGE, f"{folder} has no file *{_ENDING}: name a folder that --out wrote.")
+    before = _earlier(folder)
     changes = list(breaking_changes(before, json_schemas()))
+
     for change in changes:
         typer.echo(change)
-    typer.echo(f"{len(before)} events compared: {len(changes) or 'no'} breaking changes")
+    number = len(changes) or "no"
+    noun = "change" if len(changes) == 1 else "changes"
+    typer.echo(f"{len(before)} events compared: {number} breaking {noun}")
+
     if changes:
         raise SystemExit(1)
+
+
+def _earlier(folder: Path) -> Mapping[str, Any]:
+    """Read the schemas in a folder, by event. Exit with 64 if there are none."""
+    try:
+        paths = sorted(folder.glob(f"*{_SUFFIX}"))
+        schemas = {path.name.removesuffix(_SUFFIX): _read(path) for path in paths}
+    except (OSError, ValueError) as error:
+        end_command(os.EX_USAGE, f"{folder} cannot be read ({type(error).__name__}): name a folder that --out wrote.")
+    if not schemas:
+        end_command(os.EX_USAGE, f"{folder} has no file *{_SUFFIX}: name a folder that --out wrote.")
+
+    return schemas
 
 
 def _read(path: Path) -> Any:

@@ -1,8 +1,6 @@
 """The contract for machines says what the worker does: what it takes is valid, and what it writes."""
 
-import copy
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,7 +12,6 @@ from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetterError
 from deploy.local.places import PROJECT
-from schemas.compatibility import breaking_changes
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from schemas.contract import INBOUND, OUTBOUND, asyncapi, json_schemas
 from utils.cli.schemas import files
@@ -155,66 +152,6 @@ def _references(document: Any) -> list[str]:
         own = [document["$ref"]] if isinstance(document.get("$ref"), str) else []
         return own + [each for value in document.values() for each in _references(value)]
     return [each for value in document for each in _references(value)] if isinstance(document, list) else []
-
-
-Change = Callable[[dict[str, Any]], object]
-REQUEST, REJECTED = "signin.requested", "otp.rejected"
-BREAKING: list[tuple[str, Change, str]] = [
-    ("an event is gone", lambda it: it.pop(REQUEST), "signin.requested: there is no such event any more"),
-    ("a member is needed", lambda it: it[REQUEST]["required"].append("client"), "client is required on one side only"),
-    ("a member is not read", lambda it: it[REQUEST]["properties"].pop("client"), "client is not read any more"),
-    (
-        "a member of a member is not taken",
-        lambda it: it[REQUEST]["properties"]["client"]["anyOf"][0]["properties"].update(locale={"type": "string"}),
-        "client.locale may be of type null on one side only",
-    ),
-    (
-        "null is not taken",
-        lambda it: it[REQUEST]["properties"].update(client={"type": "object"}),
-        "client may be of type null",
-    ),
-    (
-        "shorter",
-        lambda it: it[REQUEST]["properties"]["email"].update(maxLength=254),
-        "email: maxLength 320 against 254",
-    ),
-    ("longer", lambda it: it[REQUEST]["properties"]["email"].update(minLength=3), "email: minLength 1 against 3"),
-    ("fewer", lambda it: it[REQUEST]["properties"]["attempt"].update(maximum=5), "attempt: maximum 20 against 5"),
-    ("another form", lambda it: it[REQUEST]["properties"]["signin_id"].update(pattern="^a$"), "signin_id: pattern"),
-    ("a result lacks a member", lambda it: it[REJECTED]["properties"].pop("attempts_left"), "is not written any more"),
-    ("a result may lack it", lambda it: it[REJECTED]["required"].remove("reason"), "reason is required on one side"),
-    ("a new reason", lambda it: it[REJECTED]["properties"]["reason"]["enum"].append("odd"), "odd on one side only"),
-    ("another type", lambda it: it[REJECTED]["properties"]["account"].update(type="integer"), "account may be of type"),
-    ("a free form", lambda it: it[REJECTED]["properties"]["signin_id"].pop("pattern"), "signin_id: pattern None"),
-]
-WELCOME: list[tuple[str, Change]] = [
-    ("nothing", lambda it: None),
-    ("a new event", lambda it: it.update({"signin.new": it[REJECTED]})),
-    ("a member that may be read", lambda it: it[REQUEST]["properties"].update(more={"type": "string"})),
-    ("a member less needed", lambda it: it[REQUEST]["required"].remove("email")),
-    ("longer is taken", lambda it: it[REQUEST]["properties"]["email"].update(maxLength=400)),
-    ("any form is taken", lambda it: it[REQUEST]["properties"]["signin_id"].pop("pattern")),
-    ("a member more is written", lambda it: it[REJECTED]["properties"].update(more={"type": "string"})),
-    ("a member is always written", lambda it: it[REJECTED]["required"].append("account")),
-    ("a reason is not given any more", lambda it: it[REJECTED]["properties"]["reason"]["enum"].remove("locked")),
-]
-
-
-@pytest.mark.parametrize(("change", "words"), [case[1:] for case in BREAKING], ids=[case[0] for case in BREAKING])
-def test_what_breaks_somebody_is_told(change: Change, words: str) -> None:
-    """By event and member, and nothing else is told."""
-    after = copy.deepcopy(dict(SCHEMAS))
-    change(after)
-    [told] = breaking_changes(SCHEMAS, after)
-    assert words in told
-
-
-@pytest.mark.parametrize("change", [case[1] for case in WELCOME], ids=[case[0] for case in WELCOME])
-def test_what_breaks_nobody_is_not_told(change: Change) -> None:
-    """Additions, and promises that say more."""
-    after = copy.deepcopy(dict(SCHEMAS))
-    change(after)
-    assert not list(breaking_changes(SCHEMAS, after))
 
 
 def test_both_directions_are_covered() -> None:
