@@ -69,7 +69,8 @@ from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
 from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes
-from utils.temporal.workers import SdkTelemetry, build_workers
+from utils.temporal.telemetry import SdkTelemetry
+from utils.temporal.workers import build_workers
 from utils.wiring import Wiring
 from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow

@@ -1,4 +1,4 @@
-"""A namespace made by us, and mailboxes that show in its list how they stand. A real server."""
+"""Namespaces on a real server: creation, search attributes, and mailboxes that set them."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -19,53 +19,53 @@ from tests.fakes.waiting import until
 from utils.temporal.client import connect
 from utils.temporal.namespace import ATTRIBUTES, create_namespace, missing_attributes, shows_mailboxes
 
-_DAYS = timedelta(days=4)
+_RETENTION = timedelta(days=4)
 _WITHIN_S = 30
 
 
 @pytest.fixture
 async def client(temporal: LocalTemporal) -> Client:
-    """Give a client of a namespace that is not there yet."""
+    """Return a client of a namespace that does not exist yet."""
     name = f"namespace-{uuid.uuid4().hex}"
     return await Client.connect(temporal.address, namespace=name, data_converter=pydantic_data_converter)
 
 
 @pytest.fixture
 async def stage(client: Client) -> AsyncIterator[Stage]:
-    """Give both workflows at work in a namespace that knows the search attributes."""
+    """Yield both workflows, running in a namespace that has the search attributes."""
 
     async def now() -> datetime:
         return datetime.now(UTC)
 
-    await create_namespace(client, _DAYS)
+    await create_namespace(client, _RETENTION)
     policy = Policy(search_attributes=await shows_mailboxes(client, "auto"))
     async with Stage(client, now, policy).working() as stage:
         yield stage
 
 
-async def registered(client: Client) -> None:
-    """Make the client's namespace, without our attributes, and wait until it is there."""
+async def register(client: Client) -> None:
+    """Create the client's namespace without our search attributes, and wait until it is visible."""
     request = RegisterNamespaceRequest(namespace=client.namespace)
-    request.workflow_execution_retention_period.FromTimedelta(_DAYS)
+    request.workflow_execution_retention_period.FromTimedelta(_RETENTION)
     await client.workflow_service.register_namespace(request)
 
-    async def is_there() -> bool:
+    async def is_visible() -> bool:
         try:
             await missing_attributes(client)
         except RPCError:
             return False
         return True
 
-    await eventually(is_there, "the namespace is there", within_s=_WITHIN_S)
+    await eventually(is_visible, "the namespace is visible", within_s=_WITHIN_S)
 
 
 async def listed(stage: Stage, query: str) -> list[str]:
     """Return the ids of the workflows that a query finds."""
-    return [one.id async for one in stage.client.list_workflows(query)]
+    return [workflow.id async for workflow in stage.client.list_workflows(query)]
 
 
-async def is_listed(stage: Stage, query: str) -> None:
-    """Wait until Ada's mailbox is what a query finds: lists lag behind."""
+async def wait_until_listed(stage: Stage, query: str) -> None:
+    """Wait until a query finds Ada's mailbox and nothing else: the visibility store lags behind."""
 
     async def found() -> bool:
         return await listed(stage, query) == [stage.mailbox_id()]
@@ -73,53 +73,56 @@ async def is_listed(stage: Stage, query: str) -> None:
     await eventually(found, query, within_s=_WITHIN_S)
 
 
-async def test_a_namespace_is_made_once_and_never_changed(client: Client) -> None:
-    """With the attributes; a second time nothing is done, and nothing is lowered."""
-    first = await create_namespace(client, _DAYS)
-    assert (first.created, first.retention, first.added) == (True, _DAYS, tuple(sorted(ATTRIBUTES)))
+async def test_a_namespace_is_created_once_and_never_changed(client: Client) -> None:
+    """The namespace is created with the attributes. A second call changes nothing and lowers nothing."""
+    first = await create_namespace(client, _RETENTION)
 
-    async def is_known() -> bool:
+    assert (first.created, first.retention, first.added) == (True, _RETENTION, tuple(sorted(ATTRIBUTES)))
+
+    async def has_attributes() -> bool:
         return not await missing_attributes(client)
 
-    await eventually(is_known, "the attributes are known", within_s=_WITHIN_S)
+    await eventually(has_attributes, "the attributes exist", within_s=_WITHIN_S)
     second = await create_namespace(client, timedelta(days=1))
 
-    assert (second.created, second.retention, second.added) == (False, _DAYS, ())
+    assert (second.created, second.retention, second.added) == (False, _RETENTION, ())
 
 
-async def test_where_they_are_not_known_mailboxes_do_not_set_them(client: Client) -> None:
-    """Setting one would fail the workflow task for ever. Only who is told so sets them unasked."""
+async def test_mailboxes_set_no_search_attributes_that_the_namespace_lacks(client: Client) -> None:
+    """Setting an unknown attribute would fail the workflow task forever, so only ``on`` sets them unasked."""
     assert not await shows_mailboxes(client, "auto")
-    await registered(client)
+
+    await register(client)
+
     assert await missing_attributes(client) == set(ATTRIBUTES)
     assert [await shows_mailboxes(client, wanted) for wanted in ("auto", "on", "off")] == [False, True, False]
 
 
-async def test_who_waits_and_who_is_locked_is_one_query(stage: Stage) -> None:
-    """And no longer once that is over."""
+async def test_waiting_and_locked_mailboxes_are_found_by_a_query(stage: Stage) -> None:
+    """A query finds mailboxes that wait for a code or are locked, as long as they are."""
     signin_id = await stage.signed_in()
-    await is_listed(stage, "SigninState = 'waiting'")
+    await wait_until_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
 
     await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
-    await is_listed(stage, "SigninState = 'resting'")
+    await wait_until_listed(stage, "SigninState = 'resting'")
     signin_id = await stage.signed_in()
-    await is_listed(stage, "SigninState = 'waiting'")
+    await wait_until_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
 
     await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
-    await is_listed(stage, f"SigninLockedUntil > '{datetime.now(UTC).isoformat()}'")
+    await wait_until_listed(stage, f"SigninLockedUntil > '{datetime.now(UTC).isoformat()}'")
 
     assert await listed(stage, f"SigninLockedUntil > '{(datetime.now(UTC) + timedelta(days=1)).isoformat()}'") == []
 
 
-async def test_out_of_reach_is_told() -> None:
-    """As everywhere."""
+async def test_a_server_that_does_not_answer_is_unavailable() -> None:
+    """Without an answer from the server, creation raises ``TemporalUnavailable``, and no attributes are set."""
     nowhere = await connect({"k": b"k" * 32}, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
     with pytest.raises(TemporalUnavailable):
-        await create_namespace(nowhere, _DAYS)
+        await create_namespace(nowhere, _RETENTION)
     assert not await shows_mailboxes(nowhere, "auto")
     with pytest.raises((RPCError, RuntimeError)):
         await missing_attributes(nowhere)

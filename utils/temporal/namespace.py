@@ -1,4 +1,4 @@
-"""The namespace: making it, and what it has to know. Nothing that is there is ever changed or lowered."""
+"""Creates the namespace and its search attributes. Nothing that exists is ever changed."""
 
 import asyncio
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ ATTRIBUTES: Final = {
     LOCKED_UNTIL_ATTRIBUTE: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
 }
 
-_VISIBLE_WITHIN_S = 30.0
-_LOOK_AGAIN_S = 0.25
+_VISIBLE_WITHIN_S: Final = 30.0
+_POLL_S: Final = 0.25
 
 
 @dataclass(frozen=True)
 class NamespaceReport:
-    """What ``create`` did, and what is there now."""
+    """What was created, and how long the namespace retains closed workflows."""
 
     name: str
     created: bool
@@ -39,19 +39,22 @@ class NamespaceReport:
 
 
 async def missing_attributes(client: Client) -> frozenset[str]:
-    """Return the search attributes that the namespace lacks, or knows by another type. Raises ``RPCError``."""
+    """Return the search attributes that the namespace lacks or has with another type. Raises ``RPCError``."""
     request = ListSearchAttributesRequest(namespace=client.namespace)
     answer = await client.operator_service.list_search_attributes(request, timeout=RPC_TIMEOUT)
-    return frozenset(name for name, kind in ATTRIBUTES.items() if answer.custom_attributes.get(name) != kind)
+    existing = answer.custom_attributes
+
+    return frozenset(name for name, kind in ATTRIBUTES.items() if existing.get(name) != kind)
 
 
 async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
-    """Tell whether mailboxes may set search attributes; ``auto``: if the namespace says that it knows them.
+    """Tell whether mailboxes may set search attributes. ``auto`` means: if the namespace has them.
 
-    A server that will not tell (no permission, no operator service) counts as one that does not know them.
+    A server that does not answer the question (no permission, no operator service) counts as one without them.
     """
     if wanted != "auto":
         return wanted == "on"
+
     try:
         return not await missing_attributes(client)
     except (RPCError, *NO_CONNECTION):
@@ -59,21 +62,14 @@ async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
 
 
 async def create_namespace(client: Client, retention: timedelta) -> NamespaceReport:
-    """Make the client's namespace and its search attributes, as far as they are missing.
+    """Create the client's namespace and its search attributes where they are missing.
 
     Raises ``TemporalUnavailable``, or ``RPCError`` where permissions are missing.
     """
     try:
-        created = await _registered(client, retention)
-        added = tuple(sorted(await _when_visible(client)))
-        if added:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace, search_attributes={name: ATTRIBUTES[name] for name in added}
-                ),
-                timeout=RPC_TIMEOUT,
-            )
-        return NamespaceReport(client.namespace, created, await namespace_retention(client), added)
+        created = await _register(client, retention)
+        added = await _add_attributes(client)
+        actual_retention = await namespace_retention(client)
     except RPCError as error:
         if needs_operator(error):
             raise
@@ -81,22 +77,38 @@ async def create_namespace(client: Client, retention: timedelta) -> NamespaceRep
     except NO_CONNECTION:
         raise TemporalUnavailable from None
 
+    return NamespaceReport(client.namespace, created, actual_retention, added)
 
-async def _registered(client: Client, retention: timedelta) -> bool:
+
+async def _register(client: Client, retention: timedelta) -> bool:
+    """Create the namespace; return False if it exists."""
     period = Duration()
     period.FromTimedelta(retention)
     request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=period)
+
     try:
         await client.workflow_service.register_namespace(request, timeout=RPC_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:
             raise
         return False
+
     return True
 
 
-async def _when_visible(client: Client) -> frozenset[str]:
-    """Return what is missing, once the namespace can be asked: servers look for new ones every few seconds."""
+async def _add_attributes(client: Client) -> tuple[str, ...]:
+    """Add the search attributes that are missing; return their names."""
+    missing = tuple(sorted(await _missing_attributes_once_visible(client)))
+    if missing:
+        attributes = {name: ATTRIBUTES[name] for name in missing}
+        request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=attributes)
+        await client.operator_service.add_search_attributes(request, timeout=RPC_TIMEOUT)
+
+    return missing
+
+
+async def _missing_attributes_once_visible(client: Client) -> frozenset[str]:
+    """Wait until the namespace is visible: servers look for new ones every few seconds."""
     async with asyncio.timeout(_VISIBLE_WITHIN_S):
         while True:
             try:
@@ -105,4 +117,4 @@ async def _when_visible(client: Client) -> frozenset[str]:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_POLL_S)

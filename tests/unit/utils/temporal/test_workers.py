@@ -1,14 +1,8 @@
-"""The workers and the SDK's runtime: in this process, in one of its own, and on a real server."""
+"""Workers on a real server."""
 
 import base64
-import os
-import socket
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from temporalio import activity, workflow
@@ -20,56 +14,32 @@ from temporalio.worker import Worker
 from deploy.local.servers.backends import Temporal
 from utils.temporal.client import connect
 from utils.temporal.payload_codec import ENCODING
-from utils.temporal.workers import SdkTelemetry, _free_port, build_workers
+from utils.temporal.telemetry import SdkTelemetry
+from utils.temporal.workers import build_workers
 from workflows.names import mail_task_queue
 
 KEYS = {"k1": b"1" * 32}
-_COUNTED = """
-import os, time
-from utils.temporal.workers import SdkTelemetry
-
-def threads():
-    names = (open(f"/proc/self/task/{one}/comm").read() for one in os.listdir("/proc/self/task"))
-    return sum(name.startswith("tokio-rt-worker") for name in names)
-
-telemetry, since = SdkTelemetry(), time.monotonic()
-while not threads() and time.monotonic() < since + 10:
-    time.sleep(0.01)
-time.sleep(0.2)
-print(threads())
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted as Linux shows them")
-@pytest.mark.parametrize(("told", "there"), [({}, "1"), ({"TOKIO_WORKER_THREADS": "3"}, "3")])
-def test_the_runtime_has_one_thread_unless_told_otherwise(told: dict[str, str], there: str) -> None:
-    """By default it has one for every core: they wake each other while Python can use one."""
-    environment = {name: value for name, value in os.environ.items() if name != "TOKIO_WORKER_THREADS"} | told
-    output = subprocess.run(
-        [sys.executable, "-c", _COUNTED], env=environment, capture_output=True, text=True, check=True, timeout=60
-    )
-    assert output.stdout.strip() == there
 
 
 @activity.defn(name="refuse_activity")
 async def refuse_activity(address: str) -> None:
-    """Fail with a text that no history may show."""
+    """Fail with a text that must not show in any history."""
     raise ApplicationError(f"{address} is refused", non_retryable=True)
 
 
 @activity.defn(name="send_email_activity")
 async def send_email_activity(address: str) -> str:
-    """Return where it ran."""
+    """Return the task queue that it ran on."""
     return activity.info().task_queue
 
 
 @workflow.defn(name="sample_workflow", sandboxed=False)
 class SampleWorkflow:
-    """Runs both."""
+    """Runs both activities."""
 
     @workflow.run
     async def run(self, address: str, mail_queue: str) -> str:
-        """Send a mail by its queue, then fail."""
+        """Send a mail on its own queue, then fail."""
         timeout = timedelta(seconds=10)
         queue = await workflow.execute_activity(
             send_email_activity, address, task_queue=mail_queue, start_to_close_timeout=timeout
@@ -79,7 +49,7 @@ class SampleWorkflow:
 
 
 def workers(client: Client, queue: str) -> list[Worker]:
-    """Return workers for the sample."""
+    """Return workers for the sample workflow and its activities."""
     return build_workers(
         client,
         task_queue=queue,
@@ -92,8 +62,8 @@ def workers(client: Client, queue: str) -> list[Worker]:
     )
 
 
-async def test_workers_share_the_work_and_histories_show_nothing(temporal: Temporal) -> None:
-    """Mail runs on its own queue; inputs, results and failures are encrypted; the SDK's metrics can be read."""
+async def test_mail_runs_on_its_own_queue_and_histories_are_encrypted(temporal: Temporal) -> None:
+    """Mail runs on its own queue; inputs, results and failures are encrypted; the SDK's metrics are readable."""
     telemetry = SdkTelemetry()
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address}, runtime=telemetry.runtime)
     queue = f"queue-{uuid.uuid4().hex}"
@@ -120,8 +90,8 @@ async def test_workers_share_the_work_and_histories_show_nothing(temporal: Tempo
     assert b"temporal_request_total" in telemetry.metrics()
 
 
-async def test_a_worker_without_the_key_loses_nothing(temporal: Temporal) -> None:
-    """The task is tried again until a worker with the key takes it: a rotation in the wrong order heals."""
+async def test_a_worker_without_the_key_loses_no_task(temporal: Temporal) -> None:
+    """A task is retried until a worker with the key takes it, so a rotation in the wrong order heals."""
     environ = {"TEMPORAL_ADDRESS": temporal.address}
     queue = f"queue-{uuid.uuid4().hex}"
     newer = await connect({"k2": b"2" * 32} | KEYS, environ=environ)
@@ -146,35 +116,6 @@ async def test_a_worker_without_the_key_loses_nothing(temporal: Temporal) -> Non
 
 
 async def task_failed(client: Client, workflow_id: str) -> bool:
-    """Tell whether a workflow task has failed so far."""
+    """Tell whether a workflow task has failed."""
     history = await client.get_workflow_handle(workflow_id).fetch_history()
     return any(event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED for event in history.events)
-
-
-def test_metrics_that_cannot_be_read_are_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own metrics are shown all the same."""
-    telemetry = SdkTelemetry()
-    monkeypatch.setattr(telemetry, "_port", 1)
-    assert telemetry.metrics() == b""
-
-
-@pytest.fixture
-def taken() -> Iterator[int]:
-    """Give a port that is in use."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
-
-
-def test_a_port_that_is_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
-    """Another process may be quicker."""
-    ports = iter([taken, taken])
-    monkeypatch.setattr("utils.temporal.workers._free_port", lambda: next(ports, None) or _free_port())
-    assert b"# EOF" not in SdkTelemetry().metrics()
-    assert next(ports, None) is None
-
-
-def test_without_any_free_port_it_gives_up(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
-    """It does not look for ever."""
-    monkeypatch.setattr("utils.temporal.workers._free_port", lambda: taken)
-    with pytest.raises(ValueError, match="in use"):
-        SdkTelemetry()
