@@ -1,4 +1,4 @@
-"""Connections to a mail server that are kept for the next mail, each lent to one mail at a time (docs/adr/0015)."""
+"""A pool of connections to the mail server, each used for one mail at a time (docs/adr/0015)."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 IDLE_S: Final = 15.0
 """Shorter than servers wait for a command; those under pressure give 10 s (Postfix, ``smtpd_timeout``)."""
-MOST_IDLE: Final = 8
+MAX_IDLE: Final = 8
 
 _RESET_S: Final = 2.0
 _QUIT_S: Final = 1.0
@@ -28,88 +28,104 @@ class _Connection:
     mails: int = 0
 
 
-class SmtpConnections:
-    """Lends connections. One is kept if the mail server said yes or a final no, and for ``most_mails`` at most.
+class ConnectionPool:
+    """Keeps connections for the next mail, for at most ``max_mails`` mails each.
 
-    Before it is lent again the server has to answer ``RSET``: one that died meanwhile is replaced before anything of a
-    mail was sent. After any other end (no answer, an answer for now, a time-out) nobody knows what the server would
-    take the next command for, so that connection is closed.
+    A connection is kept only if the mail server accepted the mail or refused it for good. After
+    any other end (no answer, a temporary refusal, a timeout) it is unknown what the server would
+    take the next command for, so the connection is closed.
+
+    Before a connection is used again, the server must answer ``RSET``. One that died meanwhile is
+    replaced before any part of the mail was sent.
     """
 
-    def __init__(self, new: Callable[[], aiosmtplib.SMTP], most_mails: int, idle_s: float = IDLE_S) -> None:
-        self._new = new
-        self._most_mails = most_mails
+    def __init__(self, new_client: Callable[[], aiosmtplib.SMTP], max_mails: int, idle_s: float = IDLE_S) -> None:
+        self._new_client = new_client
+        self._max_mails = max_mails
         self._idle_s = idle_s
         self._idle: dict[_Connection, asyncio.TimerHandle] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._quitting: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """Lend a connection for one mail. Raises ``MailUnavailable`` if there is none to be had."""
-        connection = await self._kept() or await self._opened()
+    async def acquire(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """Give a connection for one mail. Raises ``MailUnavailable`` if none can be opened."""
+        connection = await self._reuse() or await self._open()
+
         try:
             connection.mails += 1
             yield connection.client
         except MailRefused:
-            self._put_back(connection)
+            self._release(connection)
             raise
         except BaseException:
             connection.client.close()
             raise
-        self._put_back(connection)
+
+        self._release(connection)
 
     async def close(self) -> None:
-        """Say goodbye on all that are idle."""
+        """Quit all idle connections."""
         for connection in list(self._idle):
-            self._leave(connection)
-        await asyncio.gather(*self._leaving)
+            self._retire(connection)
+        await asyncio.gather(*self._quitting)
 
-    async def _kept(self) -> _Connection | None:
-        """Return the one that was used last and still answers."""
+    async def _reuse(self) -> _Connection | None:
+        """Return the most recently used connection that still answers, if any."""
         while self._idle:
             connection, timer = self._idle.popitem()
             timer.cancel()
-            try:
-                await connection.client.rset(timeout=_RESET_S)
-            except (aiosmtplib.SMTPException, OSError):
-                connection.client.close()
-            except BaseException:
-                connection.client.close()
-                raise
-            else:
+            if await _answers(connection.client):
                 return connection
         return None
 
-    async def _opened(self) -> _Connection:
-        client = self._new()
+    async def _open(self) -> _Connection:
+        client = self._new_client()
+
         try:
             await client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             client.close()
-            log_answer("the mail server did not let us in", error)
+            log_failure("the mail server refused the connection", error)
             raise MailUnavailable from None
         except BaseException:
             client.close()
             raise
+
         return _Connection(client)
 
-    def _put_back(self, connection: _Connection) -> None:
+    def _release(self, connection: _Connection) -> None:
         if not connection.client.is_connected:
             return
-        timer = asyncio.get_running_loop().call_later(self._idle_s, self._leave, connection)
-        self._idle[connection] = timer
-        if connection.mails >= self._most_mails or len(self._idle) > MOST_IDLE:
-            self._leave(connection)
 
-    def _leave(self, connection: _Connection) -> None:
+        timer = asyncio.get_running_loop().call_later(self._idle_s, self._retire, connection)
+        self._idle[connection] = timer
+
+        if connection.mails >= self._max_mails or len(self._idle) > MAX_IDLE:
+            self._retire(connection)
+
+    def _retire(self, connection: _Connection) -> None:
         self._idle.pop(connection).cancel()
         task = asyncio.create_task(quit_politely(connection.client))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._quitting.add(task)
+        task.add_done_callback(self._quitting.discard)
+
+
+async def _answers(client: aiosmtplib.SMTP) -> bool:
+    """Tell whether the server answers ``RSET``; close the connection if it does not."""
+    try:
+        await client.rset(timeout=_RESET_S)
+    except (aiosmtplib.SMTPException, OSError):
+        client.close()
+        return False
+    except BaseException:
+        client.close()
+        raise
+
+    return True
 
 
 async def quit_politely(client: aiosmtplib.SMTP) -> None:
-    """Say goodbye and close. Nothing is on its way by now, so nothing that goes wrong here matters."""
+    """Send ``QUIT`` and close. No mail is under way any more, so errors are ignored."""
     try:
         with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
             await client.quit(timeout=_QUIT_S)
@@ -117,7 +133,7 @@ async def quit_politely(client: aiosmtplib.SMTP) -> None:
         client.close()
 
 
-def log_answer(text: str, error: Exception) -> None:
-    """Log the class and the code; the server's words may hold the address."""
+def log_failure(text: str, error: Exception) -> None:
+    """Log the class and the SMTP code of an error. The server's text may contain the address."""
     code = getattr(error, "code", None)
     logger.warning(text, extra={"error": type(error).__name__, "smtp_code": code})

@@ -1,19 +1,20 @@
-"""The mail with the code: text, HTML and subject in the person's language, from the files in ``utils/smtp/templates``.
+"""Renders the mail with the code, in the recipient's language, from the files in ``utils/smtp/templates``.
 
-What stands in it is ours or checked: the raw user agent is attacker's text and never gets here (SECURITY S16).
+Everything in the mail is ours or has been checked. The raw user agent is an attacker's text and
+never gets here (SECURITY S16).
 """
 
 import ipaddress
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
+from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import SecretStr
 
@@ -24,14 +25,14 @@ FALLBACK = "en"
 
 _BROWSER = re.compile(r"[A-Za-z][A-Za-z0-9 ]{0,31}")
 _MINUTE_S = 60
-_LIKELY: Final = {"zh-tw": "zh-hant", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "iw": "he"}  # as CLDR has it
+_LIKELY_SUBTAGS: Final = {"zh-tw": "zh-hant", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "iw": "he"}  # as in CLDR
 _LINK: Final = re.compile(r"https?:|www\.|href|src\s*=|url\(", re.IGNORECASE)
 _SAMPLE_CODE: Final = "01234567"
 _SAMPLE_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class TemplatesError(Exception):
-    """Raised when templates of one's own cannot be used. The text says which file, and what to do."""
+    """Raised when custom templates cannot be used. The text names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -45,88 +46,121 @@ class MailText:
 
 
 class MailTemplates:
-    """Renders mails. One JSON file of sentences a language, one layout for text and one for HTML.
+    """Renders mails from one JSON file of sentences per language and two layouts, text and HTML.
 
-    A folder of one's ``own`` goes before what is shipped: sentences of a language that there is are replaced one by
-    one, a new language has to be whole, a layout is replaced. Raises ``TemplatesError`` if a mail would not be as
-    promised.
+    Files in a ``custom`` folder take precedence over those that are shipped: single sentences of
+    an existing language, all sentences of a new one, or a layout. Raises ``TemplatesError`` if a
+    mail would break a promise.
     """
 
-    def __init__(self, own: Path | None = None) -> None:
-        folders = [TEMPLATES] if own is None else [own, TEMPLATES]
+    def __init__(self, custom: Path | None = None) -> None:
+        folders = [TEMPLATES] if custom is None else [custom, TEMPLATES]
         self._sentences = {language: dict(sentences) for language, sentences in _read(TEMPLATES)}
-        environment = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(folders),
-            autoescape=select_autoescape(enabled_extensions=("html.j2",)),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        try:
-            self._text = environment.get_template("mail.txt.j2")
-            self._html = environment.get_template("mail.html.j2")
-        except TemplateSyntaxError as error:
-            raise TemplatesError(f"{error.name}, line {error.lineno}: {error.message}: correct it.") from None
-        if own is not None:
-            self._lay_over(own)
+        self._text, self._html = _layouts(folders)
+
+        if custom is not None:
+            self._add_custom(custom)
+            self._check()
 
     @property
     def languages(self) -> frozenset[str]:
-        """The languages there are."""
+        """The available languages."""
         return frozenset(self._sentences)
 
     def render(self, mail: CodeMail, now: datetime) -> MailText:
-        """Return the mail as it reads at ``now``: minutes until expiry are rounded, and at least one."""
+        """Return the mail as it reads at ``now``. The minutes left are rounded, and at least one."""
         language = self.language_of(mail.locale)
         sentences = self._sentences[language]
-        minutes = max(1, math.floor((mail.expires_at - now).total_seconds() / _MINUTE_S + 0.5))
-        values = {
-            "language": language,
-            "direction": sentences["direction"],
-            "say": sentences,
-            "code": mail.code.get_secret_value(),
-            "validity": sentences["valid_one" if minutes == 1 else "valid_many"].format(minutes=minutes),
-            "asked_from": asked_from(mail.browser, mail.ip),
-        }
-        return MailText(language, sentences["subject"], self._text.render(values), self._html.render(values))
+        values = _values(language, sentences, mail, now)
+
+        return MailText(
+            language=language,
+            subject=sentences["subject"],
+            text=self._text.render(values),
+            html=self._html.render(values),
+        )
 
     def language_of(self, locale: str | None) -> str:
-        """Return the language for a locale: ``pt_BR.UTF-8`` is ``pt-br``, or ``pt``, or English (RFC 4647, lookup)."""
-        tags = re.split(r"[-_]", re.split(r"[.@]", locale or "", maxsplit=1)[0].lower())
-        ranges = ("-".join(tags[:count]) for count in range(len(tags), 0, -1))
-        wanted = (_LIKELY.get(each, each) for each in ranges)
-        return next((each for each in wanted if each in self._sentences), FALLBACK)
+        """Return the language for a locale: ``pt_BR.UTF-8`` gives ``pt-br``, else ``pt``, else English (RFC 4647)."""
+        tag = re.split(r"[.@]", locale or "", maxsplit=1)[0].lower()
+        subtags = re.split(r"[-_]", tag)
 
-    def _lay_over(self, own: Path) -> None:
-        for language, sentences in _read(own):
-            known = self._sentences.setdefault(language, {})
-            if unknown := sentences.keys() - self._sentences[FALLBACK].keys():
-                raise TemplatesError(f"{language}.json: no mail has {_listed(unknown)}: take it out.")
-            known.update(sentences)
-            if missing := self._sentences[FALLBACK].keys() - known.keys():
-                raise TemplatesError(f"{language}.json: a new language needs {_listed(missing)} too: add it.")
+        ranges = ("-".join(subtags[:count]) for count in range(len(subtags), 0, -1))
+        candidates = (_LIKELY_SUBTAGS.get(each, each) for each in ranges)
+        return next((each for each in candidates if each in self._sentences), FALLBACK)
+
+    def _add_custom(self, folder: Path) -> None:
+        required = self._sentences[FALLBACK].keys()
+
+        for language, custom in _read(folder):
+            sentences = self._sentences.setdefault(language, {})
+            if unknown := custom.keys() - required:
+                raise TemplatesError(f"{language}.json: unknown: {_listed(unknown)}. Remove it.")
+
+            sentences.update(custom)
+            if missing := required - sentences.keys():
+                raise TemplatesError(f"{language}.json: a new language also needs {_listed(missing)}. Add it.")
+
+    def _check(self) -> None:
         for language in self._sentences:
             for problem in self._problems(language):
-                raise TemplatesError(f"{language}.json, or a layout: {problem}")
+                raise TemplatesError(f"{language}.json or a layout: {problem}")
 
     def _problems(self, language: str) -> Iterator[str]:
-        """Try a mail in this language, once for a minute and once for more."""
-        for minutes, asked in ((1, "Firefox"), (9, None)):
+        """Render two mails in a language, for one minute and for several, and yield what is wrong with them."""
+        for minutes, browser in ((1, "Firefox"), (9, None)):
             try:
-                written = self.render(_sample(language, minutes, asked), _SAMPLE_TIME)
+                mail = self.render(_sample(language, minutes, browser), _SAMPLE_TIME)
             except (TemplateError, KeyError, IndexError, ValueError) as error:
-                yield f"a mail cannot be made of it ({error}): correct it."
+                yield f"the mail cannot be rendered ({error}). Correct it."
                 return
-            if _SAMPLE_CODE in written.subject or "\n" in written.subject:
-                yield "the subject is one line and never holds the code: correct it."
-            for name, part in (("text", written.text), ("HTML", written.html)):
-                if part.count(_SAMPLE_CODE) != 1:
-                    yield f"the {name} has to show the code once, as {{{{ code }}}}: correct it."
-                if _LINK.search(part):
-                    yield f"the {name} has a link, or loads something: take it out."
-            if minutes > 1 and str(minutes) not in written.text:
-                yield "valid_many has to say the {minutes}: correct it."
+
+            yield from _broken_promises(mail)
+            if minutes > 1 and str(minutes) not in mail.text:
+                yield "valid_many must contain {minutes}. Correct it."
+
+
+def _layouts(folders: Sequence[Path]) -> tuple[Template, Template]:
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(folders),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+    try:
+        return environment.get_template("mail.txt.j2"), environment.get_template("mail.html.j2")
+    except TemplateSyntaxError as error:
+        raise TemplatesError(f"{error.name}, line {error.lineno}: {error.message}. Correct it.") from None
+
+
+def _values(language: str, sentences: Mapping[str, str], mail: CodeMail, now: datetime) -> Mapping[str, Any]:
+    """Return what a layout can use."""
+    seconds = (mail.expires_at - now).total_seconds()
+    minutes = max(1, math.floor(seconds / _MINUTE_S + 0.5))
+    validity = sentences["valid_one" if minutes == 1 else "valid_many"]
+
+    return {
+        "language": language,
+        "direction": sentences["direction"],
+        "say": sentences,
+        "code": mail.code.get_secret_value(),
+        "validity": validity.format(minutes=minutes),
+        "asked_from": asked_from(mail.browser, mail.ip),
+    }
+
+
+def _broken_promises(mail: MailText) -> Iterator[str]:
+    if _SAMPLE_CODE in mail.subject or "\n" in mail.subject:
+        yield "the subject must be one line without the code. Correct it."
+
+    for name, part in (("text", mail.text), ("HTML", mail.html)):
+        if part.count(_SAMPLE_CODE) != 1:
+            yield f"the {name} must show the code once, as {{{{ code }}}}. Correct it."
+        if _LINK.search(part):
+            yield f"the {name} contains a link or loads something. Remove it."
 
 
 def _read(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -134,9 +168,10 @@ def _read(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         try:
             sentences = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise TemplatesError(f"{path.name}: this is no JSON in UTF-8: correct it.") from None
+            raise TemplatesError(f"{path.name}: not valid JSON in UTF-8. Correct it.") from None
+
         if not isinstance(sentences, dict) or not all(isinstance(each, str) for each in sentences.values()):
-            raise TemplatesError(f"{path.name}: this is no object of sentences: correct it.")
+            raise TemplatesError(f"{path.name}: not a JSON object of strings. Correct it.")
         yield path.stem.lower(), sentences
 
 
@@ -157,9 +192,9 @@ def _listed(names: Collection[str]) -> str:
 
 
 def asked_from(browser: str | None, ip: str | None) -> str | None:
-    """Return who asked, as far as it is known: a browser family and a valid address, or None."""
-    parts = [part for part in (_checked_browser(browser), _checked_ip(ip)) if part is not None]
-    return ", ".join(parts) or None
+    """Return where the request came from, as far as known: a browser family and a valid IP address, or None."""
+    checked = (_checked_browser(browser), _checked_ip(ip))
+    return ", ".join(part for part in checked if part is not None) or None
 
 
 def _checked_browser(browser: str | None) -> str | None:
@@ -167,7 +202,7 @@ def _checked_browser(browser: str | None) -> str | None:
 
 
 def _checked_ip(ip: str | None) -> str | None:
-    """Return the address in its usual form. A zone (``fe80::1%...``) may hold anything and is no part of it."""
+    """Return the address in canonical form, or None. A zone (``fe80::1%...``) may hold any text, so it is rejected."""
     try:
         return None if ip is None or "%" in ip else str(ipaddress.ip_address(ip))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The mail server, over SMTP (RFC 5321). TLS is always verified where it is used."""
+"""Sends mail over SMTP (RFC 5321). Where TLS is used, certificates are always verified."""
 
 import asyncio
 import email.utils
@@ -16,30 +16,30 @@ import aiosmtplib
 from activities.addresses import parse_address
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
+from utils.smtp.connections import ConnectionPool, log_failure, quit_politely
 from utils.smtp.mail_templates import MailText
-from utils.smtp.connections import SmtpConnections, log_answer, quit_politely
 
 Security = Literal["starttls", "tls", "none"]
 
 _BOUNDARY: Final = "=_code"
-"""Stands in no part: both are quoted-printable, where ``=`` comes before hex digits or the end of a line (RFC 2045)."""
+"""Occurs in no part: in quoted-printable text, only hex digits or a line end follow ``=`` (RFC 2045)."""
 
 _PERMANENT = 500
-_AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings' fault, not the recipient's
+_AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings are wrong, not the recipient
 
 
 class _Headers(HeaderRegistry):
-    """Makes the class of a header once. The library makes it for each header of each mail: half the time of a mail."""
+    """Creates each header class once. The library creates one for every header, half the time a mail takes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._classes: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        known = name.lower()
-        if known not in self._classes:
-            self._classes[known] = super().__getitem__(name)
-        return self._classes[known]
+        key = name.lower()
+        if key not in self._classes:
+            self._classes[key] = super().__getitem__(name)
+        return self._classes[key]
 
 
 _HEADERS: Final = _Headers()
@@ -48,7 +48,7 @@ _UTF8: Final = SMTPUTF8.clone(header_factory=_HEADERS)
 
 
 class Renderer(Protocol):
-    """What makes a mail's text."""
+    """Renders the text of a mail."""
 
     def render(self, mail: CodeMail, now: datetime) -> MailText:
         """Return the mail as it reads at ``now``."""
@@ -56,11 +56,14 @@ class Renderer(Protocol):
 
 
 class SmtpMailer:
-    """Fulfils ``Mailer``. No two mails share a connection at a time, so one's trouble never delays another.
+    """Implements ``Mailer``. No two mails share a connection at a time, so none delays another.
 
-    ``sender``: an address, or ``Name <address>``. ``cafile``: trusted besides nothing else (PEM), the system's store
-    without. A whole try, from connect to the answer after DATA, ends within ``timeout_s`` seconds. A connection takes
-    ``mails_per_connection`` one after the other; it must be closed in the end.
+    ``sender``: an address, or ``Name <address>``.
+    ``cafile``: the only trusted certificates (PEM); without it, the system's.
+    ``timeout_s``: seconds for a whole try, from connecting to the answer after DATA.
+    ``mails_per_connection``: how many mails a connection takes, one after the other.
+
+    Call ``close`` at the end.
     """
 
     def __init__(
@@ -85,31 +88,34 @@ class SmtpMailer:
         self._renderer = renderer
         self._username = username
         self._password = password
-        self._context = None if security == "none" else ssl.create_default_context(cafile=cafile)
+        self._tls = None if security == "none" else ssl.create_default_context(cafile=cafile)
         self._timeout_s = timeout_s
         self._clock = clock
-        self._connections = SmtpConnections(self._client, mails_per_connection)
+        self._pool = ConnectionPool(self._new_client, mails_per_connection)
 
     async def send(self, mail: CodeMail) -> None:
-        """Return once the server accepted the mail.
+        """Return once the server has accepted the mail.
 
-        Raises ``MailRefused`` for a 5xx answer to the envelope or the data, else ``MailUnavailable``: also when the
-        server refuses us (greeting, TLS, AUTH), which is no fault of the recipient's.
+        Raises ``MailRefused`` for a 5xx answer to the envelope or the data, and ``MailUnavailable``
+        for any other failure: also when the server refuses the worker (greeting, TLS, AUTH), which
+        says nothing about the recipient.
         """
         recipient = envelope_recipient(mail.recipient)
         message = self._message(mail, recipient)
+
         try:
-            async with asyncio.timeout(self._timeout_s), self._connections.lent() as client:
+            async with asyncio.timeout(self._timeout_s), self._pool.acquire() as client:
                 await _transmit(client, message, self._sender.addr_spec, recipient.addr_spec)
         except TimeoutError:
             raise MailUnavailable from None
 
     async def probe(self) -> str | None:
-        """Get in as for a mail, and leave; return the version of TLS, if there is one.
+        """Connect and log in as for a mail, then quit. Return the TLS version, if TLS is used.
 
-        Raises what aiosmtplib and the system raise.
+        Raises the errors of aiosmtplib and of the system.
         """
-        client = self._client()
+        client = self._new_client()
+
         try:
             async with asyncio.timeout(self._timeout_s):
                 await client.connect()
@@ -120,77 +126,85 @@ class SmtpMailer:
             await quit_politely(client)
 
     async def close(self) -> None:
-        """Say goodbye to the mail server."""
-        await self._connections.close()
+        """Quit all connections to the mail server."""
+        await self._pool.close()
 
-    def _client(self) -> aiosmtplib.SMTP:
+    def _new_client(self) -> aiosmtplib.SMTP:
         return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             use_tls=self._security == "tls",
             start_tls=self._security == "starttls",
-            tls_context=self._context,
+            tls_context=self._tls,
             username=self._username,
             password=self._password,
             timeout=self._timeout_s,
-            local_hostname=socket.gethostname(),  # the default asks DNS, and blocks the loop while it does
+            local_hostname=socket.gethostname(),  # the default queries DNS, which blocks the loop
         )
 
     def _message(self, mail: CodeMail, recipient: Address) -> EmailMessage:
         now = self._clock()
         written = self._renderer.render(mail, now)
-        message = EmailMessage(policy=_ASCII if (self._sender.addr_spec + recipient.addr_spec).isascii() else _UTF8)
+        addresses = self._sender.addr_spec + recipient.addr_spec
+
+        message = EmailMessage(policy=_ASCII if addresses.isascii() else _UTF8)
         message["From"] = self._sender
         message["To"] = recipient
         message["Subject"] = written.subject
         message["Date"] = now
         message["Message-ID"] = mail.message_id
         message["Auto-Submitted"] = "auto-generated"
-        # Quoted-printable: safe on every path, and the code stays legible in the source of the mail.
+
+        # Quoted-printable passes every server, and keeps the code legible in the mail's source.
         message.set_content(written.text, cte="quoted-printable")
         message.make_alternative(_BOUNDARY)
         message.add_alternative(written.html, subtype="html", cte="quoted-printable")
-        message["Content-Language"] = written.language  # last: setting the content drops all that is said of content
+        message["Content-Language"] = written.language  # last: setting the content removes Content- headers
+
         return message
 
 
 def sender_address(text: str) -> Address:
-    """Return the sender in ``text``. Raises ``ValueError`` if it is no address."""
+    """Return the sender in ``text``. Raises ``ValueError`` if it is not an address."""
     name, spec = email.utils.parseaddr(text)
     address = parse_address(spec)
     if address is None or not name.isprintable():
         raise ValueError("the sender is neither an address nor Name <address>")
+
     return Address(display_name=name, username=spec.rpartition("@")[0], domain=address.domain)
 
 
 def envelope_recipient(given: str) -> Address:
-    """Return where the mail goes: the address as given. A domain with U-labels goes as A-labels: few need SMTPUTF8.
+    """Return the recipient: the address as given, but with a domain of A-labels, so that few need SMTPUTF8.
 
-    Raises ``MailRefused`` if it is no address: nothing but an address ever gets into a command or a header.
+    Raises ``MailRefused`` if it is not an address: nothing else ever gets into a command or a header.
     """
     address = parse_address(given)
     if address is None:
         raise MailRefused
+
+    local, _, domain = address.given.rpartition("@")
     try:
-        local, _, domain = address.given.rpartition("@")
         return Address(username=local, domain=domain if domain.isascii() else address.domain)
     except ValueError:
         raise MailRefused from None
 
 
 async def _transmit(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
-    # A mail that needs no SMTPUTF8 is 7-bit throughout; one that does is not, and a server that takes it takes 8-bit.
+    # Without SMTPUTF8 a mail is 7-bit throughout. With it, headers are 8-bit, which such a server accepts.
     options = [] if message.policy is _ASCII else ["SMTPUTF8", "BODY=8BITMIME"]
+
     try:
         await client.sendmail(sender, [recipient], message.as_bytes(), mail_options=options)
     except (aiosmtplib.SMTPException, OSError) as error:
-        log_answer("the mail server did not take a mail", error)
+        log_failure("the mail server did not accept a mail", error)
         raise (MailRefused if _is_final(error) else MailUnavailable) from None
 
 
 def _is_final(error: Exception) -> bool:
+    """Tell whether a retry of the same mail cannot succeed."""
     match error:
-        case aiosmtplib.SMTPNotSupported():  # no SMTPUTF8 there, and this address needs it
+        case aiosmtplib.SMTPNotSupported():  # the address needs SMTPUTF8
             return True
         case aiosmtplib.SMTPRecipientsRefused():
             return all(_is_final(refused) for refused in error.recipients)

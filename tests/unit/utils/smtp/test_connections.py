@@ -13,7 +13,7 @@ from deploy.local.servers.mail_server import MailServer, Reply
 from tests.fakes.waiting import until
 from tests.unit.utils.smtp.test_mailer import mail, mailer
 from utils.smtp.mailer import SmtpMailer
-from utils.smtp.connections import MOST_IDLE, SmtpConnections
+from utils.smtp.connections import MAX_IDLE, ConnectionPool
 
 
 @pytest.fixture
@@ -116,24 +116,24 @@ async def test_a_mail_that_is_given_up_takes_its_connection_along(mail_server: M
 
 async def test_idle_connections_are_few_and_do_not_stay(mail_server: MailServer) -> None:
     """After a burst eight are kept, and after a while none."""
-    connections = SmtpConnections(client_of(mail_server), most_mails=50, idle_s=0.5)
-    together = asyncio.Barrier(MOST_IDLE + 4)
+    connections = ConnectionPool(client_of(mail_server), max_mails=50, idle_s=0.5)
+    together = asyncio.Barrier(MAX_IDLE + 4)
 
     async def use() -> None:
-        async with connections.lent():
+        async with connections.acquire():
             await together.wait()
 
-    await asyncio.gather(*(use() for _ in range(MOST_IDLE + 4)))
-    await until(lambda: mail_server.open_connections == MOST_IDLE)
+    await asyncio.gather(*(use() for _ in range(MAX_IDLE + 4)))
+    await until(lambda: mail_server.open_connections == MAX_IDLE)
     await until(lambda: mail_server.open_connections == 0)
 
-    assert mail_server.connections == MOST_IDLE + 4
+    assert mail_server.connections == MAX_IDLE + 4
 
 
 async def test_the_end_says_goodbye_on_all(mail_server: MailServer) -> None:
     """A server that sees connections vanish may think ill of us."""
-    connections = SmtpConnections(client_of(mail_server), most_mails=50)
-    async with connections.lent(), connections.lent():
+    connections = ConnectionPool(client_of(mail_server), max_mails=50)
+    async with connections.acquire(), connections.acquire():
         assert mail_server.connections == 2
     await connections.close()
     await until(lambda: mail_server.open_connections == 0)
@@ -142,12 +142,12 @@ async def test_the_end_says_goodbye_on_all(mail_server: MailServer) -> None:
 async def test_a_server_that_no_longer_answers_is_noticed_by_the_next_mail() -> None:
     """It took a mail and is frozen now: the mail fails in time, and the connection is gone."""
     async with silent_after_greeting() as port:
-        connections = SmtpConnections(lambda: new_client("127.0.0.1", port), most_mails=50)
-        async with connections.lent():
+        connections = ConnectionPool(lambda: new_client("127.0.0.1", port), max_mails=50)
+        async with connections.acquire():
             pass
 
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5), connections.lent():
+            async with asyncio.timeout(0.5), connections.acquire():
                 pytest.fail("a connection was lent that does not answer")
 
         await connections.close()
