@@ -13,7 +13,7 @@ Operator = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0
 
 
 class LimitsQuery(Message):
-    """Argument of the query ``limits``: an account (its pseudonym), and the time to report for."""
+    """Argument of the query ``limits``: an account's pseudonym, and the time to report for."""
 
     account: str
     as_of: Timestamp
@@ -39,7 +39,7 @@ class BudgetUse(Message):
 
 
 class LimitsReport(Message):
-    """Answer to the query ``limits``: the mailbox's mails, the account's failures, and live sign-ins."""
+    """Answer to the query ``limits``: all budgets, and the number of live sign-ins."""
 
     budgets: tuple[BudgetUse, ...]
     live: int

@@ -1,4 +1,7 @@
-"""The state of a mailbox, as continue-as-new carries it over: at most 64 KiB of JSON at the default settings."""
+"""The state of a mailbox, which continue-as-new carries over.
+
+At the default settings it is at most 64 KiB of JSON.
+"""
 
 from datetime import datetime
 
@@ -16,21 +19,27 @@ class _State(BaseModel):
 
 
 class Spend(_State):
-    """One unit of a budget: a mail or a failure. ``network`` is the client's /24 or /48, or ``unknown``."""
+    """One unit of a budget: a mail or a failure.
+
+    ``network`` is the client's /24 or /48, or ``unknown``.
+    """
 
     at: datetime
     network: str
 
 
 class Ledger(_State):
-    """What was spent of one budget in the last day, oldest first, and how many in a row without a success."""
+    """What was spent of one budget in the last day, oldest first.
+
+    ``in_a_row`` counts since the last success.
+    """
 
     spent: list[Spend] = []
     in_a_row: int = 0
 
 
 class Ledgers(_State):
-    """Two budgets of one kind: devices that the emitter trusts have their own (SECURITY S5)."""
+    """Two budgets of one kind: trusted devices have their own (SECURITY S5)."""
 
     strangers: Ledger = Ledger()
     trusted: Ledger = Ledger()
@@ -53,7 +62,10 @@ class PendingMail(_State):
 
 
 class SignIn(_State):
-    """One live sign-in. ``attempts`` were seen; ``charged`` are the submissions that cost a try."""
+    """One live sign-in.
+
+    ``attempts`` were seen; ``charged`` are the submissions that cost a try.
+    """
 
     signin_id: str
     email: str
@@ -77,7 +89,7 @@ class SignIn(_State):
 
 
 class Waiting(_State):
-    """A submission whose sign-in is not known yet, because it may have overtaken its request."""
+    """A submission whose sign-in is not known yet: it may have overtaken the request."""
 
     submission: Submission
     until: datetime
@@ -86,7 +98,8 @@ class Waiting(_State):
 class MailboxState(_State):
     """Everything a mailbox remembers.
 
-    Three lists keep the newest only: sign-ins that ended, sign-ins that were rejected, and submissions.
+    Three lists keep the newest only: sign-ins that ended, sign-ins that were rejected, and
+    submissions.
     """
 
     policy: Policy

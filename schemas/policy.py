@@ -1,8 +1,8 @@
 """The settings that the workflows decide by: defaults, ranges and help texts.
 
 A decision must come out the same whenever it is replayed, so these settings travel in the
-workflows' inputs and are part of history. A sign-in keeps the settings it was accepted under; a
-mailbox uses the newest it was given.
+workflows' inputs and are part of history. A sign-in keeps the settings it was accepted
+under; a mailbox uses the newest it was given.
 """
 
 from typing import Final

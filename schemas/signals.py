@@ -11,8 +11,8 @@ from schemas.results import ResendRefusal
 class SignInInput(Message):
     """Input of ``sign_in_workflow``: one request.
 
-    Its age counts from ``born_at``: the earliest of the broker's timestamp and a dead letter's,
-    otherwise the request's own; never later than the moment it was read.
+    Its age counts from ``born_at``: the earliest of the broker's timestamp and a dead
+    letter's, otherwise the request's own; never later than the moment it was read.
     """
 
     request: SignInRequested
@@ -22,7 +22,10 @@ class SignInInput(Message):
 
 
 class SignInOutcome(Message):
-    """Result of ``sign_in_workflow``. An accepted request has ``account`` and ``mailbox``, both pseudonyms."""
+    """Result of ``sign_in_workflow``.
+
+    An accepted request has ``account`` and ``mailbox``, both pseudonyms.
+    """
 
     status: Literal["accepted", "rejected", "refused", "late"]
     reason: str | None = None
@@ -52,7 +55,10 @@ class Challenge(Message):
 
 
 class Refusal(Message):
-    """Signal ``refuse_resend``: a later attempt was not acceptable. The mailbox publishes this in order."""
+    """Signal ``refuse_resend``: a later attempt was not acceptable.
+
+    The mailbox publishes this in order.
+    """
 
     signin_id: SignInId
     attempt: Attempt
@@ -61,9 +67,10 @@ class Refusal(Message):
 
 
 class Submission(Message):
-    """Signal ``submit``: a code that a person typed, sealed by the consumer so that it is never in plaintext.
+    """Signal ``submit``: a code that a person typed. The consumer has sealed it.
 
-    ``seal`` is the base64url HMAC-SHA-256 of sign-in id and code under the code key ``key_id``.
+    ``seal`` is the base64url HMAC-SHA-256 of sign-in id and code under the code key
+    ``key_id``.
     """
 
     signin_id: SignInId

@@ -23,7 +23,8 @@ class EmailToCheck(Traced):
 class EmailVerdict(Message):
     """Output of ``validate_email_activity``.
 
-    ``account`` and ``mailbox`` are pseudonyms (HMAC, base64url). An ``invalid_email`` has neither.
+    ``account`` and ``mailbox`` are pseudonyms (HMAC, base64url). An ``invalid_email`` has
+    neither.
     """
 
     reason: Literal["invalid_email", "undeliverable_email"] | None = None
@@ -41,7 +42,10 @@ class TokenToCheck(Traced):
 
 
 class TokenVerdict(Message):
-    """Output of ``verify_turnstile_activity``. ``why`` names the field that failed, for the log."""
+    """Output of ``verify_turnstile_activity``.
+
+    ``why`` names the field that failed, for the log.
+    """
 
     passed: bool
     why: str | None = None
@@ -69,7 +73,7 @@ class FirstAttemptQuery(Message):
 
 
 class FirstAttempt(Message):
-    """Output of ``read_first_attempt_activity``: the state of attempt 1, with its outcome once it is ``closed``.
+    """Output of ``read_first_attempt_activity``: the state of attempt 1, and its outcome.
 
     An attempt 1 that failed or was terminated is ``closed`` without an outcome.
     """
@@ -88,13 +92,16 @@ class CodeToIssue(Traced):
 
 
 class IssuedCode(Message):
-    """Output of ``generate_otp_activity``: the key that the code is derived under, never the code."""
+    """Output of ``generate_otp_activity``: the id of the code's key, never the code."""
 
     key_id: str
 
 
 class MailToSend(Traced):
-    """Input of ``send_email_activity``. The activity derives the code, so that history never holds it."""
+    """Input of ``send_email_activity``.
+
+    The activity derives the code, so that history never holds it.
+    """
 
     signin_id: SignInId
     attempt: Attempt
@@ -111,13 +118,16 @@ class MailToSend(Traced):
 
 
 class MailAccepted(Message):
-    """Output of ``send_email_activity``: when the mail server accepted the mail, by the worker's clock."""
+    """Output of ``send_email_activity``: when the mail was accepted, by the worker's clock."""
 
     at: Timestamp
 
 
 class CodeToVerify(Traced):
-    """Input of ``verify_otp_activity``. ``submission_traceparent`` is the trace of the event with the code."""
+    """Input of ``verify_otp_activity``.
+
+    ``submission_traceparent`` is the trace of the event with the code.
+    """
 
     signin_id: SignInId
     account: str
@@ -136,12 +146,18 @@ class CodeVerdict(Message):
 
 
 class Publication(Message):
-    """Input of ``publish_result_activity``: one result each of several sign-ins, in no promised order."""
+    """Input of ``publish_result_activity``: one result each of several sign-ins.
+
+    Results of different sign-ins may be published in any order.
+    """
 
     events: tuple[ResultEvent, ...]
 
 
 class Published(Message):
-    """Output of ``publish_result_activity``, kept in history: the ``ce_id`` of each acknowledged result."""
+    """Output of ``publish_result_activity``: the ``ce_id`` of each acknowledged result.
+
+    It is there so that history names what was published.
+    """
 
     event_ids: tuple[str, ...]

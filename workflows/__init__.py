@@ -1,1 +1,4 @@
-"""The two workflows. They await; the rules decide. Deterministic, with no I/O within reach."""
+"""The two workflows.
+
+They await; the rules decide. Deterministic, with no I/O within reach.
+"""

@@ -1,9 +1,10 @@
-"""The signals of a mailbox that have not been read yet. They are read at most a thousand at a time.
+"""The signals of a mailbox that have not been read yet.
 
-Temporal delivers all signals since the last workflow task together with the next one, up to
-10,000 of them. The SDK fails a task that computes for two seconds; the retry fails in the same
-way, and nobody could use that mailbox again. So a signal handler only stores the raw payload.
-Decoding it and deciding about it take the time, and happen in batches.
+They are read at most a thousand at a time. Temporal delivers all signals since the last
+workflow task together with the next one, up to 10,000 of them. The SDK fails a task that
+computes for two seconds; the retry fails in the same way, and nobody could use that mailbox
+again. So a signal handler only stores the raw payload. Decoding it and deciding about it
+take the time, and happen in batches.
 """
 
 import logging
@@ -39,7 +40,10 @@ class Inbox:
         self._unread.append((kind, raw))
 
     def read_batch(self) -> Iterator[Signal]:
-        """Yield the next ``MAX_SIGNALS_PER_BATCH`` signals. Drop unreadable ones, as the SDK does."""
+        """Yield the next ``MAX_SIGNALS_PER_BATCH`` signals.
+
+        Drop unreadable ones, as the SDK does.
+        """
         for _ in range(min(len(self._unread), MAX_SIGNALS_PER_BATCH)):
             kind, raw = self._unread.popleft()
             signal = self._decode(kind, raw)
@@ -52,7 +56,10 @@ class Inbox:
         return any(_is_first_attempt(challenge, signin_id) for challenge in challenges)
 
     def _decode(self, kind: type[Signal], raw: RawValue) -> Signal | None:
-        """Return the signal, or None and a log line that names the error's type: its text may quote the payload."""
+        """Return the signal, or None after logging the type of the error.
+
+        The error's text stays out of the log: it may quote the payload.
+        """
         try:
             decoded: object = self._converter.from_payload(raw.payload, kind)
         except Exception as error:

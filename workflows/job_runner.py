@@ -1,4 +1,4 @@
-"""Runs the jobs of a mailbox as activities, and reports to the mailbox how each one ended."""
+"""Runs the jobs of a mailbox as activities, and reports how each one ended."""
 
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -17,8 +17,8 @@ from workflows.steps import failure_type, run_durable_step, run_step
 
 _MAIL_REFUSED = "MailRefused"
 
-# These order the mails that wait for the rate of all workers. Fairness keys would share that rate, but a server heeds
-# them only if it is configured to.
+# These order the mails that wait for the rate of all workers. Fairness keys would share that
+# rate, but a server heeds them only if it is configured to.
 _TRUSTED_PRIORITY = Priority(priority_key=1)
 _NORMAL_PRIORITY = Priority(priority_key=2)
 
@@ -44,8 +44,10 @@ class JobRunner:
                 assert_never(never)
 
     async def _issue_code(self, job: IssueCode) -> None:
+        within = _time_left(job.until)
+
         try:
-            issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=_time_left(job.until))
+            issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=within)
         except FailureError:
             self._mailbox.abandon(job.signin_id, workflow.now())
         else:
@@ -66,7 +68,10 @@ class JobRunner:
             self._mailbox.on_mail_accepted(job.signin_id, job.attempt, max(accepted.at, asked_at))
 
     async def _try_mail(self, job: SendMail) -> MailAccepted:
-        """Run the activity, never as a local one: that would hold up the verdicts of other sign-ins."""
+        """Run the activity.
+
+        A local activity would hold up the verdicts of other sign-ins.
+        """
         policy = self._mailbox.state.policy
 
         return await workflow.execute_activity_method(
@@ -80,8 +85,10 @@ class JobRunner:
         )
 
     async def _compare_code(self, job: CompareCode) -> None:
+        within = _time_left(job.until)
+
         try:
-            verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=_time_left(job.until))
+            verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=within)
         except FailureError:
             self._mailbox.on_compare_failed(job.signin_id)
         else:
@@ -89,10 +96,12 @@ class JobRunner:
 
     async def _publish_results(self, job: PublishResults) -> None:
         publish = run_step if job.is_reproducible else run_durable_step
-        await publish(PublishingActivities.publish_result_activity, Publication(events=job.events))
+        publication = Publication(events=job.events)
+
+        await publish(PublishingActivities.publish_result_activity, publication)
         self._mailbox.on_published(job)
 
 
 def _time_left(until: datetime) -> timedelta:
-    """Return the time until a moment, at least a millisecond: a timeout must not be zero."""
+    """Return the time left, at least a millisecond: a timeout must not be zero."""
     return max(until - workflow.now(), timedelta(milliseconds=1))

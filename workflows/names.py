@@ -1,4 +1,4 @@
-"""Registered names and workflow ids: how the consumer and the activities address workflows."""
+"""Registered names and workflow ids: how others address the workflows."""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""``SignInWorkflow``: one request. Checks its age, the address and the person, then hands it to the mailbox."""
+"""``SignInWorkflow``: one request.
+
+Checks its age, the address and the person, then hands it to the mailbox.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -12,7 +15,14 @@ from activities.email_check import EmailActivities
 from activities.handing_over import HandOverActivities
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
-from schemas.results import RejectReason, ResendRefusal, ResendRefused, Result, ResultEvent, SignInRejected
+from schemas.results import (
+    RejectReason,
+    ResendRefusal,
+    ResendRefused,
+    Result,
+    ResultEvent,
+    SignInRejected,
+)
 from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome
 from schemas.tasks import (
     EmailToCheck,
@@ -35,7 +45,7 @@ _EVENTS_OF_FIRST_TASK = 3
 
 
 class _Findings(NamedTuple):
-    """What the checks found: why the request is not acceptable, if it is not, and the address's pseudonyms."""
+    """What the checks found: a reason to reject the request, if any, and the pseudonyms."""
 
     reason: RejectReason | None
     email: EmailVerdict
@@ -43,7 +53,10 @@ class _Findings(NamedTuple):
 
 @workflow.defn(name=SIGN_IN_WORKFLOW)
 class SignInWorkflow:
-    """One attempt of one sign-in. Attempt 1 opens the sign-in or rejects it; the mailbox judges later ones."""
+    """One attempt of one sign-in.
+
+    Attempt 1 opens the sign-in or rejects it; the mailbox judges later ones.
+    """
 
     @workflow.init
     def __init__(self, sign_in: SignInInput) -> None:
@@ -81,11 +94,12 @@ class SignInWorkflow:
         return SignInOutcome(status="rejected", reason=reason)
 
     async def _find_earlier_hand_over(self) -> EmailVerdict | None:
-        """Return the pseudonyms of a sign-in that its mailbox already has, although it is about to be rejected.
+        """Return the pseudonyms if the mailbox has this sign-in, which is about to be rejected.
 
-        A worker may hand a sign-in over and die before its workflow task completes. The task then goes to another
-        worker, at a later time: the request is stale by now, its token is spent, or DNS answers differently. History
-        shows that there was such a task.
+        A worker may hand a sign-in over and die before its workflow task completes. The
+        task then goes to another worker, at a later time: the request is stale by now, its
+        token is spent, or DNS answers differently. History shows that there was such a
+        task.
         """
         if workflow.info().get_current_history_length() <= _EVENTS_OF_FIRST_TASK:
             return None
@@ -99,7 +113,7 @@ class SignInWorkflow:
         return email if was_handed_over else None
 
     async def _pass_on_later_attempt(self, findings: _Findings, first: FirstAttempt) -> SignInOutcome:
-        """Hand the attempt to the mailbox of attempt 1, which publishes its results in order."""
+        """Hand the attempt to the mailbox of attempt 1, so that its results come in order."""
         account = findings.email.account
         if first.status != "closed":
             return await self._refuse_unknown(account)
@@ -140,7 +154,10 @@ class SignInWorkflow:
         return SignInOutcome(status="refused", reason=result.reason)
 
     async def _check_request(self) -> _Findings:
-        """Check the age, then address and token side by side. A bad address takes precedence over a bad token."""
+        """Check the age, then address and token side by side.
+
+        A bad address takes precedence over a bad token.
+        """
         if is_stale(self._input.born_at, self._policy, workflow.now()):
             return _Findings("stale", EmailVerdict())
 
@@ -163,13 +180,20 @@ class SignInWorkflow:
         within = timedelta(seconds=self._policy.times.challenge_s)
 
         try:
-            verdict = await run_step(TurnstileActivities.verify_turnstile_activity, task, within=within)
+            verdict = await run_step(
+                TurnstileActivities.verify_turnstile_activity,
+                task,
+                within=within,
+            )
         except FailureError:
             return "challenge_unavailable"
         return None if verdict.passed else "challenge_failed"
 
     async def _await_first_attempt(self) -> FirstAttempt:
-        """Wait, for a limited time, until attempt 1 has closed. Its event may come later than this one, or never."""
+        """Wait, for a limited time, until attempt 1 has closed.
+
+        Its event may come later than this one, or never.
+        """
         query = FirstAttemptQuery(signin_id=self._request.signin_id)
         give_up_at = workflow.now() + timedelta(seconds=self._policy.times.first_attempt_wait_s)
         interval_s = 1
@@ -205,7 +229,11 @@ class SignInWorkflow:
 
     async def _hand_over(self, mailbox: str, message: Challenge | Refusal) -> None:
         task = HandOver(mailbox=mailbox, message=message, policy=self._policy)
-        await run_step(HandOverActivities.hand_over_activity, task, non_retryable=["HandOverRefused"])
+        await run_step(
+            HandOverActivities.hand_over_activity,
+            task,
+            non_retryable=["HandOverRefused"],
+        )
 
     async def _publish(self, result: Result) -> None:
         event = ResultEvent(
@@ -213,7 +241,9 @@ class SignInWorkflow:
             traceparent=self._input.traceparent,
             masked=masked(self._request.email),
         )
-        await run_durable_step(PublishingActivities.publish_result_activity, Publication(events=(event,)))
+        publication = Publication(events=(event,))
+
+        await run_durable_step(PublishingActivities.publish_result_activity, publication)
 
 
 def _required(pseudonym: str | None) -> str:

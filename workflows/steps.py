@@ -1,13 +1,14 @@
 """Runs one idempotent step of a workflow: as a local activity first, then as a durable one.
 
-A local activity costs no workflow task of its own but holds up the current one, so it gets one
-second. If that is not enough, a dependency is slow or down: the step becomes a normal activity,
-which operators can see and which is retried for as long as that makes sense.
+A local activity costs no workflow task of its own but holds up the current one, so it gets
+one second. If that is not enough, a dependency is slow or down: the step becomes a normal
+activity, which operators can see and which is retried for as long as that makes sense.
 
-A local activity is recorded only when its workflow task completes. If the worker dies before
-that, no trace of it remains: another worker decides again, later and perhaps differently. So a
-step that tells others about a decision is never local, unless history held the decision, and
-everything that is published about it, before the task began (``PublishResults.is_reproducible``).
+A local activity is recorded only when its workflow task completes. If the worker dies
+before that, no trace of it remains: another worker decides again, later and perhaps
+differently. So a step that tells others about a decision is never local, unless history
+held the decision, and everything that is published about it, before the task began
+(``PublishResults.is_reproducible``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,12 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    TimeoutError,
+)
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -36,8 +42,8 @@ async def run_step(
 ) -> Answer:
     """Run an activity that may run twice: a local try first, then durable ones.
 
-    ``within`` limits the durable tries together. Raises ``FailureError`` once that time is over,
-    or if the activity fails with an error type in ``non_retryable``.
+    ``within`` limits the durable tries together. Raises ``FailureError`` once that time is
+    over, or if the activity fails with an error type in ``non_retryable``.
     """
     try:
         return await workflow.execute_local_activity_method(
@@ -84,8 +90,8 @@ def failure_type(error: FailureError) -> str | None:
 def _durable_retries(non_retryable: Sequence[str], within: timedelta | None) -> RetryPolicy:
     """Return a policy that waits 1, 2, 4, … up to 30 s between tries.
 
-    With a time limit, a pause is at most a tenth of it: Temporal gives up as soon as the next try
-    would not fit in.
+    With a time limit, a pause is at most a tenth of it: Temporal gives up as soon as the
+    next try would not fit in.
     """
     longest = _MAX_RETRY_INTERVAL
     if within is not None:

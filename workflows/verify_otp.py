@@ -35,7 +35,7 @@ _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
 
 @workflow.defn(name=VERIFY_OTP_WORKFLOW)
 class VerifyOTPWorkflow:
-    """Issues, sends and checks the codes of one mailbox, and publishes every result of its sign-ins."""
+    """Issues, sends and checks the codes of one mailbox, and publishes the results."""
 
     @workflow.init
     def __init__(self, mailbox: MailboxInput) -> None:
@@ -104,7 +104,7 @@ class VerifyOTPWorkflow:
 
     @workflow.update(name=CLEAR_LIMITS_UPDATE)
     async def clear_limits(self, clearing: Clearing) -> LimitsReport:
-        """Give budgets back, record it in the audit trail, and return how the budgets stood before."""
+        """Clear budgets, record it in the audit trail, and return what was spent before."""
         before = self._mailbox.limits(LimitsQuery(account=clearing.account, as_of=workflow.now()))
         self._mailbox.clear_limits(clearing, workflow.now())
 
@@ -148,7 +148,9 @@ class VerifyOTPWorkflow:
 
         hold_mails = self._is_ending()
         hold_compares = hold_mails and not self._mailbox.is_sending
-        for job in self._mailbox.take_jobs(now, hold_mails=hold_mails, hold_compares=hold_compares):
+        jobs = self._mailbox.take_jobs(now, hold_mails=hold_mails, hold_compares=hold_compares)
+
+        for job in jobs:
             task = asyncio.create_task(self._run_job(job))
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)
@@ -161,7 +163,7 @@ class VerifyOTPWorkflow:
         self._wake()
 
     def _abandon(self, signin_ids: tuple[str, ...]) -> None:
-        """Log the error that the rules raised, and fail the sign-ins concerned: the mailbox itself goes on."""
+        """Log the error that the rules raised, and fail the sign-ins that it concerns."""
         workflow.logger.exception("the rules failed", extra={"signin_ids": signin_ids})
         for signin_id in signin_ids:
             self._mailbox.abandon(signin_id, workflow.now())
@@ -176,9 +178,10 @@ class VerifyOTPWorkflow:
         )
 
     async def _end_workflow_task(self) -> None:
-        """Let the workflow task end before the next batch: a task that computes for too long is failed.
+        """Let the workflow task end, because the SDK fails one that computes for too long.
 
-        The loop goes on only when everything else that the next task delivers has been applied.
+        The loop goes on only when everything else that the next task delivers has been
+        applied.
         """
         await workflow.sleep(_PAUSE_BETWEEN_BATCHES)
         await workflow.wait_condition(lambda: True)
@@ -194,7 +197,7 @@ class VerifyOTPWorkflow:
     # A new run
 
     def _is_ending(self) -> bool:
-        """Tell whether this run has had its share of signals and could hand over to a new one."""
+        """Tell whether this run has had its share of signals and could be replaced."""
         is_full = (
             self._signals >= self._mailbox.state.policy.signals_per_run
             or workflow.info().is_continue_as_new_suggested()
@@ -202,11 +205,17 @@ class VerifyOTPWorkflow:
         return is_full and self._mailbox.fits_in_new_run and not self._inbox
 
     def _may_continue_as_new(self) -> bool:
-        """Tell whether a new run may take over. A mail in flight would be sent twice, a compare made for nothing."""
+        """Tell whether a new run may take over.
+
+        A mail in flight would be sent twice, a compare made for nothing.
+        """
         return self._is_ending() and not self._mailbox.is_sending and not self._mailbox.is_comparing
 
     async def _continue_as_new(self) -> None:
-        """Hand everything to a new run. It repeats a publication that Kafka is slow to acknowledge."""
+        """Hand everything to a new run.
+
+        It repeats a publication that Kafka is slow to acknowledge.
+        """
         try:
             await workflow.wait_condition(lambda: not self._jobs, timeout=_LAST_JOBS_WITHIN)
         except TimeoutError:

@@ -1,8 +1,8 @@
-"""A mailbox's search attributes: whether a sign-in is in progress, and until when an account is locked.
+"""The search attributes of a mailbox: sign-ins in progress, and the longest lock.
 
 Search attributes are not encrypted, and neither of these says anything about a person. In a
-namespace that does not have them, setting one fails the workflow task, so they are set only if
-the policy says that the namespace has them.
+namespace that does not have them, setting one fails the workflow task, so they are set only
+if the policy says that the namespace has them.
 """
 
 from datetime import datetime
@@ -22,7 +22,10 @@ INITIAL_ATTRIBUTES: Final = TypedSearchAttributes([SearchAttributePair(_STATE, "
 
 
 class Visibility:
-    """Keeps a mailbox's search attributes up to date. Sets only what changed: each change is an event."""
+    """Keeps a mailbox's search attributes up to date.
+
+    Sets only what changed: each change is an event.
+    """
 
     def __init__(self) -> None:
         current = workflow.info().typed_search_attributes
@@ -39,14 +42,18 @@ class Visibility:
             self._state = state
 
         if self._is_news(locked_until):
-            changes.append(_LOCKED_UNTIL.value_set(locked_until) if locked_until else _LOCKED_UNTIL.value_unset())
+            unset = _LOCKED_UNTIL.value_unset()
+            changes.append(_LOCKED_UNTIL.value_set(locked_until) if locked_until else unset)
             self._locked_until = locked_until
 
         if changes:
             workflow.upsert_search_attributes(changes)
 
     def _is_news(self, locked_until: datetime | None) -> bool:
-        """Tell whether to show another lock. One that ran out by itself stays: its time says that it is over."""
+        """Tell whether to show another lock.
+
+        One that ran out by itself stays: its time says that it is over.
+        """
         if locked_until == self._locked_until:
             return False
 

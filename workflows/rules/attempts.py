@@ -34,7 +34,7 @@ def obstacle_to_open(
     challenge: Challenge,
     now: datetime,
 ) -> Obstacle[RejectReason] | None:
-    """Check attempt 1: its age, the account's lock, the number of live sign-ins, then the mail budget."""
+    """Check attempt 1: its age, the lock, the live sign-ins, then the mail budget."""
     if is_stale(challenge.born_at, state.policy, now):
         return Obstacle("stale")
     if locked_until := budgets.locked_until(challenge, now):
@@ -55,7 +55,10 @@ def obstacle_to_resend(
     challenge: Challenge,
     now: datetime,
 ) -> Obstacle[ResendRefusal] | None:
-    """Check a later attempt. Account, network and trust are those of attempt 1 (SECURITY S6)."""
+    """Check a later attempt.
+
+    Account, network and trust are those of attempt 1 (SECURITY S6).
+    """
     if is_stale(challenge.born_at, state.policy, now):
         return Obstacle("stale")
     if challenge.account != sign_in.account:
@@ -72,7 +75,10 @@ def obstacle_to_resend(
 
 
 def new_sign_in(challenge: Challenge, nonce: str, now: datetime) -> SignIn:
-    """Return the sign-in that attempt 1 opens. Its code expires a lifetime from now; nothing prolongs it."""
+    """Return the sign-in that attempt 1 opens.
+
+    Its code expires a lifetime from now; nothing prolongs it.
+    """
     otp = challenge.policy.otp
 
     return SignIn(

@@ -1,7 +1,7 @@
 """Budgets of mails and failures: whether one more may be spent, and if not, when.
 
-Only time, the right code (failures) and an operator give a budget back (SECURITY S4, S5, S9;
-NIST SP 800-63B-4, section 3.2.2).
+Only time, the right code (failures) and an operator give a budget back (SECURITY S4, S5,
+S9; NIST SP 800-63B-4, section 3.2.2).
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ class Requester(Protocol):
 
 
 class Budgets:
-    """The budgets of one mailbox, kept in its state: its mails, and the failures of each account."""
+    """The budgets of one mailbox: its mails, and the failures of each account."""
 
     def __init__(self, state: MailboxState) -> None:
         self._state = state
@@ -60,10 +60,10 @@ class Budgets:
         return caps.blocked_until(ledger, now, requester.network)
 
     def longest_lock(self, now: datetime) -> datetime | None:
-        """Return the end of the longest lock of any account for untrusted devices, or None."""
+        """Return the end of the longest lock for untrusted devices, or None."""
         caps = _failure_caps(self._limits, trusted=False)
-        locks = (caps.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values())
-        return max((until for until in locks if until is not None and until > now), default=None)
+        locks = [caps.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values()]
+        return max((until for until in locks if until and until > now), default=None)
 
     def charge_mail(self, requester: Requester, now: datetime) -> None:
         """Charge one mail, whether or not the mail server will take it."""
@@ -75,7 +75,10 @@ class Budgets:
         return _spend(_ledger(ledgers, requester.trusted), requester.network, now)
 
     def refund_failure(self, requester: Requester, charge: Spend) -> None:
-        """Take a charge back, because nothing was compared. A success may have cleared it already."""
+        """Take a charge back, because nothing was compared.
+
+        A success may have cleared it already.
+        """
         ledgers = self._state.failures.get(requester.account, Ledgers())
         ledger = _ledger(ledgers, requester.trusted)
 
@@ -98,12 +101,14 @@ class Budgets:
                 ledger.spent = _last_day(ledger, now)
                 ledger.in_a_row = ledger.in_a_row if ledger.spent else 0
 
-        failures = self._state.failures.items()
-        self._state.failures = {account: ledgers for account, ledgers in failures if any(_spends(ledgers))}
+        failures = self._state.failures
+        kept = [account for account, ledgers in failures.items() if any(_spends(ledgers))]
+        self._state.failures = {account: failures[account] for account in kept}
 
     def last_spent_at(self) -> datetime | None:
         """Return when something was last spent, or None if nothing is remembered."""
-        return max((spend.at for ledgers in self._all_ledgers() for spend in _spends(ledgers)), default=None)
+        spends = (spend for ledgers in self._all_ledgers() for spend in _spends(ledgers))
+        return max((spend.at for spend in spends), default=None)
 
     def counts(self) -> tuple[int, int]:
         """Return how many mails and how many failures are remembered."""
@@ -112,7 +117,7 @@ class Budgets:
         return mails, failures
 
     def usage(self, account: str, now: datetime) -> Iterator[BudgetUse]:
-        """Yield how much is spent of each budget: the mailbox's mails and one account's failures."""
+        """Yield how much is spent of the mailbox's mails and of an account's failures."""
         limits = self._limits
         mails = self._state.sends
         failures = self._state.failures.get(account, Ledgers())
@@ -140,8 +145,16 @@ class _Caps:
     per_day_and_network: int | None = None
     in_a_row: int | None = None
 
-    def blocked_until(self, ledger: Ledger, now: datetime, network: str | None = None) -> datetime | None:
-        """Return when one more may be spent, None for at once; without a network, as if from a new one."""
+    def blocked_until(
+        self,
+        ledger: Ledger,
+        now: datetime,
+        network: str | None = None,
+    ) -> datetime | None:
+        """Return when one more may be spent, or None for at once.
+
+        Without a network, the answer is that for a network that has spent nothing.
+        """
         spent = ledger.spent
         if self.in_a_row is not None and ledger.in_a_row >= self.in_a_row and spent:
             return spent[-1].at + DAY
@@ -175,8 +188,13 @@ def _failure_caps(limits: LimitPolicy, trusted: bool) -> _Caps:
     )
 
 
-def _full_until(spent: list[Spend], span: timedelta, limit: int | None, now: datetime) -> datetime | None:
-    """Return when fewer than ``limit`` lie within the last ``span``, or None if that is so now."""
+def _full_until(
+    spent: list[Spend],
+    span: timedelta,
+    limit: int | None,
+    now: datetime,
+) -> datetime | None:
+    """Return when fewer than ``limit`` are younger than ``span``, or None for now."""
     inside = [spend.at for spend in spent if spend.at > now - span]
     if limit is None or len(inside) < limit:
         return None

@@ -1,4 +1,4 @@
-"""What the worker takes from an emitter's statements about a client: a network, an IP address, a browser's name."""
+"""What the worker believes about a client: its network, IP address and browser."""
 
 import ipaddress
 import re
@@ -16,7 +16,10 @@ _BROWSERS = (
 
 
 def valid_ip(text: str | None) -> str | None:
-    """Return the address in canonical form, IPv4-mapped ones as IPv4, or None if it is not an address."""
+    """Return the address in canonical form, or None if it is not an address.
+
+    IPv4-mapped IPv6 addresses are returned as IPv4.
+    """
     address = _parse_ip(text)
     return None if address is None else str(address)
 

@@ -1,4 +1,7 @@
-"""The work that a mailbox wants done outside. Each job is one activity; its end is reported to the mailbox."""
+"""The work that a mailbox wants done outside.
+
+Each job is one activity; its end is reported to the mailbox.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +57,7 @@ class CompareCode(_SignInJob[CodeToVerify]):
 
 @dataclass(frozen=True)
 class PublishResults:
-    """Publish one result each of several sign-ins: the oldest that Kafka has not acknowledged."""
+    """Publish the oldest unacknowledged result of each of several sign-ins."""
 
     events: tuple[ResultEvent, ...]
 
@@ -65,7 +68,10 @@ class PublishResults:
 
     @property
     def is_reproducible(self) -> bool:
-        """Tell whether history holds everything the results say, so that making them again gives the same bytes."""
+        """Tell whether history holds everything that the results say.
+
+        If so, making them again gives the same bytes.
+        """
         return all(isinstance(event.result, CodeSent) for event in self.events)
 
 

@@ -1,12 +1,13 @@
-"""The rules of a mailbox: sign-ins, attempts, tries, expiry, results. Knows no Temporal; takes the time as an argument.
+"""The rules of a mailbox: sign-ins, attempts, tries, expiry, results.
 
-Signals go in (``open_or_resend``, ``refuse_resend``, ``submit``), ``take_jobs`` returns what to do
-outside, and the end of each job comes back (``on_code_issued`` … ``on_published``). What is in
-flight is not part of the state: a new run starts its jobs again.
+Signals go in (``open_or_resend``, ``refuse_resend``, ``submit``), ``take_jobs`` returns
+what to do outside, and the end of each job comes back (``on_code_issued`` …
+``on_published``). What is in flight is not part of the state: a new run starts its jobs
+again.
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxState, MailboxStatus, SignIn
@@ -29,7 +30,7 @@ class Mailbox:
     def __init__(self, state: MailboxState) -> None:
         self.state = state
         self._budgets = Budgets(state)
-        self._memory = Memory(state)
+        self._memory = Memory(state, self._budgets)
         self._outbox = Outbox(state)
         self._mails = Mails(state, self._budgets)
         self._submissions = Submissions(state, self._budgets, self._outbox)
@@ -38,7 +39,7 @@ class Mailbox:
     # Signals
 
     def open_or_resend(self, challenge: Challenge, nonce: str, now: datetime) -> None:
-        """Apply an acceptable attempt: the first opens a sign-in, a later one sends its code again."""
+        """Apply an acceptable attempt: open a sign-in, or send its code again."""
         self._catch_up(now)
         self.state.policy = challenge.policy
 
@@ -48,7 +49,10 @@ class Mailbox:
             self._resend(challenge, now)
 
     def refuse_resend(self, refusal: Refusal, now: datetime) -> None:
-        """Apply the refusal of a later attempt. If the sign-in is over, it has no result."""
+        """Apply the refusal of a later attempt.
+
+        If the sign-in is over, it has no result.
+        """
         self._catch_up(now)
 
         sign_in = self.state.live.get(refusal.signin_id)
@@ -57,7 +61,10 @@ class Mailbox:
             self._outbox.resend_refused(sign_in, refusal, Obstacle(refusal.reason), now)
 
     def submit(self, submission: Submission, now: datetime) -> None:
-        """Apply a code that a person typed. A submission that this account has made before changes nothing."""
+        """Apply a code that a person typed.
+
+        A submission that this account has made before changes nothing.
+        """
         self._catch_up(now)
 
         if self._memory.is_over(submission.signin_id):
@@ -66,7 +73,10 @@ class Mailbox:
             self._submissions.add(submission, now)
 
     def clear_limits(self, clearing: Clearing, now: datetime) -> None:
-        """Give budgets back in full. The tries that a live sign-in has left stay as they are."""
+        """Give budgets back in full.
+
+        The tries that a live sign-in has left stay as they are.
+        """
         self._catch_up(now)
 
         if clearing.mails:
@@ -76,7 +86,13 @@ class Mailbox:
 
     # Jobs
 
-    def take_jobs(self, now: datetime, *, hold_mails: bool = False, hold_compares: bool = False) -> list[Job]:
+    def take_jobs(
+        self,
+        now: datetime,
+        *,
+        hold_mails: bool = False,
+        hold_compares: bool = False,
+    ) -> list[Job]:
         """Return the jobs to start now, and count them as in flight."""
         jobs: list[Job] = []
         for sign_in in list(self.state.live.values()):
@@ -100,20 +116,20 @@ class Mailbox:
 
     def on_mail_accepted(self, signin_id: str, attempt: int, at: datetime) -> None:
         """Report that the code was sent, and when."""
-        self._mails.try_ended(signin_id, attempt)
+        self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             mail = self._mails.accept(sign_in, attempt)
             self._outbox.code_sent(sign_in, mail, at)
 
     def on_mail_failed(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Try a mail again later."""
-        self._mails.try_ended(signin_id, attempt)
+        self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             self._mails.retry_later(sign_in, attempt, now)
 
     def on_mail_refused(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Fail a sign-in whose mail will never be delivered."""
-        self._mails.try_ended(signin_id, attempt)
+        self._mails.end_try(signin_id, attempt)
         self.abandon(signin_id, now)
 
     def on_compared(self, signin_id: str, is_correct: bool, now: datetime) -> None:
@@ -135,7 +151,7 @@ class Mailbox:
             self._outbox.failed(sign_in, "too_many_attempts", now)
 
     def on_compare_failed(self, signin_id: str) -> None:
-        """Give the try of a submission back that could not be compared."""
+        """Give back the try of a submission that could not be compared."""
         self._submissions.cancel_compare(signin_id)
 
     def on_published(self, publication: PublishResults) -> None:
@@ -165,9 +181,9 @@ class Mailbox:
         self._submissions.reject_overdue(now)
 
     def next_deadline(self, now: datetime) -> datetime | None:
-        """Return when ``tick`` or ``take_jobs`` has work again after ``now`` if nothing else happens before."""
+        """Return when ``tick`` or ``take_jobs`` has work again if nothing else happens."""
         if not self._is_busy:
-            return self._remembers_until()
+            return self._memory.needed_until()
 
         live = self.state.live.values()
         moments = [sign_in.expires_at for sign_in in live]
@@ -177,7 +193,7 @@ class Mailbox:
 
     def is_done(self, now: datetime) -> bool:
         """Tell whether nothing is left to do, to publish or to remember."""
-        return not self._is_busy and now >= self._remembers_until()
+        return not self._is_busy and now >= self._memory.needed_until()
 
     # Questions
 
@@ -202,17 +218,18 @@ class Mailbox:
         return bool(self.state.live)
 
     def has_taken(self, signin_id: str) -> bool:
-        """Tell whether a sign-in was handed over: it is live, over, or was rejected here."""
+        """Tell whether a sign-in was handed over: it is live, over or rejected."""
         return signin_id in self.state.live or self._memory.is_over(signin_id)
 
     def locked_until(self, now: datetime) -> datetime | None:
-        """Return until when some account is locked for untrusted devices, or None if none is."""
+        """Return until when an account is locked for untrusted devices, or None."""
         return self._budgets.longest_lock(now)
 
     def limits(self, query: LimitsQuery) -> LimitsReport:
         """Report how much of each budget is spent."""
         live = sum(query.as_of < sign_in.expires_at for sign_in in self.state.live.values())
-        return LimitsReport(budgets=tuple(self._budgets.usage(query.account, query.as_of)), live=live)
+        budgets = self._budgets.usage(query.account, query.as_of)
+        return LimitsReport(budgets=tuple(budgets), live=live)
 
     def status(self) -> MailboxStatus:
         """Count what is there."""
@@ -234,7 +251,7 @@ class Mailbox:
         return bool(kept) or self.is_sending or self.is_comparing
 
     def _catch_up(self, now: datetime) -> None:
-        """Before a signal is applied, apply what is due by now, and drop what is a day old."""
+        """Apply what is due, and drop what is a day old, before a signal is applied."""
         self.tick(now)
         self._budgets.drop_expired(now)
         self.state.last_event_at = now
@@ -278,14 +295,3 @@ class Mailbox:
     def _end(self, sign_in: SignIn) -> None:
         del self.state.live[sign_in.signin_id]
         self._memory.remember_ended(sign_in.signin_id)
-
-    def _remembers_until(self) -> datetime:
-        """Return when neither a budget nor a duplicate can reach back to what is remembered here."""
-        times = self.state.policy.times
-        lifetime_s = self.state.policy.otp.lifetime_s
-        duplicates_end = self.state.last_event_at + timedelta(seconds=times.max_event_age_s + lifetime_s)
-
-        spent_at = self._budgets.last_spent_at()
-        if spent_at is None:
-            return duplicates_end
-        return max(duplicates_end, spent_at + timedelta(seconds=times.linger_s))

@@ -1,4 +1,4 @@
-"""The mails of live sign-ins: charged, planned, tried until the mail server accepts them."""
+"""The mails of live sign-ins: planned, charged, and tried until they are accepted."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,7 +13,10 @@ _MAX_BACKOFF_S = 30
 
 
 class Mails:
-    """The mails of one mailbox, kept in its state. Which of them are in flight is not part of the state."""
+    """The mails of one mailbox, kept in its state.
+
+    Which of them are in flight is not part of the state.
+    """
 
     def __init__(self, state: MailboxState, budgets: Budgets) -> None:
         self._state = state
@@ -26,7 +29,7 @@ class Mails:
         return bool(self._in_flight)
 
     def plan(self, sign_in: SignIn, challenge: Challenge, now: datetime) -> None:
-        """Plan an attempt's mail, and charge it: once, however often the mail server has to be asked."""
+        """Plan an attempt's mail, and charge it once, however many tries it takes."""
         self._budgets.charge_mail(sign_in, now)
         sign_in.last_send_at = now
         sign_in.mails.append(new_mail(challenge, self._state.policy, now))
@@ -38,7 +41,7 @@ class Mails:
                 self._in_flight.add((sign_in.signin_id, mail.attempt))
                 yield send_mail(sign_in, key_id, mail)
 
-    def try_ended(self, signin_id: str, attempt: int) -> None:
+    def end_try(self, signin_id: str, attempt: int) -> None:
         """Count a mail as no longer in flight, however its try ended."""
         self._in_flight.discard((signin_id, attempt))
 
@@ -70,4 +73,5 @@ class Mails:
         return not was_tried and is_stale(sign_in.born_at, self._state.policy, now)
 
     def _idle(self, sign_in: SignIn) -> list[PendingMail]:
-        return [mail for mail in sign_in.mails if (sign_in.signin_id, mail.attempt) not in self._in_flight]
+        in_flight = self._in_flight
+        return [mail for mail in sign_in.mails if (sign_in.signin_id, mail.attempt) not in in_flight]

@@ -1,9 +1,11 @@
 """A bounded memory of sign-ins that are over and of submissions that were seen."""
 
 import hashlib
+from datetime import datetime, timedelta
 
 from schemas.mailbox import MailboxState
 from schemas.signals import Submission
+from workflows.rules.budgets import Budgets
 
 MAX_ENDED_SIGN_INS = 128
 MAX_SEEN_SUBMISSIONS = 512
@@ -13,12 +15,13 @@ _DIGEST_CHARACTERS = 24
 class Memory:
     """Remembers the newest sign-ins that are over and the newest submissions.
 
-    Rejected sign-ins have a list of their own. Being throttled costs nothing, so a flood of them
-    must not displace the finished ones, of which the budgets allow only a few a day.
+    Rejected sign-ins have a list of their own. Being throttled costs nothing, so a flood of
+    them must not displace the finished ones, of which the budgets allow only a few a day.
     """
 
-    def __init__(self, state: MailboxState) -> None:
+    def __init__(self, state: MailboxState, budgets: Budgets) -> None:
         self._state = state
+        self._budgets = budgets
 
     def is_over(self, signin_id: str) -> bool:
         """Tell whether a sign-in has had its terminal result."""
@@ -35,7 +38,8 @@ class Memory:
     def remember_submission(self, submission: Submission) -> bool:
         """Remember a submission; return whether it is this account's first with that id.
 
-        Charged submissions are also kept with their sign-in, where no flood of others displaces them.
+        Charged submissions are also kept with their sign-in, where no flood of others
+        displaces them.
         """
         digest = _digest(submission)
         if digest in self._state.seen or self._is_charged(submission):
@@ -44,8 +48,21 @@ class Memory:
         _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)
         return True
 
+    def needed_until(self) -> datetime:
+        """Return when neither a duplicate nor a budget can reach back any more."""
+        times = self._state.policy.times
+        lifetime_s = self._state.policy.otp.lifetime_s
+        max_age = timedelta(seconds=times.max_event_age_s + lifetime_s)
+
+        last_duplicate_at = self._state.last_event_at + max_age
+        last_spent_at = self._budgets.last_spent_at()
+        if last_spent_at is None:
+            return last_duplicate_at
+        return max(last_duplicate_at, last_spent_at + timedelta(seconds=times.linger_s))
+
     def _is_charged(self, submission: Submission) -> bool:
-        own = (sign_in for sign_in in self._state.live.values() if sign_in.account == submission.account)
+        account = submission.account
+        own = (sign_in for sign_in in self._state.live.values() if sign_in.account == account)
         return any(submission.submission_id in sign_in.charged for sign_in in own)
 
 

@@ -1,4 +1,4 @@
-"""The results of a mailbox that Kafka has not acknowledged: published one at a time and in order per sign-in."""
+"""The results that Kafka has not acknowledged, published in order for each sign-in."""
 
 import math
 from collections.abc import Iterator
@@ -30,11 +30,16 @@ MAX_RESULTS_PER_PUBLICATION: Final = 64
 """With one result each, a flood of requests would be a flood of activities."""
 
 MAX_PUBLICATIONS_IN_FLIGHT: Final = 64
-"""A server has room for 2,000 pending activities per workflow. A task that exceeds this fails, at every retry."""
+"""A server has room for 2,000 pending activities per workflow. A task that would exceed this
+fails, at every retry.
+"""
 
 
 class Outbox:
-    """A first-in, first-out queue per sign-in: a result goes out only when the one before was acknowledged."""
+    """A first-in, first-out queue of results for each sign-in.
+
+    A result goes out only when the one before it was acknowledged.
+    """
 
     def __init__(self, state: MailboxState) -> None:
         self._state = state
@@ -69,8 +74,8 @@ class Outbox:
     def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
         """Add that the mail server accepted an attempt's mail.
 
-        History holds the moment ``at`` and everything else in this result. So it is the same whenever it is made, and
-        a local activity may publish it.
+        History holds the moment ``at`` and everything else in this result. So it is the
+        same whenever it is made, and a local activity may publish it.
         """
         result = CodeSent(
             **_about(sign_in, at),
@@ -155,7 +160,11 @@ class Outbox:
         submission: Submission | None = None,
         traceparent: str | None = None,
     ) -> None:
-        """Add a result. It belongs to the trace of the attempt that it answers, if any, else to its sign-in's."""
+        """Add a result.
+
+        It belongs to the trace of the attempt that it answers, if any, else to its
+        sign-in's.
+        """
         own_traceparent = None if sign_in is None else sign_in.traceparent
 
         event = ResultEvent(

@@ -1,4 +1,4 @@
-"""Codes that people typed: held until their sign-in is known, charged, then compared one at a time per sign-in."""
+"""The codes that people typed: held until their sign-in is known, charged, compared."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -20,7 +20,10 @@ class _Compare(NamedTuple):
 
 
 class Submissions:
-    """The submissions of one mailbox, kept in its state. The compares in flight are not part of the state."""
+    """The submissions of one mailbox, kept in its state.
+
+    The compares in flight are not part of the state.
+    """
 
     def __init__(self, state: MailboxState, budgets: Budgets, outbox: Outbox) -> None:
         self._state = state
@@ -39,7 +42,7 @@ class Submissions:
         return bool(self._compares)
 
     def add(self, submission: Submission, now: datetime) -> None:
-        """Queue a submission, or hold it until its sign-in is known: it may have overtaken the request."""
+        """Queue a submission, or hold it for a sign-in that it may have overtaken."""
         sign_in = self._state.live.get(submission.signin_id)
         if sign_in is not None:
             self._enqueue(sign_in, submission, now)
@@ -55,23 +58,26 @@ class Submissions:
 
     def pop_held(self, signin_id: str) -> list[Submission]:
         """Remove and return the submissions that wait for a sign-in."""
-        held = [one for one in self._state.waiting if one.submission.signin_id == signin_id]
-        self._state.waiting = [one for one in self._state.waiting if one.submission.signin_id != signin_id]
-        return [one.submission for one in held]
+        waiting = self._state.waiting
+        held = [one.submission for one in waiting if one.submission.signin_id == signin_id]
+        self._state.waiting = [one for one in waiting if one.submission.signin_id != signin_id]
+        return held
 
     def reject_overdue(self, now: datetime) -> None:
         """Reject the submissions whose sign-in did not become known in time."""
-        overdue = [one.submission for one in self._state.waiting if now >= one.until]
-        self._state.waiting = [one for one in self._state.waiting if now < one.until]
+        waiting = self._state.waiting
+        overdue = [one.submission for one in waiting if now >= one.until]
+        self._state.waiting = [one for one in waiting if now < one.until]
 
         for submission in overdue:
             self._outbox.unknown_signin(submission, now)
 
     def start_compares(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[CompareCode]:
-        """Charge the next submission and yield its compare. While the account is locked, compare nothing.
+        """Charge the next submission and yield its compare.
 
-        The charge comes first, and a sign-in has one compare at a time. So submitting many codes at once cannot buy
-        more tries than there are (SECURITY S3).
+        While the account is locked, compare nothing. The charge comes first, and a sign-in
+        has one compare at a time. So submitting many codes at once cannot buy more tries
+        than there are (SECURITY S3).
         """
         while sign_in.queue and sign_in.signin_id not in self._compares:
             submission = sign_in.queue.pop(0)
@@ -89,7 +95,7 @@ class Submissions:
         return self._compares.pop(signin_id).submission
 
     def cancel_compare(self, signin_id: str) -> None:
-        """Give the try of a submission back that could not be compared. It has no result."""
+        """Give back the try of a submission that could not be compared: it has no result."""
         sign_in, submission, charge = self._compares.pop(signin_id)
         sign_in.tries -= 1
         sign_in.charged.remove(submission.submission_id)
