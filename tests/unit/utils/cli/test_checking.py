@@ -1,12 +1,19 @@
 """The command ``signin-worker check``."""
 
+import asyncio
 import json
+import os
+from collections.abc import Callable
 
 import pytest
 
+from deploy.local.servers.dns_server import DnsServer
+from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.siteverify import SECRET, SiteverifyServer
 from utils.checks.finding import Finding
 from utils.cli.checking import run_probes
 
+Run = Callable[..., tuple[int, str, str]]
 GOOD = Finding("SMTP", True, "takes mail")
 BAD = Finding("Kafka", False, "no answer", fix="start it.")
 
@@ -21,16 +28,17 @@ async def bad() -> list[Finding]:
     return [BAD]
 
 
-async def test_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    """For people: one line per thing, with the fix."""
+async def test_each_finding_is_a_line_with_its_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    """For people, every finding is one line, and a bad one ends with what to do."""
     assert await run_probes([bad, good], as_json=False) == 69
     assert capsys.readouterr().out == "FAIL Kafka: no answer Fix: start it.\nok   SMTP: takes mail\n"
 
 
-async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """For programs: one object with the verdict, and what was known before."""
+async def test_findings_are_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs, all findings are one object, those known before the probes included."""
     assert await run_probes([good], as_json=True, known=[Finding("settings", True, "read")]) == 0
     report = json.loads(capsys.readouterr().out)
+
     assert report["ok"] is True
     assert [each["name"] for each in report["findings"]] == ["settings", "SMTP"]
     assert list(report["findings"][0]) == ["name", "ok", "text", "fix", "verdict"]
@@ -46,17 +54,82 @@ async def test_one_object_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (Finding("settings", False, "is wrong", warns=True), "FAIL"),
     ],
 )
-def test_the_verdict(finding: Finding, verdict: str) -> None:
-    """What works but has something to be done about it is a warning."""
+def test_a_finding_that_works_but_has_a_fix_is_a_warning(finding: Finding, verdict: str) -> None:
+    """The verdict is the same on the line for people and in JSON."""
     assert finding.verdict == verdict
     assert finding.line().startswith(f"{verdict:4} ")
     assert finding.entry()["verdict"] == verdict.lower()
 
 
-async def test_a_setting_to_correct_counts_more_than_an_absence() -> None:
-    """Waiting helps with what is away; a setting stays wrong."""
+async def test_a_wrong_setting_outweighs_an_unavailable_dependency() -> None:
+    """The exit code is 78 if both are found: waiting helps only with the dependency."""
 
     async def wrong() -> list[Finding]:
         return [Finding("Temporal", False, "forgets too early", "lower the one.", 78)]
 
     assert await run_probes([wrong, bad, good], as_json=False) == 78
+
+
+@pytest.mark.usefixtures("environ")
+def test_check_reports_wrong_settings_as_lines_and_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with 78 before it asks any dependency."""
+    monkeypatch.setenv("SIGNIN_SMTP__PORT", "x")
+    code, output, _ = run("check")
+    assert code == 78
+    assert output.startswith("FAIL settings: SIGNIN_SMTP__PORT")
+
+    code, output, _ = run("check", "--json")
+    assert code == 78
+    assert json.loads(output)["findings"][0]["ok"] is False
+
+
+@pytest.mark.usefixtures("environ")
+def test_check_names_every_dependency_that_is_away(run: Run) -> None:
+    """Each dependency that does not answer has a finding with a fix, and the exit code is 69."""
+    code, output, _ = run("check", "--json")
+    report = json.loads(output)
+    fixes = {finding["name"]: finding["fix"] for finding in report["findings"] if not finding["ok"]}
+
+    assert (code, report["ok"]) == (69, False)
+    assert list(fixes) == ["Kafka", "Temporal", "SMTP", "Turnstile", "DNS"]
+    assert all(fixes.values())
+    assert "code keys: c2, c1" in report["findings"][0]["text"]
+
+
+def test_check_help_documents_every_setting(run: Run) -> None:
+    """The help lists the settings, and Temporal's own variables."""
+    code, output, _ = run("check", "--help")
+    assert code == 0
+    assert "SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE" in output
+    assert "TEMPORAL_ADDRESS" in output
+
+
+async def test_check_ends_with_0_when_all_is_well(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    served: dict[str, str],
+    mail_server: MailServer,
+    siteverify: SiteverifyServer,
+    dns_server: DnsServer,
+) -> None:
+    """With all dependencies there, and the topics created by the command, every line is ok."""
+    topics = {name: f"t-{os.urandom(6).hex()}" for name in ("REQUESTED", "SUBMITTED", "RESULTS")}
+    settings = {f"SIGNIN_KAFKA__{name}_TOPIC": topic for name, topic in topics.items()}
+    settings |= {
+        "SIGNIN_SMTP__HOST": mail_server.host,
+        "SIGNIN_SMTP__PORT": str(mail_server.port),
+        "SIGNIN_SMTP__SECURITY": "none",
+        "SIGNIN_TURNSTILE__URL": siteverify.url,
+        "SIGNIN_TURNSTILE__SECRET": SECRET,
+        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
+        "SIGNIN_DNS__PORT": str(dns_server.port),
+    }
+    for name, value in (served | settings).items():
+        monkeypatch.setenv(name, value)
+
+    assert (await asyncio.to_thread(run, "topics", "create"))[0] == 0
+
+    code, output, _ = await asyncio.to_thread(run, "check")
+
+    assert (code, "FAIL" in output) == (0, False)
+    assert output.count("ok   ") >= 6
