@@ -1,4 +1,4 @@
-"""Calls of activities as Temporal makes them, and everything that leaves an activity beside its result."""
+"""Calls of activities as Temporal makes them, and what they log and raise."""
 
 import dataclasses
 import logging
@@ -83,7 +83,7 @@ def log_book() -> Iterator[LogBook]:
 
 
 def outgoing(error: ApplicationError) -> str:
-    """Return everything that leaves the process with an error, as Temporal's default converter writes it."""
+    """Return everything about an error that Temporal's converter lets out of the process."""
     failure = Failure()
     DefaultFailureConverter().to_failure(error, DefaultPayloadConverter(), failure)
     return f"{error} {error!r} {error.args!r} {error.details!r} {error.type} {failure}"

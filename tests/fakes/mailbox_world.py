@@ -25,8 +25,8 @@ GENEROUS = Policy(limits=LimitPolicy(sends_per_hour=1_000, sends_per_day=2_000))
 class MailboxWorld:
     """Drives the rules by hand.
 
-    A seal is the right one if it equals ``RIGHT``. ``jobs`` are in flight; ``published`` are the
-    results that Kafka has acknowledged.
+    A seal is the right one if it equals ``RIGHT``. ``jobs`` are in flight; ``published`` are
+    the results that Kafka has acknowledged.
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -93,7 +93,13 @@ class MailboxWorld:
 
     def clear(self, account: str = ADA, *, mails: bool = True, failures: bool = True) -> None:
         """Clear budgets, as an operator does."""
-        clearing = Clearing(account=account, mails=mails, failures=failures, operator="grace", masked="a***@e***.com")
+        clearing = Clearing(
+            account=account,
+            mails=mails,
+            failures=failures,
+            operator="grace",
+            masked="a***@e***.com",
+        )
         self.mailbox.clear_limits(clearing, self.now)
 
     def limits(self, account: str = ADA) -> dict[Budget, BudgetUse]:
@@ -117,7 +123,10 @@ class MailboxWorld:
     # The worker
 
     def take_jobs(self, **held: bool) -> list[Job]:
-        """Return the jobs that the mailbox starts. They stay in flight until ``finish`` is called."""
+        """Return the jobs that the mailbox starts.
+
+        They stay in flight until ``finish`` is called.
+        """
         jobs = self.mailbox.take_jobs(self.now, **held)
         self.jobs += jobs
         return jobs
@@ -128,7 +137,10 @@ class MailboxWorld:
         return job
 
     def finish(self, job: Job, fault: str | None = None) -> None:
-        """Finish a job, well or with a fault: ``again`` or ``never`` for a mail, any text for a compare."""
+        """Finish a job, well or with a fault.
+
+        The fault is ``again`` or ``never`` for a mail, and any text for a compare.
+        """
         self.jobs.remove(job)
 
         match job:

@@ -37,7 +37,8 @@ async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
 async def unhurried_client(environment: WorkflowEnvironment) -> Client:
     """Return a client that lets no time pass while it waits for a result.
 
-    The environment's own client skips time, also to timeouts of activities that have ended, and so by years.
+    The environment's own client skips time, also to timeouts of activities that have ended, and
+    so by years.
     """
     address = environment.client.service_client.config.target_host
     return await Client.connect(address, data_converter=pydantic_data_converter)

@@ -1,1 +1,1 @@
-"""Recorded histories: what a release leaves in Temporal, which every later release must be able to continue."""
+"""Recorded histories of each release, which every later release must be able to continue."""

@@ -1,4 +1,7 @@
-"""Records the histories of the version in pyproject.toml (``make histories``). Those of other versions stay."""
+"""Records the histories of the version in pyproject.toml (``make histories``).
+
+Those of other versions stay.
+"""
 
 import asyncio
 import json
@@ -71,7 +74,10 @@ async def _run_play(
             handle = client.get_workflow_handle(recording.workflow_id, run_id=recording.run_id)
             history = await handle.fetch_history()
 
-            data = {"workflow_id": recording.workflow_id, "history": _anonymous(history.to_json_dict())}
+            data = {
+                "workflow_id": recording.workflow_id,
+                "history": _anonymous(history.to_json_dict()),
+            }
             path = folder / f"{recording.name}.json"
             path.write_text(json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n")
             print(f"{path.name}: {len(history.events)} events")

@@ -1,4 +1,7 @@
-"""The plays whose histories are recorded: every path of both workflows. A play returns what to record."""
+"""The plays whose histories are recorded: every path of both workflows.
+
+A play returns what to record.
+"""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -17,7 +20,10 @@ Sleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Recording:
-    """A history to keep: its name and its workflow. Without ``run_id``, the newest run is meant."""
+    """A history to keep: its name and its workflow.
+
+    Without ``run_id``, the newest run is meant.
+    """
 
     name: str
     workflow_id: str
@@ -123,7 +129,11 @@ async def gets_no_mail(stage: Stage, sleep: Sleep) -> list[Recording]:
         await (await stage.request(email=address)).result()
     while len(stage.publisher.published) < 2:
         await sleep(5)
-    return [_mailbox("delivery_failed_in_time", stage, never), _mailbox("delivery_refused", stage, refused)]
+
+    return [
+        _mailbox("delivery_failed_in_time", stage, never),
+        _mailbox("delivery_refused", stage, refused),
+    ]
 
 
 async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:

@@ -1,7 +1,8 @@
 """The cost of a sign-in on a real Temporal server, in counts: times would depend on the machine.
 
-A machine that stalls may turn a local step into a durable one. So the cheapest of a few sign-ins
-counts: every one of them shows the cost of the design, but not every one meets a stall.
+A machine that stalls may turn a local step into a durable one. So the cheapest of a few
+sign-ins counts: every one of them shows the cost of the design, but not every one meets a
+stall.
 """
 
 from collections import Counter
@@ -32,8 +33,14 @@ _CALLS = (
     "QueryWorkflow",
 )
 _PAIRS = (
-    (EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED),
-    (EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED),
+    (
+        EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+        EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+    ),
+    (
+        EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+    ),
 )
 
 
@@ -113,7 +120,10 @@ async def _wait_for_rest(stage: Stage, email: str, published: int) -> None:
 
 
 async def _calls_since(before: Counter[str], server: LocalTemporal, tasks: int) -> Counter[str]:
-    """Return the calls since ``before``. Wait for all of them: the server's metrics lag by a second."""
+    """Return the calls since ``before``.
+
+    Wait for all of them: the server's metrics lag by a second.
+    """
 
     async def all_calls() -> Counter[str] | None:
         made = await server_calls(server.metrics_url) - before

@@ -1,4 +1,7 @@
-"""A mailbox that receives thousands of signals while no worker runs. A real server, because that has the limits."""
+"""A mailbox that receives thousands of signals while no worker runs.
+
+A real server, because that has the limits.
+"""
 
 import asyncio
 import uuid
@@ -16,11 +19,13 @@ _REQUESTS = 2_500
 _AT_ONCE = 50
 
 
-async def test_a_mailbox_survives_thousands_of_requests_at_once(temporal_client: Client) -> None:
+async def test_a_mailbox_survives_thousands_of_requests_at_once(
+    temporal_client: Client,
+) -> None:
     """Its five mails go out, every request has its result, and no workflow task fails.
 
-    A server has room for 2,000 activities per workflow. With one activity per result, the workflow task would fail at
-    every retry, and nobody could use that mailbox again.
+    A server has room for 2,000 activities per workflow. With one activity per result, the
+    workflow task would fail at every retry, and nobody could use that mailbox again.
     """
 
     async def now() -> datetime:

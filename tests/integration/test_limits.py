@@ -1,4 +1,4 @@
-"""Support shows and clears the limits of a mailbox on a real server, and the audit trail records it."""
+"""Support shows and clears the limits of a mailbox on a real server."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -35,7 +35,13 @@ def mailbox(stage: Stage) -> str:
 
 def clearing(stage: Stage) -> Clearing:
     """Return the request to clear all of Ada's limits."""
-    return Clearing(account=stage.account(), mails=True, failures=True, operator="grace", masked="a***@e***.com")
+    return Clearing(
+        account=stage.account(),
+        mails=True,
+        failures=True,
+        operator="grace",
+        masked="a***@e***.com",
+    )
 
 
 async def test_a_locked_account_can_sign_in_after_its_limits_were_cleared(
@@ -84,7 +90,9 @@ async def test_an_unreachable_server_is_an_error(stage: Stage) -> None:
     nowhere = await connect({"k": b"k" * 32}, environ={"TEMPORAL_ADDRESS": "127.0.0.1:1"}, lazy=True)
     address = stage.client.service_client.config.target_host
     no_namespace = await Client.connect(
-        address, namespace=f"not-{LocalTemporal.namespace}", data_converter=pydantic_data_converter
+        address,
+        namespace=f"not-{LocalTemporal.namespace}",
+        data_converter=pydantic_data_converter,
     )
 
     for client in (nowhere, no_namespace):

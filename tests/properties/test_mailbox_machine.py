@@ -5,7 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import TERMINAL_TYPES, OtpRejected, Result
@@ -32,7 +39,12 @@ class MailboxMachine(RuleBasedStateMachine):
     signins = Bundle("signins")
     submissions = Bundle("submissions")
 
-    @initialize(attempts=st.integers(1, 5), hour=st.integers(1, 4), day=st.integers(2, 6), row=st.integers(1, 9))
+    @initialize(
+        attempts=st.integers(1, 5),
+        hour=st.integers(1, 4),
+        day=st.integers(2, 6),
+        row=st.integers(1, 9),
+    )
     def set_up(self, attempts: int, hour: int, day: int, row: int) -> None:
         """Start with an empty mailbox and random limits."""
         self.limits = LimitPolicy(
@@ -149,7 +161,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def results_are_in_order_and_end_once(self) -> None:
-        """Check that a sign-in has at most one terminal result, as its last, and that repeats have the same bytes."""
+        """Check that a terminal result is the last one, and that repeats have the same bytes."""
         for signin_id in self.opened:
             results = [result for result in self.world.results(signin_id) if not _is_unknown_signin(result)]
             terminal = [place for place, result in enumerate(results) if result.type in TERMINAL_TYPES]
@@ -177,7 +189,7 @@ class MailboxMachine(RuleBasedStateMachine):
 
     @invariant()
     def budgets_hold(self) -> None:
-        """Check the mails and failures in every window, for strangers, networks and trusted devices."""
+        """Check that no budget was exceeded in any window."""
         limits = self.limits
         strangers, trusted = _by_trust(self.mails)
         for mails in (strangers, trusted):
@@ -194,7 +206,7 @@ class MailboxMachine(RuleBasedStateMachine):
             _assert_window(trusted, DAY, min(limits.trusted_failures_per_day, limits.failures_in_a_row))
 
     def teardown(self) -> None:
-        """Check that in the end every sign-in has its terminal result, and the mailbox forgets everything."""
+        """Check that every sign-in has ended, and that the mailbox forgets everything."""
         if not hasattr(self, "world"):
             return
 

@@ -1,4 +1,4 @@
-"""A workflow task that is repeated may decide differently, and nobody outside may be able to tell.
+"""A repeated workflow task may decide differently, but nobody outside can tell.
 
 A decision is recorded only when its workflow task completes. Here a task is reset on a real
 server, as if its worker had died before that.
@@ -78,7 +78,8 @@ async def test_a_check_that_fails_after_the_hand_over_rejects_nothing(temporal_c
 async def test_a_rejection_stays_a_rejection_after_a_reset(temporal_client: Client) -> None:
     """The repeated result has the same id.
 
-    History holds a rejection before it is published, so only an operator's reset decides again; no mailbox has it.
+    History holds a rejection before it is published, so only an operator's reset decides again;
+    no mailbox has it.
     """
     async with Stage(temporal_client, now).working() as stage:
         handle = await stage.request(token="bad")
@@ -94,7 +95,9 @@ async def test_a_rejection_stays_a_rejection_after_a_reset(temporal_client: Clie
         assert first.event_id == second.event_id
 
 
-async def test_a_mailbox_that_is_reset_sends_the_same_code_again(temporal_client: Client) -> None:
+async def test_a_mailbox_that_is_reset_sends_the_same_code_again(
+    temporal_client: Client,
+) -> None:
     """Both mails are alike, so the code in the first one still succeeds."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
@@ -129,8 +132,13 @@ async def test_only_code_sent_is_published_by_a_local_activity(temporal_client: 
     assert by_request == Publications(durable=1, local=0)
 
 
-async def test_code_sent_is_the_same_after_another_attempt_and_other_limits(temporal_client: Client) -> None:
-    """A worker publishes it and dies. Before it is published again, an attempt arrives under other limits."""
+async def test_code_sent_is_the_same_after_another_attempt_and_other_limits(
+    temporal_client: Client,
+) -> None:
+    """A worker publishes it and dies.
+
+    Before it is published again, an attempt arrives under other limits.
+    """
     policy = Policy(limits=LimitPolicy(send_cooldown_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()
@@ -148,7 +156,9 @@ async def test_code_sent_is_the_same_after_another_attempt_and_other_limits(temp
     assert are_same_bytes([event for event in stage.publisher.published if event.event_id == first_id])
 
 
-async def test_code_sent_is_the_same_when_it_is_recorded_after_the_end(temporal_client: Client) -> None:
+async def test_code_sent_is_the_same_when_it_is_recorded_after_the_end(
+    temporal_client: Client,
+) -> None:
     """The sign-in expires in both runs. It must not fail as if no mail had been sent."""
     policy = Policy(otp=OtpPolicy(lifetime_s=5, shortest_resend_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:

@@ -1,8 +1,8 @@
 """The workflow publishes exactly what the rules alone would publish, whatever people do.
 
-``tests/properties/test_mailbox_machine.py`` compares the rules with their promises. This compares
-the workflow, with its signals, activities and timers, with the rules. The server is slow, so there
-are few examples.
+``tests/properties/test_mailbox_machine.py`` compares the rules with their promises. This
+compares the workflow, with its signals, activities and timers, with the rules. The server is
+slow, so there are few examples.
 """
 
 import asyncio
@@ -46,7 +46,10 @@ class Type(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Let time pass. No sum of waits comes close below a limit, so a slow machine changes nothing."""
+    """Let time pass.
+
+    No sum of waits comes close below a limit, so a slow machine changes nothing.
+    """
 
     seconds: int
 

@@ -1,4 +1,7 @@
-"""Continue-as-new of a mailbox, on a real server: the time-skipping one loses signals that arrive meanwhile."""
+"""Continue-as-new of a mailbox.
+
+On a real server, since the time-skipping one loses signals that arrive meanwhile.
+"""
 
 import asyncio
 import uuid
@@ -30,8 +33,10 @@ async def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client: Client) -> None:
-    """Tries are charged before the compare, even across the new runs that this many signals take (SECURITY S3)."""
+async def test_a_thousand_submissions_at_once_get_five_compares(
+    temporal_client: Client,
+) -> None:
+    """Tries are charged before the compare, also across new runs (SECURITY S3)."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.signed_in()
         slots = asyncio.Semaphore(20)
@@ -54,7 +59,7 @@ async def test_a_thousand_submissions_at_once_get_five_compares(temporal_client:
 
 
 async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
-    """A new run knows live sign-ins, tries and submissions, and does not send the mail again (SECURITY S4)."""
+    """A new run knows all tries, and does not send the mail again (SECURITY S4)."""
     policy = Policy(signals_per_run=3)
     async with Stage(temporal_client, now, policy).working() as stage:
         signin_id = await stage.signed_in()

@@ -1,4 +1,4 @@
-"""Runs that an earlier release started can continue under this one: every recorded history replays."""
+"""Runs of an earlier release continue under this one: every recorded history replays."""
 
 import base64
 import json
@@ -33,7 +33,12 @@ async def replay(text: str) -> None:
 def test_both_workflows_have_recorded_histories() -> None:
     """Among them is a mailbox that continued as new."""
     names = {path.stem for path in HISTORIES}
-    assert {"accepted", "rejected_challenge_failed", "mailbox_succeeded", "mailbox_first_run"} <= names
+    assert {
+        "accepted",
+        "rejected_challenge_failed",
+        "mailbox_succeeded",
+        "mailbox_first_run",
+    } <= names
     assert len(names) >= 18
 
 

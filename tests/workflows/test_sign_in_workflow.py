@@ -93,7 +93,10 @@ async def test_siteverify_is_asked_again_after_a_short_outage(stage: Stage, time
 
 
 async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """If its event is read first, it waits for up to 60 s. Then the mailbox applies the cooldown."""
+    """If its event is read first, it waits for up to 60 s.
+
+    Then the mailbox applies the cooldown.
+    """
     signin_id = "overtaken-00000000000001"
     later = await stage.request(signin_id, attempt=2)
     await time_skipping.sleep(20)
@@ -174,7 +177,11 @@ async def test_an_unacceptable_later_attempt_is_refused_by_the_mailbox(
     await stage.submit(signin_id, stage.code())
     await stage.published(3)
 
-    assert stage.outcomes(signin_id) == ["signin.code_sent", f"signin.resend_refused {reason}", "signin.succeeded"]
+    assert stage.outcomes(signin_id) == [
+        "signin.code_sent",
+        f"signin.resend_refused {reason}",
+        "signin.succeeded",
+    ]
     assert {mail.recipient for mail in stage.mailer.tried} == {ADA}
 
 

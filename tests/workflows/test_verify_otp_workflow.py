@@ -46,7 +46,11 @@ async def test_a_sign_in_expires_300_s_after_its_first_mail(stage: Stage, time_s
     await time_skipping.sleep(241)
     await stage.published(3)
 
-    assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.code_sent", "signin.expired"]
+    assert stage.outcomes(signin_id) == [
+        "signin.code_sent",
+        "signin.code_sent",
+        "signin.expired",
+    ]
 
     first, second = stage.mailer.sent
 
@@ -70,7 +74,7 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
 
 @pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 2)])
 async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, priority: int) -> None:
-    """Mails that wait for the rate of all workers are ordered by a priority that every server supports."""
+    """While mails wait for the rate of all workers, a priority orders them."""
     handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
     await handle.result()
     await stage.published(1)
@@ -126,7 +130,7 @@ async def test_a_refused_mail_ends_the_sign_in_at_once(stage: Stage) -> None:
 
 
 async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
-    """A mail that cannot be sent does not hold up the verdict of another sign-in of the same mailbox."""
+    """A mail that cannot be sent does not hold up the mailbox's other sign-ins."""
     with time_skipping.auto_time_skipping_disabled():
         stage.mailer.always["ada+slow@example.com"] = MailUnavailable
         await (await stage.request(email="ada+slow@example.com")).result()
@@ -152,7 +156,11 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
     await time_skipping.sleep(100)
     await stage.published(3)
 
-    assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
+    assert stage.outcomes(signin_id) == [
+        "signin.code_sent",
+        "otp.rejected wrong_code",
+        "signin.succeeded",
+    ]
 
 
 async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skipping: WorkflowEnvironment) -> None:

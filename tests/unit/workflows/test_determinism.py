@@ -1,7 +1,7 @@
 """The workflows use no clock, no chance and no environment of their own.
 
-In production they run without the SDK's sandbox (docs/adr/0014), which would stop them. So these
-tests search the sources for what the sandbox would have stopped.
+In production they run without the SDK's sandbox (docs/adr/0014), which would stop them. So
+these tests search the sources for what the sandbox would have stopped.
 """
 
 import ast
@@ -14,14 +14,33 @@ import workflows
 
 FOLDER = Path(workflows.__file__).parent
 SOURCES = sorted(FOLDER.rglob("*.py"))
-CLOCKS = {"now", "utcnow", "today", "fromtimestamp", "utcfromtimestamp", "monotonic", "time", "perf_counter"}
-CHANCE = {"uuid1", "uuid4", "random", "randint", "choice", "shuffle", "token_bytes", "token_hex", "urandom"}
+CLOCKS = {
+    "now",
+    "utcnow",
+    "today",
+    "fromtimestamp",
+    "utcfromtimestamp",
+    "monotonic",
+    "time",
+    "perf_counter",
+}
+CHANCE = {
+    "uuid1",
+    "uuid4",
+    "random",
+    "randint",
+    "choice",
+    "shuffle",
+    "token_bytes",
+    "token_hex",
+    "urandom",
+}
 ENVIRONMENT = {"environ", "getenv"}
 BUILTINS = {"open", "input", "print", "id", "hash"}
 
 
 def nondeterministic_names(source: str) -> Iterator[str]:
-    """Yield what a source names that differs in a replay, except what Temporal's ``workflow`` provides."""
+    """Yield the names in a source that give another answer in a replay."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and node.attr in CLOCKS | CHANCE | ENVIRONMENT:
             if not (isinstance(node.value, ast.Name) and node.value.id == "workflow"):
@@ -45,7 +64,15 @@ def test_workflows_ask_only_temporal_for_time_and_chance(source: Path) -> None:
 
 @pytest.mark.parametrize(
     "expression",
-    ["datetime.now(UTC)", "time.monotonic()", "uuid.uuid4()", "random.random()", "open('x')", "os.environ", "hash(x)"],
+    [
+        "datetime.now(UTC)",
+        "time.monotonic()",
+        "uuid.uuid4()",
+        "random.random()",
+        "open('x')",
+        "os.environ",
+        "hash(x)",
+    ],
 )
 def test_nondeterminism_is_found(expression: str) -> None:
     """The search finds each kind."""

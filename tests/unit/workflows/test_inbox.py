@@ -61,7 +61,10 @@ def test_an_unreadable_signal_is_dropped_and_logged(
     content: object,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The log line names the kinds of signal and error but quotes no content. The next signal is read."""
+    """The log line names the kinds of signal and error but quotes no content.
+
+    The next signal is read.
+    """
     inbox.put(Refusal, raw(content))
     inbox.put(Refusal, raw(refusal(1)))
 

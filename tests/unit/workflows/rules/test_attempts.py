@@ -1,4 +1,4 @@
-"""Attempts after the first: the code is sent again, or the attempt is refused and the sign-in goes on."""
+"""Later attempts: the code is sent again, or refused while the sign-in goes on."""
 
 import pytest
 
@@ -37,7 +37,10 @@ def test_send_again_gives_no_tries_back(world: MailboxWorld) -> None:
     world.attempt(signin_id, 2)
     world.submit_wrong(signin_id, 1)
 
-    assert world.outcomes()[-2:] == ["otp.rejected wrong_code", "signin.failed too_many_attempts"]
+    assert world.outcomes()[-2:] == [
+        "otp.rejected wrong_code",
+        "signin.failed too_many_attempts",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_a_refused_attempt_leaves_the_sign_in_live(
     reason: str,
     retry_after_s: int | None,
 ) -> None:
-    """An attempt is refused within the cooldown, for another account, and shortly before the end."""
+    """The reason is the cooldown, another account, or that the end is near."""
     signin_id = world.mailed_sign_in()
     world.wait(wait_s)
     world.attempt(signin_id, 2, **changes)
@@ -91,7 +94,7 @@ def test_a_stale_attempt_is_refused(world: MailboxWorld) -> None:
 
 
 def test_a_refusal_is_published_once_and_never_after_the_end(world: MailboxWorld) -> None:
-    """A repeated refusal, an attempt refused before, and a refusal after the end have no result."""
+    """A repeated refusal has no result, and neither has one after the end."""
     signin_id = world.mailed_sign_in()
     world.refuse(signin_id, 2)
     world.refuse(signin_id, 2)
@@ -101,7 +104,11 @@ def test_a_refusal_is_published_once_and_never_after_the_end(world: MailboxWorld
     world.run_jobs()
     world.refuse(signin_id, 3)
 
-    assert world.outcomes() == ["signin.code_sent", "signin.resend_refused challenge_failed", "signin.succeeded"]
+    assert world.outcomes() == [
+        "signin.code_sent",
+        "signin.resend_refused challenge_failed",
+        "signin.succeeded",
+    ]
 
 
 def test_a_refused_attempt_spends_nothing(world: MailboxWorld) -> None:

@@ -7,7 +7,7 @@ from workflows.rules.mailbox import MAX_CARRIED_ITEMS
 
 
 def test_a_new_run_knows_all_that_the_old_one_knew(world: MailboxWorld) -> None:
-    """It knows live and ended sign-ins, tries, budgets, seen and waiting submissions, and unpublished results."""
+    """It knows sign-ins, tries and budgets, submissions, and unpublished results."""
     early = "signin-early-0000000001"
     over = world.mailed_sign_in()
     live = world.mailed_sign_in()

@@ -22,7 +22,10 @@ from workflows.rules.clients import browser_of, network_of, valid_ip
     ],
 )
 def test_a_network_is_an_ipv4_24_or_an_ipv6_48(ip: str | None, network: str) -> None:
-    """IPv4-mapped addresses count as IPv4. Everything else is one network, called ``unknown``."""
+    """IPv4-mapped addresses count as IPv4.
+
+    Everything else is one network, called ``unknown``.
+    """
     assert network_of(ip) == network
 
 
@@ -38,9 +41,18 @@ def test_an_ip_address_is_canonical_or_dropped() -> None:
     ("user_agent", "browser"),
     [
         ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox"),
-        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 Edg/142.0", "Edge"),
-        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 OPR/120.0", "Opera"),
-        ("Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 SamsungBrowser/28.0 Chrome/130.0", "Samsung Internet"),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 Edg/142.0",
+            "Edge",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/142.0 Safari/537.36 OPR/120.0",
+            "Opera",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 SamsungBrowser/28.0 Chrome/130.0",
+            "Samsung Internet",
+        ),
         ("Mozilla/5.0 (iPhone) AppleWebKit/605.1.15 CriOS/142.0 Mobile Safari/604.1", "Chrome"),
         ("Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 Version/26.0 Safari/605.1.15", "Safari"),
         ("Firefox", "Firefox"),

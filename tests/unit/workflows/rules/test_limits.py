@@ -117,7 +117,10 @@ def test_cleared_budgets_can_be_spent_again(world: MailboxWorld, trusted: bool) 
 
     rejected = world.sign_in(trusted=trusted)
 
-    assert world.outcomes(rejected)[-1] in {"signin.rejected locked", "signin.rejected throttled"}
+    assert world.outcomes(rejected)[-1] in {
+        "signin.rejected locked",
+        "signin.rejected throttled",
+    }
 
     world.clear()
 
@@ -130,7 +133,7 @@ def test_cleared_budgets_can_be_spent_again(world: MailboxWorld, trusted: bool) 
 
 
 def test_mails_and_failures_can_be_cleared_separately(world: MailboxWorld) -> None:
-    """Clearing the failures of an account leaves the mails of the mailbox, and the other way round."""
+    """Clearing one of the two leaves the other as it is."""
     fail(world, 10)
     world.clear(mails=False)
     assert (world.limits()["mails"].last_day, world.limits()["failures"].last_day) == (2, 0)

@@ -1,4 +1,4 @@
-"""The life of a sign-in, from its first mail to its only terminal result, and of the mailbox around it."""
+"""The life of a sign-in, up to its one terminal result, and of its mailbox."""
 
 from datetime import timedelta
 
@@ -14,7 +14,9 @@ def test_the_right_code_in_time_succeeds(world: MailboxWorld) -> None:
     assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
 
 
-def test_code_sent_says_when_the_code_expires_and_can_be_sent_again(world: MailboxWorld) -> None:
+def test_code_sent_says_when_the_code_expires_and_can_be_sent_again(
+    world: MailboxWorld,
+) -> None:
     """A code expires after 300 s and can be sent again after 60 s."""
     world.sign_in()
     result = world.last_result()
@@ -48,7 +50,9 @@ def test_a_code_after_the_end_is_late_even_if_no_timer_fired(world: MailboxWorld
     assert world.outcomes()[-1] == "signin.expired"
 
 
-def test_a_sign_in_without_an_accepted_mail_ends_as_a_failed_delivery(world: MailboxWorld) -> None:
+def test_a_sign_in_without_an_accepted_mail_ends_as_a_failed_delivery(
+    world: MailboxWorld,
+) -> None:
     """The person never had a code, so nothing expired."""
     world.sign_in()
     world.issue_code()
@@ -79,7 +83,9 @@ def test_a_mailbox_has_room_for_64_sign_ins() -> None:
     assert (throttled.reason, throttled.retry_after_s) == ("throttled", 300)
 
 
-def test_a_rejected_stale_request_leaves_its_submissions_without_a_result(world: MailboxWorld) -> None:
+def test_a_rejected_stale_request_leaves_its_submissions_without_a_result(
+    world: MailboxWorld,
+) -> None:
     """A worker that was away for an hour sends no old mails."""
     signin_id = "signin-stale-0000000001"
     born_at = world.now
@@ -111,7 +117,7 @@ def test_a_mailbox_that_only_saw_unknown_sign_ins_ends_when_duplicates_cannot_co
 
 
 def test_a_mailbox_ends_a_day_after_its_last_mail(world: MailboxWorld) -> None:
-    """The mailbox ends when its budgets have forgotten everything, and not before its results are published."""
+    """It ends when its budgets remember nothing and its results are published."""
     world.sign_in()
     world.wait(300)
 

@@ -39,7 +39,7 @@ def test_a_refused_mail_ends_the_sign_in(world: MailboxWorld) -> None:
 
 @pytest.mark.parametrize("fault", [None, "again", "never"])
 def test_a_mail_whose_try_ends_after_the_sign_in_has_no_result(world: MailboxWorld, fault: str | None) -> None:
-    """Whether the mail was accepted, failed or was refused, the terminal result stays the last one."""
+    """However the try ended, the terminal result stays the last one."""
     world.sign_in()
     world.issue_code()
     mail = world.take_job()
@@ -89,7 +89,7 @@ def test_a_request_whose_mail_is_in_flight_or_was_tried_does_not_go_stale() -> N
 
 
 def test_held_jobs_do_not_start_and_wake_nobody(world: MailboxWorld) -> None:
-    """Before continue-as-new no mail and no compare is started, and the next wake-up is the code's end."""
+    """Before continue-as-new the mailbox sleeps on, here until the code's end."""
     signin_id = world.mailed_sign_in()
     world.submit(signin_id, "right")
     world.wait(60)

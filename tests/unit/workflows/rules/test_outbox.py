@@ -6,7 +6,9 @@ from tests.fakes.mailbox_world import WRONG, MailboxWorld, summary
 from workflows.rules.jobs import PublishResults
 
 
-def test_a_result_belongs_to_the_trace_of_the_attempt_that_it_answers(world: MailboxWorld) -> None:
+def test_a_result_belongs_to_the_trace_of_the_attempt_that_it_answers(
+    world: MailboxWorld,
+) -> None:
     """Results of a later attempt have its trace; results of a code have the sign-in's."""
     signin_id = world.mailed_sign_in(traceparent="first")
     world.attempt(signin_id, 2, traceparent="too-early")
@@ -53,7 +55,7 @@ def test_a_result_goes_out_when_the_one_before_it_was_acknowledged(world: Mailbo
 
 
 def test_a_flood_of_results_is_64_publications_of_64_results(world: MailboxWorld) -> None:
-    """A server has room for 2,000 activities per workflow, and fails a task that exceeds this at every retry."""
+    """A server fails a workflow task that would leave more than 2,000 activities pending."""
     for _ in range(5_000):
         world.submit(f"signin-{uuid.uuid4().hex}", "x")
 
@@ -71,7 +73,9 @@ def test_a_flood_of_results_is_64_publications_of_64_results(world: MailboxWorld
     assert len({result.signin_id for result in world.results()}) == 5_000
 
 
-def test_single_results_do_not_exceed_64_publications_while_kafka_is_down(world: MailboxWorld) -> None:
+def test_single_results_do_not_exceed_64_publications_while_kafka_is_down(
+    world: MailboxWorld,
+) -> None:
     """Each publication is an activity that is retried until Kafka is back."""
     for _ in range(100):
         world.submit(f"signin-{uuid.uuid4().hex}", "x")

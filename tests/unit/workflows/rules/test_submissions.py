@@ -23,7 +23,7 @@ def test_the_fifth_wrong_code_fails_the_sign_in(world: MailboxWorld) -> None:
 
 
 def test_a_duplicate_submission_costs_no_try(world: MailboxWorld) -> None:
-    """A submission id counts once whatever else the event holds, while the sign-in is live and after its end."""
+    """A submission id counts once, whatever else the event holds, even after the end."""
     signin_id = world.sign_in()
     wrong = world.submit(signin_id, WRONG)
     for _ in range(100):
@@ -35,7 +35,11 @@ def test_a_duplicate_submission_costs_no_try(world: MailboxWorld) -> None:
     for _ in range(100):
         world.submit(signin_id, RIGHT, submission_id=right)
 
-    assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code", "signin.succeeded"]
+    assert world.outcomes() == [
+        "signin.code_sent",
+        "otp.rejected wrong_code",
+        "signin.succeeded",
+    ]
 
 
 def test_a_charged_submission_is_remembered_through_a_flood(world: MailboxWorld) -> None:
