@@ -1,9 +1,12 @@
-"""What commands are given instead of clients of real servers."""
+"""What commands are given instead of clients of real servers, and a way to run them with it."""
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
+
+import typer
+from typer.testing import CliRunner
 
 from activities.addresses import Address
 from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
@@ -67,18 +70,20 @@ class FakeWiring(Wiring):
         return self
 
     def dead_letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
-        """Return the letters in memory."""
+        """Return the dead letters in memory."""
         return self.fake_letters
 
     def replay_store(self) -> AbstractAsyncContextManager[ReplayStore]:
-        """Return the notes in memory."""
+        """Return the store in memory."""
         return self.fake_letters
 
     @asynccontextmanager
     async def inbound_writer(self) -> AsyncIterator[InboundWriter]:
-        """Yield the inbound topics in memory, and count how often they are closed."""
-        yield self.fake_inbound
-        self.inbound_closed += 1
+        """Yield the inbound topics in memory, and count how often their writer is closed."""
+        try:
+            yield self.fake_inbound
+        finally:
+            self.inbound_closed += 1
 
     async def resume(self) -> bool:
         """Resume the consumer."""
@@ -91,11 +96,11 @@ class FakeWiring(Wiring):
         return self.fake_limits
 
     def status_reader(self) -> ReadStatus:
-        """Return what reads the status in memory."""
+        """Return a reader of the status in memory."""
         return self._read_status
 
     async def trace(self, signin_id: str, address: Address | None) -> Trace:
-        """Return the trace in memory; note who was asked about."""
+        """Return the trace in memory; note which sign-in was asked about."""
         self.traced.append((signin_id, address))
         assert self.fake_trace is not None
         return self.fake_trace
@@ -103,3 +108,16 @@ class FakeWiring(Wiring):
     async def _read_status(self) -> Status:
         assert self.fake_status is not None
         return self.fake_status
+
+
+def invoke(command: Callable[..., None] | typer.Typer, wiring: FakeWiring, *arguments: str) -> tuple[int, str]:
+    """Run a command, or a command of a group; return its exit code and all that it prints."""
+    if isinstance(command, typer.Typer):
+        cli = command
+    else:
+        cli = typer.Typer()
+        cli.command()(command)
+
+    result = CliRunner().invoke(cli, arguments, obj=wiring)
+
+    return result.exit_code, result.output

@@ -1,4 +1,4 @@
-"""The commands for dead letters, on topics in memory."""
+"""The commands ``signin-worker dlt``, on topics in memory."""
 
 import json
 from collections.abc import Callable
@@ -15,11 +15,12 @@ from tests.fakes.inbound import REQUESTED, SUBMITTED, signin_id, submission_data
 from tests.fakes.letter_topics import FakeInbound, PutBackRecord
 from tests.fakes.wiring import FakeWiring
 
-CODE, ADDRESS = "90417263", "ada.lovelace@example.com"
+CODE = "90417263"
+ADDRESS = "ada.lovelace@example.com"
 
 
-class Office:
-    """Dead letters on two topics, and the commands."""
+class Operator:
+    """Runs commands on the dead letters of two topics."""
 
     def __init__(self) -> None:
         self.wiring = FakeWiring()
@@ -50,16 +51,16 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
-    """Give an office."""
-    return Office()
+def operator() -> Operator:
+    """Return an operator of two topics without dead letters."""
+    return Operator()
 
 
-def test_a_list_has_a_line_per_letter(office: Office) -> None:
-    """Where it lies, where it came from, what was wrong, whose it is, and whether it was put back."""
-    office.add(letter_record(1), letter_record(2, REQUESTED, error="not_json", times=2))
-    office("replay", "--error", "schema")
-    code, output, _ = office("list")
+def test_list_prints_a_line_per_dead_letter(operator: Operator) -> None:
+    """A line says where the letter is and came from, what was wrong, which sign-in it is of, and if it was put back."""
+    operator.add(letter_record(1), letter_record(2, REQUESTED, error="not_json", times=2))
+    operator("replay", "--error", "schema")
+    code, output, _ = operator("list")
 
     assert code == 0
     assert [line.split("\t") for line in output.splitlines()] == [
@@ -87,10 +88,10 @@ def test_a_list_has_a_line_per_letter(office: Office) -> None:
     ]
 
 
-def test_an_empty_list_says_so(office: Office) -> None:
-    """To people, not to programs."""
-    assert office("list") == (0, "", "no dead letters\n")
-    assert office.lines("list") == []
+def test_an_empty_list_says_so_on_stderr(operator: Operator) -> None:
+    """Nothing is printed on stdout, where programs read."""
+    assert operator("list") == (0, "", "no dead letters\n")
+    assert operator.lines("list") == []
 
 
 @pytest.mark.parametrize(
@@ -108,17 +109,17 @@ def test_an_empty_list_says_so(office: Office) -> None:
         (["--signin-id", signin_id(3), "--error", "schema"], []),
     ],
 )
-def test_filters_are_the_same_for_list_and_replay(office: Office, arguments: list[str], numbers: list[int]) -> None:
-    """What is listed is what is put back."""
-    office.add(letter_record(0, REQUESTED), letter_record(1, REQUESTED, error="not_json"))
-    office.add(letter_record(2, failed_at=FAILED_AT + timedelta(hours=1)), letter_record(3, error="not_json"))
+def test_filters_are_the_same_for_list_and_replay(operator: Operator, arguments: list[str], numbers: list[int]) -> None:
+    """``replay`` puts back exactly what ``list`` shows with the same options."""
+    operator.add(letter_record(0, REQUESTED), letter_record(1, REQUESTED, error="not_json"))
+    operator.add(letter_record(2, failed_at=FAILED_AT + timedelta(hours=1)), letter_record(3, error="not_json"))
     wanted = [signin_id(number) for number in numbers]
 
-    assert [line["signin_id"] for line in office.lines("list", *arguments)] == wanted
-    assert [line["signin_id"] for line in office.lines("replay", "--dry-run", *arguments)] == wanted
-    assert office.written == []
-    assert office.lines("replay", *arguments) == [{"put_back": len(numbers), "passed_over": {}}]
-    assert [each.record.key for each in office.written] == [each.encode() for each in wanted]
+    assert [line["signin_id"] for line in operator.lines("list", *arguments)] == wanted
+    assert [line["signin_id"] for line in operator.lines("replay", "--dry-run", *arguments)] == wanted
+    assert operator.written == []
+    assert operator.lines("replay", *arguments) == [{"put_back": len(numbers), "passed_over": {}}]
+    assert [each.record.key for each in operator.written] == [each.encode() for each in wanted]
 
 
 @pytest.mark.parametrize(
@@ -141,21 +142,22 @@ def test_filters_are_the_same_for_list_and_replay(office: Office, arguments: lis
         ["nonsense"],
     ],
 )
-def test_usage_errors_end_with_64(office: Office, arguments: list[str]) -> None:
-    """Before Kafka is asked anything."""
-    office.letters.down = True
-    code, output, errors = office(*arguments)
+def test_usage_errors_end_with_64(operator: Operator, arguments: list[str]) -> None:
+    """Wrong arguments are refused before anything connects to Kafka."""
+    operator.letters.down = True
+    code, output, errors = operator(*arguments)
     assert (code, output) == (64, "")
     assert errors
 
 
 @pytest.mark.parametrize("place", [["otp.submitted.dlt/0/1"], ["otp.submitted.dlt", "0", "1"]])
-def test_a_letter_is_shown_masked(office: Office, place: list[str]) -> None:
-    """Headers and value, without what it must not tell."""
+def test_show_masks_headers_and_value(operator: Operator, place: list[str]) -> None:
+    """Neither the code nor the address is printed; their shapes are."""
     value = json.dumps(submission_data(7, code=CODE, email=ADDRESS)).encode()
-    office.add(letter_record(6), letter_record(7, value=value, headers=[("user", ADDRESS.encode())]))
+    operator.add(letter_record(6), letter_record(7, value=value, headers=[("user", ADDRESS.encode())]))
+
     for arguments in (place, [*place, "--json"]):
-        code, output, _ = office("show", *arguments)
+        code, output, _ = operator("show", *arguments)
 
         assert code == 0
         assert signin_id(7) in output
@@ -169,34 +171,34 @@ def test_a_letter_is_shown_masked(office: Office, place: list[str]) -> None:
     assert ["user", "***.********@*******.***"] in shown["headers"]
 
 
-def test_show_tells_whether_it_was_put_back(office: Office) -> None:
-    """On its first line."""
-    office.add(letter_record(7))
-    assert office("show", "otp.submitted.dlt/0/0")[1].startswith("otp.submitted.dlt/0/0, not put back\n")
-    office("replay")
-    assert office("show", "otp.submitted.dlt/0/0")[1].startswith("otp.submitted.dlt/0/0, put back\n")
+def test_show_says_whether_the_letter_was_put_back(operator: Operator) -> None:
+    """The first line says it."""
+    operator.add(letter_record(7))
+    assert operator("show", "otp.submitted.dlt/0/0")[1].startswith("otp.submitted.dlt/0/0, not put back\n")
+    operator("replay")
+    assert operator("show", "otp.submitted.dlt/0/0")[1].startswith("otp.submitted.dlt/0/0, put back\n")
 
 
 @pytest.mark.parametrize("place", ["otp.submitted.dlt/0/0", "otp.submitted.dlt/0/5", "otp.submitted.dlt/9/1"])
-def test_what_is_not_there_cannot_be_shown(office: Office, place: str) -> None:
-    """Past its retention, not written yet, no such partition: 66."""
-    office.add(letter_record(0), letter_record(1))
-    office.letters.retain(Partition("otp.submitted.dlt", 0), 1)
-    code, output, errors = office("show", place)
+def test_a_missing_letter_ends_with_66(operator: Operator, place: str) -> None:
+    """Its retention is over, it is not written yet, or there is no such partition."""
+    operator.add(letter_record(0), letter_record(1))
+    operator.letters.retain(Partition("otp.submitted.dlt", 0), 1)
+    code, output, errors = operator("show", place)
     assert (code, output) == (66, "")
     assert errors == "There is no such dead letter (any more).\n"
 
 
-def test_a_gap_cannot_be_shown(office: Office) -> None:
-    """An offset that holds no record."""
-    office.letters.append(letter_record(0), gap=1)
-    assert office("show", "otp.submitted.dlt/0/0")[0] == 66
+def test_an_offset_without_a_record_ends_with_66(operator: Operator) -> None:
+    """Transaction markers and compaction leave such gaps."""
+    operator.letters.append(letter_record(0), gap=1)
+    assert operator("show", "otp.submitted.dlt/0/0")[0] == 66
 
 
-def test_replay_says_what_it_did_and_what_it_passed_over(office: Office) -> None:
-    """Each that stays, with the reason, and the sums."""
-    office.add(letter_record(0), letter_record(1, times=5), Record(f"{SUBMITTED}.dlt", 0, 0, b"k", b"v"))
-    code, output, _ = office("replay")
+def test_replay_reports_what_it_put_back_and_passed_over(operator: Operator) -> None:
+    """Each letter that stays is printed with the reason, then the totals. The writer is closed."""
+    operator.add(letter_record(0), letter_record(1, times=5), Record(f"{SUBMITTED}.dlt", 0, 0, b"k", b"v"))
+    code, output, _ = operator("replay")
 
     assert code == 0
     assert output.splitlines() == [
@@ -206,17 +208,17 @@ def test_replay_says_what_it_did_and_what_it_passed_over(office: Office) -> None
         "passed over, dead-lettered 5 times: 1",
         "passed over, its dlt-topic is not otp.submitted: 1",
     ]
-    assert office.wiring.inbound_closed == 1
-    assert office.lines("replay", "--max-attempts", "6") == [
+    assert operator.wiring.inbound_closed == 1
+    assert operator.lines("replay", "--max-attempts", "6") == [
         {"place": "otp.submitted.dlt/0/2", "passed_over": "its dlt-topic is not otp.submitted"},
         {"put_back": 1, "passed_over": {"its dlt-topic is not otp.submitted": 1}},
     ]
 
 
-def test_a_dry_run_says_what_would_happen(office: Office) -> None:
-    """And nothing happens."""
-    office.add(letter_record(0), letter_record(1, times=5))
-    code, output, _ = office("replay", "--dry-run")
+def test_a_dry_run_lists_what_would_be_put_back(operator: Operator) -> None:
+    """Nothing is written to the inbound topics or to the store."""
+    operator.add(letter_record(0), letter_record(1, times=5))
+    code, output, _ = operator("replay", "--dry-run")
 
     assert code == 0
     assert [line.split("\t")[-1] for line in output.splitlines()] == [
@@ -225,17 +227,17 @@ def test_a_dry_run_says_what_would_happen(office: Office) -> None:
         "passed over: dead-lettered 5 times",
     ]
 
-    told = office.lines("replay", "--dry-run")
+    lines = operator.lines("replay", "--dry-run")
 
-    assert [(line["would_be_put_back"], line["passed_over"]) for line in told] == [
+    assert [(line["would_be_put_back"], line["passed_over"]) for line in lines] == [
         (True, None),
         (False, "dead-lettered 5 times"),
     ]
-    assert (office.written, office.letters.notes) == ([], 0)
+    assert (operator.written, operator.letters.notes) == ([], 0)
 
 
-class Meanwhile(FakeInbound):
-    """Inbound topics; while a record is put back, something else happens."""
+class Interrupted(FakeInbound):
+    """Inbound topics. Something else happens while a record is put back."""
 
     def __init__(self, happens: Callable[[], None]) -> None:
         super().__init__()
@@ -247,38 +249,38 @@ class Meanwhile(FakeInbound):
         await super().put_back(topic, partition, record)
 
 
-def test_a_second_replay_at_the_same_time_stops(office: Office) -> None:
-    """It says so and ends with 75: the other one goes on."""
-    office.add(letter_record(0))
-    partition, others = Partition(f"{SUBMITTED}.dlt", 0), ReplayMark(1, "")
-    office.wiring.fake_inbound = Meanwhile(lambda: office.letters.marks.update({partition: others}))
-    code, output, errors = office("replay")
+def test_a_concurrent_replay_stops_with_75(operator: Operator) -> None:
+    """If another replay saves its progress meanwhile, this one says so and stops."""
+    operator.add(letter_record(0))
+    others = {Partition(f"{SUBMITTED}.dlt", 0): ReplayMark(1, "")}
+    operator.wiring.fake_inbound = Interrupted(lambda: operator.letters.marks.update(others))
+    code, output, errors = operator("replay")
     assert (code, output) == (75, "put back: 1\n")
     assert errors.startswith("Another replay of the same")
 
 
-def test_holes_beyond_memory_are_explained(office: Office) -> None:
-    """With what to do, and 75."""
+def test_scattered_offsets_end_with_75(operator: Operator) -> None:
+    """If the offsets put back are too scattered to be stored, the command says what to do."""
 
     def scattered() -> None:
         raise TooScattered
 
-    office.add(letter_record(0))
-    office.wiring.fake_inbound = Meanwhile(scattered)
-    code, output, errors = office("replay")
+    operator.add(letter_record(0))
+    operator.wiring.fake_inbound = Interrupted(scattered)
+    code, output, errors = operator("replay")
 
     assert (code, output) == (75, "put back: 0\n")
     assert "without filters" in errors
 
 
-def test_resume_says_whether_there_was_anything_to_resume(office: Office) -> None:
-    """Both end with 0."""
-    assert office("resume") == (0, "The consumer is resumed.\n", "")
-    assert office("resume") == (0, "The consumer was not stopped: nothing to do.\n", "")
+def test_resume_says_whether_the_consumer_was_stopped(operator: Operator) -> None:
+    """The exit code is 0 either way."""
+    assert operator("resume") == (0, "The consumer is resumed.\n", "")
+    assert operator("resume") == (0, "The consumer was not stopped: nothing to do.\n", "")
 
 
-def test_times_are_instants_or_so_long_ago() -> None:
-    """An offset is needed: nobody knows which noon is meant without."""
+def test_times_are_absolute_or_relative() -> None:
+    """A time is RFC 3339 with an offset, or a number of seconds, minutes, hours or days ago."""
     assert instant("2026-11-23T10:00:00+01:00") == datetime(2026, 11, 23, 9, tzinfo=UTC)
     for text, ago in (("90s", 90), ("15m", 900), ("2h", 7_200), ("1d", 86_400)):
         assert abs((datetime.now(UTC) - instant(text)).total_seconds() - ago) < 60

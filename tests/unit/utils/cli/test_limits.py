@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from activities.addresses import parse_address
 from schemas.limits import BudgetUse, LimitsReport
 from utils.cli.limits import limits as limits_commands
 from utils.cli.limits import screen
-from tests.fakes.wiring import FakeLimits, FakeWiring
+from tests.fakes.wiring import FakeLimits, FakeWiring, invoke
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LOCKED = BudgetUse(
@@ -59,29 +58,27 @@ def run(limits: FakeLimits, *arguments: str) -> tuple[int, str]:
     """Run the command; return its exit code and all that it prints."""
     wiring = FakeWiring()
     wiring.fake_limits = limits
-    result = CliRunner().invoke(limits_commands, arguments, obj=wiring)
-
-    return result.exit_code, result.output
+    return invoke(limits_commands, wiring, *arguments)
 
 
-def test_it_asks_about_the_account_and_its_mailbox() -> None:
-    """By their pseudonyms, of the address in its canonical forms; the address itself is not repeated."""
+def test_show_asks_about_the_account_and_its_mailbox() -> None:
+    """They are named by pseudonyms of the normalized address. The address itself is not repeated."""
     limits = FakeLimits(REPORT)
     names = FakeWiring().pseudonyms
-    code, said = run(limits, "show", "Ada+shop@Example.com")
+    code, output = run(limits, "show", "Ada+shop@Example.com")
     address = parse_address("ada+shop@example.com")
 
     assert address is not None
     assert limits.asked == [(names.mailbox(address), names.account(address))]
     assert code == 0
-    assert said.splitlines()[0].rstrip() == "A***@E***.com: 1 live sign-in"
-    assert "shop" not in said
+    assert output.splitlines()[0].rstrip() == "A***@E***.com: 1 live sign-in"
+    assert "shop" not in output
 
 
-def test_as_json_it_is_one_object_with_every_budget() -> None:
-    """Numbers as numbers, times in RFC 3339."""
-    _, said = run(FakeLimits(REPORT), "show", "ada@example.com", "--json")
-    shown = json.loads(said)
+def test_json_is_one_object_with_every_budget() -> None:
+    """Numbers are numbers, and times are in RFC 3339."""
+    _, output = run(FakeLimits(REPORT), "show", "ada@example.com", "--json")
+    shown = json.loads(output)
     assert (shown["cleared"], shown["live"]) == (False, 1)
     assert [one["budget"] for one in shown["budgets"]] == ["mails", "failures", "trusted failures"]
     assert shown["budgets"][1]["free_at"] == "2026-11-25T09:41:10Z"
@@ -91,41 +88,42 @@ def test_as_json_it_is_one_object_with_every_budget() -> None:
     ("options", "mails", "failures"),
     [([], True, True), (["--mails"], True, False), (["--failures"], False, True)],
 )
-def test_clearing_gives_back_all_or_what_is_named(options: list[str], mails: bool, failures: bool) -> None:
-    """The account, who does it, and a masked address go along, for the audit trail."""
+def test_clear_gives_back_all_budgets_or_those_that_are_named(options: list[str], mails: bool, failures: bool) -> None:
+    """The operator and the masked address are passed on for the audit trail."""
     limits = FakeLimits(REPORT)
-    code, said = run(limits, "clear", "ada@example.com", "--operator", "grace hopper", *options)
+    code, output = run(limits, "clear", "ada@example.com", "--operator", "grace hopper", *options)
     ((_, clearing),) = limits.cleared
     assert (clearing.mails, clearing.failures) == (mails, failures)
     assert (clearing.operator, clearing.masked) == ("grace_hopper", "a***@e***.com")
-    assert code == 0 and "these were given back" in said
+    assert code == 0 and "these were given back" in output
 
 
-def test_without_a_name_the_user_is_the_operator() -> None:
-    """Nobody is anonymous."""
+def test_the_user_is_the_operator_by_default() -> None:
+    """Without ``--operator`` the audit trail gets the name of the user who runs the command."""
     limits = FakeLimits(REPORT)
     run(limits, "clear", "ada@example.com", "--json")
     assert limits.cleared[0][1].operator
 
 
 @pytest.mark.parametrize("command", ["show", "clear"])
-def test_a_mailbox_that_remembers_nothing_is_told(command: str) -> None:
-    """It is no error."""
-    code, said = run(FakeLimits(None), command, "ada@example.com")
-    assert code == 0 and "nothing is spent" in said
-    code, said = run(FakeLimits(None), command, "ada@example.com", "--json")
-    assert json.loads(said) == {"cleared": False, "live": 0, "budgets": []}
+def test_an_unknown_mailbox_has_spent_nothing(command: str) -> None:
+    """A mailbox without a workflow is not an error."""
+    code, output = run(FakeLimits(None), command, "ada@example.com")
+    assert code == 0 and "nothing is spent" in output
+
+    code, output = run(FakeLimits(None), command, "ada@example.com", "--json")
+    assert json.loads(output) == {"cleared": False, "live": 0, "budgets": []}
 
 
-def test_what_is_no_address_is_not_repeated() -> None:
-    """It ends with 64."""
-    code, said = run(FakeLimits(REPORT), "show", "no-address")
-    assert code == os.EX_USAGE and "no-address" not in said
+def test_a_wrong_address_ends_with_64() -> None:
+    """The text is not repeated."""
+    code, output = run(FakeLimits(REPORT), "show", "no-address")
+    assert code == os.EX_USAGE and "no-address" not in output
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_the_screen_is_one_line_a_budget(width: int) -> None:
-    """Nothing is wrapped or cut."""
+def test_the_screen_has_one_line_per_budget(width: int) -> None:
+    """No line is wrapped or cut at either width."""
     console = Console(width=width, record=True, file=io.StringIO(), force_terminal=False)
     console.print(screen("a***@e***.com", REPORT.budgets, NOW))
     lines = [line for line in console.export_text().splitlines() if "/" in line]

@@ -1,68 +1,38 @@
-"""The command ``signin-worker status``, and what it reads of a worker."""
+"""The command ``signin-worker status``, and what it reads from a worker's metrics."""
 
 import json
 import os
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from schemas.status import Status
-from utils.cli.status import status
-from tests.fakes.wiring import FakeWiring
 from tests.docs.screen_samples import STATUS
+from tests.fakes.wiring import FakeWiring, invoke
+from utils.cli.status import status
 from utils.prometheus import Metrics
 from utils.status import worker_page
 from utils.wiring import ReadStatus
 
 
-def run(wiring: FakeWiring, *arguments: str) -> tuple[int, str]:
+def run(found: Status, *arguments: str) -> tuple[int, str]:
     """Run the command; return its exit code and all that it prints."""
-    cli = typer.Typer()
-    cli.command()(status)
-    result = CliRunner().invoke(cli, arguments, obj=wiring)
-
-    return result.exit_code, result.output
-
-
-def wired(status: Status = STATUS) -> FakeWiring:
-    """Return a wiring that reads this status."""
     wiring = FakeWiring()
-    wiring.fake_status = status
-    return wiring
+    wiring.fake_status = found
+    return invoke(status, wiring, *arguments)
 
 
-class WatchedThreeTimes(FakeWiring):
-    """Reads the status until Ctrl-C is pressed at the third time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = 0
-
-    def status_reader(self) -> ReadStatus:
-        """Return what reads, and counts."""
-
-        async def read() -> Status:
-            self.reads += 1
-            if self.reads == 3:
-                raise KeyboardInterrupt
-            return STATUS
-
-        return read
-
-
-def test_everything_is_shown() -> None:
-    """Where each partition is, how many wait, what this worker does."""
-    code, said = run(wired())
+def test_the_screen_shows_partitions_workflows_and_the_worker() -> None:
+    """It shows the lag of each partition, how many sign-ins wait, and the state of the worker."""
+    code, output = run(STATUS)
     assert code == 0
-    assert "signin.requested/1   48308       48296    12   1 min 35 s" in said
-    assert "212" in said and "breaker open" in said and "not ready" in said
+    assert "signin.requested/1   48308       48296    12   1 min 35 s" in output
+    assert "212" in output and "breaker open" in output and "not ready" in output
 
 
-def test_as_json_it_is_one_object() -> None:
-    """Numbers as numbers, times in RFC 3339."""
-    _, said = run(wired(), "--json")
-    shown = json.loads(said)
+def test_json_is_one_object() -> None:
+    """Numbers are numbers, and times are in RFC 3339."""
+    _, output = run(STATUS, "--json")
+    shown = json.loads(output)
 
     assert shown["partitions"][1] == {
         "topic": "signin.requested",
@@ -74,27 +44,46 @@ def test_as_json_it_is_one_object() -> None:
     }
 
 
+class WatchedThreeTimes(FakeWiring):
+    """Has a status that is read until Ctrl-C is pressed during the third read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def status_reader(self) -> ReadStatus:
+        """Return a reader that counts its reads."""
+
+        async def read() -> Status:
+            self.reads += 1
+            if self.reads == 3:
+                raise KeyboardInterrupt
+            return STATUS
+
+        return read
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_watching_looks_again_until_ctrl_c(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
-    """``--watch`` reads the status again and again; Ctrl-C ends it with 0."""
+def test_watch_reads_the_status_until_ctrl_c(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    """Ctrl-C is the way to end it, so the exit code is 0."""
     monkeypatch.setattr("utils.cli.status.REFRESH_S", 0.01)
     wiring = WatchedThreeTimes()
-    code, output = run(wiring, "--watch", *options)
+    code, output = invoke(status, wiring, "--watch", *options)
 
     assert (code, wiring.reads) == (0, 3)
     assert output.count("48308") >= 2
 
 
-@pytest.mark.parametrize(("who", "code"), [("Kafka", os.EX_UNAVAILABLE), ("Temporal", 69), ("worker", 0)])
-def test_who_is_away_is_told_and_the_rest_is_shown(who: str, code: int) -> None:
-    """Without a worker all the rest is still true."""
-    ended, said = run(wired(STATUS.model_copy(update={"away": {who: "ConnectError"}})))
+@pytest.mark.parametrize(("source", "code"), [("Kafka", os.EX_UNAVAILABLE), ("Temporal", 69), ("worker", 0)])
+def test_a_source_that_is_away_is_named_and_the_rest_is_shown(source: str, code: int) -> None:
+    """The exit code is 69 without Kafka or Temporal, and 0 without a worker."""
+    ended, output = run(STATUS.model_copy(update={"away": {source: "ConnectError"}}))
     assert ended == code
-    assert "ConnectError" in said and "all" in said
+    assert "ConnectError" in output and "all" in output
 
 
-def test_a_worker_of_now_is_read() -> None:
-    """Under the names that it exports."""
+def test_a_workers_metrics_are_read() -> None:
+    """The names that are read are those that a worker exports."""
     metrics = Metrics()
     metrics.results.labels(type="otp.rejected", reason="locked").inc(3)
     metrics.results.labels(type="signin.expired", reason="").inc()
