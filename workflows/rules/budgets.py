@@ -45,9 +45,9 @@ class Budgets:
 
     def mail_blocked_until(self, requester: Requester, now: datetime) -> datetime | None:
         """Return when the mailbox may be sent one more mail, or None for at once."""
-        caps = _mail_caps(self._limits, requester.trusted)
+        limits = _mail_limits(self._policy, requester.trusted)
         ledger = _ledger(self._state.sends, requester.trusted)
-        return caps.blocked_until(ledger, now, requester.network)
+        return limits.blocked_until(ledger, now, requester.network)
 
     def locked_until(self, requester: Requester, now: datetime) -> datetime | None:
         """Return when the account may fail once more, or None if it is not locked."""
@@ -55,14 +55,14 @@ class Budgets:
         if ledgers is None:
             return None
 
-        caps = _failure_caps(self._limits, requester.trusted)
+        limits = _failure_limits(self._policy, requester.trusted)
         ledger = _ledger(ledgers, requester.trusted)
-        return caps.blocked_until(ledger, now, requester.network)
+        return limits.blocked_until(ledger, now, requester.network)
 
     def longest_lock(self, now: datetime) -> datetime | None:
         """Return the end of the longest lock for untrusted devices, or None."""
-        caps = _failure_caps(self._limits, trusted=False)
-        locks = [caps.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values()]
+        limits = _failure_limits(self._policy, trusted=False)
+        locks = [limits.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values()]
         return max((until for until in locks if until and until > now), default=None)
 
     def charge_mail(self, requester: Requester, now: datetime) -> None:
@@ -118,17 +118,17 @@ class Budgets:
 
     def usage(self, account: str, now: datetime) -> Iterator[BudgetUse]:
         """Yield how much is spent of the mailbox's mails and of an account's failures."""
-        limits = self._limits
+        policy = self._policy
         mails = self._state.sends
         failures = self._state.failures.get(account, Ledgers())
 
-        yield _usage("mails", mails.strangers, _mail_caps(limits, trusted=False), now)
-        yield _usage("trusted mails", mails.trusted, _mail_caps(limits, trusted=True), now)
-        yield _usage("failures", failures.strangers, _failure_caps(limits, trusted=False), now)
-        yield _usage("trusted failures", failures.trusted, _failure_caps(limits, trusted=True), now)
+        yield _usage("mails", mails.strangers, _mail_limits(policy, trusted=False), now)
+        yield _usage("trusted mails", mails.trusted, _mail_limits(policy, trusted=True), now)
+        yield _usage("failures", failures.strangers, _failure_limits(policy, trusted=False), now)
+        yield _usage("trusted failures", failures.trusted, _failure_limits(policy, trusted=True), now)
 
     @property
-    def _limits(self) -> LimitPolicy:
+    def _policy(self) -> LimitPolicy:
         return self._state.policy.limits
 
     def _all_ledgers(self) -> Iterator[Ledgers]:
@@ -137,7 +137,7 @@ class Budgets:
 
 
 @dataclass(frozen=True)
-class _Caps:
+class _BudgetLimits:
     """How much of one budget may be spent. None: no such limit."""
 
     per_day: int
@@ -168,23 +168,23 @@ class _Caps:
         return max((moment for moment in moments if moment), default=None)
 
 
-def _mail_caps(limits: LimitPolicy, trusted: bool) -> _Caps:
-    return _Caps(
-        per_hour=limits.sends_per_hour,
-        per_day=limits.sends_per_day,
-        per_day_and_network=None if trusted else limits.sends_per_day // 2,
+def _mail_limits(policy: LimitPolicy, trusted: bool) -> _BudgetLimits:
+    return _BudgetLimits(
+        per_hour=policy.sends_per_hour,
+        per_day=policy.sends_per_day,
+        per_day_and_network=None if trusted else policy.sends_per_day // 2,
     )
 
 
-def _failure_caps(limits: LimitPolicy, trusted: bool) -> _Caps:
+def _failure_limits(policy: LimitPolicy, trusted: bool) -> _BudgetLimits:
     if trusted:
-        return _Caps(per_day=limits.trusted_failures_per_day, in_a_row=limits.failures_in_a_row)
+        return _BudgetLimits(per_day=policy.trusted_failures_per_day, in_a_row=policy.failures_in_a_row)
 
-    return _Caps(
-        per_hour=limits.failures_per_hour,
-        per_day=limits.failures_per_day,
-        per_day_and_network=limits.failures_per_day // 2,
-        in_a_row=limits.failures_in_a_row,
+    return _BudgetLimits(
+        per_hour=policy.failures_per_hour,
+        per_day=policy.failures_per_day,
+        per_day_and_network=policy.failures_per_day // 2,
+        in_a_row=policy.failures_in_a_row,
     )
 
 
@@ -221,21 +221,21 @@ def _last_day(ledger: Ledger, now: datetime) -> list[Spend]:
     return [spend for spend in ledger.spent if spend.at > now - DAY]
 
 
-def _usage(budget: Budget, ledger: Ledger, caps: _Caps, now: datetime) -> BudgetUse:
+def _usage(budget: Budget, ledger: Ledger, limits: _BudgetLimits, now: datetime) -> BudgetUse:
     last_day = _last_day(ledger, now)
     by_network = Counter(spend.network for spend in last_day)
     in_a_row = ledger.in_a_row if last_day else 0
-    free_at = caps.blocked_until(ledger, now)
+    free_at = limits.blocked_until(ledger, now)
 
     return BudgetUse(
         budget=budget,
         last_hour=sum(spend.at > now - HOUR for spend in last_day),
-        most_per_hour=caps.per_hour,
+        most_per_hour=limits.per_hour,
         last_day=len(last_day),
-        most_per_day=caps.per_day,
+        most_per_day=limits.per_day,
         by_one_network=max(by_network.values(), default=0),
-        most_by_one_network=caps.per_day_and_network,
-        in_a_row=None if caps.in_a_row is None else in_a_row,
-        most_in_a_row=caps.in_a_row,
+        most_by_one_network=limits.per_day_and_network,
+        in_a_row=None if limits.in_a_row is None else in_a_row,
+        most_in_a_row=limits.in_a_row,
         free_at=free_at if free_at is not None and free_at > now else None,
     )
