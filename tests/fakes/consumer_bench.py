@@ -1,4 +1,4 @@
-"""Consumers, composed as the root does it, with a gateway in memory."""
+"""A consumer composed like the real one, with a gateway in memory."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,10 @@ from tests.fakes.inbound import REQUESTED, SUBMITTED, request_record
 from tests.fakes.record_source import FakeBroker, FakeRecordSource
 from tests.fakes.waiting import until
 
-P0, P1, S0 = Partition(REQUESTED, 0), Partition(REQUESTED, 1), Partition(SUBMITTED, 0)
+REQUESTED_0 = Partition(REQUESTED, 0)
+REQUESTED_1 = Partition(REQUESTED, 1)
+SUBMITTED_0 = Partition(SUBMITTED, 0)
+
 QUICK = ConsumerLimits(
     poll_ms=5,
     poll_when_full_ms=1,
@@ -35,23 +38,34 @@ QUICK = ConsumerLimits(
 )
 
 
-class Composed:
-    """A consumer between any source and a gateway in memory, composed as the root does it."""
+class ComposedConsumer:
+    """A consumer between any record source and a gateway in memory."""
 
     def __init__(
-        self, source: RecordSource, limits: ConsumerLimits, topics: tuple[str, str] = (REQUESTED, SUBMITTED)
+        self,
+        source: RecordSource,
+        limits: ConsumerLimits,
+        topics: tuple[str, str] = (REQUESTED, SUBMITTED),
     ) -> None:
         self.gateway = FakeGateway()
         self.writer = FakeDeadLetterWriter()
         self.metrics = FakeConsumerMetrics()
         self.breaker = Breaker(threshold=3, probe_after_s=0.001, longest_probe_s=0.002)
-        self.rate = DeadLetterBreaker(5)
+        self.dead_letter_breaker = DeadLetterBreaker(5)
+
         guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
         dispatcher = Dispatcher(guarded, AgeLimits())
         retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
-        handle = Observed(DeadLettering(retrying, self.writer, self.rate, "group"), self.metrics)
-        intake = Intake(*topics, Pseudonyms(bytes(32)), self.metrics)
-        self.loop = ConsumerLoop(source, intake, handle, self.metrics, (self.breaker, self.rate), limits)
+        dead_lettering = DeadLettering(retrying, self.writer, self.dead_letter_breaker, "group")
+
+        self.loop = ConsumerLoop(
+            source,
+            Intake(*topics, Pseudonyms(bytes(32)), self.metrics),
+            Observed(dead_lettering, self.metrics),
+            self.metrics,
+            (self.breaker, self.dead_letter_breaker),
+            limits,
+        )
 
     @property
     def owned(self) -> set[Partition]:
@@ -64,13 +78,29 @@ class Composed:
         return [request.event.signin_id for request in self.gateway.requests]
 
     @property
-    def requests(self) -> list[tuple[str, int]]:
+    def attempts(self) -> list[tuple[str, int]]:
         """The sign-ins and attempts applied, in order."""
         return [(request.event.signin_id, request.event.attempt) for request in self.gateway.requests]
 
+    def block_calls(self) -> None:
+        """Let calls wait until ``release_calls``."""
+        self.gateway.gate.clear()
+
+    def release_calls(self) -> None:
+        """Let all waiting calls go on, and later ones pass."""
+        self.gateway.gate.set()
+
+    def release_later_calls(self) -> asyncio.Event:
+        """Let later calls pass. The ones that wait now go on once the returned event is set."""
+        gate = self.gateway.gate
+        self.gateway.gate = asyncio.Event()
+        self.gateway.gate.set()
+
+        return gate
+
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator["asyncio.Task[None]"]:
-        """Run the loop; stop it in the end."""
+        """Run the loop, and stop it in the end."""
         run = asyncio.create_task(self.loop.run())
         try:
             yield run
@@ -79,12 +109,12 @@ class Composed:
             await run
 
 
-class Bench(Composed):
-    """The same, reading from a broker in memory."""
+class Bench(ComposedConsumer):
+    """A consumer that reads from a broker in memory."""
 
-    def __init__(self, limits: ConsumerLimits = QUICK, lag_of_poll: int = 0) -> None:
+    def __init__(self, limits: ConsumerLimits = QUICK, poll_delay_turns: int = 0) -> None:
         self.broker = FakeBroker()
-        self.source = FakeRecordSource(self.broker, lag_of_poll)
+        self.source = FakeRecordSource(self.broker, poll_delay_turns)
         super().__init__(self.source, limits)
 
     def request(self, number: int, partition: int = 0, gap: int = 0, attempt: int = 1) -> None:
@@ -93,7 +123,7 @@ class Bench(Composed):
 
     @contextlib.asynccontextmanager
     async def running(self, *partitions: Partition) -> AsyncIterator["asyncio.Task[None]"]:
-        """Run the loop, with these partitions assigned; stop it in the end."""
+        """Run the loop with these partitions assigned, and stop it in the end."""
         async with self.working() as run:
             await until(lambda: self.source.started)
             await self.source.assign(*partitions)

@@ -22,7 +22,7 @@ class FakeConsumerMetrics:
         self.done[topic, outcome] += 1
 
     def call_postponed(self, reason: str) -> None:
-        """Count a try."""
+        """Count a retry."""
         self.postponed[reason] += 1
 
     def limit_changed(self, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Inbound records, good unless told otherwise."""
+"""Inbound records, valid by default."""
 
 import json
 from datetime import UTC, datetime
@@ -12,12 +12,12 @@ SUBMITTED = SUBMITTED_TOPIC
 
 
 def signin_id(number: int) -> str:
-    """Return a valid id."""
+    """Return a valid sign-in id."""
     return f"{number:022d}"
 
 
 def request_data(number: int = 0, **members: Any) -> dict[str, Any]:
-    """Return the data of a request of now."""
+    """Return the data of a request made now."""
     good = {
         "signin_id": signin_id(number),
         "email": "ada@example.com",
@@ -28,7 +28,7 @@ def request_data(number: int = 0, **members: Any) -> dict[str, Any]:
 
 
 def submission_data(number: int = 0, **members: Any) -> dict[str, Any]:
-    """Return the data of a submission of now."""
+    """Return the data of a submission made now."""
     good = {
         "submission_id": f"{number:016d}",
         "signin_id": signin_id(number),
@@ -50,6 +50,6 @@ def submission_record(number: int = 0, partition: int = 0, headers: Headers = ()
 
 
 def record(topic: str, data: Any, partition: int = 0, headers: Headers = ()) -> Record:
-    """Return ``data`` as JSON (bytes as they are) in a record at offset 0."""
+    """Return a record at offset 0 with ``data`` as its JSON value; bytes are used as they are."""
     value = data if isinstance(data, bytes) or data is None else json.dumps(data).encode()
     return Record(topic, partition, 0, b"key", value, headers)

@@ -4,7 +4,7 @@ import asyncio
 
 
 class FakeNaps:
-    """``sleep`` notes its length in ``taken``, and lasts until ``wake``, or not at all if ``instant``."""
+    """Records each sleep in ``taken``. A sleep lasts until ``wake``, or no time at all if ``instant``."""
 
     def __init__(self, instant: bool = False) -> None:
         self.taken: list[float] = []
@@ -13,7 +13,7 @@ class FakeNaps:
 
     @property
     def waiting(self) -> int:
-        """How many sleep now."""
+        """How many tasks sleep now."""
         return len(self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
@@ -32,6 +32,6 @@ class FakeNaps:
             self._sleepers.remove(sleeper)
 
     def wake(self) -> None:
-        """Wake all who sleep."""
+        """Wake all tasks that sleep."""
         for sleeper in self._sleepers:
             sleeper.set()

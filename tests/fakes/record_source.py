@@ -9,7 +9,7 @@ from consumers.ports import AssignmentListener, KafkaUnavailable, Partition, Rec
 
 
 class FakeBroker:
-    """Keeps the records and the group's committed offsets. While ``down`` is set everything raises."""
+    """Keeps the records and the group's committed offsets. While ``down`` is set, every call raises."""
 
     def __init__(self) -> None:
         self.logs: dict[Partition, list[Record]] = {}
@@ -20,25 +20,25 @@ class FakeBroker:
         self.changed = asyncio.Event()
 
     def append(self, record: Record, gap: int = 0) -> Record:
-        """Append at the end, ``gap`` offsets further on; return the record with its offset."""
+        """Append a record ``gap`` offsets after the end, and return it with its offset."""
         partition = record.topic_partition
         placed = replace(record, offset=self.ends.get(partition, 0) + gap)
         self.logs.setdefault(partition, []).append(placed)
-        self.mark(partition, gap + 1)
+        self.use_offsets(partition, gap + 1)
         return placed
 
-    def mark(self, partition: Partition, offsets: int = 1) -> None:
-        """Use up offsets for no record, as a transaction marker does."""
-        self.ends[partition] = self.ends.get(partition, 0) + offsets
+    def use_offsets(self, partition: Partition, count: int = 1) -> None:
+        """Use offsets without a record, as a transaction marker does."""
+        self.ends[partition] = self.ends.get(partition, 0) + count
         self.changed.set()
 
     def accept(self, offsets: Mapping[Partition, int]) -> None:
-        """Take a commit."""
+        """Store a commit."""
         self.committed.update(offsets)
         self.commits.append(dict(offsets))
 
-    def demand(self) -> None:
-        """Raise if the broker is down."""
+    def raise_if_down(self) -> None:
+        """Raise ``KafkaUnavailable`` while the broker is down."""
         if self.down:
             raise KafkaUnavailable
 
@@ -46,32 +46,34 @@ class FakeBroker:
 class FakeRecordSource:
     """Fulfils ``RecordSource`` on a ``FakeBroker``.
 
-    ``lag_of_poll``: how many turns others get between a poll taking its records and returning them, as it happens
-    in real clients: a rebalance may come in between. ``hang`` names calls that return only once ``released``. While
-    ``deaf`` is set no record comes, until it is started anew: a fetcher that has died.
+    ``poll_delay_turns``: how many turns of the event loop pass between taking records and returning them. As in real
+    clients, a rebalance may come in between. ``hang`` names calls that do not return. While ``deaf`` is set, no record
+    comes until the source is started again, as with a fetcher that died.
     """
 
-    def __init__(self, broker: FakeBroker, lag_of_poll: int = 0) -> None:
+    def __init__(self, broker: FakeBroker, poll_delay_turns: int = 0) -> None:
         self.broker = broker
-        self.lag_of_poll = lag_of_poll
+        self.poll_delay_turns = poll_delay_turns
         self.positions: dict[Partition, int] = {}
         self.paused: set[Partition] = set()
+
+        self.starts = 0
+        self.start_failures = 0
+        self.stops = 0
         self.polls = 0
         self.polling = False
         self.largest_poll = 0
-        self.stopped = 0
-        self.start_failures = 0
-        self.starts = 0
         self.checks = 0
+
         self.deaf = False
-        self.listeners: list[AssignmentListener] = []
         self.hang: set[str] = set()
         self.released = asyncio.Event()
         self.raising: deque[Exception] = deque()
+        self.listeners: list[AssignmentListener] = []
         self._listener: AssignmentListener | None = None
 
     async def start(self, listener: AssignmentListener) -> None:
-        """Join; partitions come with ``assign``."""
+        """Join the group. Partitions come with ``assign``."""
         self.starts += 1
         if self.start_failures:
             self.start_failures -= 1
@@ -89,23 +91,29 @@ class FakeRecordSource:
         """Whether the group was joined."""
         return self._listener is not None
 
-    async def assign(self, *partitions: Partition, early: int = 0, between: Callable[[], None] = lambda: None) -> None:
-        """Rebalance; ``between`` is called once nothing is assigned.
+    async def assign(
+        self,
+        *partitions: Partition,
+        early_turns: int = 0,
+        while_unassigned: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Rebalance. ``while_unassigned`` is called once everything was revoked.
 
-        Records of the new assignment can be polled ``early`` turns before the listener hears of it.
+        Records of the new assignment can be polled ``early_turns`` turns before its callback.
         """
         assert self._listener is not None
 
         await self._listener.on_revoked(list(self.positions))
-        between()
+        while_unassigned()
         self.positions = {partition: self.broker.committed.get(partition, 0) for partition in partitions}
         self.paused = set()
         self.broker.changed.set()
-        await _turns(early)
+
+        await _wait_turns(early_turns)
         await self._listener.on_assigned(list(partitions))
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Hand out records of what is not paused."""
+        """Return records of the partitions that are not paused."""
         assert not self.polling
 
         self.polls += 1
@@ -122,8 +130,8 @@ class FakeRecordSource:
             raise self.raising.popleft()
 
         await self._maybe_hang("poll")
-        self.broker.demand()
-        records = self._taken(max_records)
+        self.broker.raise_if_down()
+        records = self._take_records(max_records)
 
         if not records:
             self.broker.changed.clear()
@@ -132,19 +140,20 @@ class FakeRecordSource:
                     await self.broker.changed.wait()
             except TimeoutError:
                 return []
-            records = self._taken(max_records)
+            records = self._take_records(max_records)
 
-        await _turns(self.lag_of_poll)
+        await _wait_turns(self.poll_delay_turns)
 
         return records
 
-    def _taken(self, max_records: int) -> list[Record]:
+    def _take_records(self, max_records: int) -> list[Record]:
         taken: list[Record] = []
         if self.deaf:
             return taken
 
         for partition in self.positions.keys() - self.paused:
-            ahead = [each for each in self.broker.logs.get(partition, []) if each.offset >= self.positions[partition]]
+            log = self.broker.logs.get(partition, [])
+            ahead = [record for record in log if record.offset >= self.positions[partition]]
             batch = ahead[: max_records - len(taken)]
             taken += batch
 
@@ -165,46 +174,46 @@ class FakeRecordSource:
         self.broker.changed.set()
 
     async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
-        """Read again from what is committed."""
-        self.broker.demand()
+        """Read on from the committed offsets."""
+        self.broker.raise_if_down()
         for partition in set(partitions) & self.positions.keys():
             self.positions[partition] = self.broker.committed.get(partition, 0)
 
     async def position(self, partition: Partition) -> int | None:
-        """Return where reading goes on."""
+        """Return the offset to read next."""
         await asyncio.sleep(0)
         return self.positions.get(partition)
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit."""
         await self._maybe_hang("commit")
-        self.broker.demand()
+        self.broker.raise_if_down()
         await asyncio.sleep(0)
         self.broker.accept(offsets)
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         """Return the ends."""
         await self._maybe_hang("end_offsets")
-        self.broker.demand()
+        self.broker.raise_if_down()
         return {partition: self.broker.ends.get(partition, 0) for partition in partitions}
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
-        """Tell whether the broker is up."""
+        """Return whether the broker is up."""
         self.checks += 1
         await asyncio.sleep(0)
         return not self.broker.down
 
     async def stop(self) -> None:
-        """Leave."""
+        """Leave the group."""
         await self._maybe_hang("stop")
-        self.stopped += 1
-        self.broker.demand()
+        self.stops += 1
+        self.broker.raise_if_down()
 
     async def _maybe_hang(self, call: str) -> None:
         if call in self.hang:
             await self.released.wait()
 
 
-async def _turns(count: int) -> None:
+async def _wait_turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)

@@ -12,9 +12,9 @@ class _Leaping(selectors.DefaultSelector):
     now = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
-        """Let the time pass at once. Raises ``RuntimeError`` where nothing would ever happen any more."""
+        """Skip the wait. Raises ``RuntimeError`` if nothing could ever happen again."""
         if timeout is None:
-            raise RuntimeError("every task waits for another")
+            raise RuntimeError("all tasks wait for each other")
         self.now += max(0.0, timeout)
         return super().select(0)
 
@@ -29,11 +29,11 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def in_virtual_time(work: Coroutine[Any, Any, _T]) -> _T:
-    """Run ``work``; whatever it sleeps for takes no time. It must not talk to sockets or threads."""
+    """Run ``work`` without waiting for its timers. It must not use sockets or threads."""
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         return runner.run(work)
 
 
 def loop_time() -> float:
-    """Return the time of the running loop: the clock of what is tested here."""
+    """Return the time of the running event loop."""
     return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""aiokafka's consumer stalls without a word on a real broker (its issues 712, 847, 1154): what becomes of it."""
+"""Stalls of aiokafka's consumer on a real broker (its issues 712, 847, 1154)."""
 
 import asyncio
 import json
@@ -13,32 +13,38 @@ from consumers.polling.watchdog import ConsumerStalled
 from deploy.local.servers.backends import Kafka
 from deploy.local.places import free_ports
 from deploy.local.topics import Topics
-from tests.fakes.consumer_bench import QUICK, Composed
+from tests.fakes.consumer_bench import QUICK, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until
 from utils.kafka.access import KafkaAccess
 from utils.kafka.source import KafkaSource
 
 WATCHFUL = replace(
-    QUICK, poll_ms=50, stall_s=5.0, report_every_s=0.2, commit_interval_s=0.2, commit_timeout_s=3, stop_s=5
+    QUICK,
+    poll_ms=50,
+    stall_s=5.0,
+    report_every_s=0.2,
+    commit_interval_s=0.2,
+    commit_timeout_s=3,
+    stop_s=5,
 )
 
 
 class FrailSource(KafkaSource):
-    """A source whose fetcher can die: no fetch is ever answered, while heartbeats and all other calls go on."""
+    """A source whose fetcher can die: no fetch is answered any more, while all other calls and heartbeats work."""
 
-    stillborn = False
+    fetcher_dies_at_start = False
     starts = 0
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group."""
         await super().start(listener)
         self.starts += 1
-        if self.stillborn:
-            self.lose_fetcher()
+        if self.fetcher_dies_at_start:
+            self.kill_fetcher()
 
-    def lose_fetcher(self) -> None:
-        """Let the fetcher die from its next fetch on."""
+    def kill_fetcher(self) -> None:
+        """Let the next fetch hang, and all after it."""
         self._consumer._fetcher._proc_fetch_request = _never
 
 
@@ -48,17 +54,19 @@ async def _never(*_: object) -> bool:
 
 @pytest.fixture
 def source(kafka: Kafka, topics: Topics) -> FrailSource:
-    """Give a source of a group of its own."""
+    """Return a source with its own consumer group."""
     return FrailSource(KafkaAccess(kafka.bootstrap_servers), topics.group_id, (topics.requested, topics.submitted))
 
 
-async def test_it_is_rebuilt_and_nothing_is_lost(kafka: Kafka, topics: Topics, source: FrailSource) -> None:
-    """What came during the stall is read by the new consumer, each record applied once; the lag was seen meanwhile."""
-    bench = Composed(source, WATCHFUL, (topics.requested, topics.submitted))
+async def test_a_stalled_consumer_is_rebuilt_and_nothing_is_lost(
+    kafka: Kafka, topics: Topics, source: FrailSource
+) -> None:
+    """The new consumer reads the records that came during the stall, each once. Meanwhile the lag was visible."""
+    bench = ComposedConsumer(source, WATCHFUL, (topics.requested, topics.submitted))
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer, bench.working():
         await producer.send_and_wait(topics.requested, json.dumps(request_data(1)).encode(), partition=0)
         await until(lambda: bench.applied == [signin_id(1)], 60)
-        source.lose_fetcher()
+        source.kill_fetcher()
         await until(lambda: bench.loop.is_well, 10)
         for number in range(2, 12):
             value = json.dumps(request_data(number)).encode()
@@ -76,10 +84,10 @@ async def test_it_is_rebuilt_and_nothing_is_lost(kafka: Kafka, topics: Topics, s
     assert source.starts == 2
 
 
-async def test_one_that_stalls_again_is_the_end(kafka: Kafka, topics: Topics, source: FrailSource) -> None:
-    """The error that ends the process; the group was left, so that another worker has the partitions at once."""
-    source.stillborn = True
-    bench = Composed(source, WATCHFUL, (topics.requested, topics.submitted))
+async def test_a_second_stall_raises(kafka: Kafka, topics: Topics, source: FrailSource) -> None:
+    """The error ends the process. The group was left, so that another worker gets the partitions at once."""
+    source.fetcher_dies_at_start = True
+    bench = ComposedConsumer(source, WATCHFUL, (topics.requested, topics.submitted))
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
         await producer.send_and_wait(topics.requested, json.dumps(request_data(1)).encode(), partition=0)
 
@@ -87,18 +95,20 @@ async def test_one_that_stalls_again_is_the_end(kafka: Kafka, topics: Topics, so
         async with asyncio.timeout(90), bench.working() as run:
             await run
 
-    assert (bench.applied, bench.metrics.rebuilds, source.starts) == ([], 1, 2)
+    assert bench.applied == []
+    assert bench.metrics.rebuilds == 1
+    assert source.starts == 2
 
 
 @pytest.mark.parametrize("count", [0, 2])
-async def test_kafka_is_asked_by_a_client_of_its_own(source: FrailSource, topics: Topics, count: int) -> None:
-    """It answers for the topics, or for the partitions that are owned; no group is joined for that."""
+async def test_reachability_is_checked_with_a_separate_client(source: FrailSource, topics: Topics, count: int) -> None:
+    """The check asks about the owned partitions, or else about the topics. It joins no group."""
     partitions: Collection[Partition] = [Partition(topics.requested, number) for number in range(count)]
     assert await source.is_reachable(partitions)
 
 
-async def test_a_broker_that_is_away_is_no_stall(topics: Topics) -> None:
-    """It does not answer, within a few seconds."""
+async def test_a_broker_that_is_away_is_not_reachable(topics: Topics) -> None:
+    """The check fails within a few seconds."""
     nobody = KafkaSource(KafkaAccess(f"127.0.0.1:{free_ports(1)[0]}"), topics.group_id, (topics.requested,))
     async with asyncio.timeout(20):
         assert not await nobody.is_reachable([])

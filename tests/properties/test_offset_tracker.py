@@ -7,7 +7,7 @@ from consumers.polling.offset_tracker import OffsetTracker, Ticket
 
 
 class TrackerAgainstModel(RuleBasedStateMachine):
-    """Offsets come with gaps, end in any order, and come again; rebalances put everything back to the watermark."""
+    """Offsets have gaps, finish in any order, and come again. A rebalance goes back to the watermark."""
 
     tickets: Bundle[Ticket] = Bundle("tickets")
 
@@ -21,31 +21,36 @@ class TrackerAgainstModel(RuleBasedStateMachine):
     def _assign(self) -> None:
         self.tracker = OffsetTracker(self.epoch)
         self.next = self.committed
-        self.begun: dict[int, float] = {}
+        self.started: dict[int, float] = {}
         self.done: set[int] = set()
         self.known = False
 
-    @rule(target=tickets, gap=st.integers(0, 3), stamp=st.floats(0, 100))
-    def track(self, gap: int, stamp: float) -> Ticket:
-        """Begin a record, perhaps after a gap."""
+    @rule(target=tickets, gap=st.integers(0, 3), timestamp_s=st.floats(0, 100))
+    def track(self, gap: int, timestamp_s: float) -> Ticket:
+        """Start a record, perhaps after a gap."""
         offset = self.next + gap
-        ticket = self.tracker.track(offset, stamp, -stamp)
+        ticket = self.tracker.track(offset, timestamp_s, -timestamp_s)
+
         assert ticket == (self.epoch, offset)
-        self.begun[offset] = stamp
-        self.next, self.known = offset + 1, True
+
+        self.started[offset] = timestamp_s
+        self.next = offset + 1
+        self.known = True
+
         return ticket
 
     @rule(back=st.integers(1, 5))
     def track_again(self, back: int) -> None:
-        """Begin none twice."""
+        """Start no record twice."""
         if self.known:
             assert self.tracker.track(self.next - back, 0, 0) is None
 
     @rule(ticket=consumes(tickets))
     def finish(self, ticket: Ticket) -> None:
-        """Finish a record; one of an earlier assignment moves nothing."""
+        """Finish a record. One of an earlier assignment moves nothing."""
         before = self.tracker.watermark
         self.tracker.finish(ticket)
+
         if ticket.epoch == self.epoch:
             self.done.add(ticket.offset)
         else:
@@ -53,19 +58,22 @@ class TrackerAgainstModel(RuleBasedStateMachine):
 
     @rule(ticket=tickets)
     def finish_twice(self, ticket: Ticket) -> None:
-        """Finish a record twice: the second time changes nothing."""
+        """Finish a record twice. The second time changes nothing."""
         self.tracker.finish(ticket)
         before = self.tracker.watermark
         self.tracker.finish(ticket)
+
         assert self.tracker.watermark == before
+
         if ticket.epoch == self.epoch:
             self.done.add(ticket.offset)
 
     @rule(ahead=st.integers(-3, 3))
     def skip(self, ahead: int) -> None:
-        """Pass over offsets without records; a stale position moves nothing back."""
-        self.tracker.skip_to(self.next + ahead)
-        self.next = max(self.next, self.next + ahead) if self.known else self.next + ahead
+        """Skip offsets without records. An outdated position moves nothing back."""
+        offset = self.next + ahead
+        self.tracker.skip_to(offset)
+        self.next = max(self.next, offset) if self.known else offset
         self.known = True
 
     @rule()
@@ -77,30 +85,32 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         self._assign()
 
     @invariant()
-    def the_watermark_is_the_models(self) -> None:
-        """Expect the lowest offset begun and not done, else the next to come."""
+    def the_tracker_agrees_with_the_model(self) -> None:
+        """Expect the lowest offset started and not done as the watermark, else the next offset."""
         if not hasattr(self, "epoch"):
             return
 
-        unfinished = self.begun.keys() - self.done
-        expected = min(unfinished, default=self.next if self.known else None)
+        unfinished = self.started.keys() - self.done
+        watermark = min(unfinished, default=self.next if self.known else None)
 
-        assert self.tracker.watermark == expected
-        assert self.tracker.read_ahead == (0 if expected is None else self.next - expected)
+        assert self.tracker.watermark == watermark
+        assert self.tracker.read_ahead == (0 if watermark is None else self.next - watermark)
         assert self.tracker.position == (self.next if self.known else None)
 
         head = min(unfinished, default=None)
+        oldest = min((self.started[offset] for offset in unfinished), default=None)
 
-        assert self.tracker.head == (None if head is None else (head, self.begun[head], -self.begun[head]))
-        assert self.tracker.oldest_timestamp_s == min((self.begun[each] for each in unfinished), default=None)
+        assert self.tracker.head == (None if head is None else (head, self.started[head], -self.started[head]))
+        assert self.tracker.oldest_timestamp_s == oldest
 
 
 TestTracker = TrackerAgainstModel.TestCase
 
 
 def test_a_ticket_of_an_old_epoch_moves_nothing() -> None:
-    """The record is under way once more, and its first run ends: the machine above may need luck to find this."""
-    before, after = OffsetTracker(1), OffsetTracker(2)
+    """A record is in flight again when its first run ends. The state machine above rarely finds this case."""
+    before = OffsetTracker(1)
+    after = OffsetTracker(2)
     old = before.track(5, 0, 0)
     new = after.track(5, 0, 0)
 

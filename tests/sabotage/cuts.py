@@ -41,7 +41,7 @@ CUTS: Final = (
         "        self._assignment.finish(delivery.record.topic_partition, ticket)",
         "        self._assignment.finish(delivery.record.topic_partition, ticket)\n"
         "        await self._handle(delivery)",
-        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_and_no_offset_is_passed",
+        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_key_and_holds_the_watermark",
     ),
     Cut(
         1,
@@ -105,7 +105,7 @@ CUTS: Final = (
         f"{_C}/polling/reading.py",
         "lane = (record.topic_partition, delivery.lane)",
         "lane = (record.topic_partition,)",
-        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_and_no_offset_is_passed",
+        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_key_and_holds_the_watermark",
     ),
     Cut(
         4,
@@ -113,7 +113,7 @@ CUTS: Final = (
         f"{_C}/polling/lanes.py",
         "return max(0, free) if self.bytes < self._max_bytes else 0",
         "return max(0, free)",
-        f"{_T}/polling/test_lanes.py::test_room_is_bounded_by_lanes_and_by_bytes",
+        f"{_T}/polling/test_lanes.py::test_capacity_is_bounded_by_lanes_and_by_bytes",
     ),
     Cut(
         4,
@@ -121,7 +121,7 @@ CUTS: Final = (
         f"{_C}/polling/lanes.py",
         "QUEUED_PER_LANE: Final = 16",
         "QUEUED_PER_LANE: Final = 1",
-        f"{_T}/polling/test_loop.py::test_a_flood_of_one_key_delays_no_other",
+        f"{_T}/polling/test_loop.py::test_a_flood_of_one_key_delays_no_other_key",
     ),
     Cut(
         5,
@@ -137,7 +137,7 @@ CUTS: Final = (
         f"{_C}/polling/committing.py",
         "async with asyncio.timeout(self._timeout_s):",
         "async with asyncio.timeout(None):",
-        f"{_T}/polling/test_committing.py::test_one_is_under_way_at_a_time_and_not_for_ever",
+        f"{_T}/polling/test_committing.py::test_commits_run_one_at_a_time_and_time_out",
     ),
     Cut(
         5,
@@ -145,7 +145,7 @@ CUTS: Final = (
         f"{_C}/polling/committing.py",
         "return idle and self._stopwatch() >= self._not_before",
         "return idle",
-        f"{_T}/polling/test_committing.py::test_commits_are_explicit_and_at_most_one_a_second",
+        f"{_T}/polling/test_committing.py::test_at_most_one_commit_a_second_is_made",
     ),
     Cut(
         5,
@@ -153,7 +153,7 @@ CUTS: Final = (
         f"{_C}/polling/reading.py",
         "                tracker.skip_to(position)\n",
         "                pass\n",
-        f"{_T}/polling/test_loop.py::test_records_that_come_before_their_assignment_is_told_are_read_again",
+        f"{_T}/polling/test_rebalancing.py::test_records_polled_before_the_assignment_callback_are_read_again",
     ),
     Cut(
         6,
@@ -161,7 +161,7 @@ CUTS: Final = (
         f"{_C}/gateway/breaker.py",
         "            self._closed.clear()\n",
         "            pass\n",
-        f"{_T}/polling/test_loop.py::test_temporal_away_pauses_intake_and_goes_on_by_itself",
+        f"{_T}/polling/test_loop.py::test_an_outage_of_temporal_pauses_intake_and_ends_by_itself",
     ),
     Cut(
         6,
@@ -193,7 +193,7 @@ CUTS: Final = (
         f"{_C}/polling/reading.py",
         "        if not self._assignment.is_current(epoch):\n            self._to_read_again",
         "        if False:\n            self._to_read_again",
-        f"{_T}/polling/test_loop.py::test_a_poll_across_a_rebalance_passes_nothing_by",
+        f"{_T}/polling/test_rebalancing.py::test_a_poll_across_a_rebalance_skips_no_record",
     ),
     Cut(
         7,
@@ -204,12 +204,20 @@ CUTS: Final = (
         f"{_T}/polling/test_loop.py::test_too_many_dead_letters_stop_consumption_until_resumed",
     ),
     Cut(
+        7,
+        "a session that is over is assigned partitions",
+        f"{_C}/polling/rebalancing.py",
+        "        if self._over.is_set():\n            return\n",
+        "",
+        f"{_T}/polling/test_stalls.py::test_callbacks_of_a_replaced_consumer_have_no_effect",
+    ),
+    Cut(
         8,
         "a revocation does not wait for what is in flight",
         f"{_C}/polling/rebalancing.py",
         "            await self._lanes.drain(self._drain_s)\n",
         "",
-        f"{_T}/polling/test_loop.py::test_a_revocation_waits_for_what_is_under_way",
+        f"{_T}/polling/test_rebalancing.py::test_a_revocation_waits_for_records_in_flight",
     ),
     Cut(
         8,
@@ -225,7 +233,7 @@ CUTS: Final = (
         f"{_C}/polling/committing.py",
         "        if self._running is not None:\n            # Left",
         "        if False:\n            # Left",
-        f"{_T}/polling/test_committing.py::test_the_last_commit_overtakes_the_one_under_way",
+        f"{_T}/polling/test_committing.py::test_the_last_commit_cancels_the_running_one",
     ),
     Cut(
         9,
@@ -281,7 +289,7 @@ CUTS: Final = (
         f"{_C}/polling/watchdog.py",
         "        if watchdog.stall is not None:\n",
         "        if False:\n",
-        f"{_T}/polling/test_stalls.py::test_a_consumer_that_stalls_is_rebuilt_and_goes_on",
+        f"{_T}/polling/test_stalls.py::test_a_stalled_consumer_is_rebuilt_and_continues",
     ),
     Cut(
         11,
@@ -289,7 +297,7 @@ CUTS: Final = (
         f"{_C}/polling/watchdog.py",
         "        self._was_rebuilt = True\n",
         "        self._was_rebuilt = False\n",
-        f"{_T}/polling/test_stalls.py::test_a_second_stall_without_health_in_between_ends_it",
+        f"{_T}/polling/test_stalls.py::test_a_second_stall_without_recovery_raises",
     ),
     Cut(
         11,
@@ -297,7 +305,7 @@ CUTS: Final = (
         f"{_C}/polling/watchdog.py",
         "        if not kafka_answers:\n",
         "        if False:\n",
-        f"{_T}/polling/test_stalls.py::test_an_outage_is_no_stall",
+        f"{_T}/polling/test_stalls.py::test_an_outage_is_not_a_stall",
     ),
     Cut(
         12,
@@ -313,7 +321,7 @@ CUTS: Final = (
         f"{_C}/ports.py",
         "return max(0, self.end - self.watermark)",
         "return max(0, self.end - (self.position or self.watermark))",
-        f"{_T}/polling/test_committing.py::test_positions_tell_lag_and_age",
+        f"{_T}/polling/test_positions.py::test_positions_report_lag_and_age",
     ),
     Cut(
         13,
@@ -321,6 +329,6 @@ CUTS: Final = (
         f"{_C}/decode.py",
         "{error['type']}",
         "{error['msg']}",
-        f"{_T}/test_decode.py::test_reasons_name_fields_and_rules_only",
+        f"{_T}/test_decode.py::test_reasons_name_only_fields_and_rules",
     ),
 )

@@ -1,4 +1,4 @@
-"""Bytes to events."""
+"""Decoding records into events."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ def decode(data: Any, headers: Headers = (), topic: str = REQUESTED) -> Content:
 
 
 def stamped(milliseconds: int, by_broker: bool, headers: Headers = (), own: datetime = NOW) -> ReceivedRequest:
-    """Decode a request with stamps."""
+    """Decode a request with this timestamp of the record."""
     value = json.dumps(request_data(requested_at=own.isoformat())).encode()
     content = decode_request(Record(REQUESTED, 0, 0, None, value, headers, milliseconds, by_broker), NOW)
     assert isinstance(content, ReceivedRequest)
@@ -60,8 +60,8 @@ def milliseconds(instant: datetime) -> int:
         (b'"\\ud800"', None),
     ],
 )
-def test_what_is_no_json_is_said_so(value: bytes | None, reason: str | None) -> None:
-    """Nothing of the value is quoted, only the place."""
+def test_a_value_that_is_not_json_is_rejected(value: bytes | None, reason: str | None) -> None:
+    """The reason gives the position of the error and quotes nothing of the value."""
     content = decode(value)
     assert isinstance(content, Rejected)
     assert content.error == "not_json"
@@ -69,22 +69,22 @@ def test_what_is_no_json_is_said_so(value: bytes | None, reason: str | None) -> 
     assert "secret" not in content.reason
 
 
-def test_too_large_values_are_not_parsed() -> None:
-    """One byte more than 64 KiB is too large, whatever it holds."""
+def test_values_above_64_kib_are_not_parsed() -> None:
+    """One byte more is too large, whatever the value is."""
     assert decode(b"\xff" * (MAX_VALUE_BYTES + 1)) == Rejected("too_large", "value: more than 65536 bytes")
     padded = json.dumps(request_data()).encode().ljust(MAX_VALUE_BYTES)
     assert isinstance(decode(padded), ReceivedRequest)
 
 
 @pytest.mark.parametrize("value", [b"[]", b"1", b'"x"', b"null", b"true"])
-def test_json_that_is_no_object_breaks_the_schema(value: bytes) -> None:
-    """An event is an object."""
+def test_json_that_is_not_an_object_breaks_the_schema(value: bytes) -> None:
+    """Both an event and an envelope must be objects."""
     assert decode(value) == Rejected("schema", "value: not_an_object")
     assert decode(value, STRUCTURED) == Rejected("schema", "envelope: not_an_object")
 
 
-def test_reasons_name_fields_and_rules_only() -> None:
-    """At most three of them; a value never shows, even in an error of a validator."""
+def test_reasons_name_only_fields_and_rules() -> None:
+    """A reason names at most three errors and never quotes a value, even if a validator's message does."""
     content = decode(request_data(signin_id="secret", attempt="secret", requested_at="secret", email=""))
     assert content == Rejected(
         "schema", "signin_id: string_pattern_mismatch; attempt: int_type; email: string_too_short"
@@ -102,27 +102,27 @@ def test_reasons_name_fields_and_rules_only() -> None:
         ("2026-02-30T09:00:00Z", "datetime_from_date_parsing"),
     ],
 )
-def test_a_bad_time_breaks_a_rule_with_a_name(at: Any, rule: str) -> None:
-    """Whoever reads the dead letter learns what a time has to look like."""
+def test_an_invalid_time_is_rejected_with_the_rule_it_breaks(at: Any, rule: str) -> None:
+    """The rule tells the reader of the dead letter what a time must look like."""
     assert decode(request_data(requested_at=at)) == Rejected("schema", f"requested_at: {rule}")
 
 
-def test_of_a_doubled_key_the_last_counts() -> None:
-    """As most parsers do it."""
+def test_the_last_value_of_a_repeated_key_counts() -> None:
+    """Most JSON parsers do the same."""
     content = decode(b'{"attempt": 99, ' + json.dumps(request_data(attempt=2)).encode()[1:])
     assert isinstance(content, ReceivedRequest)
     assert content.event.attempt == 2
 
 
-def test_an_address_that_is_none() -> None:
-    """In a request it is a person's typing error, in a submission it breaks the schema."""
+def test_an_invalid_address_is_rejected_only_in_a_submission() -> None:
+    """In a request it is a typing error and gets a result. In a submission it breaks the schema."""
     assert isinstance(decode(request_data(email="not an address")), ReceivedRequest)
     content = decode(submission_data(email="not an address"), topic=SUBMITTED)
     assert content == Rejected("schema", "email: not_an_address")
 
 
-def test_a_submission_comes_with_its_address() -> None:
-    """Parsed once, folded for the account."""
+def test_a_submission_has_its_parsed_address() -> None:
+    """The address is case-folded for the account."""
     content = decode(submission_data(), topic=SUBMITTED)
     assert isinstance(content, ReceivedSubmission)
     assert content.address.account == "ada@example.com"
@@ -137,13 +137,13 @@ def test_a_submission_comes_with_its_address() -> None:
         [("content-type", None), ("odd", None)],
     ],
 )
-def test_plain_and_binary_mode_are_the_same(headers: Headers) -> None:
-    """The value is the data; the type is not checked."""
+def test_plain_json_and_binary_mode_are_decoded_alike(headers: Headers) -> None:
+    """The value is the data. ``ce_type`` is not checked."""
     assert isinstance(decode(request_data(), headers), ReceivedRequest)
 
 
-def test_structured_mode_holds_the_data_in_an_envelope() -> None:
-    """As JSON, or as base64 of JSON."""
+def test_structured_mode_has_the_data_in_an_envelope() -> None:
+    """The data is JSON or base64-encoded JSON."""
     encoded = base64.b64encode(json.dumps(request_data()).encode()).decode()
     for envelope in ({"data": request_data()}, {"data_base64": encoded}, {"data": None, "data_base64": encoded}):
         assert isinstance(decode({"specversion": "1.0", **envelope}, STRUCTURED), ReceivedRequest)
@@ -161,17 +161,18 @@ def test_structured_mode_holds_the_data_in_an_envelope() -> None:
         ({"data_base64": "eA=="}, Rejected("not_json", "data_base64: not_json at line 1 column 1")),
     ],
 )
-def test_bad_envelopes(envelope: dict[str, Any], rejected: Rejected) -> None:
-    """Each says what is wrong with it."""
+def test_an_invalid_envelope_is_rejected(envelope: dict[str, Any], rejected: Rejected) -> None:
+    """The reason says what is wrong with it."""
     assert decode(envelope, STRUCTURED) == rejected
 
 
-def test_the_trace_is_carried_from_wherever_it_stands() -> None:
-    """A header, CloudEvents' header, or the envelope."""
+def test_the_traceparent_is_read_from_any_of_its_places() -> None:
+    """It may be a header, a CloudEvents header, or an attribute of the envelope."""
     for headers in ([("traceparent", PARENT.encode())], [("ce_traceparent", PARENT.encode())]):
         content = decode(request_data(), headers)
         assert isinstance(content, ReceivedRequest)
         assert content.traceparent == PARENT
+
     content = decode({"data": request_data(), "traceparent": PARENT}, STRUCTURED)
     assert isinstance(content, ReceivedRequest)
     assert content.traceparent == PARENT
@@ -189,25 +190,27 @@ def test_the_trace_is_carried_from_wherever_it_stands() -> None:
         "",
     ],
 )
-def test_a_trace_that_is_none_is_dropped(text: str) -> None:
-    """It is never a reason to reject an event."""
+def test_an_invalid_traceparent_is_ignored(text: str) -> None:
+    """It is no reason to reject an event."""
     content = decode(request_data(), [("traceparent", text.encode(errors="surrogateescape"))])
     assert isinstance(content, ReceivedRequest)
     assert content.traceparent is None
     assert not isinstance(decode({"data": request_data(), "traceparent": 7}, STRUCTURED), Rejected)
 
 
-def test_the_brokers_stamp_counts_not_the_emitters() -> None:
-    """The emitter's own time counts only where the broker does not stamp."""
-    broker, own = NOW - timedelta(seconds=5), NOW - timedelta(hours=1)
+def test_the_age_counts_from_the_brokers_timestamp() -> None:
+    """The emitter's time counts only if the broker set no timestamp."""
+    broker = NOW - timedelta(seconds=5)
+    own = NOW - timedelta(hours=1)
+
     assert stamped(milliseconds(broker), True, own=own).born_at == broker
     assert stamped(milliseconds(broker), False, own=own).born_at == own
     assert stamped(-1, True, own=own).born_at == own
     assert stamped(10**15, True, own=own).born_at == own
 
 
-def test_a_dead_letter_put_back_is_as_old_as_it_was() -> None:
-    """The earliest stamp counts; one that is no number does not."""
+def test_a_replayed_dead_letter_keeps_its_age() -> None:
+    """The earliest timestamp counts. A header that is not a number is ignored."""
     first = NOW - timedelta(hours=2)
     back: Headers = [
         ("dlt-timestamp", b"no number"),
@@ -220,8 +223,8 @@ def test_a_dead_letter_put_back_is_as_old_as_it_was() -> None:
     assert stamped(milliseconds(NOW), True, [("dlt-timestamp", b"-5")]).born_at == NOW
 
 
-def test_nothing_is_born_in_the_future() -> None:
-    """It counts as now, and is told."""
+def test_a_timestamp_in_the_future_counts_as_now() -> None:
+    """The event is marked, so that it can be counted."""
     content = stamped(milliseconds(NOW + timedelta(days=1)), True)
     assert content.born_at == NOW
     assert content.from_future
@@ -241,6 +244,6 @@ JSON = st.recursive(
     st.booleans(),
 )
 def test_decoding_is_total(value: bytes, headers: list[tuple[str, bytes | None]], topic: str, structured: bool) -> None:
-    """Whatever comes, the answer is an event or a rejection with a short reason."""
+    """Any bytes give an event or a rejection with a short reason."""
     content = decode(value, [*headers, *(STRUCTURED if structured else [])], topic)
     assert not isinstance(content, Rejected) or 0 < len(content.reason) <= 200

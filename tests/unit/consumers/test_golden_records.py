@@ -1,7 +1,7 @@
 """Inbound records and dead letters on the wire (CONTRACT), against golden files.
 
-A file holds a record as a broker hands it out (bytes that are not UTF-8 as base64, long ones as a text and how often),
-and what becomes of it.
+A file holds a record as a broker returns it, and the event or dead letter it becomes. Bytes that are not UTF-8 are
+base64, long values are a text and a number of repeats.
 """
 
 import base64
@@ -36,7 +36,7 @@ INTAKE = Intake(
 
 
 def content(data: Any) -> bytes | None:
-    """Return the bytes that stand in a golden file as text, as base64, or as a text that is repeated."""
+    """Return bytes that a golden file holds as text, as base64, or as a repeated text."""
     match data:
         case {"base64": encoded}:
             return base64.b64decode(encoded)
@@ -49,9 +49,16 @@ def record_of(golden: dict[str, Any]) -> Record:
     """Return the record of a golden file."""
     data = golden["record"]
     headers = [(name, content(value)) for name, value in data["headers"]]
-    place = data["topic"], data["partition"], data["offset"]
-    stamp = data["timestamp_ms"], data["timestamp_type"] == "LogAppendTime"
-    return Record(*place, content(data["key"]), content(data["value"]), headers, *stamp)
+    return Record(
+        topic=data["topic"],
+        partition=data["partition"],
+        offset=data["offset"],
+        key=content(data["key"]),
+        value=content(data["value"]),
+        headers=headers,
+        timestamp_ms=data["timestamp_ms"],
+        log_append_time=data["timestamp_type"] == "LogAppendTime",
+    )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -61,14 +68,14 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def test_every_encoding_of_every_event_has_a_golden_file() -> None:
-    """Four encodings; a request with all of its members and with as few as may be. A submission may miss none."""
+    """There are four encodings, for a submission and for requests with all members and with only the required ones."""
     events = ("requested", "requested_minimal", "submitted")
     encodings = ("plain", "binary", "structured", "structured_base64")
     assert {path.stem for path in INBOUND} == {f"{event}_{encoding}" for event in events for encoding in encodings}
 
 
 def test_every_error_has_a_golden_file() -> None:
-    """The first time, and when the record was put back; besides, an origin that an emitter made up."""
+    """There are files for the first failure, for a replayed record, and for an origin that an emitter made up."""
     errors = get_args(DeadLetterError)
     assert {path.stem for path in DEAD_LETTERS} == {
         *errors,
@@ -83,7 +90,7 @@ def test_every_error_has_a_golden_file() -> None:
 
 @pytest.mark.parametrize("path", INBOUND, ids=lambda path: path.stem)
 def test_an_inbound_record_is_the_event_of_its_golden_file(path: Path) -> None:
-    """With its trace, and the time that its age counts from."""
+    """The event has the traceparent and the time its age counts from."""
     golden = load(path)
     read = INTAKE.receive(record_of(golden)).content
     assert not isinstance(read, Rejected)
@@ -94,18 +101,18 @@ def test_an_inbound_record_is_the_event_of_its_golden_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DEAD_LETTERS, ids=lambda path: path.stem)
 async def test_a_dead_letter_is_the_record_of_its_golden_file(path: Path) -> None:
-    """Key and value untouched; the headers in order, byte for byte."""
+    """Key and value are untouched, and the headers are in order, byte for byte."""
     golden = load(path)
-    record, writer = record_of(golden), FakeDeadLetterWriter()
+    record = record_of(golden)
     read = Rejected(**golden["answer"]) if "answer" in golden else INTAKE.receive(record).content
+    writer = FakeDeadLetterWriter()
 
     async def reject(_: Delivery) -> Outcome:
         assert isinstance(read, Rejected)
         return read
 
-    await DeadLettering(reject, writer, DeadLetterBreaker(), "signin-worker", clock=lambda: NOW)(
-        Delivery(record, read, "lane")
-    )
+    handle = DeadLettering(reject, writer, DeadLetterBreaker(), "signin-worker", clock=lambda: NOW)
+    await handle(Delivery(record, read, "lane"))
     (written,) = writer.written
 
     assert (written.topic, written.key, written.value) == (dead_letter_topic(record.topic), record.key, record.value)

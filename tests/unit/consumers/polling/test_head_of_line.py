@@ -1,17 +1,19 @@
-"""A record that holds its partition back: when it is told, and what of it."""
+"""When a record that holds its partition back is logged, and with which fields."""
 
 import logging
 
 import pytest
 
-from consumers.polling.head_of_line import HeadOfLine, BlockedPartition
+from consumers.polling.head_of_line import BlockedPartition, HeadOfLine
 from consumers.ports import Partition
 
-A, B = Partition("a", 0), Partition("b", 3)
+A = Partition("a", 0)
+B = Partition("b", 3)
+LOGGED_FIELDS = ("topic", "partition", "offset", "in_work_s", "age_s", "behind", "reason")
 
 
 class Bench:
-    """A look-out with a clock set by hand, and what it wrote."""
+    """The log, with a stopwatch set by hand. ``asked``: the records whose reason was asked for."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.now = 1000.0
@@ -19,10 +21,10 @@ class Bench:
         self._caplog = caplog
         self._head_of_line = HeadOfLine(60, lambda: self.now)
 
-    def look(self, *held: BlockedPartition) -> list[logging.LogRecord]:
-        """Look at these; return what was written."""
+    def check(self, *blocked: BlockedPartition) -> list[logging.LogRecord]:
+        """Check these partitions, and return the lines that were logged."""
         self._caplog.clear()
-        self._head_of_line.check(held, self._reason)
+        self._head_of_line.check(blocked, self._reason)
         return list(self._caplog.records)
 
     def _reason(self, partition: Partition, offset: int) -> str:
@@ -36,28 +38,25 @@ def bench(caplog: pytest.LogCaptureFixture) -> Bench:
     return Bench(caplog)
 
 
-def test_it_is_told_once_and_then_seldom(bench: Bench) -> None:
-    """After a minute, and after that every ten."""
-    told_at = []
+def test_a_blocked_partition_is_logged_after_a_minute_and_then_every_ten(bench: Bench) -> None:
+    """The record stays the same for more than twenty minutes."""
+    logged_at = []
     for _ in range(1300):
-        if bench.look(BlockedPartition(A, 5, 1000.0, 0.0, 0)):
-            told_at.append(bench.now - 1000)
+        if bench.check(BlockedPartition(A, 5, 1000.0, 0.0, 0)):
+            logged_at.append(bench.now - 1000)
         bench.now += 1
-    assert told_at == [60, 660, 1260]
+
+    assert logged_at == [60, 660, 1260]
 
 
-def test_it_is_told_where_how_long_and_why(bench: Bench) -> None:
-    """The time in work and the record's own age are two things. Nothing else of the record is told."""
+def test_the_line_says_where_how_long_and_why(bench: Bench) -> None:
+    """The time in work and the record's age are separate fields. Nothing of the record's content is logged."""
     bench.now = 1075.0
-    [line] = bench.look(BlockedPartition(B, 9, 1000.0, 4000.0, 17))
+    [line] = bench.check(BlockedPartition(B, 9, 1000.0, 4000.0, 17))
+    fields = {name: vars(line)[name] for name in LOGGED_FIELDS}
 
     assert (line.levelname, line.getMessage()) == ("WARNING", "a record holds its partition back")
-
-    told = {
-        name: vars(line)[name] for name in ("topic", "partition", "offset", "in_work_s", "age_s", "behind", "reason")
-    }
-
-    assert told == {
+    assert fields == {
         "topic": "b",
         "partition": 3,
         "offset": 9,
@@ -69,16 +68,20 @@ def test_it_is_told_where_how_long_and_why(bench: Bench) -> None:
 
 
 def test_each_record_has_its_own_time(bench: Bench) -> None:
-    """The next one at the head is not late because the one before was. Only for late ones a reason is looked up."""
+    """The next head of line starts anew. A reason is looked up only for records that are logged."""
     bench.now = 1060.0
-    assert len(bench.look(BlockedPartition(A, 5, 1000.0, 0, 0), BlockedPartition(B, 5, 1050.0, 0, 0))) == 1
+    late = BlockedPartition(A, 5, 1000.0, 0, 0)
+    recent = BlockedPartition(B, 5, 1050.0, 0, 0)
+
+    assert len(bench.check(late, recent)) == 1
     assert bench.asked == [(A, 5)]
 
     bench.now = 1061.0
+    next_head = BlockedPartition(A, 6, 1002.0, 0, 0)
 
-    assert not bench.look(BlockedPartition(A, 6, 1002.0, 0, 0), BlockedPartition(B, 5, 1050.0, 0, 0))
+    assert not bench.check(next_head, recent)
 
     bench.now = 1062.0
 
-    assert len(bench.look(BlockedPartition(A, 6, 1002.0, 0, 0))) == 1
-    assert not bench.look()
+    assert len(bench.check(next_head)) == 1
+    assert not bench.check()
