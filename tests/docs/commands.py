@@ -1,4 +1,4 @@
-"""Commands of the README, run as they stand there: by a shell that finds ``signin-worker`` on its path."""
+"""Runs the commands of the documents in a shell that finds ``signin-worker`` on its path."""
 
 import asyncio
 import os
@@ -22,15 +22,17 @@ class Ended(NamedTuple):
 
 
 class Shell:
-    """A shell in a folder of its own, in which only what is needed is set."""
+    """A shell in a folder of its own, with only the variables that it needs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
         programs = folder / "bin"
         programs.mkdir()
         command = programs / "signin-worker"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m signin_worker "$@"\n')
         command.chmod(0o755)
+
         self._environment = {
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": str(PROJECT),
@@ -39,7 +41,7 @@ class Shell:
         }
 
     async def start(self, script: str, more: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
-        """Start a script; its last command becomes the process itself if it is preceded by ``exec``."""
+        """Start a script. With ``exec`` before its last command, the process becomes that command."""
         return await asyncio.create_subprocess_exec(
             *("bash", "-euo", "pipefail", "-c", script),
             cwd=self.folder,

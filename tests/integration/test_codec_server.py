@@ -1,4 +1,4 @@
-"""Temporal's own command line, a real server, and what is encrypted on it."""
+"""The codec server decrypts payloads for Temporal's own command line."""
 
 import asyncio
 import base64
@@ -22,31 +22,31 @@ ADDRESS = "ada.lovelace@example.com"
 
 
 async def temporal_cli(*arguments: str) -> str:
-    """Run Temporal's command line; return all that it says."""
-    asked = await asyncio.create_subprocess_exec(
+    """Run Temporal's command line; return all that it prints."""
+    process = await asyncio.create_subprocess_exec(
         str(executable("temporal")),
         *arguments,
         env={**os.environ, "HOME": "/nonexistent"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asked.communicate()
-    return said.decode()
+    output, _ = await process.communicate()
+    return output.decode()
 
 
 @pytest.mark.parametrize(("auth", "readable"), [(f"Bearer {TOKEN}", True), ("Bearer wrong", False), (None, False)])
-async def test_a_history_is_read_by_who_has_the_token(temporal: Temporal, auth: str | None, readable: bool) -> None:
-    """Without it, or without the codec server, it is as encrypted as on the server's disk."""
+async def test_a_history_is_decrypted_only_with_the_token(temporal: Temporal, auth: str | None, readable: bool) -> None:
+    """Without the token, or without the codec server, payloads stay encrypted as they are on the server."""
     environ = {"TEMPORAL_ADDRESS": temporal.address, "TEMPORAL_NAMESPACE": LocalTemporal.namespace}
     client = await connect(KEYS, environ=environ)
     started = await client.start_workflow("nobody", ADDRESS, id=uuid.uuid4().hex, task_queue="nobody-polls")
     show = ("workflow", "show", "--workflow-id", started.id, "--address", temporal.address, "--output", "json")
     async with serving(codec_app(EncryptionCodec(KEYS), TOKEN), LOOPBACK, 0) as port:
         codec = ("--codec-endpoint", f"http://{LOOPBACK}:{port}", "--codec-auth", auth) if auth else ()
-        said = await temporal_cli(*show, *codec)
+        output = await temporal_cli(*show, *codec)
 
-    assert (_shown(f'"{ADDRESS}"') in said) == readable
-    assert (_shown("binary/encrypted") in said) == (auth is None)
+    assert (_shown(f'"{ADDRESS}"') in output) == readable
+    assert (_shown("binary/encrypted") in output) == (auth is None)
 
     await started.terminate()
 

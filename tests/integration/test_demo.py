@@ -1,4 +1,4 @@
-"""The demo, as a person starts it."""
+"""The demo, started as a person starts it."""
 
 import json
 import os
@@ -24,8 +24,8 @@ def _run(environment: dict[str, str], *command: str) -> "subprocess.CompletedPro
 
 
 @pytest.mark.timeout(120)
-def test_everybody_fares_as_expected(kafka: Kafka, temporal: Temporal) -> None:
-    """All virtual people get the results they should; the demo ends with 0 and leaves no folder behind."""
+def test_every_person_gets_the_expected_results(kafka: Kafka, temporal: Temporal) -> None:
+    """The demo ends with 0, reports ten people, and leaves no folder behind."""
     before = set((cache_folder() / "run").iterdir())
     addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
     done = _run(addresses, "signin_worker", "demo", "--json", "-")
@@ -40,8 +40,8 @@ def test_everybody_fares_as_expected(kafka: Kafka, temporal: Temporal) -> None:
     assert set((cache_folder() / "run").iterdir()) <= before
 
 
-def test_a_stack_that_cannot_start_is_explained() -> None:
-    """A wrong address ends the demo with 69 and a sentence that names the variable."""
+def test_a_wrong_address_ends_with_69() -> None:
+    """The demo names the variable that holds the address."""
     done = _run({"SIGNIN_TEST_KAFKA": "127.0.0.1:1", "SIGNIN_TEST_TEMPORAL": "127.0.0.1:1"}, "deploy.demo")
     assert done.returncode == 69
     assert "correct or unset SIGNIN_TEST_" in done.stdout

@@ -1,4 +1,4 @@
-"""The bill of materials: what stands in the lock stands in it, and nothing else."""
+"""The bill of materials lists what the runtime lock lists."""
 
 import json
 import re
@@ -16,30 +16,31 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Make it as ``make sbom`` does."""
+    """Write it as ``make sbom`` does."""
     file = tmp_path_factory.mktemp("sbom") / "sbom.cdx.json"
     program = Path(sys.executable).with_name("cyclonedx-py")
     options = ["--pyproject", str(PROJECT), "--output-reproducible", "--validate", "--output-file", str(file)]
+
     subprocess.run([program, "requirements", *options, str(LOCK)], check=True, capture_output=True)
     found: dict[str, Any] = json.loads(file.read_text())
     return found
 
 
-def test_it_names_every_locked_package_in_its_version(sbom: dict[str, Any]) -> None:
-    """And no other."""
+def test_it_lists_exactly_the_locked_packages(sbom: dict[str, Any]) -> None:
+    """Every name and version of the lock is in it, and no other."""
     locked = set(_PIN.findall(LOCK.read_text()))
     assert len(locked) > 20
     assert {(one["name"], one["version"]) for one in sbom["components"]} == locked
 
 
-def test_it_has_the_hashes_of_the_files_that_may_be_installed(sbom: dict[str, Any]) -> None:
-    """So a package can be told from another of its name and version."""
+def test_it_has_the_hashes_of_the_locked_files(sbom: dict[str, Any]) -> None:
+    """Every hash is SHA-256 and stands in the lock."""
     for component in sbom["components"]:
         hashes = [one for reference in component["externalReferences"] for one in reference.get("hashes", [])]
         assert {one["alg"] for one in hashes} == {"SHA-256"}, component["name"]
         assert all(one["content"] in LOCK.read_text() for one in hashes)
 
 
-def test_it_says_what_it_is_about(sbom: dict[str, Any]) -> None:
-    """In the format that scanners read."""
+def test_it_names_its_format_and_the_project(sbom: dict[str, Any]) -> None:
+    """Scanners read CycloneDX."""
     assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", "signin-worker")

@@ -1,4 +1,4 @@
-"""The wheel, installed with the locked packages into a clean environment, is the worker."""
+"""The wheel works when it is installed with the locked packages into a clean environment."""
 
 import os
 import subprocess
@@ -35,9 +35,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the runtime lock and the wheel into an environment of their own; return its folder of programs."""
+    """Install the runtime lock and the wheel into a new environment; return its ``bin``."""
     environment = tmp_path_factory.mktemp("clean") / "venv"
-    uv, python = executable("uv"), environment / "bin" / "python"
+    uv = executable("uv")
+    python = environment / "bin" / "python"
+
     _run(uv, "venv", "--quiet", "--python", sys.executable, environment)
     install = (uv, "pip", "install", "--quiet", "--python", python)
     _run(*install, "--require-hashes", "-r", PROJECT / "requirements" / "runtime.txt")
@@ -49,21 +51,21 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def test_the_wheel_holds_all_of_the_source_and_nothing_else(wheel: Path) -> None:
-    """Every file of the five packages and the composition root is in it, templates too; tests and deploy are not."""
+def test_the_wheel_holds_exactly_the_sources(wheel: Path) -> None:
+    """It has every file of the five packages, templates included, and the composition root. Nothing else is in it."""
     tracked = (path for package in _PACKAGES for path in (PROJECT / package).rglob("*") if path.is_file())
     wanted = {str(path.relative_to(PROJECT)) for path in tracked if "__pycache__" not in path.parts}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert held == wanted | {"signin_worker.py"}
 
 
-def test_the_locked_packages_fit_together_and_suffice(installed: Path) -> None:
-    """What the wheel asks for is what the runtime lock holds."""
+def test_the_locked_packages_satisfy_the_wheel(installed: Path) -> None:
+    """The runtime lock holds everything that the wheel requires, without conflicts."""
     _run(executable("uv"), "pip", "check", "--quiet", "--python", installed / "python")
 
 
 def test_every_module_can_be_imported(wheel: Path, installed: Path, tmp_path: Path) -> None:
-    """Isolated from the sources, each module imports from the installed wheel."""
+    """Each module is imported from the installed wheel, isolated from the sources."""
     files = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py"))
     modules = sorted(name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in files)
     program = (
@@ -74,14 +76,14 @@ def test_every_module_can_be_imported(wheel: Path, installed: Path, tmp_path: Pa
     _run(installed / "python", "-I", "-c", program, *modules, cwd=tmp_path, environment=_environment())
 
 
-def test_the_command_explains_itself(installed: Path, tmp_path: Path) -> None:
-    """``signin-worker --help`` names the commands."""
+def test_help_lists_the_commands(installed: Path, tmp_path: Path) -> None:
+    """``signin-worker --help`` works without any settings."""
     text = _run(installed / "signin-worker", "--help", cwd=tmp_path, environment=_environment())
     assert all(name in text for name in ("run", "check", "topics", "request", "submit", "dlt"))
 
 
 def test_missing_settings_end_check_with_78(installed: Path, tmp_path: Path) -> None:
-    """Without settings (production) ``signin-worker check`` ends with 78 and names a missing key."""
+    """Without settings, which means production, ``signin-worker check`` names a missing key."""
     done = subprocess.run(
         [installed / "signin-worker", "check"], cwd=tmp_path, env=_environment(), capture_output=True, text=True
     )
@@ -89,8 +91,8 @@ def test_missing_settings_end_check_with_78(installed: Path, tmp_path: Path) -> 
     assert "SIGNIN_KEYS__ACCOUNT" in done.stdout + done.stderr
 
 
-def test_the_demo_asks_for_the_sources(installed: Path, tmp_path: Path) -> None:
-    """They are no part of the wheel: ``signin-worker demo`` ends with 69 and says what to do."""
+def test_the_demo_ends_with_69_without_the_sources(installed: Path, tmp_path: Path) -> None:
+    """The wheel does not contain the demo, so ``signin-worker demo`` says what to do instead."""
     done = subprocess.run(
         [installed / "signin-worker", "demo"], cwd=tmp_path, env=_environment(), capture_output=True, text=True
     )
@@ -98,17 +100,17 @@ def test_the_demo_asks_for_the_sources(installed: Path, tmp_path: Path) -> None:
     assert "make demo" in done.stderr
 
 
-def test_the_command_runs_until_it_is_told_to_stop(installed: Path) -> None:
-    """``signin-worker run`` serves /livez though nothing that it depends on is there, and ends SIGTERM with 0."""
-    port, nobodys = free_ports(2)
+def test_the_worker_runs_until_sigterm(installed: Path) -> None:
+    """``signin-worker run`` serves /livez while all its dependencies are away, and ends with 0."""
+    port, closed = free_ports(2)
     settings = {
         "SIGNIN_ENVIRONMENT": "development",
         "SIGNIN_HTTP__PORT": str(port),
-        "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{nobodys}",
-        "TEMPORAL_ADDRESS": f"{LOOPBACK}:{nobodys}",
+        "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{closed}",
+        "TEMPORAL_ADDRESS": f"{LOOPBACK}:{closed}",
     }
 
-    def lives() -> bool:
+    def is_alive() -> bool:
         try:
             return httpx.get(f"http://{LOOPBACK}:{port}/livez", trust_env=False).is_success
         except httpx.TransportError:
@@ -118,7 +120,7 @@ def test_the_command_runs_until_it_is_told_to_stop(installed: Path) -> None:
 
     try:
         worker.start([installed / "signin-worker", "run"], _environment() | settings | {"HOME": str(worker.folder)})
-        worker.wait_until(lives, within_s=60)
+        worker.wait_until(is_alive, within_s=60)
         assert worker.end() == 0, worker.last_words()
     finally:
         worker.stop()
