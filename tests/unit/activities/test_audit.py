@@ -1,11 +1,11 @@
-"""The audit trail: what is told of each decision, and what never is."""
+"""The audit trail: what is logged about each decision, and what never is."""
 
 import logging
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 
 from activities.addresses import masked
 from activities.audit import audit_entry
@@ -18,7 +18,6 @@ from tests.docs.documents import code, rows
 from tests.fakes.activity_calls import called, failing
 from tests.fakes.publisher import FakePublisher
 
-RESULT: TypeAdapter[Any] = TypeAdapter(Result)
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MEMBERS = {
     "signin_id": "s" * 22,
@@ -33,32 +32,34 @@ MEMBERS = {
 
 def every_result() -> list[Any]:
     """Return one result of each type and reason."""
-    found = []
-    for kind in get_args(get_args(Result)[0]):
-        reasons = kind.model_fields.get("reason")
-        members = {name: value for name, value in MEMBERS.items() if name in kind.model_fields}
-        found += [kind(**members, **more) for more in ([{"reason": one} for one in _values(reasons)] or [{}])]
-    return found
+    return [result for kind in get_args(get_args(Result)[0]) for result in _results_of(kind)]
 
 
-def _values(field: Any) -> tuple[str, ...]:
-    return () if field is None else get_args(field.annotation)
+def _results_of(kind: type[BaseModel]) -> list[BaseModel]:
+    members = {name: value for name, value in MEMBERS.items() if name in kind.model_fields}
+    field = kind.model_fields.get("reason")
+    if field is None:
+        return [kind(**members)]
+
+    return [kind(**members, reason=reason) for reason in get_args(field.annotation)]
 
 
-async def told(caplog: pytest.LogCaptureFixture, event: ResultEvent) -> logging.LogRecord:
-    """Publish a result; return the one line of the audit trail."""
+async def _audit_line(caplog: pytest.LogCaptureFixture, event: ResultEvent) -> logging.LogRecord:
+    """Publish a result, and return the only line of the audit trail."""
     caplog.clear()
+    publish = PublishingActivities(FakePublisher()).publish_result_activity
     with caplog.at_level(logging.INFO, logger="audit"):
-        await called().run(PublishingActivities(FakePublisher()).publish_result_activity, Publication(events=(event,)))
+        await called().run(publish, Publication(events=(event,)))
+
     [line] = [record for record in caplog.records if record.name == "audit"]
     return line
 
 
 @pytest.mark.parametrize("result", every_result(), ids=lambda one: f"{one.type} {getattr(one, 'reason', '')}")
-async def test_each_decision_has_its_line(result: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """By its name in the vocabulary, about an account that is told by its pseudonym, under the result's own id."""
+async def test_each_decision_has_one_line(result: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The line has the name from the vocabulary, the account's pseudonym and the result's id."""
     event = ResultEvent(result=result, masked="a***@e***.com", traceparent="00-secret")
-    line = await told(caplog, event)
+    line = await _audit_line(caplog, event)
     fields = vars(line)
     name, level = audit_entry(result.type, getattr(result, "reason", None))
 
@@ -68,12 +69,11 @@ async def test_each_decision_has_its_line(result: Any, caplog: pytest.LogCapture
     assert fields.get("reason") == getattr(result, "reason", None)
 
 
-def test_the_document_tells_all_of_them() -> None:
-    """Row by row what the code does."""
-    table = [
-        (code(row[0]), code(row[1]), code(row[2]), row[3]) for row in rows((PROJECT / "docs/audit.md").read_text())
-    ]
-    named = {(*kind, *reason): (*event, level) for kind, reason, event, level in table}
+def test_the_document_lists_every_decision() -> None:
+    """The table in docs/audit.md has a row for each result and reason, and no other."""
+    table = rows((PROJECT / "docs/audit.md").read_text())
+    named = {(*code(kind), *code(reason)): (*code(event), level) for kind, reason, event, level in table}
+
     for result in every_result():
         reason = getattr(result, "reason", None)
         event, level = audit_entry(result.type, reason)
@@ -84,13 +84,15 @@ def test_the_document_tells_all_of_them() -> None:
     assert not named
 
 
-async def test_what_kafka_did_not_take_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    """The trail tells what downstream can know, and a try that failed is no decision."""
+async def test_a_result_that_kafka_did_not_acknowledge_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The trail has only what downstream can know, and a failed try is not a decision."""
     publisher = FakePublisher()
     publisher.down = PublishUnavailable
+    publication = Publication(events=(ResultEvent(result=every_result()[0]),))
+
     with caplog.at_level(logging.INFO, logger="audit"):
-        publication = Publication(events=(ResultEvent(result=every_result()[0]),))
         await failing(PublishingActivities(publisher).publish_result_activity, publication)
+
     assert not [record for record in caplog.records if record.name == "audit"]
 
 
@@ -110,6 +112,6 @@ async def test_what_kafka_did_not_take_is_not_told(caplog: pytest.LogCaptureFixt
         ("", "***"),
     ],
 )
-def test_little_is_shown_of_an_address(address: str, shown: str) -> None:
-    """Two characters and the last label; of anything else nothing."""
+def test_a_masked_address_shows_two_characters_and_the_last_label(address: str, shown: str) -> None:
+    """Nothing is shown of text that is not an address."""
     assert masked(address) == shown

@@ -1,4 +1,4 @@
-"""Sending the code (SECURITY S13)."""
+"""The activity that sends the mail with the code (SECURITY S13)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -40,10 +40,11 @@ async def _message_id(**changes: object) -> str:
     return mailer.sent[0].message_id
 
 
-async def test_the_mail_holds_the_code_and_goes_where_it_was_asked_for() -> None:
-    """All else is handed through."""
+async def test_the_mail_has_the_code_and_goes_to_the_address_as_given() -> None:
+    """The other members are passed through."""
     mailer = FakeMailer()
     await called().run(_activities(mailer).send_email_activity, TASK)
+
     (mail,) = mailer.sent
     assert mail.recipient == "Ada@x.test"
     assert mail.code.get_secret_value() == KEYS.derive("k", "ada", "s" * 22, "n", 8)
@@ -51,47 +52,54 @@ async def test_the_mail_holds_the_code_and_goes_where_it_was_asked_for() -> None
     assert (mail.locale, mail.ip, mail.browser) == ("de-CH", "203.0.113.7", "Firefox")
 
 
-async def test_a_try_again_has_the_same_message_id() -> None:
-    """Mail servers drop the repeat, whatever else changed."""
+async def test_a_retry_has_the_same_message_id() -> None:
+    """Mail servers then drop the repeat, whatever else has changed."""
     assert await _message_id() == await _message_id(email="other@x.test", nonce="m", browser=None)
 
 
-async def test_each_sign_in_and_attempt_has_a_message_id_of_its_own() -> None:
-    """Neither of them can be read from it."""
+async def test_each_sign_in_and_attempt_has_its_own_message_id() -> None:
+    """The id reveals neither of them."""
     ids = [await _message_id(), await _message_id(attempt=2), await _message_id(signin_id="t" * 22)]
     assert len(set(ids)) == 3
     assert all(re.fullmatch(r"<[A-Za-z0-9_-]{43}@mail\.x\.test>", message_id) for message_id in ids)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 3600])
-async def test_no_mail_after_expiry(seconds: int) -> None:
-    """Exactly at the limit is expired, and final."""
+async def test_no_mail_is_sent_once_the_code_has_expired(seconds: int) -> None:
+    """A code is expired at the very moment of its expiry. There is no retry."""
     mailer = FakeMailer()
     task = TASK.model_copy(update={"expires_at": NOW - timedelta(seconds=seconds)})
+
     error = await failing(_activities(mailer).send_email_activity, task)
+
     assert (error.type, error.non_retryable) == ("CodeExpired", True)
     assert mailer.tried == []
 
 
 @pytest.mark.parametrize(("answer", "final"), [(MailRefused, True), (MailUnavailable, False)])
-async def test_the_mail_servers_answer_decides_whether_to_try_again(answer: type[SideEffectError], final: bool) -> None:
-    """5xx is final, all else is not."""
+async def test_only_a_refused_mail_is_not_retried(answer: type[SideEffectError], final: bool) -> None:
+    """The log names the sign-in, the attempt and the error."""
     mailer = FakeMailer()
     mailer.script(TASK.email, answer)
+
     with log_book() as book:
         error = await failing(_activities(mailer).send_email_activity, TASK)
 
     assert (error.type, error.non_retryable) == (answer.__name__, final)
 
-    (record,), (extra,) = book.records, book.extras()
+    (record,) = book.records
+    (extra,) = book.extras()
 
     assert (record.levelname, extra["signin_id"], extra["attempt"]) == ("WARNING", TASK.signin_id, 1)
     assert extra["error"] == answer.__name__
 
 
-async def test_a_mail_under_an_unknown_key_is_tried_again() -> None:
-    """Another worker may hold the key."""
+async def test_an_unknown_key_is_retried() -> None:
+    """Another worker may have the key."""
     mailer = FakeMailer()
-    error = await failing(_activities(mailer).send_email_activity, TASK.model_copy(update={"key_id": "gone"}))
+    task = TASK.model_copy(update={"key_id": "gone"})
+
+    error = await failing(_activities(mailer).send_email_activity, task)
+
     assert (error.type, error.non_retryable) == ("UnknownKey", False)
     assert mailer.tried == []

@@ -1,4 +1,4 @@
-"""Telling mailboxes, and asking for first attempts."""
+"""The activities by which one workflow reaches others."""
 
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ TASK = HandOver(
     mailbox="pseudonym", message=Refusal(signin_id=SIGNIN, attempt=2, reason="challenge_failed"), policy=Policy()
 )
 QUERY = FirstAttemptQuery(signin_id=SIGNIN)
-HANDED = HandOverQuery(mailbox="pseudonym", signin_id=SIGNIN)
+WAS_HANDED_OVER = HandOverQuery(mailbox="pseudonym", signin_id=SIGNIN)
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CHALLENGE = Challenge(
     signin_id=SIGNIN,
@@ -31,46 +31,54 @@ CHALLENGE = Challenge(
 
 
 async def test_a_message_reaches_its_mailbox() -> None:
-    """With the policy that it may be started with."""
+    """The policy goes along, in case the mailbox has to be started."""
     mailboxes = FakeMailboxes()
     await called().run(HandOverActivities(mailboxes, FakeFirstAttempts()).hand_over_activity, TASK)
     assert mailboxes.handed == [("pseudonym", TASK.message, TASK.policy)]
 
 
 @pytest.mark.parametrize(("answer", "final"), [(HandOverRefused, True), (TemporalUnavailable, False)])
-async def test_only_a_refused_message_is_not_tried_again(answer: type[SideEffectError], final: bool) -> None:
-    """The log names the message, not what is in it."""
+async def test_only_a_refused_message_is_not_retried(answer: type[SideEffectError], final: bool) -> None:
+    """The log names the type of the message, not its content."""
     mailboxes = FakeMailboxes()
     mailboxes.script(answer)
+    hand_over = HandOverActivities(mailboxes, FakeFirstAttempts()).hand_over_activity
+
     with log_book() as book:
-        error = await failing(HandOverActivities(mailboxes, FakeFirstAttempts()).hand_over_activity, TASK)
-    assert (error.type, error.non_retryable) == (answer.__name__, final)
+        error = await failing(hand_over, TASK)
     (extra,) = book.extras()
+
+    assert (error.type, error.non_retryable) == (answer.__name__, final)
     assert (extra["signin_id"], extra["attempt"], extra["message_type"]) == (SIGNIN, 2, "Refusal")
 
 
-async def test_what_was_handed_over_is_known() -> None:
-    """By mailbox and sign-in."""
+async def test_a_mailbox_knows_what_was_handed_over_to_it() -> None:
+    """Other mailboxes do not, and nothing is known before the hand-over."""
     mailboxes = FakeMailboxes()
-    ask = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
-    assert not await called().run(ask, HANDED)
+    query = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
+    assert not await called().run(query, WAS_HANDED_OVER)
+
     await mailboxes.hand_over("pseudonym", CHALLENGE, Policy())
-    assert await called().run(ask, HANDED)
-    assert not await called().run(ask, HandOverQuery(mailbox="another", signin_id=SIGNIN))
+
+    assert await called().run(query, WAS_HANDED_OVER)
+    assert not await called().run(query, HandOverQuery(mailbox="another", signin_id=SIGNIN))
 
 
-async def test_a_mailbox_that_cannot_be_asked_is_asked_again() -> None:
-    """Nothing is concluded from silence here either."""
+async def test_a_query_that_fails_is_retried() -> None:
+    """No answer does not mean that nothing was handed over."""
     mailboxes = FakeMailboxes()
     mailboxes.script(TemporalUnavailable)
+    query = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
+
     with log_book() as book:
-        error = await failing(HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity, HANDED)
+        error = await failing(query, WAS_HANDED_OVER)
+
     assert (error.type, error.non_retryable) == ("TemporalUnavailable", False)
     assert [extra["signin_id"] for extra in book.extras()] == [SIGNIN]
 
 
-async def test_how_the_first_attempt_stands_is_handed_through() -> None:
-    """Unknown, running, or closed with its outcome."""
+async def test_the_state_of_the_first_attempt_is_passed_through() -> None:
+    """It is unknown, running, or closed with its outcome."""
     first_attempts = FakeFirstAttempts()
     read = HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity
 
@@ -86,11 +94,14 @@ async def test_how_the_first_attempt_stands_is_handed_through() -> None:
     assert await called().run(read, QUERY) == FirstAttempt(status="closed", outcome=outcome)
 
 
-async def test_a_first_attempt_that_cannot_be_read_is_read_again() -> None:
-    """Nothing is concluded from silence."""
+async def test_a_failed_read_of_the_first_attempt_is_retried() -> None:
+    """No answer does not mean that there is no first attempt."""
     first_attempts = FakeFirstAttempts()
     first_attempts.down = True
+    read = HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity
+
     with log_book() as book:
-        error = await failing(HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity, QUERY)
+        error = await failing(read, QUERY)
+
     assert (error.type, error.non_retryable) == ("TemporalUnavailable", False)
     assert [extra["signin_id"] for extra in book.extras()] == [SIGNIN]

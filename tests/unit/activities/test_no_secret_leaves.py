@@ -1,4 +1,4 @@
-"""No address, code or token leaves an activity beside its result, whatever its ports raise (SECURITY S8)."""
+"""No address, code or token leaves an activity except in its result, whatever its ports raise (SECURITY S8)."""
 
 import ast
 import inspect
@@ -40,6 +40,7 @@ from schemas.tasks import (
     MailToSend,
     Publication,
     TokenToCheck,
+    TokenVerdict,
 )
 from tests.fakes.activity_calls import called, log_book, outgoing
 
@@ -49,7 +50,7 @@ KEYS = CodeKeys({"k": bytes(32)})
 PSEUDONYMS = Pseudonyms(bytes(32))
 
 long_texts = st.text(max_size=60).map(lambda text: f"hush {text}")
-"""Any text, but none that a fixed text, a line of source or a traceback holds by chance."""
+"""Any text that no fixed text, source line or traceback contains by chance."""
 
 addresses = st.one_of(long_texts, st.from_regex(r"[a-z]{8,20}@[a-z]{5,10}\.test", fullmatch=True))
 
@@ -57,52 +58,52 @@ errors = st.sampled_from([None, MailUnavailable, MailRefused])
 
 
 class TalkativePorts:
-    """Fulfils every port by raising all that it was told: in the error itself, or in the cause of ``error``."""
+    """Implements every port by raising its arguments, either in the error itself or in the cause of ``error``."""
 
     def __init__(self, error: type[SideEffectError] | None) -> None:
         self.error = error
 
-    def _raise(self, *said: object) -> None:
-        told = RuntimeError(*said)
+    def _raise(self, *secrets: object) -> None:
+        talkative = RuntimeError(*secrets)
         if self.error is None:
-            raise told
-        raise self.error from told
+            raise talkative
+        raise self.error from talkative
 
     async def accept_mail(self, domain: str) -> bool:
-        """Tell the domain."""
+        """Raise the domain."""
         self._raise(domain)
         return False
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
-        """Tell the token."""
+        """Raise the token."""
         self._raise(token, ip, idempotency_key)
         return SiteverifyAnswer(success=False)
 
     async def send(self, mail: CodeMail) -> None:
-        """Tell the recipient and the code."""
+        """Raise the recipient and the code."""
         self._raise(mail.recipient, mail.code.get_secret_value(), mail)
 
     async def publish(self, event: ResultEvent) -> None:
-        """Tell the event."""
+        """Raise the event."""
         self._raise(event, event.value())
 
     async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
-        """Tell the message."""
+        """Raise the message."""
         self._raise(mailbox, message, policy)
 
     async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell both."""
+        """Raise both arguments."""
         self._raise(mailbox, signin_id)
         return False
 
     async def read(self, signin_id: str) -> FirstAttempt:
-        """Tell the sign-in."""
+        """Raise the sign-in's id."""
         self._raise(signin_id)
         return FirstAttempt(status="unknown")
 
 
 async def _what_leaves(call: Callable[[Any], Awaitable[object]], task: BaseModel) -> str:
-    """Call an activity; return its log and its error, as text."""
+    """Call an activity, and return its log and its error as text."""
     with log_book() as book:
         try:
             await called().run(call, task)
@@ -112,7 +113,7 @@ async def _what_leaves(call: Callable[[Any], Awaitable[object]], task: BaseModel
 
 
 def _assert_hidden(secret: str, text: str) -> None:
-    """Neither as it is nor as repr, JSON or a protocol buffer's text escape it."""
+    """See that the text contains the secret neither as it is nor escaped as by repr, JSON or a protocol buffer."""
     assert secret not in text
     assert repr(secret)[1:-1] not in text
     assert json.dumps(secret)[1:-1] not in text
@@ -120,36 +121,47 @@ def _assert_hidden(secret: str, text: str) -> None:
 
 @given(address=addresses, error=errors)
 async def test_no_address_leaves_its_check(address: str, error: type[SideEffectError] | None) -> None:
-    """Neither a bad one nor one whose domain is in trouble."""
+    """Neither an invalid address is shown nor one whose domain cannot be resolved."""
     check = EmailActivities(TalkativePorts(error), PSEUDONYMS).validate_email_activity
+
     left = await _what_leaves(check, EmailToCheck(email=address))
+
     _assert_hidden(address, left)
     if address.endswith(".test"):
         _assert_hidden(address.rpartition("@")[2], left)
 
 
+def _verify(verifier: TalkativePorts) -> Callable[[TokenToCheck], Awaitable[TokenVerdict]]:
+    activities = TurnstileActivities(verifier, {"x.test"}, "signin", 300, lambda: NOW)
+    return activities.verify_turnstile_activity
+
+
 @given(token=long_texts, error=errors)
 async def test_no_token_leaves_its_check(token: str, error: type[SideEffectError] | None) -> None:
-    """Nor does the client's address."""
-    check = TurnstileActivities(TalkativePorts(error), {"x.test"}, "signin", 300, lambda: NOW).verify_turnstile_activity
-    left = await _what_leaves(check, TokenToCheck(signin_id=SIGNIN, attempt=1, token=token, ip="203.0.113.7"))
+    """The client's IP address does not leave either."""
+    check = _verify(TalkativePorts(error))
+    task = TokenToCheck(signin_id=SIGNIN, attempt=1, token=token, ip="203.0.113.7")
+
+    left = await _what_leaves(check, task)
+
     _assert_hidden(token, left)
     _assert_hidden("203.0.113.7", left)
 
 
 @given(answer=st.lists(long_texts), hostname=long_texts, token=long_texts | st.just("hush" * 513))
 async def test_nothing_leaves_with_a_verdict(answer: list[str], hostname: str, token: str) -> None:
-    """Siteverify answers with what the browser gave it, so with anyone's text; and a failed token is still one."""
+    """Siteverify repeats what the browser sent, which is untrusted, and a failed token is still a secret."""
 
     class Verifier(TalkativePorts):
-        """Answers what it likes."""
+        """Refuses the token, with text of its own."""
 
         async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
             """Refuse."""
             return SiteverifyAnswer.model_validate({"success": False, "hostname": hostname, "error-codes": answer})
 
-    check = TurnstileActivities(Verifier(None), {"x.test"}, "signin", 300, lambda: NOW).verify_turnstile_activity
-    left = await _what_leaves(check, TokenToCheck(signin_id=SIGNIN, attempt=1, token=token))
+    task = TokenToCheck(signin_id=SIGNIN, attempt=1, token=token)
+    left = await _what_leaves(_verify(Verifier(None)), task)
+
     for text in [token, hostname, *answer]:
         _assert_hidden(text, left)
 
@@ -158,7 +170,7 @@ async def test_nothing_leaves_with_a_verdict(answer: list[str], hostname: str, t
 async def test_no_address_and_no_code_leave_with_a_mail(
     address: str, error: type[SideEffectError] | None, late: bool, key_id: str
 ) -> None:
-    """An answer of a mail server holds the one, a broken template the other."""
+    """A mail server's answer may contain the address, and a template's error the code."""
     task = MailToSend(
         signin_id=SIGNIN,
         attempt=1,
@@ -170,26 +182,29 @@ async def test_no_address_and_no_code_leave_with_a_mail(
         expires_at=NOW + timedelta(seconds=-1 if late else 1),
         requested_at=NOW,
     )
-    left = await _what_leaves(
-        DeliveryActivities(TalkativePorts(error), KEYS, "x.test", lambda: NOW).send_email_activity, task
-    )
+    send = DeliveryActivities(TalkativePorts(error), KEYS, "x.test", lambda: NOW).send_email_activity
+
+    left = await _what_leaves(send, task)
+
     _assert_hidden(address, left)
     _assert_hidden(KEYS.derive("k", "ada", SIGNIN, "n", 8), left)
 
 
 @given(code=st.from_regex(r"[0-9]{8}", fullmatch=True), key_id=st.sampled_from(["k", "gone"]))
 async def test_no_code_leaves_its_check(code: str, key_id: str) -> None:
-    """Neither the one that was typed, nor its seal, nor the right one."""
+    """The code as typed does not leave, nor its seal, nor the right code."""
     _, seal = KEYS.seal(SIGNIN, code)
     task = CodeToVerify(signin_id=SIGNIN, account="ada", nonce="n", key_id=key_id, digits=8, seal=seal, seal_key_id="k")
+
     left = await _what_leaves(OtpActivities(KEYS).verify_otp_activity, task)
+
     for secret in (code, seal, KEYS.derive("k", "ada", SIGNIN, "n", 8)):
         _assert_hidden(secret, left)
 
 
 @given(address=addresses, error=errors)
 async def test_no_address_leaves_with_a_hand_over(address: str, error: type[SideEffectError] | None) -> None:
-    """The challenge that is handed over holds it."""
+    """The challenge that is handed over contains the address."""
     challenge = Challenge(
         signin_id=SIGNIN,
         attempt=1,
@@ -199,28 +214,29 @@ async def test_no_address_leaves_with_a_hand_over(address: str, error: type[Side
         born_at=NOW,
         policy=Policy(),
     )
+    task = HandOver(mailbox="m", message=challenge, policy=Policy())
     ports = TalkativePorts(error)
-    left = await _what_leaves(
-        HandOverActivities(ports, ports).hand_over_activity,
-        HandOver(mailbox="m", message=challenge, policy=Policy()),
-    )
+
+    left = await _what_leaves(HandOverActivities(ports, ports).hand_over_activity, task)
+
     _assert_hidden(address, left)
 
 
 @pytest.mark.parametrize("error", [None, MailUnavailable])
 async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] | None) -> None:
-    """Not even of those who are told no secret."""
+    """Their messages are hidden too, although they know no secret."""
     ports = TalkativePorts(error)
     event = ResultEvent(result=SignInExpired(signin_id=SIGNIN, account="who-is-it", occurred_at=NOW))
     publish = PublishingActivities(ports).publish_result_activity
-    _assert_hidden("who-is-it", await _what_leaves(publish, Publication(events=(event,))))
-    read = HandOverActivities(ports, ports).read_first_attempt_activity
+    hand_over = HandOverActivities(ports, ports)
 
-    assert "RuntimeError('s" not in await _what_leaves(read, FirstAttemptQuery(signin_id=SIGNIN))
+    published = await _what_leaves(publish, Publication(events=(event,)))
+    read = await _what_leaves(hand_over.read_first_attempt_activity, FirstAttemptQuery(signin_id=SIGNIN))
+    queried = await _what_leaves(hand_over.was_handed_over_activity, HandOverQuery(mailbox="m", signin_id=SIGNIN))
 
-    ask = HandOverActivities(ports, ports).was_handed_over_activity
-
-    assert "RuntimeError('" not in await _what_leaves(ask, HandOverQuery(mailbox="m", signin_id=SIGNIN))
+    _assert_hidden("who-is-it", published)
+    assert "RuntimeError('s" not in read
+    assert "RuntimeError('" not in queried
 
 
 def _activity_functions() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -234,8 +250,8 @@ def _activity_functions() -> Iterator[tuple[str, Callable[..., object]]]:
 ACTIVITIES = dict(_activity_functions())
 
 
-def test_the_activities_are_found() -> None:
-    """The ten that the workflows call, under the names of their methods."""
+def test_every_activity_is_covered() -> None:
+    """The workflows call ten activities, each registered under its method's name."""
     registered = {getattr(function, "__temporal_activity_definition").name for function in ACTIVITIES.values()}
 
     assert registered == set(ACTIVITIES)
@@ -255,7 +271,7 @@ def test_the_activities_are_found() -> None:
 
 @pytest.mark.parametrize("function", ACTIVITIES.values(), ids=ACTIVITIES)
 def test_every_activity_handles_its_own_errors(function: Callable[..., object]) -> None:
-    """It begins with a try whose one handler takes ``Exception``, logs, and raises a failure from None."""
+    """It starts with a ``try`` whose only handler catches ``Exception``, logs, and raises a failure from None."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(definition, ast.AsyncFunctionDef)
 

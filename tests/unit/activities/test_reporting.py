@@ -10,30 +10,31 @@ from activities import errors
 from activities.reporting import context, failure, severity
 from tests.fakes.activity_calls import ATTEMPT, WORKFLOW_ID, called
 
-_ALL = [
-    error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.SideEffectError)
-]
+_CLASSES = [each for each in vars(errors).values() if isinstance(each, type)]
+_ERRORS = [each for each in _CLASSES if issubclass(each, errors.SideEffectError)]
 
 
-@pytest.mark.parametrize("error", _ALL, ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", _ERRORS, ids=lambda error: error.__name__)
 def test_an_error_leaves_as_its_type_and_fixed_text(error: type[errors.SideEffectError]) -> None:
-    """Only what was refused is never tried again."""
-    left = failure(error())
-    assert (left.message, left.type, left.details) == (error.text, error.__name__, ())
-    assert left.non_retryable is issubclass(error, errors.Refused)
+    """Only a ``Refused`` error is not retried."""
+    raised = failure(error())
+
+    assert (raised.message, raised.type, raised.details) == (error.text, error.__name__, ())
+    assert raised.non_retryable is issubclass(error, errors.Refused)
     assert severity(error()) == logging.WARNING
 
 
 @pytest.mark.parametrize("error", [ValueError("ada@x.test"), asyncio.TimeoutError(), ApplicationError("ada@x.test")])
 def test_a_bug_leaves_without_its_text(error: Exception) -> None:
-    """It may be mended by a release, so it is tried again."""
-    left = failure(error)
-    assert (left.message, left.type, left.non_retryable) == ("an unexpected error", "UnexpectedError", False)
+    """It is retried, since a release may fix it."""
+    raised = failure(error)
+
+    assert (raised.message, raised.type, raised.non_retryable) == ("an unexpected error", "UnexpectedError", False)
     assert severity(error) == logging.ERROR
 
 
 def test_the_context_names_activity_try_and_workflow() -> None:
-    """Without an error there is nothing else but what the caller adds."""
+    """Without an error, it has nothing else but what the caller adds."""
     assert called("a").run(context, None) == {
         "activity": "a",
         "activity_attempt": ATTEMPT,
@@ -42,18 +43,19 @@ def test_the_context_names_activity_try_and_workflow() -> None:
     assert called().run(lambda: context(reason="r"))["reason"] == "r"
 
 
-def test_the_context_names_what_led_to_an_error() -> None:
-    """An operator sees that it was a refused connection, but not what the exception said."""
+def test_the_context_names_the_causes_of_an_error() -> None:
+    """An operator sees that a connection was refused, but not the exceptions' messages."""
     error = errors.MailUnavailable()
     error.__cause__ = OSError("ada@x.test")
     error.__cause__.__context__ = ConnectionRefusedError("ada@x.test")
+
     extra = called().run(context, error)
     assert extra["error"] == "MailUnavailable < OSError < ConnectionRefusedError"
     assert "raised_at" not in extra
 
 
-def test_a_cause_hidden_from_a_person_is_named_nevertheless() -> None:
-    """Adapters raise ``from None`` to hide texts; names of classes are no secret."""
+def test_a_suppressed_cause_is_named_too() -> None:
+    """Adapters raise ``from None`` to hide messages; class names are no secret."""
     try:
         try:
             raise OSError("ada@x.test")
@@ -64,15 +66,16 @@ def test_a_cause_hidden_from_a_person_is_named_nevertheless() -> None:
 
 
 def test_a_long_chain_is_cut() -> None:
-    """Even one that bites its tail."""
+    """A chain that contains itself ends too."""
     error = ValueError()
     error.__context__ = TypeError()
     error.__context__.__context__ = error
+
     assert called().run(context, error)["error"] == "ValueError < TypeError < ValueError < TypeError < ValueError"
 
 
-def test_a_bug_is_found_by_its_place() -> None:
-    """File, line and function of the innermost frames stand in the log, no values."""
+def test_the_context_of_a_bug_has_its_source_lines() -> None:
+    """It names file, line and function of the innermost frames, without values."""
 
     def fall(depth: int) -> None:
         if not depth:

@@ -1,4 +1,4 @@
-"""Every field of Turnstile's answer counts (SECURITY S12)."""
+"""The activity that verifies challenges: every field of the answer counts (SECURITY S12)."""
 
 from collections.abc import Set
 from datetime import UTC, datetime, timedelta
@@ -36,28 +36,29 @@ async def _verdict(answer: SiteverifyAnswer, hostnames: Set[str] = frozenset({"x
     return await called().run(_activities(verifier, hostnames).verify_turnstile_activity, _task())
 
 
-async def test_a_person_passes() -> None:
-    """Siteverify is asked once, with token and address, and nothing is logged."""
+async def test_a_correct_answer_passes() -> None:
+    """Siteverify is called once, with token and IP address, and nothing is logged."""
     verifier = FakeVerifier()
     verifier.script(TOKEN, GOOD)
     with log_book() as book:
         verdict = await called().run(_activities(verifier).verify_turnstile_activity, _task())
+
     assert verdict == TokenVerdict(passed=True)
     assert [(asked.token, asked.ip) for asked in verifier.asked] == [(TOKEN, "203.0.113.7")]
     assert book.records == []
 
 
 @pytest.mark.parametrize("token", [None, "", "x" * 2049])
-async def test_a_token_that_can_be_none_is_not_asked_about(token: str | None) -> None:
-    """Missing, empty or longer than any of Turnstile's."""
+async def test_an_impossible_token_fails_without_a_call(token: str | None) -> None:
+    """It is missing, empty, or longer than any of Turnstile's."""
     verifier = FakeVerifier()
     verdict = await called().run(_activities(verifier).verify_turnstile_activity, _task(token))
     assert verdict == TokenVerdict(passed=False, why="token")
     assert verifier.asked == []
 
 
-async def test_the_longest_token_is_asked_about() -> None:
-    """2,048 characters are fine."""
+async def test_the_longest_token_is_verified() -> None:
+    """A token may have 2,048 characters."""
     verifier = FakeVerifier()
     verifier.script("x" * 2048, GOOD)
     assert (await called().run(_activities(verifier).verify_turnstile_activity, _task("x" * 2048))).passed
@@ -65,24 +66,36 @@ async def test_the_longest_token_is_asked_about() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("success", False), ("hostname", None), ("hostname", "z.test"), ("hostname", "a.x.test"), ("action", None)]
-    + [("action", "login"), ("cdata", None), ("cdata", SIGNIN + "t"), ("challenge_ts", None)]
-    + [("challenge_ts", NOW - timedelta(seconds=300, microseconds=1)), ("challenge_ts", NOW.replace(tzinfo=None))]
-    + [("challenge_ts", NOW + timedelta(seconds=60, microseconds=1))],
+    [
+        ("success", False),
+        ("hostname", None),
+        ("hostname", "z.test"),
+        ("hostname", "a.x.test"),
+        ("action", None),
+        ("action", "login"),
+        ("cdata", None),
+        ("cdata", SIGNIN + "t"),
+        ("challenge_ts", None),
+        ("challenge_ts", NOW.replace(tzinfo=None)),
+        ("challenge_ts", NOW - timedelta(seconds=300, microseconds=1)),
+        ("challenge_ts", NOW + timedelta(seconds=60, microseconds=1)),
+    ],
 )
 async def test_one_wrong_field_fails(field: str, value: object) -> None:
-    """The verdict names it, and so does the log."""
+    """Both the verdict and the log name it."""
     with log_book() as book:
         verdict = await _verdict(GOOD.model_copy(update={field: value}))
-    assert verdict == TokenVerdict(passed=False, why=field)
     (extra,) = (extra for extra in book.extras() if "why" in extra)
+
+    assert verdict == TokenVerdict(passed=False, why=field)
     assert (extra["why"], extra["signin_id"], extra["attempt"]) == (field, SIGNIN, 1)
 
 
 @pytest.mark.parametrize("seconds", [-60, 0, 300])
-async def test_an_age_at_its_limits_passes(seconds: int) -> None:
-    """Clocks may differ by a minute."""
-    assert (await _verdict(GOOD.model_copy(update={"challenge_ts": NOW - timedelta(seconds=seconds)}))).passed
+async def test_an_age_at_the_limits_passes(seconds: int) -> None:
+    """Clocks may differ by up to a minute."""
+    solved_at = NOW - timedelta(seconds=seconds)
+    assert (await _verdict(GOOD.model_copy(update={"challenge_ts": solved_at}))).passed
 
 
 async def _verdict_by_test_secret(answer: SiteverifyAnswer) -> TokenVerdict:
@@ -94,27 +107,27 @@ async def _verdict_by_test_secret(answer: SiteverifyAnswer) -> TokenVerdict:
 
 @pytest.mark.parametrize("success", [True, False])
 async def test_a_test_secret_decides_by_success_alone(success: bool) -> None:
-    """Cloudflare's answer to it names no action and no sign-in: nobody could sign in where one develops."""
+    """Cloudflare's answer to it names neither action nor sign-in, so nobody could sign in during development."""
     verdict = await _verdict_by_test_secret(TEST_ANSWER.model_copy(update={"success": success}))
     assert verdict == TokenVerdict(passed=success, why=None if success else "success")
 
 
-async def test_what_is_no_test_answer_is_held_to_every_field() -> None:
-    """Neither the secret alone nor the answer's mark alone opens anything: a real secret knows no test answers."""
+async def test_only_a_test_answer_to_a_test_secret_is_spared_the_other_fields() -> None:
+    """Neither the secret alone nor the mark of the answer alone suffices: real secrets get no test answers."""
+    of_another_sign_in = GOOD.model_copy(update={"cdata": "t" * 22})
+
     assert (await _verdict_by_test_secret(GOOD)).passed
-    assert await _verdict_by_test_secret(GOOD.model_copy(update={"cdata": "t" * 22})) == TokenVerdict(
-        passed=False, why="cdata"
-    )
+    assert (await _verdict_by_test_secret(of_another_sign_in)).why == "cdata"
     assert not (await _verdict(TEST_ANSWER)).passed
 
 
-async def test_names_of_hosts_have_no_case() -> None:
-    """Neither in the settings nor in the answer."""
+async def test_hostnames_are_compared_without_case() -> None:
+    """Neither the settings nor the answer has to be in lower case."""
     assert (await _verdict(GOOD.model_copy(update={"hostname": "X.TEST"}), {"x.Test"})).passed
 
 
 async def test_without_hostnames_any_host_passes() -> None:
-    """That is for development."""
+    """An empty set of hostnames is meant for development."""
     assert (await _verdict(GOOD.model_copy(update={"hostname": None}), frozenset())).passed
 
 
@@ -131,16 +144,21 @@ AROUND_NOW = st.integers(-100, 400).map(lambda seconds: NOW - timedelta(seconds=
         cdata=st.none() | st.text() | st.just(SIGNIN),
     )
 )
-async def test_whatever_is_answered_there_is_a_verdict(answer: SiteverifyAnswer) -> None:
-    """No answer raises, and only one that is right in every field passes."""
-    solved_at = answer.challenge_ts
-    right = answer == GOOD.model_copy(update={"challenge_ts": solved_at})
-    young = solved_at is not None and solved_at.tzinfo is not None and -60 <= (NOW - solved_at).total_seconds() <= 300
-    assert (await _verdict(answer)).passed is (right and young)
+async def test_every_answer_gives_a_verdict(answer: SiteverifyAnswer) -> None:
+    """No answer raises, and only an answer that is right in every field passes."""
+    is_right = answer == GOOD.model_copy(update={"challenge_ts": answer.challenge_ts})
+
+    assert (await _verdict(answer)).passed is (is_right and _is_fresh(answer.challenge_ts))
 
 
-async def test_a_repeat_of_a_try_asks_with_the_same_key() -> None:
-    """An answer that got lost is given again; another attempt with the same token is none."""
+def _is_fresh(solved_at: datetime | None) -> bool:
+    if solved_at is None or solved_at.tzinfo is None:
+        return False
+    return -60 <= (NOW - solved_at).total_seconds() <= 300
+
+
+async def test_a_retry_uses_the_same_idempotency_key() -> None:
+    """A lost answer is given again, but the same token does not pass for another attempt."""
     verifier = FakeVerifier()
     verifier.script(TOKEN, GOOD)
     check = _activities(verifier).verify_turnstile_activity
@@ -155,34 +173,42 @@ async def test_a_repeat_of_a_try_asks_with_the_same_key() -> None:
     assert TOKEN not in first
 
 
-async def test_an_internal_error_is_tried_again() -> None:
+async def test_an_internal_error_is_retried() -> None:
     """It says nothing about the token."""
     verifier = FakeVerifier()
     verifier.script(TOKEN, refused("internal-error"))
+
     with log_book() as book:
         error = await failing(_activities(verifier).verify_turnstile_activity, _task())
+
     assert (error.type, error.non_retryable) == ("ChallengeUnavailable", False)
     assert [record.levelname for record in book.records] == ["WARNING"]
 
 
-async def test_an_outage_is_tried_again() -> None:
-    """The workflow bounds for how long."""
+async def test_an_outage_is_retried() -> None:
+    """The workflow decides for how long."""
     verifier = FakeVerifier()
     verifier.down = True
-    assert (await failing(_activities(verifier).verify_turnstile_activity, _task())).type == "ChallengeUnavailable"
+
+    error = await failing(_activities(verifier).verify_turnstile_activity, _task())
+
+    assert error.type == "ChallengeUnavailable"
 
 
-async def test_a_wrong_secret_is_an_error_of_ours() -> None:
-    """The person fails, as the contract has it, but whoever runs the worker is told."""
+async def test_a_wrong_secret_is_logged_as_an_error() -> None:
+    """The challenge fails, as the contract says, and the log tells the operator why."""
     with log_book() as book:
         assert (await _verdict(refused("invalid-input-secret"))).why == "success"
+
     assert [record.levelname for record in book.records] == ["ERROR", "INFO"]
     assert book.extras()[0]["error_codes"] == ["invalid-input-secret"]
 
 
 async def test_only_documented_error_codes_are_logged() -> None:
-    """Any other text of the answer could be anything."""
+    """Any other code is untrusted text."""
     answer = SiteverifyAnswer.model_validate({"success": False, "error-codes": ["timeout-or-duplicate", "my-secret"]})
+
     with log_book() as book:
         await _verdict(answer)
+
     assert book.extras()[0]["error_codes"] == ["timeout-or-duplicate"]

@@ -1,4 +1,4 @@
-"""The contract for machines says what the worker does: what it takes is valid, and what it writes."""
+"""The machine-readable contract agrees with what the worker accepts and writes."""
 
 import json
 from pathlib import Path
@@ -23,34 +23,38 @@ WRITTEN = PROJECT / "docs" / "schemas"
 
 
 def valid(name: str, value: Any) -> bool:
-    """Tell whether a value is valid by the schema that is published for an event."""
+    """Tell whether a value is valid by the published schema of an event."""
     return bool(Draft202012Validator(SCHEMAS[name]).is_valid(value))
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_it_is_a_schema(name: str) -> None:
-    """By the meta-schema of the dialect that it names."""
+def test_each_schema_is_valid(name: str) -> None:
+    """It conforms to the meta-schema of its dialect."""
     Draft202012Validator.check_schema(SCHEMAS[name])
 
 
 @pytest.mark.parametrize("path", sorted((GOLDEN / "results").glob("*.json")), ids=lambda path: path.stem)
-def test_what_is_written_is_valid(path: Path) -> None:
-    """Each golden result by the schema of its type, headers too; without any one member that is required it is not."""
+def test_golden_results_are_valid(path: Path) -> None:
+    """Value and headers match the schema of the type; without a required member, the value does not."""
     golden = json.loads(path.read_text())
-    kind, value, headers = golden["event"]["result"]["type"], json.loads(golden["value"]), dict(golden["headers"])
+    kind = golden["event"]["result"]["type"]
+    value = json.loads(golden["value"])
+    messages = asyncapi(TOPICS)["components"]["messages"].values()
+    message = next(each for each in messages if each["name"] == kind)
+
     assert valid(kind, value)
-    message = next(each for each in asyncapi(TOPICS)["components"]["messages"].values() if each["name"] == kind)
-    assert Draft202012Validator(message["headers"]).is_valid(headers)
+    assert Draft202012Validator(message["headers"]).is_valid(dict(golden["headers"]))
     for member in SCHEMAS[kind]["required"]:
         assert not valid(kind, {name: each for name, each in value.items() if name != member})
 
 
 @pytest.mark.parametrize("path", sorted((GOLDEN / "dead_letters").glob("*.json")), ids=lambda path: path.stem)
-def test_dead_letters_have_the_headers_that_are_told(path: Path) -> None:
-    """All nine."""
+def test_golden_dead_letters_have_the_documented_headers(path: Path) -> None:
+    """They have all nine headers and no other ``dlt-`` header."""
     golden = json.loads(path.read_text())
     headers = {name: value for name, value in golden["headers"] if name.startswith("dlt-")}
     message = asyncapi(TOPICS)["components"]["messages"]["deadLetter"]
+
     assert Draft202012Validator(message["headers"]).is_valid(headers)
     assert message["headers"]["properties"].keys() == headers.keys()
     assert message["headers"]["properties"]["dlt-error"]["enum"] == list(get_args(DeadLetterError))
@@ -107,11 +111,12 @@ GOOD = {
 
 @pytest.mark.parametrize("name", INBOUND)
 @given(data=st.data())
-def test_what_is_valid_is_taken_and_nothing_else(name: str, data: st.DataObject) -> None:
-    """Whatever one or two members are, or if they are missing.
+def test_the_worker_accepts_what_is_valid_and_nothing_else(name: str, data: st.DataObject) -> None:
+    """Schema and model agree on any value of one or two members, and when they are missing.
 
-    Where the two differ no value is drawn: an integer with a fraction of zero, and a day that no calendar has, are
-    valid and not taken; a submission with no address at all is valid, and a dead letter.
+    Values on which they differ are not drawn: an integer with a fraction of zero and a day that
+    no calendar has are valid but rejected; a submission whose address is none is valid, but becomes
+    a dead letter.
     """
     value: dict[str, Any] = dict(GOOD[name])
     for member in data.draw(st.sets(st.sampled_from(sorted(MEMBERS[name])), min_size=1, max_size=2)):
@@ -121,20 +126,20 @@ def test_what_is_valid_is_taken_and_nothing_else(name: str, data: st.DataObject)
 
     try:
         INBOUND[name].model_validate(value)
-        taken = True
+        accepted = True
     except ValidationError:
-        taken = False
+        accepted = False
 
-    assert valid(name, value) == taken
+    assert valid(name, value) == accepted
 
 
-def test_what_is_written_down_is_what_the_models_say() -> None:
-    """``signin-worker schemas --out docs/schemas`` was called after the last change."""
+def test_the_published_files_are_up_to_date() -> None:
+    """Run ``signin-worker schemas --out docs/schemas`` after a change of the models."""
     assert {path.name: path.read_text() for path in WRITTEN.iterdir()} == files(TOPICS)
 
 
-def test_every_reference_of_the_document_leads_somewhere() -> None:
-    """Channels to messages, operations to channels; every event is in a channel, and every channel in an operation."""
+def test_every_reference_in_the_document_resolves() -> None:
+    """Every event is in a channel, and every channel in an operation."""
     document = asyncapi(TOPICS)
     for reference in _references(document):
         place: Any = document
@@ -155,5 +160,5 @@ def _references(document: Any) -> list[str]:
 
 
 def test_both_directions_are_covered() -> None:
-    """Two events are read and seven are written."""
+    """Two events are read, and seven are written."""
     assert (len(INBOUND), len(OUTBOUND)) == (2, 7)

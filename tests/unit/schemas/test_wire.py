@@ -25,82 +25,106 @@ GOLDEN_FILES = sorted(GOLDEN.glob("*.json"))
 
 
 def test_every_result_type_has_a_golden_file() -> None:
-    """Seven types."""
+    """There are seven types."""
     assert len({json.loads(path.read_text())["event"]["result"]["type"] for path in GOLDEN_FILES}) == 7
 
 
 @pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
 def test_a_result_becomes_the_record_of_its_golden_file(path: Path) -> None:
-    """Key, value (byte for byte) and headers in order."""
+    """Key, value (byte for byte) and headers, in order, are those of the file."""
     golden = json.loads(path.read_text())
     event = ResultEvent.model_validate(golden["event"])
+
     assert event.key() == SIGNIN.encode()
     assert event.value().decode() == golden["value"]
     assert [[name, text.decode()] for name, text in event.headers()] == golden["headers"]
 
 
-def test_event_ids_differ_by_what_makes_a_result_another_one() -> None:
-    """Type, sign-in, attempt, account and submission; never the time, so a repeat is recognisable."""
-    ids = {ResultEvent.model_validate(json.loads(path.read_text())["event"]).event_id for path in GOLDEN_FILES}
-    assert len(ids) == len(GOLDEN_FILES)
-    event = ResultEvent.model_validate(json.loads(GOLDEN_FILES[0].read_text())["event"])
-    later = event.result.model_copy(update={"occurred_at": event.result.occurred_at + timedelta(seconds=1)})
-    assert ResultEvent(result=later).event_id == event.event_id
+def test_event_ids_tell_results_apart() -> None:
+    """They depend on type, sign-in, attempt, account and submission, but not on the time, so repeats are recognised."""
+    events = [ResultEvent.model_validate(json.loads(path.read_text())["event"]) for path in GOLDEN_FILES]
+    assert len({event.event_id for event in events}) == len(events)
+
+    first = events[0].result
+    later = first.model_copy(update={"occurred_at": first.occurred_at + timedelta(seconds=1)})
+    assert ResultEvent(result=later).event_id == events[0].event_id
 
 
 def test_a_minimal_request_gets_the_defaults() -> None:
-    """Attempt 1, an unknown client, no token; null counts as missing and unknown fields are ignored."""
+    """They are attempt 1, an unknown client and no token. Null counts as missing; unknown fields are ignored."""
     request = SignInRequested.model_validate(REQUEST | {"client": None, "turnstile_token": None, "more": 1})
+    trust = SignInRequested.model_validate(REQUEST | {"client": {"trusted_device": None}})
+
     assert (request.attempt, request.client.trusted_device, request.turnstile_token) == (1, False, None)
     assert request.requested_at == datetime(2026, 11, 23, 9, tzinfo=UTC)
-    trust = SignInRequested.model_validate(REQUEST | {"client": {"trusted_device": None}})
     assert trust.client.trusted_device is False
 
 
 @pytest.mark.parametrize(
     "at", ["2016-12-31T23:59:60Z", "2016-12-31t23:59:60.75z", "2017-01-01 05:29:60+05:30", "2016-12-31T15:59:60-08:00"]
 )
-def test_a_leap_second_is_a_time(at: str) -> None:
-    """RFC 3339 has it, though Python's clock does not: it counts as the second before."""
+def test_a_leap_second_is_accepted(at: str) -> None:
+    """RFC 3339 allows it, but datetime does not: it is read as the second before."""
     requested_at = SignInRequested.model_validate(REQUEST | {"requested_at": at}).requested_at
     assert requested_at.replace(microsecond=0) == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def test_long_client_texts_are_cut() -> None:
-    """At 512 characters."""
+    """Characters after the 512th are dropped."""
     client = SignInRequested.model_validate(REQUEST | {"client": {"user_agent": "x" * 600}}).client
     assert client.user_agent == "x" * 512
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"signin_id": "short"}, {"signin_id": SIGNIN + "\n"}, {"signin_id": "a" * 65}, {"attempt": 0}, {"attempt": 21}]
-    + [{"attempt": "1"}, {"attempt": True}, {"attempt": 1.0}, {"email": ""}, {"email": "a" * 321}, {"email": None}]
-    + [{"requested_at": at} for at in ("2026-11-23T09:00:00", 1795424400, "2026-11-23", "2026-13-23T09:00:00Z", None)]
-    + [{"requested_at": "2026-11-23T09:60:00Z"}, {"requested_at": "2026-11-23T09:00:61Z"}]
-    + [{"requested_at": "0001-01-01T00:00:00+14:00"}, {"client": []}, {"client": {"trusted_device": "yes"}}]
-    + [{"client": {"ip": 5}}, {"turnstile_token": 5}],
+    [
+        {"signin_id": "short"},
+        {"signin_id": SIGNIN + "\n"},
+        {"signin_id": "a" * 65},
+        {"attempt": 0},
+        {"attempt": 21},
+        {"attempt": "1"},
+        {"attempt": True},
+        {"attempt": 1.0},
+        {"email": ""},
+        {"email": "a" * 321},
+        {"email": None},
+        {"requested_at": "2026-11-23T09:00:00"},
+        {"requested_at": 1795424400},
+        {"requested_at": "2026-11-23"},
+        {"requested_at": "2026-13-23T09:00:00Z"},
+        {"requested_at": None},
+        {"requested_at": "2026-11-23T09:60:00Z"},
+        {"requested_at": "2026-11-23T09:00:61Z"},
+        {"requested_at": "0001-01-01T00:00:00+14:00"},
+        {"client": []},
+        {"client": {"trusted_device": "yes"}},
+        {"client": {"ip": 5}},
+        {"turnstile_token": 5},
+    ],
 )
-def test_a_request_of_the_wrong_shape_is_refused(change: dict[str, Any]) -> None:
-    """Types are not guessed."""
+def test_an_invalid_request_is_rejected(change: dict[str, Any]) -> None:
+    """Values are not converted to the right type."""
     with pytest.raises(ValidationError):
         SignInRequested.model_validate(REQUEST | change)
 
 
 @pytest.mark.parametrize("change", [{"code": ""}, {"code": "1" * 65}, {"submission_id": "short"}, {"code": 12345678}])
-def test_a_submission_of_the_wrong_shape_is_refused(change: dict[str, Any]) -> None:
-    """Likewise."""
+def test_an_invalid_submission_is_rejected(change: dict[str, Any]) -> None:
+    """The error does not contain the code."""
     with pytest.raises(ValidationError) as caught:
         OtpSubmitted.model_validate(SUBMISSION | change)
+
     assert "12345678" not in str(caught.value)
 
 
-def test_a_code_does_not_show_in_a_log() -> None:
-    """It is left out of the repr."""
-    assert "1234" not in repr(OtpSubmitted.model_validate(SUBMISSION)).replace(SUBMISSION["signin_id"], "")
+def test_the_repr_hides_the_code() -> None:
+    """A submission that is logged by mistake does not reveal its code."""
+    shown = repr(OtpSubmitted.model_validate(SUBMISSION))
+    assert "1234" not in shown.replace(SUBMISSION["signin_id"], "")
 
 
-def test_a_naive_time_is_refused_inside_the_program_too() -> None:
-    """A datetime without an offset is a bug."""
+def test_a_naive_datetime_is_rejected() -> None:
+    """A datetime without an offset is a bug inside the program."""
     with pytest.raises(ValidationError):
         SignInRequested.model_validate(REQUEST | {"requested_at": datetime(2026, 1, 1)})
