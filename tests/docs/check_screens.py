@@ -78,15 +78,19 @@ _BUDGETS: Final = (
 
 
 def screens() -> Iterator[tuple[Path, str]]:
-    """Return each file with what belongs into it."""
-    shows: dict[str, Callable[[Console], None]]
-    shows = {"check": _check, "limits": _limits, "status": _status, "trace": _trace}
-    for name, show in shows.items():
+    """Yield each file with its text."""
+    commands: dict[str, Callable[[Console], None]]
+    commands = {"check": _check, "limits": _limits, "status": _status, "trace": _trace}
+
+    for name, show in commands.items():
         for width in WIDTHS:
-            file = io.StringIO()
-            show(Console(file=file, width=width, force_terminal=True, color_system=None))
-            text = "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
-            yield FOLDER / f"{name}-{width}.txt", text
+            yield FOLDER / f"{name}-{width}.txt", _printed(show, width)
+
+
+def _printed(show: Callable[[Console], None], width: int) -> str:
+    file = io.StringIO()
+    show(Console(file=file, width=width, force_terminal=True, color_system=None))
+    return "".join(f"{line.rstrip()}\n" for line in file.getvalue().splitlines())
 
 
 def write() -> None:
@@ -108,13 +112,15 @@ def _settings() -> list[Finding]:
 
 
 def _kafka() -> list[Finding]:
-    """Judge three brokers on which a topic was made by hand, and a right was forgotten."""
+    """Judge three brokers on which a topic was created by hand and a right was forgotten."""
     fine = TopicDescription(partitions=6, replicas=3, in_sync=3, rights=_ALL)
     topics = {plan.name: fine for plan in _PLANS}
     topics["signin.requested.dlt"] = dataclasses.replace(fine, rights=_ALL - {WRITE})
+
     settings = {plan.name: {"min.insync.replicas": "2", **plan.settings} for plan in _PLANS}
     settings["otp.submitted"] = {"min.insync.replicas": "1", "message.timestamp.type": "CreateTime"}
     settings["otp.submitted"] |= {"cleanup.policy": "delete"}
+
     access = KafkaAccess("kafka.example.com:9093", "SASL_SSL", username="signin-worker")
     groups = dict.fromkeys(("signin-worker", "signin-worker.dlt-replay"), GroupDescription("Stable", "range", 4, _ALL))
     check = KafkaCheck(access, topic_uses(_PLANS, "signin.results"), *groups)
@@ -123,21 +129,16 @@ def _kafka() -> list[Finding]:
 
 
 def _others() -> list[Finding]:
-    where = "check SIGNIN_SMTP__USERNAME and __PASSWORD."
+    workers = "workers that polled within the last minute: signin (4), signin-mailbox (4), signin-mail (4)."
+    refused = "mail.example.com:587 cannot be used: it refuses the login (535)."
+    url = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+
     return [
         Finding("Temporal", True, "namespace signin at temporal.example.com:7233."),
         Finding("Temporal rights", True, "we may signal workflows."),
-        Finding(
-            "Temporal task queues",
-            True,
-            "workers that polled within the last minute: signin (4), signin-mailbox (4), signin-mail (4).",
-        ),
-        Finding("SMTP", False, "mail.example.com:587 cannot be used: it refuses the login (535).", where),
-        Finding(
-            "Turnstile",
-            True,
-            "https://challenges.cloudflare.com/turnstile/v0/siteverify answers and knows the secret.",
-        ),
+        Finding("Temporal task queues", True, workers),
+        Finding("SMTP", False, refused, "check SIGNIN_SMTP__USERNAME and __PASSWORD."),
+        Finding("Turnstile", True, f"{url} answers and knows the secret."),
         Finding("DNS", True, "answers."),
     ]
 

@@ -1,4 +1,4 @@
-"""Rights are told by the broker itself: against a real one that keeps them."""
+"""The check of rights, against a real broker that enforces them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ USES = topic_uses(PLANS, "out")
 
 @pytest.fixture
 async def access() -> AsyncIterator[KafkaAccess]:
-    """Give a broker that keeps rights, with the topics on it."""
+    """Give access to a broker that enforces rights and has the planned topics."""
     kafka = LocalKafka(settings=AUTHORISING)
     await asyncio.to_thread(kafka.start)
     access = KafkaAccess(kafka.bootstrap_servers)
@@ -27,8 +27,8 @@ async def access() -> AsyncIterator[KafkaAccess]:
     await asyncio.to_thread(kafka.stop)
 
 
-async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
-    """All of them there at first; then one topic may only be seen, one not even that, and the group not be joined."""
+async def test_each_missing_right_is_reported(access: KafkaAccess) -> None:
+    """First all rights are granted. Then one topic may only be seen, one not even that, and the group not be joined."""
     check = KafkaCheck(access, USES, "g", "replays")
 
     async def lines() -> list[str]:
@@ -38,15 +38,16 @@ async def test_each_right_that_is_missing_is_told(access: KafkaAccess) -> None:
         return all(line.startswith("ok ") for line in await lines())
 
     await eventually(all_is_well, "topics and group known", within_s=20)
+
     admin = KafkaAdmin(access.bootstrap_servers)
     await admin.allow_nothing_but_seeing("in", "g")
     await admin.forbid_writing("out")
 
-    async def told() -> list[str] | None:
+    async def problems() -> list[str] | None:
         found = [line for line in await lines() if not line.startswith("ok ")]
         return found if len(found) >= 5 else None
 
-    found = await eventually(told, "rights taken", within_s=20)
+    found = await eventually(problems, "rights taken", within_s=20)
 
     assert [line.partition(" Fix: ")[0] for line in found] == [
         "FAIL Kafka rights: in: not allowed to Read.",

@@ -1,4 +1,4 @@
-"""What operators get over HTTP."""
+"""The HTTP endpoints for operators and orchestrators."""
 
 import asyncio
 import signal
@@ -10,8 +10,8 @@ import pytest
 from utils.endpoints import RESUME, CannotListen, InstanceUnavailable, request_resume, build_app, serving
 
 
-async def test_ready_when_nothing_is_missing() -> None:
-    """/readyz is 200 with nothing missing, and 503 naming what is, as it changes."""
+async def test_the_worker_is_ready_when_nothing_is_missing() -> None:
+    """/readyz answers 503 with what is missing, and 200 once nothing is."""
     missing: list[str] = ["Temporal: no worker polls"]
     app = build_app(lambda: missing, lambda: b"")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:
@@ -24,8 +24,8 @@ async def test_ready_when_nothing_is_missing() -> None:
         assert (answer.status_code, answer.json()) == (200, {"ready": True, "missing": []})
 
 
-async def test_served_over_a_socket_until_the_end() -> None:
-    """/livez and /metrics answer on the port, which is closed afterwards; signal handlers stay as they are."""
+async def test_the_endpoints_are_served_until_the_block_ends() -> None:
+    """/livez and /metrics answer on the port, which is closed afterwards. Signal handlers are left alone."""
     before = signal.getsignal(signal.SIGTERM)
     async with serving(build_app(lambda: [], lambda: b"signin_x 1\n"), "127.0.0.1", 0) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
@@ -41,16 +41,16 @@ async def test_served_over_a_socket_until_the_end() -> None:
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_a_taken_port_is_an_error_of_its_own() -> None:
-    """The caller decides what a taken port means; the process is not ended from within."""
+async def test_a_taken_port_raises_an_error() -> None:
+    """A taken port raises ``CannotListen`` instead of ending the process."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         with pytest.raises(CannotListen):
             async with serving(build_app(lambda: [], lambda: b""), "127.0.0.1", other.getsockname()[1]):
                 pass
 
 
-async def test_served_over_ipv6() -> None:
-    """A host with colons is an IPv6 address."""
+async def test_the_endpoints_are_served_over_ipv6() -> None:
+    """A host with colons is taken as an IPv6 address."""
     async with serving(build_app(lambda: [], lambda: b""), "::1", 0) as port:
         async with httpx.AsyncClient(base_url=f"http://[::1]:{port}", trust_env=False) as client:
             assert (await client.get("/livez")).text == "ok\n"
@@ -64,18 +64,20 @@ class Breaker:
 
     def resume(self) -> bool:
         """Close it."""
-        was_open, self.is_open = self.is_open, False
+        was_open = self.is_open
+        self.is_open = False
         return was_open
 
 
 @pytest.mark.parametrize(("host", "asked"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("::1", "::")])
 async def test_consumption_is_resumed_over_http(host: str, asked: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Who asks hears whether there was something to resume; it is on record who asked."""
+    """The caller learns whether the breaker was open, and the log names the caller."""
     breaker = Breaker()
     async with serving(build_app(lambda: [], lambda: b"", breaker.resume), host, 0) as port:
         assert await request_resume(asked, port) is True
         assert not breaker.is_open
         assert await request_resume(asked, port) is False
+
     assert [record.__dict__["breaker_was_open"] for record in caplog.records] == [True, False]
     assert all(record.__dict__["peer"] in ("127.0.0.1", "::1") for record in caplog.records)
 
@@ -83,8 +85,8 @@ async def test_consumption_is_resumed_over_http(host: str, asked: str, caplog: p
 @pytest.mark.parametrize(
     "headers", [{"Origin": "http://127.0.0.1:8080"}, {"Origin": "null"}, {"Sec-Fetch-Site": "none"}]
 )
-async def test_no_web_page_resumes(headers: dict[str, str]) -> None:
-    """Browsers say that they are ones with every POST, whatever the page and whatever name it was reached by."""
+async def test_a_web_page_cannot_resume_consumption(headers: dict[str, str]) -> None:
+    """A POST with a header that only browsers send is refused, whatever page or host name it comes from."""
     breaker = Breaker()
     app = build_app(lambda: [], lambda: b"", breaker.resume)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://worker") as client:
@@ -94,16 +96,16 @@ async def test_no_web_page_resumes(headers: dict[str, str]) -> None:
         assert (await client.post(RESUME)).json() == {"resumed": True}
 
 
-async def test_without_a_consumer_there_is_nothing_to_resume() -> None:
-    """A process that only works has no such endpoint, and who asks is told."""
+async def test_a_process_without_a_consumer_cannot_be_resumed() -> None:
+    """A process without a consumer has no such endpoint, and the caller gets an error that says so."""
     async with serving(build_app(lambda: [], lambda: b""), "127.0.0.1", 0) as port:
         with pytest.raises(InstanceUnavailable, match="no signin-worker with a consumer answers at 127.0.0.1:"):
             await request_resume("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no such host"])
-async def test_where_nobody_listens_nobody_answers(host: str) -> None:
-    """Whatever is wrong with the place."""
+async def test_an_unreachable_instance_is_an_error(host: str) -> None:
+    """A port on which nobody listens, and a host that does not exist, raise ``InstanceUnavailable``."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(InstanceUnavailable, match="nobody answers at"):

@@ -1,4 +1,4 @@
-"""What is counted and timed, under the names of the contract."""
+"""What is counted and timed, under the names in the contract."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ MAIL = CodeMail(
 
 
 def clock() -> datetime:
-    """Return the same instant always."""
+    """Return the same instant every time."""
     return NOW
 
 
@@ -40,30 +40,30 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 async def test_mails_are_counted_by_outcome_and_timed_once_accepted() -> None:
-    """Accepted, refused and unavailable are told apart; only an accepted mail has a duration."""
-    metrics, fake = Metrics(), FakeMailer()
-    mailer = MeasuredMailer(fake, metrics, clock)
+    """Each outcome is counted by itself, and only an accepted mail is timed."""
+    metrics = Metrics()
+    fake = FakeMailer()
     fake.script(MAIL.recipient, MailRefused, MailUnavailable, None)
+    mailer = MeasuredMailer(fake, metrics, clock)
+
     for error in (MailRefused, MailUnavailable):
         with pytest.raises(error):
             await mailer.send(MAIL)
 
     await mailer.send(MAIL)
 
-    assert [value(metrics, "signin_mails_total", outcome=each) for each in ("accepted", "refused", "unavailable")] == [
-        1,
-        1,
-        1,
-    ]
+    for outcome in ("accepted", "refused", "unavailable"):
+        assert value(metrics, "signin_mails_total", outcome=outcome) == 1
     assert value(metrics, "signin_request_to_mail_seconds_count") == 1
     assert value(metrics, "signin_request_to_mail_seconds_sum") == 2
 
 
-async def test_results_are_counted_by_type_and_reason_once_acknowledged() -> None:
-    """A result that Kafka did not take is not counted; one without a reason has an empty label."""
-    metrics, fake = Metrics(), FakePublisher()
-    publisher = MeasuredPublisher(fake, metrics, clock)
+async def test_acknowledged_results_are_counted_by_type_and_reason() -> None:
+    """A result that Kafka did not accept is not counted; one without a reason has an empty label."""
+    metrics = Metrics()
+    fake = FakePublisher()
     fake.script(PublishUnavailable)
+    publisher = MeasuredPublisher(fake, metrics, clock)
     expired = ResultEvent(result=SignInExpired(signin_id=SIGNIN_ID, occurred_at=NOW))
 
     with pytest.raises(PublishUnavailable):
@@ -76,7 +76,7 @@ async def test_results_are_counted_by_type_and_reason_once_acknowledged() -> Non
 
 
 async def test_answers_to_submissions_are_timed() -> None:
-    """From the submission to the acknowledgement; an emitter's clock that runs ahead counts as no time."""
+    """The time runs from the submission to the acknowledgement; it is 0 if the emitter's clock is ahead."""
     metrics = Metrics()
     publisher = MeasuredPublisher(FakePublisher(), metrics, clock)
     result = OtpRejected(signin_id=SIGNIN_ID, occurred_at=NOW, submission_id="s" * 16, reason="wrong_code")
@@ -89,13 +89,13 @@ async def test_answers_to_submissions_are_timed() -> None:
 
 
 class Inner(ActivityInboundInterceptor):
-    """The end of the chain: raises what it is given, or returns 42."""
+    """The end of the chain: raises the given error, or returns 42."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
-        """Take no outbound."""
+        """Ignore the outbound interceptor."""
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         """Return or raise."""
@@ -116,7 +116,7 @@ class Inner(ActivityInboundInterceptor):
     ],
 )
 async def test_activities_are_timed_by_name_and_outcome(error: BaseException | None, outcome: str) -> None:
-    """Each ending has its own label and passes through unchanged."""
+    """Each outcome has its own label, and results and errors pass through unchanged."""
     metrics = Metrics()
     interceptor = MeasuredActivities(metrics).intercept_activity(Inner(error))
 
@@ -136,8 +136,8 @@ async def test_activities_are_timed_by_name_and_outcome(error: BaseException | N
     assert value(metrics, "signin_activity_seconds_count", activity=name, outcome=outcome) == 1
 
 
-def test_consumer_counts_what_it_is_told() -> None:
-    """Records by outcome, postponed calls by reason, odd clocks, assignments."""
+def test_the_consumers_events_are_counted() -> None:
+    """Records are counted by outcome, postponed calls by reason; future events, assignments and rebuilds are too."""
     metrics = Metrics()
     counts: ConsumerMetrics = PrometheusConsumerMetrics(metrics)
     counts.record_done("otp.submitted", "applied")
@@ -153,12 +153,13 @@ def test_consumer_counts_what_it_is_told() -> None:
     assert value(metrics, "signin_consumer_rebuilds_total") == 1
 
 
-def test_what_alerts_count_begins_at_nothing() -> None:
-    """The first dead letter, refused mail or odd result is a step from 0, which ``rate`` sees."""
+def test_counters_that_alerts_use_start_at_0() -> None:
+    """The first dead letter, refused mail or odd result is a step from 0, which ``rate`` can see."""
     metrics = Metrics()
     PrometheusConsumerMetrics(metrics, ("signin.requested", "otp.submitted"))
     MeasuredMailer(FakeMailer(), metrics, clock)
     MeasuredPublisher(FakePublisher(), metrics, clock)
+
     for topic in ("signin.requested", "otp.submitted"):
         assert value(metrics, "signin_consumer_records_total", topic=topic, outcome="dead_lettered") == 0
         assert value(metrics, "signin_consumer_future_events_total", topic=topic) == 0
@@ -168,13 +169,14 @@ def test_what_alerts_count_begins_at_nothing() -> None:
     assert value(metrics, "signin_results_total", type="signin.expired", reason="") == 0
 
 
-def test_consumer_gauges_follow_the_snapshot() -> None:
-    """Each owned partition has lag and age; one that is lost vanishes; what is not known is not shown."""
+def test_the_consumers_gauges_follow_the_snapshot() -> None:
+    """Owned partitions have gauges and lost ones have none. An unknown value is not shown."""
     metrics = Metrics()
     counts = PrometheusConsumerMetrics(metrics)
-    first, second = Partition("t", 0), Partition("t", 1)
-    known = PartitionPosition(first, end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7)
-    unknown = PartitionPosition(second, end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
+    known = PartitionPosition(
+        Partition("t", 0), end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7
+    )
+    unknown = PartitionPosition(Partition("t", 1), end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
     counts.observe(ConsumerSnapshot([known, unknown], in_flight=2, breaker_open=True))
 
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") == 6
@@ -192,8 +194,8 @@ def test_consumer_gauges_follow_the_snapshot() -> None:
     assert value(metrics, "signin_consumer_breaker_open") == 0
 
 
-def test_names_are_those_of_the_contract() -> None:
-    """Alerts rely on them."""
+def test_the_metrics_of_the_contract_exist() -> None:
+    """Every metric that alerts may rely on is exported."""
     metrics = Metrics()
     names = {family.name for family in metrics.registry.collect()}
 

@@ -1,4 +1,4 @@
-"""What spans hold, and above all what they do not."""
+"""What spans contain, and above all what they do not."""
 
 import threading
 import time
@@ -27,31 +27,32 @@ from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_record
 from tests.fakes.publisher import FakePublisher
 from utils.tracing import Tracing
 
-TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
 OTHER = "00-1af7651916cd43dd8448eb211c80319c-c7ad6b7169203331-01"
 SIGNIN = "s" * 22
 
 
-class Eyes:
-    """Tracing, and what it sent."""
+class RecordedTracing:
+    """Tracing that keeps what it exports."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
         self.tracing = Tracing(self._exporter, {})
 
     def spans(self) -> Sequence[ReadableSpan]:
-        """Return all spans. There are no more afterwards."""
+        """Close the tracing and return all spans."""
         self.tracing.close()
         return self._exporter.get_finished_spans()
 
 
 @pytest.fixture
-def eyes() -> Iterator[Eyes]:
-    """Give a tracing that is watched."""
-    eyes = Eyes()
-    yield eyes
-    eyes.tracing.close()
+def recorded() -> Iterator[RecordedTracing]:
+    """Give a tracing that keeps what it exports."""
+    recorded = RecordedTracing()
+    yield recorded
+    recorded.tracing.close()
 
 
 def delivery(one: Record) -> Delivery:
@@ -60,23 +61,23 @@ def delivery(one: Record) -> Delivery:
     return intake.receive(one)
 
 
-async def traced(eyes: Eyes, one: Record, outcome: Outcome) -> Delivery:
-    """Handle a record whose end is ``outcome``; return what the handler was given."""
+async def handled(recorded: RecordedTracing, one: Record, outcome: Outcome) -> Delivery:
+    """Handle a record with this outcome; return what the handler was given."""
     given: list[Delivery] = []
 
     async def handler(delivery: Delivery) -> Outcome:
         given.append(delivery)
         return outcome
 
-    assert await eyes.tracing.traced_handler(handler, "group")(delivery(one)) == outcome
+    assert await recorded.tracing.traced_handler(handler, "group")(delivery(one)) == outcome
 
     return given[0]
 
 
-async def test_what_a_record_leads_to_goes_on_from_its_span(eyes: Eyes) -> None:
-    """The emitter's span is its parent; its own is what is handed on."""
-    handed = await traced(eyes, request_record(headers=[("traceparent", PARENT.encode())]), Applied())
-    (span,) = eyes.spans()
+async def test_a_records_span_continues_the_emitters_trace(recorded: RecordedTracing) -> None:
+    """The span's parent is the emitter's span, and the span itself is handed on as the new parent."""
+    handed = await handled(recorded, request_record(headers=[("traceparent", PARENT.encode())]), Applied())
+    (span,) = recorded.spans()
 
     assert span.parent is not None
     assert (f"{span.parent.trace_id:032x}", f"{span.parent.span_id:016x}") == (TRACE, SPAN)
@@ -87,46 +88,48 @@ async def test_what_a_record_leads_to_goes_on_from_its_span(eyes: Eyes) -> None:
     assert span.attributes["messaging.kafka.offset"] == 0
 
 
-async def test_a_request_without_a_trace_begins_one(eyes: Eyes) -> None:
-    """So that it has one at all."""
-    handed = await traced(eyes, request_record(), Applied())
-    (span,) = eyes.spans()
+async def test_a_request_without_a_trace_starts_one(recorded: RecordedTracing) -> None:
+    """A record without a ``traceparent`` gets a span without a parent."""
+    handed = await handled(recorded, request_record(), Applied())
+    (span,) = recorded.spans()
+
     assert span.parent is None
     assert isinstance(handed.content, ReceivedRequest)
     assert f"{span.context.trace_id:032x}" in str(handed.content.traceparent)
 
 
-async def test_what_an_emitter_left_out_of_its_samples_stays_out(eyes: Eyes) -> None:
-    """The flag travels on, and nothing is sent."""
-    handed = await traced(eyes, request_record(headers=[("traceparent", f"{PARENT[:-2]}00".encode())]), Applied())
+async def test_a_trace_that_is_not_sampled_stays_so(recorded: RecordedTracing) -> None:
+    """The flag is handed on, and no span is exported."""
+    handed = await handled(recorded, request_record(headers=[("traceparent", f"{PARENT[:-2]}00".encode())]), Applied())
     assert isinstance(handed.content, ReceivedRequest)
     assert str(handed.content.traceparent).endswith("-00")
-    assert eyes.spans() == ()
+    assert recorded.spans() == ()
 
 
-async def test_a_dead_letter_is_an_error_by_its_name(eyes: Eyes) -> None:
-    """Nothing of the record is in the span."""
-    await traced(eyes, record(REQUESTED, b"ada@example.com 12345678"), Rejected("not_json", "not JSON"))
-    (span,) = eyes.spans()
+async def test_a_dead_letter_marks_its_span_as_failed(recorded: RecordedTracing) -> None:
+    """The span names the error, and contains nothing of the record."""
+    await handled(recorded, record(REQUESTED, b"ada@example.com 12345678"), Rejected("not_json", "not JSON"))
+    (span,) = recorded.spans()
+
     assert span.attributes is not None and span.attributes["error.type"] == "not_json"
     assert not span.status.is_ok
     assert "ada@" not in span.to_json() and "12345678" not in span.to_json()
 
 
 @pytest.mark.parametrize("down", [False, True])
-async def test_a_publication_is_a_span_and_its_bytes_are_as_they_were(eyes: Eyes, down: bool) -> None:
-    """The record keeps the traceparent that stands in history: a repeat is the same bytes."""
+async def test_a_published_result_has_a_span_and_keeps_its_bytes(recorded: RecordedTracing, down: bool) -> None:
+    """The record keeps the ``traceparent`` from the history, so a repeated publication has the same bytes."""
     publisher = FakePublisher()
     publisher.down = PublishUnavailable if down else None
     result = SignInRejected(signin_id=SIGNIN, occurred_at=datetime.now(UTC), reason="stale")
     event = ResultEvent(result=result, traceparent=PARENT, masked="a***@e***.com")
 
     try:
-        await eyes.tracing.traced_publisher(publisher, "signin.results").publish(event)
+        await recorded.tracing.traced_publisher(publisher, "signin.results").publish(event)
     except PublishUnavailable:
         assert down
 
-    (span,) = eyes.spans()
+    (span,) = recorded.spans()
 
     assert span.name == "send signin.results"
     assert span.attributes is not None
@@ -143,41 +146,43 @@ class Inner(ActivityInboundInterceptor):
         self._error = error
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        """End as told."""
+        """Return or raise."""
         if self._error is not None:
             raise self._error
         return "done"
 
 
-async def performed(eyes: Eyes, task: object, error: Exception | None = None) -> None:
+async def run_activity(recorded: RecordedTracing, task: object, error: Exception | None = None) -> None:
     """Run an activity with this input."""
-    intercepted = eyes.tracing.activity_interceptor().intercept_activity(Inner(error))
+    intercepted = recorded.tracing.activity_interceptor().intercept_activity(Inner(error))
     call = ExecuteActivityInput(fn=lambda: None, args=[task], executor=None, headers={})
     await called("validate_email_activity").run(intercepted.execute_activity, call)
 
 
-async def test_an_activity_is_a_span_of_the_attempt_that_it_works_for(eyes: Eyes) -> None:
-    """With the ids that Temporal's own interceptors give, and the number of the try."""
-    await performed(eyes, EmailToCheck(email="ada@example.com", traceparent=PARENT))
-    (span,) = eyes.spans()
+async def test_an_activity_has_a_span_in_the_trace_of_its_attempt(recorded: RecordedTracing) -> None:
+    """The span has the same ids as a span of Temporal's own interceptor, and the number of the try."""
+    await run_activity(recorded, EmailToCheck(email="ada@example.com", traceparent=PARENT))
+    (span,) = recorded.spans()
+
     assert span.name == "RunActivity:validate_email_activity"
     assert span.attributes is not None and span.attributes["signin.try"] == 3
     assert span.parent is not None and f"{span.parent.span_id:016x}" == SPAN
-    assert "ada" not in span.to_json()
+    assert "ada@" not in span.to_json()
 
 
-async def test_a_failed_try_tells_the_class_of_its_error(eyes: Eyes) -> None:
-    """Not what the error says."""
+async def test_a_failed_activity_reports_only_the_class_of_its_error(recorded: RecordedTracing) -> None:
+    """The span names the error's type, never its message."""
     error = ApplicationError("ada@example.com is away", type="MailUnavailable")
     with pytest.raises(ApplicationError):
-        await performed(eyes, EmailToCheck(email="ada@example.com", traceparent=PARENT), error)
-    (span,) = eyes.spans()
+        await run_activity(recorded, EmailToCheck(email="ada@example.com", traceparent=PARENT), error)
+    (span,) = recorded.spans()
+
     assert span.attributes is not None and span.attributes["error.type"] == "MailUnavailable"
-    assert "ada" not in span.to_json()
+    assert "ada@" not in span.to_json()
 
 
-async def test_a_compare_points_to_the_submission(eyes: Eyes) -> None:
-    """Which has a trace of its own."""
+async def test_the_check_of_a_code_links_to_its_submission(recorded: RecordedTracing) -> None:
+    """The submission has a trace of its own, and the span links to it."""
     compare = CodeToVerify(
         signin_id=SIGNIN,
         account="a",
@@ -189,28 +194,28 @@ async def test_a_compare_points_to_the_submission(eyes: Eyes) -> None:
         traceparent=PARENT,
         submission_traceparent=OTHER,
     )
-    await performed(eyes, compare)
-    (span,) = eyes.spans()
+    await run_activity(recorded, compare)
+    (span,) = recorded.spans()
 
     assert [f"{link.context.trace_id:032x}" for link in span.links] == [OTHER.split("-")[1]]
     assert "sealed" not in span.to_json()
 
 
-class Frozen(SpanExporter):
-    """A collector that does not answer before it is told to."""
+class FrozenExporter(SpanExporter):
+    """An exporter that hangs until it is released."""
 
     def __init__(self) -> None:
-        self.goes_on = threading.Event()
+        self.released = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Wait."""
-        self.goes_on.wait()
+        self.released.wait()
         return SpanExportResult.SUCCESS
 
 
-async def test_a_collector_that_is_away_does_not_keep_the_worker() -> None:
-    """It was promised to leave within 30 s; what was not sent is lost."""
-    exporter = Frozen()
+async def test_a_collector_that_hangs_does_not_delay_the_stop() -> None:
+    """The worker must stop within 30 s, so spans that cannot be exported in time are lost."""
+    exporter = FrozenExporter()
     tracing = Tracing(exporter, {})
     with tracing.tracer.start_as_current_span("left"):
         pass
@@ -220,14 +225,14 @@ async def test_a_collector_that_is_away_does_not_keep_the_worker() -> None:
 
     assert time.monotonic() - began < 10
 
-    exporter.goes_on.set()
+    exporter.released.set()
 
 
 @pytest.mark.parametrize(
     "task",
     [FirstAttemptQuery(signin_id=SIGNIN), EmailToCheck(email="ada@example.com"), Publication(events=())],
 )
-async def test_what_belongs_to_no_trace_makes_no_span(eyes: Eyes, task: object) -> None:
-    """Each result of a publication has a span of its own."""
-    await performed(eyes, task)
-    assert eyes.spans() == ()
+async def test_an_activity_outside_any_trace_has_no_span(recorded: RecordedTracing, task: object) -> None:
+    """Tasks without a trace get no span; nor do publications, whose results have spans of their own."""
+    await run_activity(recorded, task)
+    assert recorded.spans() == ()

@@ -1,4 +1,4 @@
-"""Siteverify over HTTP."""
+"""The client of siteverify, against a local server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,15 +33,16 @@ async def client(siteverify: SiteverifyServer) -> AsyncIterator[SiteverifyClient
 async def test_the_form_is_as_documented(
     client: SiteverifyClient, siteverify: SiteverifyServer, ip: str | None, sent: str | None
 ) -> None:
-    """Secret, token, idempotency key, and the client's address if it is one."""
+    """The form has secret, token, idempotency key, and the client's address if it is valid."""
     await client.siteverify(token="some token", ip=ip, idempotency_key=KEY)
     form = {"secret": SECRET, "response": "some token", "idempotency_key": KEY}
     assert siteverify.calls == [form if sent is None else form | {"remoteip": sent}]
 
 
-async def test_a_good_token_is_answered_in_full(client: SiteverifyClient) -> None:
-    """All that the activity checks is there."""
+async def test_a_good_token_has_a_full_answer(client: SiteverifyClient) -> None:
+    """The answer has every field that the activity checks."""
     answer = await client.siteverify(token=passing_token("A" * 22), ip=None, idempotency_key=KEY)
+
     assert answer.success
     assert (answer.hostname, answer.action, answer.cdata) == ("signin.example", "signin", "A" * 22)
     assert answer.challenge_ts is not None
@@ -65,17 +66,17 @@ async def test_a_good_token_is_answered_in_full(client: SiteverifyClient) -> Non
         Answer(status=429, body="slow down"),
     ],
 )
-async def test_anything_but_the_documented_shape_is_no_answer(
+async def test_an_undocumented_answer_is_unavailable(
     client: SiteverifyClient, siteverify: SiteverifyServer, scripted: Answer
 ) -> None:
-    """A 200 without valid JSON counts like a 5xx, and so does a lie."""
+    """A 200 without the documented JSON counts like a 5xx."""
     siteverify.script_any(scripted)
     with pytest.raises(ChallengeUnavailable):
         await client.siteverify(token="token", ip=None, idempotency_key=KEY)
 
 
-async def test_a_refusal_with_status_400_is_an_answer(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
-    """Cloudflare answers bad input that way."""
+async def test_a_no_with_status_400_is_an_answer(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
+    """Cloudflare answers bad input with a 400."""
     siteverify.script_any(Answer(status=400))
     answer = await client.siteverify(token="bad", ip=None, idempotency_key=KEY)
     assert not answer.success
@@ -83,10 +84,10 @@ async def test_a_refusal_with_status_400_is_an_answer(client: SiteverifyClient, 
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 429])
-async def test_a_yes_with_a_status_that_says_no_is_no_answer(
+async def test_a_yes_with_an_error_status_is_unavailable(
     client: SiteverifyClient, siteverify: SiteverifyServer, status: int
 ) -> None:
-    """It is not siteverify's: nobody gets in by it."""
+    """Such an answer does not come from siteverify, so it lets nobody in."""
     token = passing_token("A" * 22)
     good = await client.siteverify(token=token, ip=None, idempotency_key=KEY)
     siteverify.script_any(Answer(status=status, body=good.model_dump(mode="json", by_alias=True)))
@@ -94,15 +95,15 @@ async def test_a_yes_with_a_status_that_says_no_is_no_answer(
         await client.siteverify(token=token, ip=None, idempotency_key=KEY)
 
 
-async def test_an_endless_answer_is_no_answer(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
-    """However good it looks: who answers with megabytes wants our memory."""
+async def test_a_huge_answer_is_unavailable(client: SiteverifyClient, siteverify: SiteverifyServer) -> None:
+    """A body above 64 KiB is not read to its end."""
     siteverify.script_any(Answer(body={"padding": "x" * 65_536}))
     with pytest.raises(ChallengeUnavailable):
         await client.siteverify(token=passing_token("A" * 22), ip=None, idempotency_key=KEY)
 
 
-async def test_a_slow_server_is_no_answer(siteverify: SiteverifyServer) -> None:
-    """The whole call is limited, not each part of it."""
+async def test_a_slow_server_is_unavailable(siteverify: SiteverifyServer) -> None:
+    """The timeout is for the whole call, not for each part of it."""
     client = SiteverifyClient(siteverify.url, SECRET, timeout_s=0.2)
     siteverify.script_any(Answer(delay_s=1))
     async with asyncio.timeout(0.9):
@@ -112,8 +113,8 @@ async def test_a_slow_server_is_no_answer(siteverify: SiteverifyServer) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "nonsense", "http://[", "ftp://example.test/"])
-async def test_a_server_that_is_not_there_is_no_answer(url: str) -> None:
-    """Nor is a URL that cannot be used."""
+async def test_a_missing_server_is_unavailable(url: str) -> None:
+    """An unreachable server, and a URL that cannot be used, raise ``ChallengeUnavailable``."""
     client = SiteverifyClient(url, SECRET)
     with pytest.raises(ChallengeUnavailable):
         await client.siteverify(token="token", ip=None, idempotency_key=KEY)

@@ -1,4 +1,4 @@
-"""What a check finds, with the real things."""
+"""What the checks find on real servers."""
 
 import base64
 import dataclasses
@@ -16,28 +16,28 @@ from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SECRET, Answer, SiteverifyServer
-from deploy.local.waiting import eventually
 from deploy.local.topics import Topics
-from utils.checks import probes as checks
+from deploy.local.waiting import eventually
 from utils.checks.finding import Finding
+from utils.checks.probes import check_dns, check_kafka, check_smtp, check_temporal, check_turnstile, settings_findings
 from utils.kafka.topics import create_topics
-from utils.settings.loading import Settings, load_settings
+from utils.settings.loading import load_settings
 from utils.wiring import Wiring
 from workflows.names import mail_task_queue
 
 KEY = base64.b64encode(bytes(32)).decode()
 
 
-def configured(**variables: Any) -> Settings:
-    """Return development settings; ``__`` in a name nests."""
+def wiring(**variables: Any) -> Wiring:
+    """Return the wiring for development, with these settings; ``__`` in a name nests."""
     named = {f"SIGNIN_{name}": str(value) for name, value in variables.items()}
     keys = {"SIGNIN_KEYS__ACCOUNT": KEY, "SIGNIN_KEYS__CODE": f"c:{KEY}", "SIGNIN_KEYS__PAYLOAD": f"p:{KEY}"}
-    return load_settings({"SIGNIN_ENVIRONMENT": "development"} | keys | named)
+    return Wiring(load_settings({"SIGNIN_ENVIRONMENT": "development"} | keys | named))
 
 
-def of_topics(kafka: Kafka, topics: Topics, **variables: Any) -> Settings:
-    """Return settings with a test's own topics."""
-    return configured(
+def wiring_for(kafka: Kafka, topics: Topics, **variables: Any) -> Wiring:
+    """Return the wiring for a test's own topics."""
+    return wiring(
         KAFKA__BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
         KAFKA__REQUESTED_TOPIC=topics.requested,
         KAFKA__SUBMITTED_TOPIC=topics.submitted,
@@ -51,26 +51,26 @@ async def nothing() -> None:
     """Do nothing."""
 
 
-def one(findings: Sequence[Finding], name: str) -> Finding:
-    """Return the only line of this name."""
+def the(name: str, findings: Sequence[Finding]) -> Finding:
+    """Return the only finding with this name."""
     (found,) = (finding for finding in findings if finding.name == name)
     return found
 
 
-async def settled(
-    check: Callable[[], Awaitable[list[Finding]]], holds: Callable[[list[Finding]], bool]
+async def eventually_found(
+    check: Callable[[], Awaitable[list[Finding]]], condition: Callable[[list[Finding]], bool]
 ) -> list[Finding]:
-    """Check until it holds: brokers learn of new topics a little later."""
+    """Repeat the check until the condition holds, because brokers learn of new topics with a delay."""
 
     async def found() -> list[Finding] | None:
         findings = await check()
-        return findings if holds(findings) else None
+        return findings if condition(findings) else None
 
     return await eventually(found, "the brokers know", within_s=20)
 
 
-def told(findings: Sequence[Finding]) -> str:
-    """Return what is to be done about warnings, once there is nothing but warnings."""
+def fixes(findings: Sequence[Finding]) -> str:
+    """Return the fixes of all warnings, or nothing while there are failures."""
     return "\n".join(finding.fix for finding in findings if finding.fix and all(each.ok for each in findings))
 
 
@@ -79,151 +79,169 @@ def all_fine(findings: Sequence[Finding]) -> bool:
     return all(finding.ok and finding.fix is None for finding in findings)
 
 
-async def test_topics_that_the_command_made_are_fine(kafka: Kafka) -> None:
-    """All topics there and as planned, all rights, nobody in the group yet: nothing to do."""
+async def test_topics_made_by_the_command_are_fine(kafka: Kafka) -> None:
+    """After ``topics create``, all topics are as planned, all rights are granted, and the group is empty."""
     run = uuid.uuid4().hex
-    settings = of_topics(
-        kafka, Topics(f"r.{run}", f"s.{run}", f"o.{run}", f"g.{run}", f"q.{run}"), KAFKA__GROUP_ID=f"g.{run}"
-    )
-    await create_topics(Wiring(settings).kafka_access, Wiring(settings).topic_plans)
-    findings = await settled(lambda: checks.check_kafka(Wiring(settings)), all_fine)
+    topics = Topics(f"r.{run}", f"s.{run}", f"o.{run}", f"g.{run}", f"q.{run}")
+    wired = wiring_for(kafka, topics, KAFKA__GROUP_ID=topics.group_id)
+    await create_topics(wired.kafka_access, wired.topic_plans)
+
+    findings = await eventually_found(lambda: check_kafka(wired), all_fine)
+
     assert [finding.name for finding in findings] == ["Kafka", "Kafka topics", "Kafka rights", "Kafka group"]
     assert "1 broker at" in findings[0].text and "no members" in findings[3].text
 
 
-async def test_missing_topics_are_named_with_the_command(kafka: Kafka, topics: Topics) -> None:
+async def test_missing_topics_are_named_with_the_command_that_creates_them(kafka: Kafka, topics: Topics) -> None:
     """A missing topic is a failure, and the command that creates it is the fix."""
-    settings = of_topics(kafka, dataclasses.replace(topics, results="not-there"))
-    findings = await settled(
-        lambda: checks.check_kafka(Wiring(settings)),
+    wired = wiring_for(kafka, dataclasses.replace(topics, results="not-there"))
+
+    findings = await eventually_found(
+        lambda: check_kafka(wired),
         lambda found: found[1].text == "these topics are missing: not-there.",
     )
+
     assert (findings[1].name, findings[1].ok) == ("Kafka topics", False)
     assert findings[1].fix == "signin-worker topics create"
 
 
-async def test_topics_without_the_brokers_stamp_are_told(kafka: Kafka, topics: Topics) -> None:
-    """It works with the emitters' clocks too, so that is no failure; the command that repairs it is there."""
+async def test_topics_without_the_brokers_timestamp_get_a_warning(kafka: Kafka, topics: Topics) -> None:
+    """The worker can use the emitters' timestamps, so this is no failure; the warning has the command that repairs."""
     unstamped = f"{topics.requested}.unstamped"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     await admin.create_topics([NewTopic(name, 1, 1) for name in (unstamped, f"{unstamped}.dlt")])
     await admin.close()
-    settings = of_topics(kafka, dataclasses.replace(topics, requested=unstamped))
-    findings = await settled(
-        lambda: checks.check_kafka(Wiring(settings)), lambda found: f"{unstamped} --add" in told(found)
+    wired = wiring_for(kafka, dataclasses.replace(topics, requested=unstamped))
+
+    findings = await eventually_found(
+        lambda: check_kafka(wired),
+        lambda found: f"{unstamped} --add" in fixes(found),
     )
 
-    assert all(finding.ok for finding in findings)
-
-    fixes = told(findings)
+    tool = f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers} --alter"
     name = f"--entity-type topics --entity-name {unstamped} --add-config"
 
-    assert f"kafka-configs.sh --bootstrap-server {kafka.bootstrap_servers} --alter {name} message.timestamp" in fixes
-    assert f"--alter --topic {unstamped} --partitions 2" in fixes
+    assert all(finding.ok for finding in findings)
+    assert f"{tool} {name} message.timestamp" in fixes(findings)
+    assert f"--alter --topic {unstamped} --partitions 2" in fixes(findings)
 
 
-async def test_temporal_is_fine(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
-    """The namespace is there and remembers for a day."""
+async def test_a_suitable_namespace_is_fine(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
+    """A namespace with enough retention is fine, and the finding names the server."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
+    finding = the("Temporal", await check_temporal(wiring()))
+
     assert finding.ok
     assert temporal.address in finding.text
 
 
-async def test_temporal_that_forgets_too_early_is_told(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
-    """A horizon beyond the retention is a setting to correct, as it is for ``run``."""
+async def test_a_retention_below_the_replay_horizon_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, temporal: Temporal
+) -> None:
+    """A replay horizon beyond the retention is a setting to correct, as it is for ``run``."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    finding = one(await checks.check_temporal(Wiring(configured(REPLAY_HORIZON_S=10**8))), "Temporal")
+    finding = the("Temporal", await check_temporal(wiring(REPLAY_HORIZON_S=10**8)))
+
     assert (finding.ok, finding.exit_code) == (False, 78)
     assert "retention" in finding.text
 
 
-async def test_temporal_without_the_namespace_is_told(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
-    """A namespace that is not there is not an outage."""
+async def test_a_missing_namespace_is_a_failure(monkeypatch: pytest.MonkeyPatch, temporal: Temporal) -> None:
+    """A missing namespace is told apart from an outage: the fix names the setting."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
     monkeypatch.setenv("TEMPORAL_NAMESPACE", "nobody-made-it")
-    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
+    finding = the("Temporal", await check_temporal(wiring()))
+
     assert not finding.ok
     assert "TEMPORAL_NAMESPACE" in str(finding.fix)
 
 
-async def test_temporals_own_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A profile that is not there is told as such."""
+async def test_a_missing_profile_of_temporal_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temporal's own settings are checked too."""
     monkeypatch.setenv("TEMPORAL_PROFILE", "nobody-wrote-it")
-    finding = one(await checks.check_temporal(Wiring(configured())), "Temporal")
+    finding = the("Temporal", await check_temporal(wiring()))
+
     assert (finding.ok, finding.exit_code) == (False, 78)
     assert "TEMPORAL_" in str(finding.fix)
 
 
-async def test_who_polls_is_told_queue_by_queue(
+async def test_a_queue_without_workers_gets_a_warning_if_others_have_some(
     monkeypatch: pytest.MonkeyPatch, temporal: Temporal, temporal_client: Client
 ) -> None:
-    """Nobody before the first start; and what waits, if some queues have workers and others none."""
+    """No worker on any queue is normal before the first start; workers on some queues only are a warning."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    settings = configured(TEMPORAL__TASK_QUEUE="check-pollers")
-    findings = await checks.check_temporal(Wiring(settings))
+    wired = wiring(TEMPORAL__TASK_QUEUE="check-pollers")
+    findings = await check_temporal(wired)
 
-    assert one(findings, "Temporal rights").ok
-    assert one(findings, "Temporal task queues").text.startswith("no worker polls check-pollers, ")
+    assert the("Temporal rights", findings).ok
+    assert the("Temporal task queues", findings).text.startswith("no worker polls check-pollers, ")
 
     async with Worker(temporal_client, task_queue=mail_task_queue("check-pollers"), activities=[nothing]):
-        findings = await settled(
-            lambda: checks.check_temporal(Wiring(settings)),
-            lambda found: one(found, "Temporal task queues").fix is not None,
+        findings = await eventually_found(
+            lambda: check_temporal(wired),
+            lambda found: the("Temporal task queues", found).fix is not None,
         )
 
-    finding = one(findings, "Temporal task queues")
+    finding = the("Temporal task queues", findings)
 
     assert finding.ok
     assert finding.text == "no worker polls check-pollers, check-pollers-mailbox: tasks there wait."
 
 
-async def test_the_mail_server_lets_us_in_and_gets_no_mail(mail_server: MailServer) -> None:
-    """The login is tried and no mail is sent; nothing stays open."""
-    settings = configured(SMTP__HOST=mail_server.host, SMTP__PORT=mail_server.port, SMTP__SECURITY="none")
-    assert one(await checks.check_smtp(Wiring(settings)), "SMTP").ok
+async def test_the_mail_server_is_checked_without_a_mail(mail_server: MailServer) -> None:
+    """The check connects once and sends no mail."""
+    wired = wiring(SMTP__HOST=mail_server.host, SMTP__PORT=mail_server.port, SMTP__SECURITY="none")
+
+    assert the("SMTP", await check_smtp(wired)).ok
     assert (mail_server.connections, mail_server.mails) == (1, [])
 
 
-async def test_siteverify_answers_and_knows_the_secret(siteverify: SiteverifyServer) -> None:
-    """A token that nobody issued shows whether the secret is right."""
-    right = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
-    assert one(await checks.check_turnstile(Wiring(right)), "Turnstile").ok
-    wrong = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET="wrong")
-    finding = one(await checks.check_turnstile(Wiring(wrong)), "Turnstile")
-    assert not finding.ok
-    assert "SIGNIN_TURNSTILE__SECRET" in str(finding.fix)
+async def test_siteverify_tells_whether_the_secret_is_right(siteverify: SiteverifyServer) -> None:
+    """A token that nobody issued is enough to see whether siteverify knows the secret."""
+    right = the("Turnstile", await check_turnstile(wiring(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)))
+    wrong = the("Turnstile", await check_turnstile(wiring(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET="wrong")))
+
+    assert right.ok
+    assert not wrong.ok
+    assert "SIGNIN_TURNSTILE__SECRET" in str(wrong.fix)
 
 
-async def test_siteverify_must_say_that_it_does_not_know_the_token(siteverify: SiteverifyServer) -> None:
-    """Any other no is none to rely on, and its words are not repeated unless they are codes."""
-    settings = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
+async def test_siteverify_must_reject_the_token_for_the_right_reason(siteverify: SiteverifyServer) -> None:
+    """A rejection for any other reason is a failure, and only codes are repeated in its text."""
     siteverify.script_any(Answer(body={"success": False, "error-codes": ["internal-error", "Ada <ada@example.com>"]}))
-    finding = one(await checks.check_turnstile(Wiring(settings)), "Turnstile")
+    finding = the("Turnstile", await check_turnstile(wiring(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)))
+
     assert not finding.ok
     assert "rejects a made-up token with internal-error" in finding.text
+    assert "Ada" not in finding.text
 
 
-async def test_a_secret_that_lets_everybody_pass_is_told(siteverify: SiteverifyServer) -> None:
-    """As Cloudflare's test secrets do: fit for development, with a warning."""
-    settings = configured(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
-    siteverify.script_any(Answer(body={"success": True, "error-codes": []}))
-    finding = one(await checks.check_turnstile(Wiring(settings)), "Turnstile")
+async def test_a_secret_that_lets_everybody_pass_is_for_development_only(siteverify: SiteverifyServer) -> None:
+    """Cloudflare's test secrets accept any token: a warning in development, a failure in production."""
+    wired = wiring(TURNSTILE__URL=siteverify.url, TURNSTILE__SECRET=SECRET)
+    production = Wiring(wired.settings.model_copy(update={"environment": "production"}))
+    accepted = Answer(body={"success": True, "error-codes": []})
+
+    siteverify.script_any(accepted)
+    finding = the("Turnstile", await check_turnstile(wired))
+
     assert (finding.ok, finding.fix) == (True, "set SIGNIN_TURNSTILE__SECRET to the secret of your widget.")
-    real = settings.model_copy(update={"environment": "production"})
-    siteverify.script_any(Answer(body={"success": True, "error-codes": []}))
-    assert not one(await checks.check_turnstile(Wiring(real)), "Turnstile").ok
+
+    siteverify.script_any(accepted)
+
+    assert not the("Turnstile", await check_turnstile(production)).ok
 
 
-async def test_dns_answers(dns_server: DnsServer) -> None:
-    """A name that cannot exist does not exist."""
-    settings = configured(DNS__NAMESERVERS=dns_server.host, DNS__PORT=dns_server.port)
-    assert one(await checks.check_dns(Wiring(settings)), "DNS").ok
+async def test_dns_is_fine_if_an_impossible_domain_does_not_exist(dns_server: DnsServer) -> None:
+    """DNS must answer that a domain that cannot exist does not."""
+    wired = wiring(DNS__NAMESERVERS=dns_server.host, DNS__PORT=dns_server.port)
+    assert the("DNS", await check_dns(wired)).ok
 
 
-def test_settings_tell_how_likely_a_guess_is() -> None:
-    """The number of SECURITY S18, for the settings as they are."""
-    lines = [finding.line() for finding in checks.settings_findings(configured(), ["X is odd."])]
+def test_settings_report_the_probability_of_a_guess() -> None:
+    """The settings' findings show the number of SECURITY S18, and each warning."""
+    lines = [finding.line() for finding in settings_findings(wiring().settings, ["X is odd."])]
+
     assert "9.1e-05; at most 1e-04" in lines[1]
     assert lines[2] == "warn settings: X is odd."

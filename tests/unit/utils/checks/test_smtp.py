@@ -1,4 +1,4 @@
-"""What is told of a mail server that does not let us in: each reason has its own words."""
+"""What the check says of a mail server, and of each reason why it cannot be used."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from utils.checks.finding import Finding
 
 
 async def found(server: MailServer, **options: Any) -> Finding:
-    """Check a server, by default with what it wants."""
+    """Check a server, by default with the options that it requires."""
     settings: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
@@ -22,17 +22,19 @@ async def found(server: MailServer, **options: Any) -> Finding:
         "username": server.credentials and server.credentials[0],
         "password": server.credentials and server.credentials[1],
     }
+
     mailer = SmtpMailer(sender="a@mail.example", renderer=MailTemplates(None), timeout_s=3, **(settings | options))
     return await check_mail_server(mailer, "mail")
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-async def test_it_tells_how_we_got_in(security: Any) -> None:
-    """TLS, and a login; the connection is left, and no mail sent."""
+async def test_a_usable_server_is_reported_with_its_tls_version(security: Any) -> None:
+    """The check connects with TLS and logs in where the server wants it. It sends no mail."""
     server = MailServer(security=security, credentials=("ada", "hush") if security == "starttls" else None)
     await server.start()
     try:
         finding = await found(server)
+
         assert (finding.ok, finding.text) == (True, "mail accepts our connection over TLSv1.3.")
         assert (server.connections, server.mails) == (1, [])
     finally:
@@ -49,12 +51,15 @@ async def test_it_tells_how_we_got_in(security: Any) -> None:
         ({"port": 0}, "nobody answers", "__PORT"),
     ],
 )
-async def test_each_reason_has_its_own_words(options: dict[str, Any], text: str, fix: str) -> None:
-    """A server that wants STARTTLS, an authority of its own and a login, and a client that has one of them wrong."""
+async def test_each_reason_has_its_own_text_and_fix(options: dict[str, Any], text: str, fix: str) -> None:
+    """The server requires STARTTLS, a private CA and a login; the client gets one of them wrong."""
     server = MailServer(security="starttls", credentials=("ada", "hush"))
+    if options.get("port") == 0:
+        options = {"port": free_ports(1)[0]}
+
     await server.start()
     try:
-        finding = await found(server, **({"port": free_ports(1)[0]} if options.get("port") == 0 else options))
+        finding = await found(server, **options)
     finally:
         await server.stop()
 
@@ -64,8 +69,8 @@ async def test_each_reason_has_its_own_words(options: dict[str, Any], text: str,
     assert "wrong" not in finding.line() and "hush" not in finding.line()
 
 
-async def test_a_server_without_tls_is_told(mail_server: MailServer) -> None:
-    """No STARTTLS where we want it."""
+async def test_a_server_without_starttls_is_reported(mail_server: MailServer) -> None:
+    """A server that offers no STARTTLS fails the check if the settings want it."""
     finding = await found(mail_server, security="starttls")
     assert "offers no STARTTLS" in finding.text
     assert "587" in str(finding.fix)
