@@ -1,4 +1,4 @@
-"""Both workflows on a Temporal server, with real activities over fakes of the outside."""
+"""Both workflows on a Temporal server, with the real activities and fakes of everything outside."""
 
 import secrets
 import uuid
@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDReusePolicy
 
-from activities.addresses import parse_address
+from activities.addresses import Address, parse_address
 from activities.clearing import ClearingActivities
 from activities.codes import CodeKeys
 from activities.delivery import DeliveryActivities
@@ -51,51 +51,42 @@ ADA = "ada@example.com"
 
 
 class Stage:
-    """What a test of the workflows plays on. ``wait`` lets the server's time pass."""
+    """Runs both workflows and plays the consumer. ``now`` returns the server's time."""
 
-    def __init__(self, client: Client, now: Callable[[], Awaitable[datetime]], policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        now: Callable[[], Awaitable[datetime]],
+        policy: Policy | None = None,
+    ) -> None:
         self.client = client
         self.task_queue = f"stage-{uuid.uuid4()}"
-        self.policy = policy or Policy()
-        self.policy = self.policy.model_copy(update={"mail_task_queue": mail_task_queue(self.task_queue)})
+        mail_queue = mail_task_queue(self.task_queue)
+        self.policy = (policy or Policy()).model_copy(update={"mail_task_queue": mail_queue})
+
         self.mailer = FakeMailer()
         self.publisher = FakePublisher()
         self.verifier = FakeVerifier()
         self.domains = FakeMailDomains()
         self.keys = CodeKeys({"k": secrets.token_bytes(32)})
-        self.pseudonyms = Pseudonyms(secrets.token_bytes(32))  # so no other stage on this server has the same mailboxes
+        # A key of its own, so that no other stage on this server has the same mailboxes.
+        self.pseudonyms = Pseudonyms(secrets.token_bytes(32))
         self.mailboxes: Mailboxes = TemporalMailboxes(client, mailbox_task_queue(self.task_queue))
+
         self._now = now
         self._solved_at = datetime.now(UTC)
 
     @asynccontextmanager
     async def working(self, **overrides: Any) -> AsyncIterator["Stage"]:
         """Run the workers. ``overrides`` replaces activities by name."""
-        otp = OtpActivities(self.keys)
-        hand_over = HandOverActivities(self.mailboxes, TemporalFirstAttempts(self.client))
-        activities = {
-            one.__name__: one
-            for one in (
-                EmailActivities(self.domains, self.pseudonyms).validate_email_activity,
-                TurnstileActivities(
-                    self.verifier, frozenset({"www.example"}), "signin", 300, lambda: self._solved_at
-                ).verify_turnstile_activity,
-                otp.generate_otp_activity,
-                otp.verify_otp_activity,
-                hand_over.hand_over_activity,
-                hand_over.was_handed_over_activity,
-                hand_over.read_first_attempt_activity,
-                PublishingActivities(self.publisher).publish_result_activity,
-                ClearingActivities().report_clearing_activity,
-            )
-        }
+        delivery = DeliveryActivities(self.mailer, self.keys, "mail.example", server_time)
         workers = build_workers(
             self.client,
             task_queue=self.task_queue,
             request_workflow=SignInWorkflow,
             mailbox_workflow=VerifyOTPWorkflow,
-            activities=[*(activities | overrides).values()],
-            mail_activity=DeliveryActivities(self.mailer, self.keys, "mail.example", server_time).send_email_activity,
+            activities=[*(self._activities() | overrides).values()],
+            mail_activity=delivery.send_email_activity,
             graceful_s=1,
             runner=sandbox(),
         )
@@ -105,16 +96,44 @@ class Stage:
                 await stack.enter_async_context(worker)
             yield self
 
+    def _activities(self) -> dict[str, Callable[..., Any]]:
+        """Return the activities by name, without that of the mails."""
+        email_check = EmailActivities(self.domains, self.pseudonyms)
+        turnstile = TurnstileActivities(
+            self.verifier, frozenset({"www.example"}), "signin", 300, lambda: self._solved_at
+        )
+        otp = OtpActivities(self.keys)
+        hand_over = HandOverActivities(self.mailboxes, TemporalFirstAttempts(self.client))
+
+        activities: list[Callable[..., Any]] = [
+            email_check.validate_email_activity,
+            turnstile.verify_turnstile_activity,
+            otp.generate_otp_activity,
+            otp.verify_otp_activity,
+            hand_over.hand_over_activity,
+            hand_over.was_handed_over_activity,
+            hand_over.read_first_attempt_activity,
+            PublishingActivities(self.publisher).publish_result_activity,
+            ClearingActivities().report_clearing_activity,
+        ]
+        return {one.__name__: one for one in activities}
+
     async def request(
         self, signin_id: str = "", attempt: int = 1, email: str = ADA, token: str = "good", **changes: Any
     ) -> WorkflowHandle[Any, SignInOutcome]:
         """Start the workflow of a request, as the consumer does."""
         now = await self._now()
         signin_id = signin_id or uuid.uuid4().hex
-        request = {"signin_id": signin_id, "attempt": attempt, "email": email, "requested_at": now}
-        request |= {"turnstile_token": f"{token}-{signin_id}-{attempt}", "client": {"ip": "192.0.2.7"}}
-        self._script_token(signin_id, attempt, now)
         born_at = changes.pop("born_at", now)
+        request = {
+            "signin_id": signin_id,
+            "attempt": attempt,
+            "email": email,
+            "requested_at": now,
+            "turnstile_token": f"{token}-{signin_id}-{attempt}",
+            "client": {"ip": "192.0.2.7"},
+        }
+        self._script_token(signin_id, attempt, now)
 
         return await self.client.start_workflow(
             SIGN_IN_WORKFLOW,
@@ -130,25 +149,22 @@ class Stage:
             result_type=SignInOutcome,
         )
 
-    async def signed_in(self) -> str:
-        """Get as far as the code in the mail; return the sign-in's id."""
+    async def open_sign_in(self) -> str:
+        """Request a sign-in, wait until its code was sent, and return its id."""
         handle = await self.request()
         await handle.result()
         signin_id = handle.id.split("/")[1]
         await until(lambda: "signin.code_sent" in self.outcomes(signin_id))
+
         return signin_id
 
     async def submit(self, signin_id: str, code: str, email: str = ADA, submission_id: str = "") -> None:
-        """Signal a submission with start, as the consumer does."""
-        address = parse_address(email)
-
-        assert address is not None
-
+        """Signal a submission to its mailbox and start that if needed, as the consumer does."""
         key_id, seal = self.keys.seal(signin_id, code)
         submission = Submission(
             signin_id=signin_id,
             submission_id=submission_id or uuid.uuid4().hex,
-            account=self.pseudonyms.account(address),
+            account=self.account(email),
             seal=seal,
             key_id=key_id,
             submitted_at=await self._now(),
@@ -164,15 +180,11 @@ class Stage:
 
     def account(self, email: str = ADA) -> str:
         """Return the pseudonym of an address's account."""
-        address = parse_address(email)
-        assert address is not None
-        return self.pseudonyms.account(address)
+        return self.pseudonyms.account(_parsed(email))
 
     def mailbox_id(self, email: str = ADA) -> str:
         """Return the workflow id of an address's mailbox."""
-        address = parse_address(email)
-        assert address is not None
-        return mailbox_workflow_id(self.pseudonyms.mailbox(address))
+        return mailbox_workflow_id(self.pseudonyms.mailbox(_parsed(email)))
 
     def mailbox(self, email: str = ADA) -> WorkflowHandle[Any, Any]:
         """Return the handle of an address's mailbox."""
@@ -180,18 +192,20 @@ class Stage:
 
     def outcomes(self, signin_id: str) -> list[str]:
         """Return the published results of a sign-in as summaries."""
-        return [summary(one.result) for one in self.publisher.published if one.result.signin_id == signin_id]
+        results = [published.result for published in self.publisher.published]
+        return [summary(result) for result in results if result.signin_id == signin_id]
 
-    async def published(self, count: int) -> None:
-        """Wait until so many results were published."""
+    async def wait_for_results(self, count: int) -> None:
+        """Wait until ``count`` results are published."""
         await until(lambda: len(self.publisher.published) >= count)
 
     def code(self, recipient: str = ADA) -> str:
         """Return the code of the last mail to an address."""
-        return [mail for mail in self.mailer.sent if mail.recipient == recipient][-1].code.get_secret_value()
+        mails = [mail for mail in self.mailer.sent if mail.recipient == recipient]
+        return mails[-1].code.get_secret_value()
 
     def _script_token(self, signin_id: str, attempt: int, now: datetime) -> None:
-        """Let a token pass that was solved just now: local activities see our time, not the server's skipped one."""
+        """Accept the token as solved just now. Local activities see our time, not the server's skipped time."""
         self._solved_at = now
         answer = {
             "success": True,
@@ -203,6 +217,13 @@ class Stage:
         self.verifier.script(f"good-{signin_id}-{attempt}", SiteverifyAnswer.model_validate(answer))
 
 
+def _parsed(email: str) -> Address:
+    address = parse_address(email)
+    assert address is not None
+    return address
+
+
 def server_time() -> datetime:
-    """Return the server's time as an activity sees it: that of the time-skipping server runs ahead of ours."""
-    return activity.info().current_attempt_scheduled_time.astimezone(UTC) + timedelta(milliseconds=1)
+    """Return the server's time as an activity sees it. A time-skipping server is ahead of our clock."""
+    scheduled_at = activity.info().current_attempt_scheduled_time
+    return scheduled_at.astimezone(UTC) + timedelta(milliseconds=1)

@@ -35,17 +35,17 @@ Play = Callable[[Stage, Sleep], Awaitable[list[Recording]]]
 
 async def succeeds(stage: Stage, _: Sleep) -> list[Recording]:
     """Type a wrong code, then the right one."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await stage.submit(signin_id, "wrong")
     await stage.submit(signin_id, stage.code())
-    await stage.published(3)
+    await stage.wait_for_results(3)
     return [_attempt("accepted", signin_id), _mailbox("succeeded", stage)]
 
 
 async def fails(stage: Stage, _: Sleep) -> list[Recording]:
     """Type five wrong codes in two sign-ins, which locks the account."""
     for _once in range(2):
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         for _try in range(5):
             await stage.submit(signin_id, "wrong")
         await until(partial(_has_failed, stage, signin_id))
@@ -85,14 +85,14 @@ async def meets_siteverify_down(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
     """Ask again too early, then in time, then for another address, and let the sign-in expire."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await (await stage.request(signin_id, attempt=2)).result()
     await sleep(21)
     await (await stage.request(signin_id, attempt=3)).result()
-    await stage.published(3)
+    await stage.wait_for_results(3)
     await (await stage.request(signin_id, attempt=4, email="eve@example.com")).result()
     await sleep(300)
-    await stage.published(5)
+    await stage.wait_for_results(5)
 
     assert stage.outcomes(signin_id) == [
         "signin.code_sent",
@@ -156,14 +156,14 @@ async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:
 
 async def goes_on_in_a_new_run(stage: Stage, _: Sleep) -> list[Recording]:
     """Continue as new with a live sign-in."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     first = (await stage.mailbox().describe()).run_id
     for _try in range(3):
         await stage.submit(signin_id, "wrong")
 
-    await stage.published(4)
+    await stage.wait_for_results(4)
     await stage.submit(signin_id, stage.code())
-    await stage.published(5)
+    await stage.wait_for_results(5)
 
     return [_mailbox("first_run", stage, run_id=first), _mailbox("next_run", stage)]
 

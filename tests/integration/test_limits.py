@@ -50,7 +50,7 @@ async def test_a_locked_account_can_sign_in_after_its_limits_were_cleared(
     """The audit trail names the operator once, and contains no address."""
     limits = TemporalLimits(stage.client)
     for _ in range(2):
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         for _ in range(5):
             await stage.submit(signin_id, "wrong")
         await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
@@ -73,7 +73,7 @@ async def test_a_locked_account_can_sign_in_after_its_limits_were_cleared(
 
     assert after is not None and [use.last_day for use in after.budgets] == [0, 0, 0, 0]
 
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await stage.submit(signin_id, stage.code())
     await until(lambda: stage.outcomes(signin_id)[-1] == "signin.succeeded")
 

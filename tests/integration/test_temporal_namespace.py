@@ -100,14 +100,14 @@ async def test_mailboxes_set_no_search_attributes_that_the_namespace_lacks(clien
 
 async def test_waiting_and_locked_mailboxes_are_found_by_a_query(stage: Stage) -> None:
     """A query finds mailboxes that wait for a code or are locked, as long as they are."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await wait_until_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")
 
     await until(lambda: stage.outcomes(signin_id)[-1] == "signin.failed too_many_attempts")
     await wait_until_listed(stage, "SigninState = 'resting'")
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await wait_until_listed(stage, "SigninState = 'waiting'")
     for _ in range(5):
         await stage.submit(signin_id, "wrong")

@@ -58,7 +58,7 @@ async def reset(client: Client, workflow_id: str, task_completed: int = FIRST_TA
 async def test_a_check_that_fails_after_the_hand_over_rejects_nothing(temporal_client: Client, changed: str) -> None:
     """The mailbox already has the sign-in, so a rejection would be a second terminal result."""
     async with Stage(temporal_client, now).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         if changed == "token":
             stage.verifier.answers.clear()  # the token is spent
         else:
@@ -100,7 +100,7 @@ async def test_a_mailbox_that_is_reset_sends_the_same_code_again(
 ) -> None:
     """Both mails are alike, so the code in the first one still succeeds."""
     async with Stage(temporal_client, now).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         mailed = stage.code()
         await stage.submit(signin_id, "wrong")
         await until(lambda: "otp.rejected wrong_code" in stage.outcomes(signin_id))
@@ -119,7 +119,7 @@ async def test_a_mailbox_that_is_reset_sends_the_same_code_again(
 async def test_only_code_sent_is_published_by_a_local_activity(temporal_client: Client) -> None:
     """Any other result could go out again with the same id and other bytes after a crash."""
     async with Stage(temporal_client, now).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         await stage.submit(signin_id, "wrong")
         await stage.submit(signin_id, stage.code())
         await until(lambda: len(stage.outcomes(signin_id)) == 3)
@@ -141,7 +141,7 @@ async def test_code_sent_is_the_same_after_another_attempt_and_other_limits(
     """
     policy = Policy(limits=LimitPolicy(send_cooldown_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         changed = LimitPolicy(send_cooldown_s=30, sends_per_hour=3)
         stage.policy = stage.policy.model_copy(update={"limits": changed})
         await (await stage.request(signin_id, attempt=2)).result()
@@ -162,7 +162,7 @@ async def test_code_sent_is_the_same_when_it_is_recorded_after_the_end(
     """The sign-in expires in both runs. It must not fail as if no mail had been sent."""
     policy = Policy(otp=OtpPolicy(lifetime_s=5, shortest_resend_s=0))
     async with Stage(temporal_client, now, policy).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         await until(lambda: len(stage.outcomes(signin_id)) == 2, deadline_s=20)
         await reset(temporal_client, stage.mailbox_id(), await task_after_first_mail(stage))
         await until(lambda: len(stage.outcomes(signin_id)) == 4)

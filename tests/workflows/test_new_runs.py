@@ -38,7 +38,7 @@ async def test_a_thousand_submissions_at_once_get_five_compares(
 ) -> None:
     """Tries are charged before the compare, also across new runs (SECURITY S3)."""
     async with Stage(temporal_client, now).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         slots = asyncio.Semaphore(20)
 
         async def submit() -> None:
@@ -62,7 +62,7 @@ async def test_budgets_survive_a_new_run(temporal_client: Client) -> None:
     """A new run knows all tries, and does not send the mail again (SECURITY S4)."""
     policy = Policy(signals_per_run=3)
     async with Stage(temporal_client, now, policy).working() as stage:
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         run_ids = set()
         for _ in range(5):
             submission_id = uuid.uuid4().hex
@@ -112,6 +112,6 @@ async def test_a_new_run_begins_while_kafka_is_down(temporal_client: Client) -> 
         await stage.submit(signin_id, "wrong")
         await eventually(lambda: has_new_run(stage, run_id))
         stage.publisher.down = None
-        await stage.published(2)
+        await stage.wait_for_results(2)
 
         assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]

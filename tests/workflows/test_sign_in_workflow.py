@@ -23,7 +23,7 @@ async def test_an_acceptable_request_is_handed_to_its_mailbox(stage: Stage) -> N
     assert outcome.status == "accepted"
     assert f"mailbox/{outcome.mailbox}" == stage.mailbox_id()
 
-    await stage.published(1)
+    await stage.wait_for_results(1)
 
     assert [mail.recipient for mail in stage.mailer.sent] == ["Ada@Example.com"]
 
@@ -108,7 +108,7 @@ async def test_a_later_attempt_waits_for_the_first(stage: Stage, time_skipping: 
 
     assert (await later.result()).status == "accepted"
 
-    await stage.published(2)
+    await stage.wait_for_results(2)
 
     assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.resend_refused throttled"]
 
@@ -167,15 +167,15 @@ async def test_an_unacceptable_later_attempt_is_refused_by_the_mailbox(
     first = await stage.request()
     await first.result()
     signin_id = first.id.split("/")[1]
-    await stage.published(1)
+    await stage.wait_for_results(1)
     await time_skipping.sleep(60)
     later = await stage.request(signin_id, attempt=2, **changes)
 
     assert await later.result() == SignInOutcome(status="refused", reason=reason)
 
-    await stage.published(2)
+    await stage.wait_for_results(2)
     await stage.submit(signin_id, stage.code())
-    await stage.published(3)
+    await stage.wait_for_results(3)
 
     assert stage.outcomes(signin_id) == [
         "signin.code_sent",

@@ -13,22 +13,22 @@ from tests.fakes.waiting import until
 
 async def test_the_code_of_the_mail_succeeds(stage: Stage) -> None:
     """A code may be typed with blanks, as people do."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     code = stage.code()
     await stage.submit(signin_id, f" {code[:4]} {code[4:]}")
-    await stage.published(2)
+    await stage.wait_for_results(2)
     assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
     assert all(event.traceparent for event in stage.publisher.published)
 
 
 async def test_the_fifth_wrong_code_fails_the_sign_in(stage: Stage) -> None:
     """The right code after that has no result."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     for wrong in ("0", "00000000", "x" * 64, "1234567", "999999999"):
         await stage.submit(signin_id, wrong)
 
     await stage.submit(signin_id, stage.code())
-    await stage.published(7)
+    await stage.wait_for_results(7)
 
     assert stage.outcomes(signin_id) == [
         "signin.code_sent",
@@ -39,12 +39,12 @@ async def test_the_fifth_wrong_code_fails_the_sign_in(stage: Stage) -> None:
 
 async def test_a_sign_in_expires_300_s_after_its_first_mail(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
     """Sending the code again does not prolong it."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await time_skipping.sleep(60)
     await (await stage.request(signin_id, attempt=2)).result()
-    await stage.published(2)
+    await stage.wait_for_results(2)
     await time_skipping.sleep(241)
-    await stage.published(3)
+    await stage.wait_for_results(3)
 
     assert stage.outcomes(signin_id) == [
         "signin.code_sent",
@@ -67,7 +67,7 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
     assert stage.publisher.published == []
 
     await time_skipping.sleep(2)
-    await stage.published(1)
+    await stage.wait_for_results(1)
 
     assert stage.outcomes(signin_id) == ["otp.rejected unknown_signin"]
 
@@ -77,7 +77,7 @@ async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, pr
     """While mails wait for the rate of all workers, a priority orders them."""
     handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
     await handle.result()
-    await stage.published(1)
+    await stage.wait_for_results(1)
 
     history = await stage.mailbox().fetch_history()
     scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
@@ -94,7 +94,7 @@ async def test_a_mail_is_retried_until_it_is_accepted(stage: Stage, time_skippin
     for _ in range(3):
         await time_skipping.sleep(10)
 
-    await stage.published(1)
+    await stage.wait_for_results(1)
 
     assert len(stage.mailer.tried) == 4
     assert len({(mail.message_id, mail.code.get_secret_value()) for mail in stage.mailer.tried}) == 1
@@ -108,7 +108,7 @@ async def test_a_mail_that_is_never_accepted_fails_the_sign_in(
     handle = await stage.request()
     await handle.result()
     await time_skipping.sleep(301)
-    await stage.published(1)
+    await stage.wait_for_results(1)
     tried = len(stage.mailer.tried)
 
     assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
@@ -123,7 +123,7 @@ async def test_a_refused_mail_ends_the_sign_in_at_once(stage: Stage) -> None:
     stage.mailer.always[ADA] = MailRefused
     handle = await stage.request()
     await handle.result()
-    await stage.published(1)
+    await stage.wait_for_results(1)
 
     assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
     assert len(stage.mailer.tried) == 1
@@ -134,7 +134,7 @@ async def test_one_recipient_does_not_delay_another(stage: Stage, time_skipping:
     with time_skipping.auto_time_skipping_disabled():
         stage.mailer.always["ada+slow@example.com"] = MailUnavailable
         await (await stage.request(email="ada+slow@example.com")).result()
-        signin_id = await stage.signed_in()
+        signin_id = await stage.open_sign_in()
         await stage.submit(signin_id, stage.code())
         await until(lambda: stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"])
 
@@ -154,7 +154,7 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
 
     stage.publisher.down = None
     await time_skipping.sleep(100)
-    await stage.published(3)
+    await stage.wait_for_results(3)
 
     assert stage.outcomes(signin_id) == [
         "signin.code_sent",
@@ -165,9 +165,9 @@ async def test_results_wait_for_kafka_in_order(stage: Stage, time_skipping: Work
 
 async def test_a_mailbox_remembers_for_a_day_and_ends(stage: Stage, time_skipping: WorkflowEnvironment) -> None:
     """It takes one run and at most 40 events; a change that costs more shows here."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     await stage.submit(signin_id, stage.code())
-    await stage.published(2)
+    await stage.wait_for_results(2)
     mailbox = stage.mailbox()
     remembered = MailboxStatus(live=0, waiting=0, unpublished=0, mails_last_day=1, failures_last_day=0)
 
@@ -192,9 +192,9 @@ async def test_an_error_in_the_rules_costs_one_sign_in_only(stage: Stage, monkey
     with monkeypatch.context() as patch:
         patch.setattr(PendingMail, "__init__", broken)
         handle = await stage.request()
-        await stage.published(1)
+        await stage.wait_for_results(1)
     assert stage.outcomes(handle.id.split("/")[1]) == ["signin.failed delivery_failed"]
-    await stage.signed_in()
+    await stage.open_sign_in()
 
 
 def broken(*_: object, **__: object) -> None:
@@ -204,11 +204,11 @@ def broken(*_: object, **__: object) -> None:
 
 async def test_no_history_holds_a_code(stage: Stage) -> None:
     """This holds even without encryption (SECURITY S8)."""
-    signin_id = await stage.signed_in()
+    signin_id = await stage.open_sign_in()
     code = stage.code()
     await stage.submit(signin_id, "wrong")
     await stage.submit(signin_id, code)
-    await stage.published(3)
+    await stage.wait_for_results(3)
 
     for workflow_id in (f"signin/{signin_id}/1", stage.mailbox_id()):
         history = await stage.client.get_workflow_handle(workflow_id).fetch_history()
