@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.local.servers.backends import Kafka, Temporal, choose_kafka, choose_temporal
 from deploy.local.servers.dns_server import DnsServer
-from deploy.local.servers.kafka_jars import jars_are_here
+from deploy.local.servers.kafka_jars import has_jars
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import free_ports
 from deploy.local.servers.siteverify import SiteverifyServer
@@ -80,7 +80,7 @@ async def _start_servers(exits: AsyncExitStack, say: Callable[[str], None], *, u
     kafka, temporal = choose_kafka(), choose_temporal(ui=ui)
     exits.push_async_callback(asyncio.to_thread, kafka.stop)
     exits.push_async_callback(asyncio.to_thread, temporal.stop)
-    fetching = "" if jars_are_here() else " (the first time: its jars are fetched, 45 MB)"
+    fetching = "" if has_jars() else " (the first time: its jars are fetched, 45 MB)"
     say(f"starting Kafka{fetching} and Temporal …")
     started = await asyncio.gather(
         asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start), return_exceptions=True

@@ -88,7 +88,7 @@ class Wire:
         def wanted(outcome: Outcome) -> bool:
             return outcome.signin_id == signin_id
 
-        return await self.results.wanted(wanted, count, within_s, "results")
+        return await self.results.matching(wanted, count, within_s, "results")
 
     def seen(self, signin_id: str) -> list[Outcome]:
         """Return the results of a sign-in so far."""

@@ -72,7 +72,7 @@ class World:
         for topic in topics:
             self.journal.note("in", who, f"bytes that are no JSON, on {topic}")
             await self.wire.emit(topic, _POISON, key, _POISON_HEADERS)
-        dead = await self.wire.dead_letters.wanted(
+        dead = await self.wire.dead_letters.matching(
             lambda letter: letter.key == key.encode(), 2, within_s, "dead letters"
         )
         assert {letter.topic for letter in dead} == set(self.wire.topics.dead_letters), "a dead letter is missing"

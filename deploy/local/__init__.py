@@ -1,4 +1,4 @@
-"""The stack around the worker, on this machine alone: real Kafka and Temporal, servers for mail, siteverify, DNS.
+"""The stack around the worker, on this machine alone. The demo and the tests share it.
 
-The demo and the tests share it. All that it writes lies in the project's own ``.cache``.
+Everything that it writes is in the project's own ``.cache``.
 """

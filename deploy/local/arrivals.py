@@ -1,4 +1,4 @@
-"""A list that others can wait on."""
+"""A list that coroutines can wait on."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Arrivals(Generic[T]):
-    """What has arrived so far, in order; whoever waits is woken by the next arrival."""
+    """Everything that has arrived so far, in order. Each arrival wakes those who wait."""
 
     def __init__(self) -> None:
         self.items: list[T] = []
@@ -20,22 +20,23 @@ class Arrivals(Generic[T]):
         self._followers.append(follower)
 
     async def add(self, item: T) -> None:
-        """Take ``item`` in and wake those who wait."""
+        """Add ``item``, and wake those who wait."""
         async with self._changed:
             self.items.append(item)
             for follower in self._followers:
                 follower(item)
             self._changed.notify_all()
 
-    async def wanted(self, wanted: Callable[[T], bool], count: int, within_s: float, what: str) -> list[T]:
-        """Return the ``wanted`` items once there are at least ``count``. Raises ``TimeoutError`` (``what``)."""
+    async def matching(self, matches: Callable[[T], bool], count: int, within_s: float, what: str) -> list[T]:
+        """Return the matching items once there are at least ``count``. Raises ``TimeoutError`` with ``what``."""
 
         def found() -> list[T]:
-            return [item for item in self.items if wanted(item)]
+            return [item for item in self.items if matches(item)]
 
         try:
             async with self._changed, asyncio.timeout(within_s):
                 await self._changed.wait_for(lambda: len(found()) >= count)
         except TimeoutError:
             raise TimeoutError(f"{len(found())} of {count} within {within_s:g} s: {what}") from None
+
         return found()

@@ -12,28 +12,30 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 class StackError(Exception):
-    """Raised when a part of the local stack cannot be had. The text is a sentence that says what to do."""
+    """Raised when a part of the local stack cannot run. The text is a sentence that says what to do."""
 
 
 def cache_folder() -> Path:
-    """Return the project's ``.cache``; it is there afterwards."""
+    """Return the project's ``.cache``, which is created if necessary."""
     folder = PROJECT / ".cache"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def new_run_folder(name: str) -> Path:
-    """Make a folder for one run of one server, after removing those whose process is gone (killed, power cut)."""
+    """Create a folder for one run of one server. Folders of processes that no longer exist are removed first."""
     runs = cache_folder() / "run"
     runs.mkdir(exist_ok=True)
+
     for folder in runs.iterdir():
-        if not _owner_lives(folder):
+        if not _owner_is_alive(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-{name}-", dir=runs))
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that nothing listens on now. Another process may still take one first: then try again."""
+    """Return different ports that are free now. Another process may take one before it is used: then try again."""
     sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     try:
         return [int(held.getsockname()[1]) for held in sockets]
@@ -42,14 +44,16 @@ def free_ports(count: int) -> list[int]:
             held.close()
 
 
-def _owner_lives(folder: Path) -> bool:
+def _owner_is_alive(folder: Path) -> bool:
     owner = folder.name.split("-")[0]
     if not owner.isdigit():
         return False
+
     try:
         os.kill(int(owner), 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+
     return True

@@ -16,13 +16,13 @@ import psutil  # type: ignore[import-untyped]  # has no types
 from deploy.local.places import StackError, new_run_folder
 
 _LEASH: Final = Path(__file__).with_name("leash.py")
-_KEPT_LINES: Final = 15
+_SHOWN_LINES: Final = 15
 _STARTED_WITHIN_S: Final = 10
-_PAUSE_S: Final = 0.05
+_POLL_S: Final = 0.05
 
 
 class Child:
-    """A command on a leash, with a folder of its own that goes when it goes; its output lands in a file there."""
+    """A command on a leash. It has a folder of its own, which holds its output and is removed by ``stop``."""
 
     def __init__(self, name: str, *, grace_s: float = 10) -> None:
         self.name = name
@@ -34,18 +34,20 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Tell whether the command has been started and has not ended."""
+        """Whether the command was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def command(self) -> psutil.Process:
-        """The command itself, at the end of the leash. Raises ``StackError`` if it is not running."""
+        """The command itself, not its leash. Raises ``StackError`` if it does not run."""
         assert self._process is not None, "it was never started"
         deadline = time.monotonic() + _STARTED_WITHIN_S
+
         while self.running and time.monotonic() < deadline:
             if children := psutil.Process(self._process.pid).children():
                 return children[0]
-            time.sleep(_PAUSE_S)
+            time.sleep(_POLL_S)
+
         raise StackError(f"{self.name} is not running.")
 
     def signal(self, number: signal.Signals) -> None:
@@ -53,49 +55,54 @@ class Child:
         self.command.send_signal(number)
 
     def kill(self) -> int:
-        """Send SIGKILL and return the exit code once it is gone; the folder stays, and it may be started again."""
+        """Send SIGKILL; return the exit code once it has ended. The folder stays: the command may be started again."""
         assert self._process is not None, "it was never started"
         if self.running:
             self.signal(signal.SIGKILL)
         return self._process.wait()
 
     def start(self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
-        """Start the command. It sees ``environment`` only, or this process's own if none is given."""
+        """Start the command with ``environment``, or with this process's own if none is given."""
         leash = [sys.executable, "-I", "-S", str(_LEASH), str(self._grace_s)]
+        variables = os.environ if environment is None else environment
+
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*leash, *map(str, command)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=dict(os.environ if environment is None else environment),
+                env=dict(variables),
                 start_new_session=True,
             )
 
-    def wait_until(self, ready: Callable[[], bool], *, within_s: float) -> None:
-        """Ask ``ready`` until it says yes. Raises ``StackError`` when the command ends first or time is up."""
+    def wait_until(self, is_ready: Callable[[], bool], *, within_s: float) -> None:
+        """Wait until ``is_ready`` returns true. Raises ``StackError`` if the command ends first or time is up."""
         deadline = time.monotonic() + within_s
-        while not ready():
+
+        while not is_ready():
             if not self.running:
-                raise StackError(f"{self.name} ended while it was starting. Its last words:\n{self.last_words()}")
+                raise StackError(f"{self.name} ended while it was starting. Its last output:\n{self.last_output()}")
             if time.monotonic() > deadline:
                 raise StackError(
                     f"{self.name} was not ready within {within_s:g} s: is the machine very busy? "
-                    f"Its last words:\n{self.last_words()}"
+                    f"Its last output:\n{self.last_output()}"
                 )
-            time.sleep(_PAUSE_S)
+            time.sleep(_POLL_S)
 
-    def last_words(self) -> str:
-        """Return the end of the command's output, one line indented under another."""
+    def last_output(self) -> str:
+        """Return the last lines of the command's output, indented."""
         if not self.log.exists():
             return "  (none)"
-        lines = self.log.read_text(errors="replace").splitlines()[-_KEPT_LINES:]
+
+        lines = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
         return "\n".join(f"  {line}" for line in lines) or "  (none)"
 
     def end(self) -> int:
-        """Send SIGTERM, after the grace time SIGKILL, and return the exit code. The folder stays."""
+        """Send SIGTERM, and SIGKILL after the grace time; return the exit code. The folder stays."""
         if self._process is None:
             return 0
+
         assert self._process.stdin is not None
         self._process.stdin.close()
         return self._process.wait()
@@ -108,7 +115,7 @@ class Child:
 
 
 def executable(name: str) -> Path:
-    """Return the program that a package of this environment brought. Raises ``StackError``."""
+    """Return a program that a package of this environment installed. Raises ``StackError``."""
     path = Path(sys.executable).parent / name  # not resolved: the environment's folder, not the base Python's
     if not path.exists():
         raise StackError(f"{path} is missing: install requirements/dev.txt into this environment (make test does it).")

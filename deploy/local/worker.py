@@ -1,4 +1,4 @@
-"""The worker itself, as the real command in a process of its own."""
+"""The worker as the real command, in a process of its own."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from deploy.local.waiting import eventually
 
 _READY_WITHIN_S: Final = 60
 _GRACE_S: Final = 35
-_KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "COVERAGE_PROCESS_START")
+_INHERITED_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "COVERAGE_PROCESS_START")
 
 
 class LocalWorker:
-    """One ``signin-worker run``. It may end, or be ended, and be started again with the ``settings`` of then."""
+    """One ``signin-worker run``. Once it has ended, it can be started again; ``settings`` may be changed before."""
 
     def __init__(self, settings: Mapping[str, str], http_port: int, name: str = "worker") -> None:
         listening = {"SIGNIN_HTTP__HOST": LOOPBACK, "SIGNIN_HTTP__PORT": str(http_port)}
@@ -31,7 +31,7 @@ class LocalWorker:
 
     @property
     def metrics_url(self) -> str:
-        """Where it shows its metrics."""
+        """The URL of the worker's metrics."""
         return self._url("metrics")
 
     async def create_topics(self) -> None:
@@ -43,23 +43,24 @@ class LocalWorker:
         await self._call("temporal", "create")
 
     def launch(self) -> None:
-        """Start it and return at once."""
+        """Start the worker and return at once."""
         self.process.start(command("run"), self._environment())
 
     async def start(self) -> None:
-        """Start it and return once it is ready. Raises ``StackError``."""
+        """Start the worker and return once it is ready. Raises ``StackError``."""
         self.launch()
         try:
             await eventually(self.is_ready, "the worker is ready", within_s=_READY_WITHIN_S)
         except TimeoutError as error:
             raise StackError(
-                f"The worker was not ready within {_READY_WITHIN_S} s. Its last words:\n{self.process.last_words()}"
+                f"The worker was not ready within {_READY_WITHIN_S} s. Its last output:\n{self.process.last_output()}"
             ) from error
 
     async def is_ready(self) -> bool:
-        """Ask it. Raises ``StackError`` if it has ended."""
+        """Tell whether the worker is ready. Raises ``StackError`` if it has ended."""
         if not self.process.running:
-            raise StackError(f"The worker ended while it was starting. Its last words:\n{self.process.last_words()}")
+            raise StackError(f"The worker ended while it was starting. Its last output:\n{self.process.last_output()}")
+
         async with httpx.AsyncClient(trust_env=False) as client:
             try:
                 return (await client.get(self._url("readyz"))).is_success
@@ -67,14 +68,14 @@ class LocalWorker:
                 return False
 
     async def end(self) -> None:
-        """Send SIGTERM. Raises ``StackError`` if it does not end with 0."""
+        """Send SIGTERM. Raises ``StackError`` unless the worker exits with 0."""
         code = await asyncio.to_thread(self.process.end)
         if code != 0:
-            words = self.process.last_words()
-            raise StackError(f"The worker ended with {code} after SIGTERM. Its last words:\n{words}")
+            output = self.process.last_output()
+            raise StackError(f"The worker exited with {code} after SIGTERM. Its last output:\n{output}")
 
     def stop(self) -> None:
-        """End it and remove its folder. May be called again."""
+        """End the worker and remove its folder. May be called again."""
         self.process.stop()
 
     async def _call(self, *arguments: str) -> None:
@@ -86,19 +87,20 @@ class LocalWorker:
             stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await process.communicate()
+
         if process.returncode != 0:
-            words = " ".join(arguments)
-            raise StackError(f"signin-worker {words} ended with {process.returncode}:\n{output.decode()}")
+            called = " ".join(arguments)
+            raise StackError(f"signin-worker {called} exited with {process.returncode}:\n{output.decode()}")
 
     def _url(self, page: str) -> str:
         return f"http://{LOOPBACK}:{self._http_port}/{page}"
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+        kept = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
         own = {
             "PYTHONPATH": str(PROJECT),
             "PYTHONPYCACHEPREFIX": str(cache_folder() / "pycache"),
-            "HOME": str(self.process.folder),  # no profile of the user's, no file outside the cache
+            "HOME": str(self.process.folder),  # no profile of the user, no file outside the cache
             "TMPDIR": str(self.process.folder),
         }
         return {**kept, **self.settings, **own}
@@ -110,7 +112,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def development_settings(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return settings for a worker of the local stack, with keys of its own; ``addresses`` and names go on top."""
+    """Return settings for a worker of the local stack, with new keys. ``addresses`` are added to them."""
     return {
         "SIGNIN_ENVIRONMENT": "development",
         "SIGNIN_SMTP__SECURITY": "none",
@@ -127,5 +129,5 @@ def development_settings(addresses: Mapping[str, str]) -> dict[str, str]:
 
 
 def new_key() -> str:
-    """Draw a key, as the settings take it."""
+    """Return a random key in the form that the settings expect."""
     return b64encode(secrets.token_bytes(32)).decode()

@@ -121,6 +121,6 @@ def test_the_worker_runs_until_sigterm(installed: Path) -> None:
     try:
         worker.start([installed / "signin-worker", "run"], _environment() | settings | {"HOME": str(worker.folder)})
         worker.wait_until(is_alive, within_s=60)
-        assert worker.end() == 0, worker.last_words()
+        assert worker.end() == 0, worker.last_output()
     finally:
         worker.stop()

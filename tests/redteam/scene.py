@@ -166,7 +166,7 @@ class Scene:
 
     def assert_alive(self) -> None:
         """Raise ``AssertionError`` if the worker has ended."""
-        assert self.worker.process.running, self.worker.process.last_words()
+        assert self.worker.process.running, self.worker.process.last_output()
 
 
 def wrong(code: str, count: int) -> list[str]:

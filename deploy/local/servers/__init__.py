@@ -1,1 +1,1 @@
-"""The servers around the worker: Kafka and Temporal, real; mail, siteverify and DNS, answering as scripted."""
+"""The servers around the worker: Kafka and Temporal, real; mail, siteverify and DNS, which answer as scripted."""

@@ -6,8 +6,8 @@ The first of these that applies:
 2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
 3. child processes of this one: Temporal and Java from PyPI, Kafka's jars from Maven Central.
 
-Docker is asked for and not just taken where it is there: the same command does the same on every machine, and a Docker
-that can pull no image breaks nothing. Whoever has it is told of the choice.
+Docker is used only on request, even where it is installed: so the same command does the same on every machine, and a
+Docker that cannot pull images breaks nothing. On machines with Docker, ``described`` mentions the option.
 """
 
 import os
@@ -24,51 +24,51 @@ _DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 
 class Kafka(Protocol):
-    """A broker to be started, or one that is there already."""
+    """A broker that is started here, or one that already runs."""
 
     bootstrap_servers: str
 
     def start(self) -> None:
-        """Return once it answers. Raises ``StackError``."""
+        """Return once the server answers. Raises ``StackError``."""
         ...
 
     def stop(self) -> None:
-        """End it, if it was started here."""
+        """Stop the server if it was started here."""
         ...
 
 
 class Temporal(Protocol):
-    """A Temporal server to be started, or one that is there already."""
+    """A Temporal server that is started here, or one that already runs."""
 
     address: str
     ui_url: str | None
 
     def start(self) -> None:
-        """Return once it answers. Raises ``StackError``."""
+        """Return once the server answers. Raises ``StackError``."""
         ...
 
     def stop(self) -> None:
-        """End it, if it was started here."""
+        """Stop the server if it was started here."""
         ...
 
 
 class GivenKafka:
-    """A broker that somebody else runs."""
+    """A broker that runs already."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
 
     def start(self) -> None:
-        """Check that it answers."""
+        """Check that the server answers."""
         if not broker_answers(self.bootstrap_servers):
             raise StackError(f"No Kafka answers at {self.bootstrap_servers}: correct or unset SIGNIN_TEST_KAFKA.")
 
     def stop(self) -> None:
-        """Leave it alone."""
+        """Do nothing: the server is not ours."""
 
 
 class GivenTemporal:
-    """A server that somebody else runs; the namespace is ``default``."""
+    """A server that runs already, with the namespace ``default``."""
 
     ui_url: str | None = None
 
@@ -76,7 +76,7 @@ class GivenTemporal:
         self.address = address
 
     def start(self) -> None:
-        """Check that it answers."""
+        """Check that the server answers."""
         if not namespace_answers(self.address, LocalTemporal.namespace):
             raise StackError(
                 f"No Temporal with a namespace named {LocalTemporal.namespace} answers at {self.address}: "
@@ -84,22 +84,22 @@ class GivenTemporal:
             )
 
     def stop(self) -> None:
-        """Leave it alone."""
+        """Do nothing: the server is not ours."""
 
 
 def choose_kafka(environment: Mapping[str, str] = os.environ) -> Kafka:
-    """Return the broker to use, not started yet."""
+    """Return the broker to use. It is not started yet."""
     if address := environment.get("SIGNIN_TEST_KAFKA"):
         return GivenKafka(address)
     if _backend(environment) == "docker":
-        from deploy.local.servers.containers import KafkaContainer  # needs the Docker client only then
+        from deploy.local.servers.containers import KafkaContainer  # only this needs the Docker client
 
         return KafkaContainer()
     return LocalKafka()
 
 
 def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = False) -> Temporal:
-    """Return the server to use, not started yet."""
+    """Return the server to use. It is not started yet."""
     if address := environment.get("SIGNIN_TEST_TEMPORAL"):
         return GivenTemporal(address)
     if _backend(environment) == "docker":
@@ -110,21 +110,24 @@ def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = F
 
 
 def described(environment: Mapping[str, str] = os.environ) -> str:
-    """Say in a line what was chosen."""
+    """Return a line that says what is used."""
     started = {"docker": "a container", "local": "a child process"}[_backend(environment)]
     kafka = environment.get("SIGNIN_TEST_KAFKA") or started
     temporal = environment.get("SIGNIN_TEST_TEMPORAL") or started
-    undecided = not environment.get("SIGNIN_TEST_BACKEND") and started in (kafka, temporal)
-    hint = " (Docker is there: SIGNIN_TEST_BACKEND=docker takes the official images)"
-    return f"Kafka: {kafka}; Temporal: {temporal}{hint if undecided and _docker_is_there(environment) else ''}"
+
+    by_default = not environment.get("SIGNIN_TEST_BACKEND") and started in (kafka, temporal)
+    offers_docker = by_default and _has_docker(environment)
+    hint = " (to use Docker and the official images: SIGNIN_TEST_BACKEND=docker)" if offers_docker else ""
+
+    return f"Kafka: {kafka}; Temporal: {temporal}{hint}"
 
 
-def _docker_is_there(environment: Mapping[str, str]) -> bool:
+def _has_docker(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("DOCKER_HOST")) or _DOCKER_SOCKET.exists()
 
 
 def _backend(environment: Mapping[str, str]) -> str:
     backend = environment.get("SIGNIN_TEST_BACKEND") or "local"
     if backend not in _BACKENDS:
-        raise StackError(f"SIGNIN_TEST_BACKEND is {backend!r}: it can be {' or '.join(_BACKENDS)}.")
+        raise StackError(f"SIGNIN_TEST_BACKEND is {backend!r}: use {' or '.join(_BACKENDS)}.")
     return backend

@@ -1,4 +1,4 @@
-"""A certificate for the loopback interface, made on the fly."""
+"""A certificate for the loopback interface."""
 
 import datetime
 import ipaddress
@@ -14,15 +14,33 @@ from deploy.local.places import LOOPBACK
 
 
 def loopback_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make a self-signed certificate for ``localhost`` and 127.0.0.1, valid for a day.
+    """Create a self-signed certificate for ``localhost`` and 127.0.0.1, valid for a day.
 
-    Returns a server's context, and the file that a client has to trust.
+    Returns the server's TLS context, and the file that clients must trust.
     """
     key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _self_signed(key)
+
+    certificate_file = folder / "certificate.pem"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    key_file = folder / "key.pem"
+    no_encryption = serialization.NoEncryption()
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_encryption)
+    )
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate_file, key_file)
+    return context, certificate_file
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
+
+    return (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -34,11 +52,3 @@ def loopback_certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_file, key_file)
-    return context, certificate_file

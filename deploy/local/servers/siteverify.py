@@ -1,9 +1,9 @@
-"""A local server that speaks Turnstile's siteverify, answering as scripted.
+"""A local server that speaks Turnstile's siteverify, with answers that can be scripted.
 
-Since the call does not carry the sign-in that a widget bound its token to, a good test token does: ``passing_token``
-gives ``pass.<sign-in id>.<anything>``. As at Cloudflare's, a token is good once, except for the same idempotency key.
-Anything else is a bad token. With Cloudflare's test secret any token passes, and the answer is theirs: marked, and
-bound to nothing.
+A widget binds its token to a sign-in, but the call does not say to which. So a valid test token names its sign-in:
+``passing_token`` returns ``pass.<sign-in id>.<anything>``. As with Cloudflare, a token is valid once, or again with the
+same idempotency key. Any other token is invalid. With Cloudflare's test secret every token passes, and the answer is
+like theirs: marked, and bound to no sign-in.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ from deploy.local.places import LOOPBACK
 
 HOSTNAME: Final = "signin.example"
 ACTION: Final = "signin"
-SECRET: Final = "local-turnstile-secret"  # a key to nothing but this server
-TEST_SECRET: Final = "1x0000000000000000000000000000000AA"  # Cloudflare's own, for everybody
+SECRET: Final = "local-turnstile-secret"  # opens nothing but this server
+TEST_SECRET: Final = "1x0000000000000000000000000000000AA"  # Cloudflare's own, known to everybody
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server does for one call: after ``delay_s`` it answers with ``status`` and ``body``.
+    """The answer to one call, given after ``delay_s``.
 
-    A body that is a mapping goes out as JSON, over the members of the usual answer; text goes out as it is.
+    A body that is a mapping is sent as JSON and overrides members of the usual answer. Text is sent as it is.
     """
 
     body: Mapping[str, Any] | str | None = None
@@ -46,7 +46,7 @@ class Answer:
 
 
 def passing_token(signin_id: str) -> str:
-    """Return a fresh token that a person's browser got for this sign-in."""
+    """Return a new token, as a browser gets it for this sign-in."""
     return f"pass.{signin_id}.{uuid.uuid4().hex}"
 
 
@@ -63,22 +63,23 @@ class SiteverifyServer:
         self._serving: asyncio.Task[None] | None = None
 
     def script(self, token: str, *answers: Answer) -> None:
-        """Use these answers, one a call, for the next calls with ``token``; after them the usual ones."""
+        """Answer the next calls with ``token`` so, one answer for each call, and then as usual again."""
         self._scripted[token].extend(answers)
 
     def script_any(self, *answers: Answer) -> None:
-        """Use these answers, one a call, for the next calls with whatever token: an outage."""
+        """Answer the next calls so whatever their token, one answer for each call: an outage."""
         self._scripted[None].extend(answers)
 
     async def start(self) -> None:
-        """Listen. Returns when the port is open."""
+        """Listen on a free port."""
         app = Starlette(routes=[Route("/siteverify", self._siteverify, methods=["POST"])])
         listening = socket.create_server((LOOPBACK, 0))
         self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}/siteverify"
+
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         self._server = _QuietServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
-        await self._server.up.wait()
+        await self._server.started_up.wait()
 
     async def stop(self) -> None:
         """Close the port. May be called again."""
@@ -89,57 +90,65 @@ class SiteverifyServer:
 
     async def _siteverify(self, request: Request) -> Response:
         body = await request.body()
-        fields = dict(json.loads(body) if "json" in request.headers.get("content-type", "") else _form(body))
+        is_json = "json" in request.headers.get("content-type", "")
+        fields = dict(json.loads(body) if is_json else _form(body))
         self.calls.append(fields)
-        answer = self._next(fields.get("response", ""))
+
+        answer = self._next_answer(fields.get("response", ""))
         await asyncio.sleep(answer.delay_s)
         if isinstance(answer.body, str):
             return Response(answer.body, answer.status, answer.headers)
-        usual = self._usual(fields)
-        return Response(
-            json.dumps({**usual, **(answer.body or {})}), answer.status, answer.headers, media_type="application/json"
-        )
 
-    def _next(self, token: str) -> Answer:
+        text = json.dumps({**self._usual_body(fields), **(answer.body or {})})
+        return Response(text, answer.status, answer.headers, media_type="application/json")
+
+    def _next_answer(self, token: str) -> Answer:
         for scripted in (self._scripted[token], self._scripted[None]):
             if scripted:
                 return scripted.pop(0)
         return Answer()
 
-    def _usual(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        token, key = fields.get("response", ""), fields.get("idempotency_key")
-        if fields.get("secret") == TEST_SECRET and token:
+    def _usual_body(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        secret = fields.get("secret")
+        token = fields.get("response", "")
+
+        if secret == TEST_SECRET and token:
             return {**_solved_at("example.com"), "metadata": {"result_with_testing_key": True}}
-        if fields.get("secret") != self.secret:
+        if secret != self.secret:
             return _failure("invalid-input-secret")
         if not token:
             return _failure("missing-input-response")
+        return self._redeem(token, fields.get("idempotency_key"))
+
+    def _redeem(self, token: str, key: str | None) -> dict[str, Any]:
         kind, _, rest = token.partition(".")
         signin_id, _, _ = rest.partition(".")
+
         if kind != "pass" or not signin_id:
             return _failure("invalid-input-response")
         if token in self._spent and (key is None or self._spent[token] != key):
             return _failure("timeout-or-duplicate")
+
         self._spent[token] = key
         return {**_solved_at(HOSTNAME), "action": ACTION, "cdata": signin_id}
 
 
 class _QuietServer(uvicorn.Server):
-    """A uvicorn that leaves the process's signals alone and says when it listens."""
+    """A uvicorn server that leaves the process's signals alone and tells when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.up = asyncio.Event()
+        self.started_up = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave Ctrl-C to the owner of the process."""
+        """Leave signals to the owner of the process."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say so."""
+        """Listen, then set ``started_up``."""
         await super().startup(sockets)
-        self.up.set()
+        self.started_up.set()
 
 
 def _solved_at(hostname: str) -> dict[str, Any]:

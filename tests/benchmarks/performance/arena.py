@@ -145,7 +145,7 @@ class Arena:
             while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
                 for child in (self.kafka.process, self.temporal.process, worker):
                     if not child.running:
-                        raise StackError(f"{child.name} ended meanwhile. Its last words:\n{child.last_words()}")
+                        raise StackError(f"{child.name} ended meanwhile. Its last output:\n{child.last_output()}")
         finally:
             asking.cancel()
 
@@ -157,7 +157,7 @@ class Arena:
         child = Child(USUAL)
         self._exits.push_async_callback(asyncio.to_thread, child.stop)
         child.start(module_command("usual"), environment(worker.settings))
-        await asyncio.to_thread(child.wait_until, lambda: "ready" in child.last_words(), within_s=_READY_WITHIN_S)
+        await asyncio.to_thread(child.wait_until, lambda: "ready" in child.last_output(), within_s=_READY_WITHIN_S)
         await self._connect(USUAL, topics)
         return Way(USUAL, self.world, self._meters([child.command]), self.client, lambda last: [f"usual/{last}"])
 

@@ -39,7 +39,7 @@ async def backlog(stage: Stage) -> str:
     peak = await watching
 
     assert peak - before < _MOST_GROWTH_MIB, f"memory grew by {peak - before:.0f} MiB"
-    assert worker.process.running, worker.process.last_words()
+    assert worker.process.running, worker.process.last_output()
     assert await gauges.rebalances(worker) == assignments, "the group was rebalanced during the outage"
 
     await _lag_is_the_brokers(stage)

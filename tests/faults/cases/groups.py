@@ -27,7 +27,7 @@ async def rebalance_storm(stage: Stage) -> str:
     async with stage.crowd.coming(stage.scale.every_s):
         for number in range(rounds):
             worker = stage.workers[1 + number % 2]
-            assert (await stage.terminate(worker)).startswith("exit 0 "), worker.process.last_words()
+            assert (await stage.terminate(worker)).startswith("exit 0 "), worker.process.last_output()
             await worker.start()
         await stage.recovered()
 
@@ -141,7 +141,7 @@ async def fetcher_stalls(stage: Stage) -> str:
         stage.servers.kafka_proxy.swallows = nothing
         await stage.recovered()
 
-    assert worker.process.running, worker.process.last_words()
+    assert worker.process.running, worker.process.last_output()
 
     return f"noticed and rebuilt after {noticed_s:.0f} s"
 

@@ -79,7 +79,7 @@ async def namespace_missing(stage: Stage) -> str:
 
     await asyncio.sleep(max(6, stage.scale.pause_s))
 
-    assert worker.process.running, worker.process.last_words()
+    assert worker.process.running, worker.process.last_output()
     assert not await stage.committed(), "offsets were committed, though nothing can have been applied"
 
     await _register(stage)
@@ -191,7 +191,7 @@ async def _ended(stage: Stage, worker: LocalWorker, trouble: str) -> str:
     begun = time.monotonic()
     code = await asyncio.to_thread(worker.process.end)
     took_s = time.monotonic() - begun
-    words = f"{trouble}: exit {code} after {took_s:.1f} s\n{worker.process.last_words()}"
+    words = f"{trouble}: exit {code} after {took_s:.1f} s\n{worker.process.last_output()}"
     # Before it listens to signals, it ends as any process does.
     assert code in ({0, 143} if trouble == "starting" else {0}) and took_s < _PROMISED_S, words
     return f"{code} after {took_s:.1f} s"

@@ -96,7 +96,7 @@ async def _spend(stage: Stage, seconds: float) -> None:
     """Let an outage last, and make sure that the worker outlives it."""
     await asyncio.sleep(seconds)
     for worker in stage.workers:
-        assert worker.process.running, f"the worker ended during the outage:\n{worker.process.last_words()}"
+        assert worker.process.running, f"the worker ended during the outage:\n{worker.process.last_output()}"
 
 
 CASES = (

@@ -47,7 +47,7 @@ def test_a_command_runs_until_it_is_stopped() -> None:
     """Stopping ends the command by SIGTERM and removes its folder; its output is there until then."""
     child = Child("forever")
     child.start(_FOREVER)
-    child.wait_until(lambda: "up" in child.last_words(), within_s=20)
+    child.wait_until(lambda: "up" in child.last_output(), within_s=20)
 
     assert child.running
     assert child.end() == 128 + signal.SIGTERM
@@ -57,14 +57,14 @@ def test_a_command_runs_until_it_is_stopped() -> None:
     child.stop()
 
     assert not child.folder.exists()
-    assert child.last_words() == "  (none)"
+    assert child.last_output() == "  (none)"
 
 
 def test_a_command_that_does_not_listen_is_killed() -> None:
     """After the grace time SIGKILL follows."""
     child = Child("deaf", grace_s=0.05)
     child.start([sys.executable, "-c", _DEAF])
-    child.wait_until(lambda: "up" in child.last_words(), within_s=20)
+    child.wait_until(lambda: "up" in child.last_output(), within_s=20)
     assert child.end() == 128 + signal.SIGKILL
     child.stop()
 
