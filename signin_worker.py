@@ -37,17 +37,8 @@ from consumers.polling.limits import ConsumerLimits
 from consumers.polling.loop import ConsumerLoop
 from consumers.ports import utc_now
 from schemas.policy import Policy
-from utils.cli.checking import check
-from utils.cli.codec_server import codec_server
-from utils.cli.dead_letters import dead_letters
-from utils.cli.demo import demo
-from utils.cli.events import request, submit
-from utils.cli.limits import limits
-from utils.cli.schemas import schemas
-from utils.cli.setup import temporal, topics
-from utils.cli.status import status
-from utils.cli.terminal import SettingsHelp, command_group, read_wiring, run_command
-from utils.cli.trace import trace
+from utils.cli.commands import add_commands
+from utils.cli.terminal import command_group, read_wiring, run_command
 from utils.endpoints import build_app, serving
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.source import KafkaSource
@@ -281,19 +272,8 @@ def run(context: typer.Context, role: Annotated[Role, typer.Option(help="What th
 def command_line() -> typer.Typer:
     """Compose the command line."""
     cli = command_group("Passwordless sign-in by e-mailed one-time code: Kafka in, Temporal inside, Kafka out.", wire)
-
     cli.command()(run)
-    cli.command("codec-server")(codec_server)
-    cli.command(cls=SettingsHelp)(check)
-    cli.command()(demo)
-    cli.command()(request)
-    cli.command(context_settings={"ignore_unknown_options": True})(submit)  # an id may begin with a hyphen
-    cli.command()(status)
-    cli.command()(trace)
-    cli.command()(schemas)
-    for name, group in (("topics", topics), ("temporal", temporal), ("limits", limits), ("dlt", dead_letters)):
-        cli.add_typer(group, name=name)
-
+    add_commands(cli)
     return cli
 
 

@@ -24,7 +24,6 @@ _NOTHING_SPENT: Final = "nothing is spent: no mail and no failure in the last da
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The person's address.")]
 
-
 limits = command_group("What an account may still spend: mails and wrong codes. For support.")
 
 
@@ -65,11 +64,11 @@ def clear(
         masked=masked(email),
     )
 
-    async def clear() -> LimitsReport | None:
+    async def give_back() -> LimitsReport | None:
         budgets = await wiring.limits()
         return await budgets.clear(mailbox, clearing)
 
-    _print_report(email, run_command(clear()), as_json, cleared=True)
+    _print_report(email, run_command(give_back()), as_json, cleared=True)
 
 
 def _read_wiring(context: typer.Context) -> Wiring:

@@ -1,0 +1,27 @@
+"""All commands but ``run``, by name."""
+
+import typer
+
+from utils.cli.checking import check
+from utils.cli.codec_server import codec_server
+from utils.cli.dead_letters import dead_letters
+from utils.cli.demo import demo
+from utils.cli.events import request, submit
+from utils.cli.limits import limits
+from utils.cli.schemas import schemas
+from utils.cli.setup import temporal, topics
+from utils.cli.status import status
+from utils.cli.terminal import SettingsHelp
+from utils.cli.trace import trace
+
+
+def add_commands(cli: typer.Typer) -> None:
+    """Add the commands, then the groups."""
+    cli.command(cls=SettingsHelp)(check)
+    cli.command()(request)
+    cli.command(context_settings={"ignore_unknown_options": True})(submit)  # an id may begin with a hyphen
+    for command in (status, trace, schemas, codec_server, demo):
+        cli.command()(command)
+
+    for name, group in (("topics", topics), ("temporal", temporal), ("limits", limits), ("dlt", dead_letters)):
+        cli.add_typer(group, name=name)
