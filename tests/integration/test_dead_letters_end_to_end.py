@@ -150,11 +150,11 @@ async def test_a_bad_deploy_is_stopped_and_made_good(operator: Operator, mail_se
     await eventually(operator.is_halted, "the breaker is open", within_s=WITHIN_S)
 
     assert await operator.count(topics.dead_letters[0]) == 3
-    assert await operator.command("dlt", "resume") == "Consumption goes on.\n"
+    assert await operator.command("dlt", "resume") == "The consumer is resumed.\n"
 
     await operator.holds(topics.dead_letters[0], SIGN_INS)
 
-    assert await operator.command("dlt", "resume") == "Consumption was not stopped: nothing to do.\n"
+    assert await operator.command("dlt", "resume") == "The consumer was not stopped: nothing to do.\n"
     assert await asyncio.to_thread(operator.child.end) == 0
 
     await operator.start()
