@@ -46,7 +46,7 @@ class GuardedGateway:
                 outcome = await call()
             except Throttled as error:
                 seat.overloaded()
-                self._seats.hold(error.shortest_wait_s)
+                self._seats.hold(error.min_wait_s)
                 raise
             except Unreachable:
                 seat.overloaded()

@@ -57,7 +57,7 @@ class Retrying:
             except NotNow as error:
                 tries += 1
                 self._note(error, tries, delivery)
-                await self._sleep(max(next(waits), error.shortest_wait_s))
+                await self._sleep(max(next(waits), error.min_wait_s))
 
     def _note(self, error: NotNow, tries: int, delivery: Delivery) -> None:
         delivery.postponed = error.name

@@ -28,7 +28,7 @@ class Capacity:
 
     @property
     def free(self) -> int:
-        """How many more items may be put, whatever their lanes. 0 if no bytes are left."""
+        """How many more items may be put, into any lanes. 0 if no bytes are left."""
         free = min(self._max_lanes - self.lanes, self._max_items - self.items)
         return max(0, free) if self.bytes < self._max_bytes else 0
 

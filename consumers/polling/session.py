@@ -3,9 +3,9 @@
 A rebalance runs in a task of Kafka's client while a poll may be running. A session follows these rules:
 
 * ``on_revoked`` closes intake first, then drains, commits, and drops the rest. ``on_assigned`` begins a new epoch.
-* A poll that runs during a rebalance may return records of the old assignment or of the new one; nobody can tell. They
-  are dropped, and their partitions are read again from the committed offset. Nothing is lost and nothing is handled
-  twice: a tracker takes no offset a second time.
+* A poll that runs during a rebalance may return records of the old assignment or of the new one, and there is no way
+  to tell. They are dropped, and their partitions are read again from the committed offset. Nothing is lost and nothing
+  is handled twice: a tracker takes no offset a second time.
 * A poll of a living consumer is never cancelled: the client would never again notice that polling has stopped. When
   the session is over, the poll is left running and ends with its consumer.
 * A consumer that has stalled is left like any other: drain, commit, drop, leave. Each session has its own assignment,

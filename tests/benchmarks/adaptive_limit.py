@@ -96,7 +96,7 @@ async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> i
                 await call(gateway)
                 answered += 1
             except NotNow as error:
-                await asyncio.sleep(error.shortest_wait_s)
+                await asyncio.sleep(error.min_wait_s)
 
     await asyncio.gather(*(call_on() for _ in range(callers)))
 

@@ -1,21 +1,21 @@
-"""The rules of the bridge, what would break each of them, and the test that says so."""
+"""The rules of the bridge, a cut that breaks each of them, and the test that must fail then."""
 
 from typing import Final, NamedTuple
 
 RULES: Final = {
     1: "No loss: every event ends as applied, duplicate, late, ignored, or dead-lettered",
-    2: "Not twice, however often it is delivered",
+    2: "No event takes effect twice, however often it is delivered",
     3: "Order per sign-in and per mailbox; a code may overtake its request",
-    4: "One slow key delays no other; in flight is bounded by count and by bytes",
-    5: "Only the contiguous watermark is committed, seldom, one at a time, with a timeout",
-    6: "Back-pressure: an outage pauses intake, loses nothing, ends by itself",
-    7: "Epochs: nothing of an old assignment moves a new one",
+    4: "A slow key delays no other key; the records in flight are bounded by count and by bytes",
+    5: "Only the contiguous watermark is committed: rarely, one commit at a time, with a timeout",
+    6: "Back-pressure: an outage pauses intake and loses nothing, and consumption resumes by itself",
+    7: "Epochs: nothing from an old assignment affects a new one",
     8: "A revocation and a stop drain, commit, and drop the rest",
-    9: "Dead letters are byte-exact, acknowledged first, and have a breaker; none is put back for ever",
-    10: "The limit on calls adapts",
-    11: "A consumer that stalls is noticed, rebuilt once, then it is the end",
-    12: "The client's settings are what the rest relies on",
-    13: "Lag and age are what they say; no address and no code is told",
+    9: "Dead letters are byte-exact, acknowledged before their offset, and have a breaker; none is replayed for ever",
+    10: "The limit of concurrent calls adapts to the server",
+    11: "A stalled consumer is detected and rebuilt once; a second stall ends the process",
+    12: "Kafka's client has the settings that the other rules rely on",
+    13: "Lag and age are true; no address and no code is logged",
 }
 _C = "consumers"
 _T = "tests/unit/consumers"
@@ -35,7 +35,7 @@ class Cut(NamedTuple):
 CUTS: Final = (
     Cut(
         1,
-        "a record counts as done before it was handled",
+        "a record counts as done before it is handled",
         f"{_C}/polling/session.py",
         "        await self._handle(delivery)\n"
         "        self._assignment.finish(delivery.record.topic_partition, ticket)",
@@ -45,7 +45,7 @@ CUTS: Final = (
     ),
     Cut(
         1,
-        '"not now" gives up after a few tries',
+        '"not now" is given up after a few tries',
         f"{_C}/handling/retrying.py",
         "                tries += 1\n",
         "                tries += 1\n                if tries > 3:\n                    raise RuntimeError\n",
@@ -53,7 +53,7 @@ CUTS: Final = (
     ),
     Cut(
         2,
-        "a closed sign-in may be started again",
+        "a closed sign-in can be started again",
         f"{_C}/gateway/temporal.py",
         "id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE",
         "id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE",
@@ -61,7 +61,7 @@ CUTS: Final = (
     ),
     Cut(
         2,
-        "a mailbox forgets which submissions it has seen",
+        "a mailbox forgets the submissions it has seen",
         "workflows/rules/memory.py",
         "        _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)\n",
         "",
@@ -77,7 +77,7 @@ CUTS: Final = (
     ),
     Cut(
         3,
-        "each request has a lane of its own",
+        "each request has its own lane",
         f"{_C}/intake.py",
         'return f"signin/{event.signin_id}"',
         'return f"signin/{event.signin_id}/{record.offset}"',
@@ -93,7 +93,7 @@ CUTS: Final = (
     ),
     Cut(
         3,
-        "a code that overtakes its request is unknown at once",
+        "a code that overtakes its request is rejected at once",
         "schemas/policy.py",
         "unknown_signin_wait_s: float = Field(10, gt=0, le=60)",
         "unknown_signin_wait_s: float = Field(0.001, gt=0, le=60)",
@@ -117,7 +117,7 @@ CUTS: Final = (
     ),
     Cut(
         4,
-        "what queues behind one key takes the place of all others",
+        "records queued behind one key take the capacity of the others",
         f"{_C}/polling/lanes.py",
         "QUEUED_PER_LANE: Final = 16",
         "QUEUED_PER_LANE: Final = 1",
@@ -133,7 +133,7 @@ CUTS: Final = (
     ),
     Cut(
         5,
-        "a commit that hangs is waited for",
+        "a commit that hangs has no timeout",
         f"{_C}/polling/committing.py",
         "async with asyncio.timeout(self._timeout_s):",
         "async with asyncio.timeout(None):",
@@ -141,7 +141,7 @@ CUTS: Final = (
     ),
     Cut(
         5,
-        "commits are made with every turn",
+        "every turn commits",
         f"{_C}/polling/committing.py",
         "return idle and self._stopwatch() >= self._not_before",
         "return idle",
@@ -149,7 +149,7 @@ CUTS: Final = (
     ),
     Cut(
         5,
-        "offsets without a record are waited for",
+        "offsets without a record are never skipped",
         f"{_C}/polling/reading.py",
         "                tracker.skip_to(position)\n",
         "                pass\n",
@@ -165,7 +165,7 @@ CUTS: Final = (
     ),
     Cut(
         6,
-        "while the breaker is open, all calls are probes",
+        "an open breaker lets every call through",
         f"{_C}/gateway/breaker.py",
         "            async with self._probe:\n",
         "            if True:\n",
@@ -173,7 +173,7 @@ CUTS: Final = (
     ),
     Cut(
         6,
-        "an open breaker stops intake though no call is there to probe with",
+        "an open breaker stops intake even if no call can probe",
         f"{_C}/gateway/breaker.py",
         "return self.is_open and self._probe.locked()",
         "return self.is_open",
@@ -189,7 +189,7 @@ CUTS: Final = (
     ),
     Cut(
         7,
-        "what a poll brought across a rebalance is taken",
+        "records polled across a rebalance are used",
         f"{_C}/polling/reading.py",
         "        if not self._assignment.is_current(epoch):\n            self._to_read_again",
         "        if False:\n            self._to_read_again",
@@ -197,7 +197,7 @@ CUTS: Final = (
     ),
     Cut(
         7,
-        "pauses are thought to outlive a rebalance",
+        "pauses are assumed to outlast a rebalance",
         f"{_C}/polling/rebalancing.py",
         "        self._flow.reset()\n",
         "",
@@ -213,7 +213,7 @@ CUTS: Final = (
     ),
     Cut(
         8,
-        "a revocation does not wait for what is in flight",
+        "a revocation does not wait for records in flight",
         f"{_C}/polling/rebalancing.py",
         "            await self._lanes.drain(self._drain_s)\n",
         "",
@@ -221,7 +221,7 @@ CUTS: Final = (
     ),
     Cut(
         8,
-        "what was done is not committed at the end",
+        "finished records are not committed at the end",
         f"{_C}/polling/rebalancing.py",
         "            await self._committer.finish(self._assignment.watermarks())\n",
         "",
@@ -229,7 +229,7 @@ CUTS: Final = (
     ),
     Cut(
         8,
-        "the commit under way at a revocation is left alone",
+        "a running commit continues after a revocation",
         f"{_C}/polling/committing.py",
         "        if self._running is not None:\n            # Left",
         "        if False:\n            # Left",
@@ -237,7 +237,7 @@ CUTS: Final = (
     ),
     Cut(
         9,
-        "a dead letter that could not be written is forgotten",
+        "a dead letter that cannot be written is dropped",
         f"{_C}/handling/dead_lettering.py",
         "                await self._sleep(next(waits))\n",
         "                return\n",
@@ -245,7 +245,7 @@ CUTS: Final = (
     ),
     Cut(
         9,
-        "repeated headers are folded",
+        "repeated headers are merged",
         f"{_C}/dead_letters/headers.py",
         "kept = [(name, value) for name, value in record.headers if name not in _OWN]",
         "kept = [(name, value) for name, value in dict(record.headers).items() if name not in _OWN]",
@@ -261,7 +261,7 @@ CUTS: Final = (
     ),
     Cut(
         9,
-        "a letter is put back however often it came",
+        "a dead letter is replayed without limit",
         f"{_C}/dead_letters/replay.py",
         "if letter.provenance.attempts >= self.max_attempts:",
         "if False:",
@@ -269,7 +269,7 @@ CUTS: Final = (
     ),
     Cut(
         10,
-        "the limit goes by no latency",
+        "the limit ignores latency",
         f"{_C}/gateway/limiter.py",
         "min(1.0, _TOLERANCE / stretch)",
         "min(1.0, 1.0)",
@@ -277,7 +277,7 @@ CUTS: Final = (
     ),
     Cut(
         10,
-        "a server that throttles is called on",
+        "the limit ignores throttling",
         f"{_C}/gateway/limiter.py",
         "_BACK_OFF: Final = 0.5",
         "_BACK_OFF: Final = 1.0",
@@ -285,7 +285,7 @@ CUTS: Final = (
     ),
     Cut(
         11,
-        "nobody looks for stalls",
+        "stalls are not detected",
         f"{_C}/polling/watchdog.py",
         "        if watchdog.stall is not None:\n",
         "        if False:\n",
@@ -293,7 +293,7 @@ CUTS: Final = (
     ),
     Cut(
         11,
-        "a consumer is rebuilt for ever",
+        "a consumer is rebuilt without limit",
         f"{_C}/polling/watchdog.py",
         "        self._was_rebuilt = True\n",
         "        self._was_rebuilt = False\n",
@@ -301,7 +301,7 @@ CUTS: Final = (
     ),
     Cut(
         11,
-        "an outage of Kafka is taken for a stall",
+        "an outage of Kafka counts as a stall",
         f"{_C}/polling/watchdog.py",
         "        if not kafka_answers:\n",
         "        if False:\n",
@@ -317,7 +317,7 @@ CUTS: Final = (
     ),
     Cut(
         13,
-        "lag is told without what is in flight",
+        "lag leaves out the records in flight",
         f"{_C}/ports.py",
         "return max(0, self.end - self.watermark)",
         "return max(0, self.end - (self.position or self.watermark))",

@@ -74,7 +74,7 @@ class Crowd:
             try:
                 await self._guarded.start(self._content)
             except NotNow as error:
-                await asyncio.sleep(error.shortest_wait_s)
+                await asyncio.sleep(error.min_wait_s)
 
 
 def pressed(server: BusyServer, maximum: int = 64) -> FakeConsumerMetrics:
