@@ -13,14 +13,11 @@ from activities.ports import CodeMail
 from utils.smtp.mail_templates import TEMPLATES, MailTemplates, TemplatesError, asked_from
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-LANGUAGES = (
-    *("ar", "de", "en", "es", "fr", "he", "it", "ja", "nl"),
-    *("pl", "pt", "pt-br", "tr", "uk", "zh", "zh-hant"),
-)
+LANGUAGES = "ar de en es fr he it ja nl pl pt pt-br tr uk zh zh-hant".split()
 
 
 def mail(**changes: object) -> CodeMail:
-    """Return a mail."""
+    """Return a mail with some members changed."""
     members: dict[str, object] = {
         "recipient": "ada@example.com",
         "code": SecretStr("01234567"),
@@ -30,6 +27,7 @@ def mail(**changes: object) -> CodeMail:
         "ip": "203.0.113.7",
         "browser": "Firefox",
     }
+
     return CodeMail.model_validate(members | changes)
 
 
@@ -40,8 +38,9 @@ def templates() -> MailTemplates:
 
 
 def test_every_language_has_every_sentence() -> None:
-    """No language falls behind another."""
+    """All files have the sentences of the English one."""
     files = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in TEMPLATES.glob("*.json")}
+
     assert set(files) == set(LANGUAGES)
     for sentences in files.values():
         assert set(sentences) == set(files["en"])
@@ -49,11 +48,10 @@ def test_every_language_has_every_sentence() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_code_stands_as_digits_in_both_parts_and_not_in_the_subject(
-    templates: MailTemplates, language: str
-) -> None:
-    """It can be copied in one piece by people and machines, on a line of its own."""
+def test_both_parts_show_the_code_as_digits_and_the_subject_does_not(templates: MailTemplates, language: str) -> None:
+    """The code is on a line of its own, so people and programs can copy it in one piece."""
     written = templates.render(mail(locale=language), NOW)
+
     for part in (written.text, written.html):
         assert part.splitlines().count("01234567") == 1
         assert len(re.findall(r"\d{6,}", part)) == 1
@@ -61,15 +59,15 @@ def test_the_code_stands_as_digits_in_both_parts_and_not_in_the_subject(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_there_is_no_link(templates: MailTemplates, language: str) -> None:
-    """Nothing to click, and nothing that is loaded."""
+def test_the_mail_has_no_link(templates: MailTemplates, language: str) -> None:
+    """There is nothing to click, and nothing is loaded."""
     written = templates.render(mail(locale=language), NOW)
     for part in (written.text, written.html):
         assert not re.search(r"https?:|www\.|href|src=|url\(", part)
 
 
-def test_the_page_says_its_language_and_direction(templates: MailTemplates) -> None:
-    """Screen readers and bidirectional text need both."""
+def test_the_page_declares_its_language_and_direction(templates: MailTemplates) -> None:
+    """Screen readers need the language, and bidirectional text the direction."""
     assert '<html lang="ar" dir="rtl">' in templates.render(mail(locale="ar-EG"), NOW).html
     assert '<html lang="de" dir="ltr">' in templates.render(mail(locale="de"), NOW).html
 
@@ -96,7 +94,7 @@ def test_the_page_says_its_language_and_direction(templates: MailTemplates) -> N
 def test_a_locale_falls_back_to_its_language_and_then_to_english(
     templates: MailTemplates, locale: str | None, language: str
 ) -> None:
-    """Whatever a client says, there is a mail."""
+    """Every locale that a client may send gives a mail."""
     assert templates.render(mail(locale=locale), NOW).language == language
     assert language in templates.languages
 
@@ -104,28 +102,35 @@ def test_a_locale_falls_back_to_its_language_and_then_to_english(
 @pytest.mark.parametrize(
     ("left_s", "words"),
     [
-        (299, "5 minutes"),
-        (271, "5 minutes"),
-        (100, "2 minutes"),
-        (60, "one minute"),
-        (1, "one minute"),
-        (-9, "one min"),
+        (299, "in 5 minutes"),
+        (271, "in 5 minutes"),
+        (100, "in 2 minutes"),
+        (60, "in one minute"),
+        (1, "in one minute"),
+        (-9, "in one minute"),
     ],
 )
 def test_the_minutes_left_are_rounded(templates: MailTemplates, left_s: int, words: str) -> None:
-    """Five minutes less the moment it took to get here are five minutes."""
+    """Five minutes minus the moment that has passed since are shown as five minutes."""
     assert words in templates.render(mail(expires_at=NOW + timedelta(seconds=left_s)), NOW).text
 
 
-def test_who_asked_is_shown(templates: MailTemplates) -> None:
-    """The browser's family and the address help to tell a stranger's request from one's own."""
+def test_the_mail_shows_where_the_request_came_from(templates: MailTemplates) -> None:
+    """Browser family and IP address help people recognise a request that is not theirs."""
     written = templates.render(mail(), NOW)
-    assert "Firefox, 203.0.113.7" in written.text
-    assert "Firefox, 203.0.113.7" in written.html
+    assert "Requested from: Firefox, 203.0.113.7" in written.text
+    assert "Requested from: <bdi>Firefox, 203.0.113.7</bdi>" in written.html
 
 
-def test_without_knowing_who_asked_nothing_is_said(templates: MailTemplates) -> None:
-    """There is no empty sentence."""
+def test_the_mail_tells_what_to_do_about_an_unexpected_code(templates: MailTemplates) -> None:
+    """Whoever did not request the code can ignore the mail."""
+    written = templates.render(mail(), NOW)
+    assert "Didn’t request this? You can safely ignore this e-mail." in written.text
+    assert "Didn’t request this? You can safely ignore this e-mail." in written.html
+
+
+def test_an_unknown_origin_is_left_out(templates: MailTemplates) -> None:
+    """The sentence is omitted, not left empty."""
     written = templates.render(mail(ip=None, browser=None), NOW)
     assert "Requested from" not in written.text + written.html
 
@@ -141,34 +146,37 @@ def test_without_knowing_who_asked_nothing_is_said(templates: MailTemplates) -> 
         ("Firefox\nBcc", "fe80::1%<script>", None),
     ],
 )
-def test_text_of_an_attacker_is_not_shown(browser: str | None, ip: str | None, shown: str | None) -> None:
-    """Only the form of a browser's name and a valid address pass."""
+def test_untrusted_text_is_not_shown(browser: str | None, ip: str | None, shown: str | None) -> None:
+    """Only text in the form of a browser's name and valid IP addresses are shown."""
     assert asked_from(browser, ip) == shown
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_language_is_a_copy_of_another(templates: MailTemplates, language: str) -> None:
-    """Each has an introduction and a warning of its own, and says nothing twice."""
+    """Each has its own sentences, and repeats none."""
     sentences = {name: json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8")) for name in LANGUAGES}
     own = list(sentences[language].values())
+
     assert len(set(own)) == len(own)
     for other in set(LANGUAGES) - {language}:
         assert sentences[language]["not_you"] != sentences[other]["not_you"]
 
 
 def test_a_dark_screen_gets_a_dark_mail(templates: MailTemplates) -> None:
-    """Every colour that is set inline for light is set again for dark; else text would vanish in its ground."""
+    """Each class with inline colours for light has colours for dark too, or text would vanish in its background."""
     html = templates.render(mail(), NOW).html
-    assert '<meta name="color-scheme" content="light dark">' in html
     dark = html[html.index("@media (prefers-color-scheme: dark)") : html.index("</style>")]
+
+    assert '<meta name="color-scheme" content="light dark">' in html
     assert set(re.findall(r'class="(\w+)"', html)) == set(re.findall(r"\.(\w+) \{", dark))
 
 
-def test_text_stands_out_from_its_ground(templates: MailTemplates) -> None:
-    """By 4.5 : 1 and more (WCAG 2.2, 1.4.3), on light screens and on dark ones; small print lies on the card."""
+def test_text_has_enough_contrast(templates: MailTemplates) -> None:
+    """The contrast is 4.5 : 1 or more (WCAG 2.2, 1.4.3), light and dark. Small print is on the card."""
     html = templates.render(mail(), NOW).html
     inline = {name: style for name, style in re.findall(r'class="(\w+)"[^>]*?style="([^"]*)"', html)}
     dark = dict(re.findall(r"\.(\w+) \{([^}]*)\}", html))
+
     for styles in (inline, dark):
         for name in ("card", "code", "small"):
             ground = _colour(styles[name], "background") or _colour(styles["card"], "background")
@@ -192,28 +200,30 @@ def _luminance(colour: str) -> float:
 
 
 def folder(path: Path, files: Mapping[str, object]) -> Path:
-    """Write files: text as it is, all else as JSON."""
+    """Write files, text as it is and anything else as JSON."""
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content)
         (path / name).write_text(text, encoding="utf-8")
     return path
 
 
-def test_own_sentences_go_before_those_that_are_shipped(tmp_path: Path) -> None:
-    """One by one: what is not there stays as it was, in all languages."""
-    own = MailTemplates(folder(tmp_path, {"de-CH.json": _whole("Grüezi"), "en.json": {"subject": "Your Acme code"}}))
-    assert own.render(mail(locale="de-CH"), NOW).text.startswith("Grüezi")
-    assert own.render(mail(locale="de"), NOW).text.startswith("Guten Tag")
-    assert own.render(mail(), NOW).subject == "Your Acme code"
-    assert own.languages == {*LANGUAGES, "de-ch"}
+def test_custom_sentences_take_precedence(tmp_path: Path) -> None:
+    """Single sentences are replaced; all others stay as they are."""
+    files = {"de-CH.json": _whole("Grüezi"), "en.json": {"subject": "Your Acme code"}}
+    custom = MailTemplates(folder(tmp_path, files))
+
+    assert custom.render(mail(locale="de-CH"), NOW).text.startswith("Grüezi")
+    assert custom.render(mail(locale="de"), NOW).text.startswith("Guten Tag")
+    assert custom.render(mail(), NOW).subject == "Your Acme code"
+    assert custom.languages == {*LANGUAGES, "de-ch"}
 
 
-def test_an_own_layout_goes_before_the_one_that_is_shipped(tmp_path: Path) -> None:
-    """For all languages; what is put into HTML is escaped."""
-    own = MailTemplates(
-        folder(tmp_path, {"mail.html.j2": "<b>{{ say.greeting }}</b> {{ code }} <i>{{ validity }}</i>"})
-    )
-    assert own.render(mail(locale="fr"), NOW).html.startswith("<b>Bonjour")
+def test_a_custom_layout_takes_precedence(tmp_path: Path) -> None:
+    """It applies to every language."""
+    layout = "<b>{{ say.greeting }}</b> {{ code }} <i>{{ validity }}</i>"
+    custom = MailTemplates(folder(tmp_path, {"mail.html.j2": layout}))
+
+    assert custom.render(mail(locale="fr"), NOW).html.startswith("<b>Bonjour")
 
 
 def _whole(greeting: str) -> dict[str, str]:
@@ -244,7 +254,7 @@ def _whole(greeting: str) -> dict[str, str]:
         ({"mail.html.j2": "{% if %}"}, "mail.html.j2, line 1"),
     ],
 )
-def test_what_would_be_no_good_mail_is_refused(tmp_path: Path, files: Mapping[str, object], words: str) -> None:
-    """Before the first mail, with a sentence that says which file and what to do."""
+def test_templates_that_break_a_promise_are_rejected(tmp_path: Path, files: Mapping[str, object], words: str) -> None:
+    """The error is raised before the first mail, and names the file and the remedy."""
     with pytest.raises(TemplatesError, match=re.escape(words)):
         MailTemplates(folder(tmp_path, files))
