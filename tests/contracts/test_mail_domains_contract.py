@@ -1,4 +1,4 @@
-"""What every ``MailDomains`` does: the fake, and DNS asked of a real server."""
+"""The contract of ``MailDomains``, for the fake and for DNS with a real server."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from utils.dns import DnsMailDomains
 
 @pytest.fixture(params=["fake", "dns"])
 def domains(request: pytest.FixtureRequest, dns_server: DnsServer) -> MailDomains:
-    """Give each in turn; the fake's zone is the server's."""
+    """Give each in turn. The fake has the same domains as the server."""
     if request.param == "fake":
         return FakeMailDomains(["nxdomain.test", "nullmx.test", "nomail.test"])
     return DnsMailDomains([dns_server.host], dns_server.port, timeout_s=0.3)
@@ -29,6 +29,6 @@ def domains(request: pytest.FixtureRequest, dns_server: DnsServer) -> MailDomain
         ("nomail.test", False),
     ],
 )
-async def test_the_answers_of_the_contract(domains: MailDomains, domain: str, accepts: bool) -> None:
-    """NXDOMAIN, a null MX, and neither MX nor address are no; anything unclear is yes; the same when asked again."""
+async def test_each_kind_of_domain_accepts_mail_or_not(domains: MailDomains, domain: str, accepts: bool) -> None:
+    """NXDOMAIN, a null MX, and neither MX nor address mean no; an unclear answer means yes. A repeat gives the same."""
     assert [await domains.accept_mail(domain) for _ in range(2)] == [accepts, accepts]

@@ -1,4 +1,4 @@
-"""What every ``Mailer`` does: the fake, and SMTP to a real server."""
+"""The contract of ``Mailer``, for the fake and for SMTP with a real server."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -18,39 +18,39 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 class Stage(Protocol):
-    """A mailer, and what lies behind it."""
+    """A mailer and its mail server."""
 
     @property
     def mailer(self) -> Mailer:
-        """What is tested."""
+        """The mailer under test."""
         ...
 
     def refuse(self, recipient: str, *, final: bool) -> None:
-        """Let the next try for a recipient go wrong."""
+        """Refuse the next mail to a recipient."""
         ...
 
     def delivered(self) -> list[tuple[str, str]]:
-        """Return recipient and code of the accepted mails."""
+        """Return recipient and code of each accepted mail."""
         ...
 
 
 class FakeStage:
-    """The fake."""
+    """The fake, which has no server."""
 
     def __init__(self) -> None:
         self.mailer = FakeMailer()
 
     def refuse(self, recipient: str, *, final: bool) -> None:
-        """Script the fake."""
+        """Script the fake's next answer."""
         self.mailer.script(recipient, MailRefused if final else MailUnavailable)
 
     def delivered(self) -> list[tuple[str, str]]:
-        """Read what the fake keeps."""
+        """Read the fake's mails."""
         return [(mail.recipient, mail.code.get_secret_value()) for mail in self.mailer.sent]
 
 
 class SmtpStage:
-    """SMTP."""
+    """The real mailer with a real server."""
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
@@ -64,13 +64,14 @@ class SmtpStage:
         )
 
     def refuse(self, recipient: str, *, final: bool) -> None:
-        """Script the server."""
+        """Script the server's next answer."""
         self._server.script(recipient, Reply("550 never" if final else "450 not now", stage="recipient"))
 
     def delivered(self) -> list[tuple[str, str]]:
-        """Read what the server received."""
+        """Read the server's mails."""
         accepted = [mail for mail in self._server.mails if mail.accepted]
-        return [(mail.recipients[0], next(filter(str.isdigit, mail.text().splitlines()))) for mail in accepted]
+        codes = [next(filter(str.isdigit, mail.text().splitlines())) for mail in accepted]
+        return [(mail.recipients[0], code) for mail, code in zip(accepted, codes, strict=True)]
 
 
 @pytest.fixture(params=["fake", "smtp"])
@@ -80,7 +81,7 @@ async def stage(request: pytest.FixtureRequest, mail_server: MailServer) -> Asyn
 
 
 def mail(recipient: str, code: str = "01234567") -> CodeMail:
-    """Return a mail."""
+    """Return a mail with a code."""
     return CodeMail(
         recipient=recipient,
         code=SecretStr(code),
@@ -91,21 +92,21 @@ def mail(recipient: str, code: str = "01234567") -> CodeMail:
 
 
 async def test_an_accepted_mail_has_the_recipient_and_the_code(stage: Stage) -> None:
-    """When ``send`` returns, the mail is there."""
+    """When ``send`` returns, the server has the mail."""
     await stage.mailer.send(mail("ada@example.com"))
     assert stage.delivered() == [("ada@example.com", "01234567")]
 
 
-async def test_a_final_refusal_is_refused(stage: Stage) -> None:
-    """Nothing is delivered."""
+async def test_a_final_refusal_raises_mail_refused(stage: Stage) -> None:
+    """The mail is not delivered."""
     stage.refuse("ada@example.com", final=True)
     with pytest.raises(MailRefused):
         await stage.mailer.send(mail("ada@example.com"))
     assert stage.delivered() == []
 
 
-async def test_a_passing_refusal_is_unavailable_and_the_next_try_succeeds(stage: Stage) -> None:
-    """Nothing is remembered about the first try."""
+async def test_a_temporary_refusal_raises_mail_unavailable_once(stage: Stage) -> None:
+    """The next try is independent of it and succeeds."""
     stage.refuse("ada@example.com", final=False)
     with pytest.raises(MailUnavailable):
         await stage.mailer.send(mail("ada@example.com"))
@@ -113,8 +114,8 @@ async def test_a_passing_refusal_is_unavailable_and_the_next_try_succeeds(stage:
     assert stage.delivered() == [("ada@example.com", "76543210")]
 
 
-async def test_a_refused_recipient_does_not_concern_others(stage: Stage) -> None:
-    """Each mail stands for itself."""
+async def test_a_refused_recipient_does_not_affect_others(stage: Stage) -> None:
+    """Mails are independent of each other."""
     stage.refuse("bad@example.com", final=True)
     await stage.mailer.send(mail("good@example.com"))
     with pytest.raises(MailRefused):

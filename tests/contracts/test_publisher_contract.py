@@ -1,4 +1,4 @@
-"""What every ``Publisher`` does: the fake, and a real Kafka."""
+"""The contract of ``Publisher``, for the fake and for a real Kafka."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -26,25 +26,25 @@ EVENTS = (
 
 
 class Stage(Protocol):
-    """A publisher, one that has no Kafka, and what was published."""
+    """A publisher, another without Kafka, and the published results."""
 
     @property
     def publisher(self) -> Publisher:
-        """What is tested."""
+        """The publisher under test."""
         ...
 
     @property
     def cut_off(self) -> Publisher:
-        """One without Kafka."""
+        """A publisher that cannot reach Kafka."""
         ...
 
     async def published(self, count: int) -> Sequence[tuple[bytes, bytes]]:
-        """Return key and value of the first so many results."""
+        """Return key and value of the first ``count`` results."""
         ...
 
 
 class FakeStage:
-    """The fake."""
+    """The fake, which has no topic."""
 
     def __init__(self) -> None:
         self.publisher = FakePublisher()
@@ -52,12 +52,12 @@ class FakeStage:
         self.cut_off.down = PublishUnavailable
 
     async def published(self, count: int) -> Sequence[tuple[bytes, bytes]]:
-        """Read what the fake keeps."""
+        """Read the fake's results."""
         return [(event.key(), event.value()) for event in self.publisher.published[:count]]
 
 
 class KafkaStage:
-    """Kafka."""
+    """The real publisher with a real topic."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._bootstrap_servers = bootstrap_servers
@@ -82,6 +82,7 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
     if request.param == "fake":
         yield FakeStage()
         return
+
     stage = KafkaStage(kafka.bootstrap_servers, topics.results)
     yield stage
     for producer in stage.producers:
@@ -89,14 +90,15 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
 
 
 async def test_results_are_published_in_order_and_repeats_byte_for_byte(stage: Stage) -> None:
-    """When ``publish`` returns, the result is there."""
+    """When ``publish`` returns, the topic has the result."""
     for event in (*EVENTS, EVENTS[0]):
         await stage.publisher.publish(event)
+
     wire = [(event.key(), event.value()) for event in EVENTS]
     assert await stage.published(3) == [*wire, wire[0]]
 
 
-async def test_without_an_acknowledgement_it_is_unavailable(stage: Stage) -> None:
-    """The caller tries again."""
+async def test_a_missing_acknowledgement_raises_publish_unavailable(stage: Stage) -> None:
+    """The caller is expected to retry."""
     with pytest.raises(PublishUnavailable):
         await stage.cut_off.publish(EVENTS[0])

@@ -1,4 +1,4 @@
-"""What every ``ChallengeVerifier`` does: the fake, and HTTP to a server that speaks siteverify."""
+"""The contract of ``ChallengeVerifier``, for the fake and for HTTP with a server that implements siteverify."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -13,15 +13,16 @@ from utils.settings.sections import TEST_SECRETS
 from utils.turnstile import SiteverifyClient
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
-FIRST, SECOND = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10", "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d11"
+FIRST = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d10"
+SECOND = "0a6e3d5e-6f0e-4c39-9a53-6a5f1c2f9d11"
 
 
 class Stage(Protocol):
-    """A verifier, and what lies behind it."""
+    """A verifier and its siteverify."""
 
     @property
     def verifier(self) -> ChallengeVerifier:
-        """What is tested."""
+        """The verifier under test."""
         ...
 
     def good_token(self) -> str:
@@ -29,12 +30,12 @@ class Stage(Protocol):
         ...
 
     def go_down(self) -> None:
-        """Let the next call get no answer."""
+        """Leave the next call without an answer."""
         ...
 
 
 class FakeStage:
-    """The fake."""
+    """The fake, which has no server."""
 
     def __init__(self) -> None:
         self.verifier = FakeVerifier()
@@ -45,19 +46,19 @@ class FakeStage:
         return "good"
 
     def go_down(self) -> None:
-        """Switch the fake off."""
+        """Make every call raise."""
         self.verifier.down = True
 
 
 class HttpStage:
-    """HTTP."""
+    """The real verifier with an HTTP server."""
 
     def __init__(self, server: SiteverifyServer) -> None:
         self._server = server
         self.verifier = SiteverifyClient(server.url, SECRET, timeout_s=2)
 
     def good_token(self) -> str:
-        """Make a token that the server knows."""
+        """Create a token that the server knows."""
         return passing_token(SIGNIN_ID)
 
     def go_down(self) -> None:
@@ -71,27 +72,29 @@ async def stage(request: pytest.FixtureRequest, siteverify: SiteverifyServer) ->
     if request.param == "fake":
         yield FakeStage()
         return
+
     http = HttpStage(siteverify)
     yield http
     await http.verifier.close()
 
 
-async def test_an_answer_to_a_test_secret_is_told_from_others(siteverify: SiteverifyServer) -> None:
-    """Cloudflare marks it, and takes any token."""
+async def test_an_answer_to_a_test_secret_is_marked(siteverify: SiteverifyServer) -> None:
+    """Cloudflare marks it, and accepts any token."""
     for secret, is_test in ((TEST_SECRETS[0], True), (SECRET, False)):
         verifier = SiteverifyClient(siteverify.url, secret, timeout_s=2)
         answer = await verifier.siteverify(token=passing_token(SIGNIN_ID), ip=None, idempotency_key=FIRST)
         await verifier.close()
+
         assert (answer.success, answer.metadata.result_with_testing_key) == (True, is_test)
 
 
-async def test_a_good_token_passes_with_what_it_is_bound_to(stage: Stage) -> None:
-    """The sign-in and the action."""
+async def test_a_valid_token_passes_with_its_sign_in_and_action(stage: Stage) -> None:
+    """The answer says for which sign-in and action the challenge was solved."""
     answer = await stage.verifier.siteverify(token=stage.good_token(), ip="203.0.113.7", idempotency_key=FIRST)
     assert (answer.success, answer.cdata, answer.action) == (True, SIGNIN_ID, "signin")
 
 
-async def test_a_token_is_good_once_but_a_repeat_of_the_same_call_passes(stage: Stage) -> None:
+async def test_a_token_is_valid_once_except_for_a_repeat_of_the_same_call(stage: Stage) -> None:
     """The idempotency key tells a retry from a second use."""
     token = stage.good_token()
     for key, passes in ((FIRST, True), (FIRST, True), (SECOND, False)):
@@ -100,13 +103,13 @@ async def test_a_token_is_good_once_but_a_repeat_of_the_same_call_passes(stage: 
     assert answer.error_codes == ("timeout-or-duplicate",)
 
 
-async def test_an_unknown_token_is_answered_not_raised(stage: Stage) -> None:
-    """A bot's token is an ordinary answer."""
+async def test_an_unknown_token_is_an_answer_and_not_an_error(stage: Stage) -> None:
+    """The answer says that the token is invalid."""
     answer = await stage.verifier.siteverify(token="made up", ip=None, idempotency_key=FIRST)
     assert (answer.success, answer.error_codes) == (False, ("invalid-input-response",))
 
 
-async def test_no_answer_is_unavailable(stage: Stage) -> None:
+async def test_a_missing_answer_raises_challenge_unavailable(stage: Stage) -> None:
     """An outage says nothing about the token."""
     stage.go_down()
     with pytest.raises(ChallengeUnavailable):

@@ -19,7 +19,8 @@ from deploy.local.places import PROJECT
 from utils.smtp.mail_templates import MailTemplates
 
 _COLUMNS: Final = 4
-_WIDTH, _HEIGHT = 340, 570
+_WIDTH: Final = 340
+_HEIGHT: Final = 570
 _SCHEMES: Final = {"light": 1, "dark": 0}  # as Blink numbers them
 _PAGE: Final = """\
 <!DOCTYPE html><meta charset="utf-8">
@@ -75,6 +76,7 @@ def _photograph(command: str, scheme: str, target: Path) -> None:
 
 def _mail(templates: MailTemplates, language: str) -> str:
     now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
     mail = CodeMail(
         recipient="ada@example.com",
         code=SecretStr("40719263"),
@@ -85,6 +87,7 @@ def _mail(templates: MailTemplates, language: str) -> str:
         ip="203.0.113.7",
         browser="Firefox",
     )
+
     return templates.render(mail, now).html
 
 

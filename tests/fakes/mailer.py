@@ -8,9 +8,10 @@ from activities.ports import CodeMail
 
 
 class FakeMailer:
-    """Fulfils ``Mailer``: keeps what it accepts in ``sent``; answers with scripted errors first.
+    """Implements ``Mailer``: keeps accepted mails in ``sent``.
 
-    ``answers[recipient]`` is a queue, one entry per try: an error class to raise, or None to accept.
+    ``answers[recipient]`` has one entry per try: an error class to raise, or None to accept.
+    ``always[recipient]`` is raised once the entries are used up.
     """
 
     def __init__(self) -> None:
@@ -22,11 +23,11 @@ class FakeMailer:
         self._open.set()
 
     def hold(self) -> None:
-        """Let the mails that are tried from now on wait for ``release``."""
+        """Make further mails wait for ``release``."""
         self._open.clear()
 
     def release(self) -> None:
-        """Let the mails go on that were held."""
+        """Let waiting mails proceed."""
         self._open.set()
 
     def script(self, recipient: str, *answers: type[SideEffectError] | None) -> None:
@@ -34,9 +35,10 @@ class FakeMailer:
         self.answers[recipient].extend(answers)
 
     async def send(self, mail: CodeMail) -> None:
-        """Accept the mail, or raise what was scripted."""
+        """Accept the mail, or raise the scripted error."""
         self.tried.append(mail)
         await self._open.wait()
+
         queue = self.answers[mail.recipient]
         error = queue.popleft() if queue else self.always.get(mail.recipient)
         if error is not None:

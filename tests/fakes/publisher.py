@@ -7,10 +7,11 @@ from schemas.results import ResultEvent
 
 
 class FakePublisher:
-    """Fulfils ``Publisher``: keeps what it acknowledges in ``published``; ``answers`` is a queue of scripted errors.
+    """Implements ``Publisher``: keeps acknowledged results in ``published``.
 
-    An entry is an error class to raise, or None to acknowledge. While ``down`` is set every call raises it; so does,
-    with ``PublishUnavailable``, one about a sign-in in ``refused``.
+    ``answers`` has one entry per call: an error class to raise, or None to acknowledge. After
+    that, every call raises ``down`` while it is set. A result of a sign-in in ``refused`` raises
+    ``PublishUnavailable``.
     """
 
     def __init__(self) -> None:
@@ -24,10 +25,11 @@ class FakePublisher:
         self.answers.extend(answers)
 
     async def publish(self, event: ResultEvent) -> None:
-        """Acknowledge the result, or raise what was scripted."""
+        """Acknowledge the result, or raise the scripted error."""
         error = self.answers.popleft() if self.answers else self.down
         if error is not None:
             raise error
+
         if event.result.signin_id in self.refused:
             raise PublishUnavailable
         self.published.append(event)

@@ -8,7 +8,7 @@ from activities.ports import SiteverifyAnswer
 
 @dataclass(frozen=True)
 class Asked:
-    """One call."""
+    """One call of siteverify."""
 
     token: str
     ip: str | None
@@ -16,9 +16,10 @@ class Asked:
 
 
 class FakeVerifier:
-    """Fulfils ``ChallengeVerifier``: ``answers`` by token; an unknown token is ``invalid-input-response``.
+    """Implements ``ChallengeVerifier`` with ``answers`` by token. An unknown token is ``invalid-input-response``.
 
-    A token is good once, save for a repeat with the same ``idempotency_key``. While ``down`` is set every call raises.
+    A token is valid once, except for a repeat with the same ``idempotency_key``. While ``down`` is
+    set, every call raises.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class FakeVerifier:
         self._spent: dict[str, str] = {}
 
     def script(self, token: str, answer: SiteverifyAnswer) -> None:
-        """Set what a token is answered with."""
+        """Set the answer to a token."""
         self.answers[token] = answer
 
     async def siteverify(self, *, token: str, ip: str | None, idempotency_key: str) -> SiteverifyAnswer:
@@ -47,5 +48,5 @@ class FakeVerifier:
 
 
 def refused(code: str) -> SiteverifyAnswer:
-    """Return the answer to a bad token."""
+    """Return the answer to a rejected token, with one error code."""
     return SiteverifyAnswer.model_validate({"success": False, "error-codes": [code]})

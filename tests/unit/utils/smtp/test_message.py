@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from activities.errors import MailRefused
 from activities.ports import CodeMail
-from deploy.local.mail_server import MailServer
+from deploy.local.servers.mail_server import MailServer
 from tests.unit.utils.smtp.test_mailer import NOW, SENDER, mail, mailer
 from utils.smtp.mail_templates import MailText
 from utils.smtp.mailer import _HEADERS, SmtpMailer, envelope_recipient, sender_address
