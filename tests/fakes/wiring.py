@@ -47,14 +47,10 @@ class FakeLimits(TemporalLimits):
 
 
 class FakeWiring(Wiring):
-    """The wiring of development settings, with fakes for what commands use. Called, it fulfils ``Wire``.
-
-    ``only``: the settings that the last command read.
-    """
+    """The wiring of development settings, with fakes for what commands use. Called, it fulfils ``Wire``."""
 
     def __init__(self) -> None:
         super().__init__(load_settings(_ENVIRON))
-        self.only: tuple[str, ...] = ()
         self.fake_letters = FakeLetterTopics(*map(dead_letter_topic, self.inbound_topics))
         self.fake_inbound = FakeInbound()
         self.inbound_closed = 0
@@ -66,7 +62,6 @@ class FakeWiring(Wiring):
 
     def __call__(self, *only: str) -> Wiring:
         """Return itself."""
-        self.only = only
         return self
 
     def dead_letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:

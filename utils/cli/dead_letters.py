@@ -149,7 +149,8 @@ def replay_letters(
 def resume_consumer(context: typer.Context) -> None:
     """Resume a stopped consumer.
 
-    The instance at SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT stops when it meets too many dead letters in a minute.
+    A consumer stops when it meets too many dead letters within a minute. This command talks to the one at
+    SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT.
     """
     resumed = run_command(read_wiring(context, "SIGNIN_HTTP__").resume())
     typer.echo("The consumer is resumed." if resumed else "The consumer was not stopped: nothing to do.")

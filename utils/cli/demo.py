@@ -1,4 +1,4 @@
-"""The command ``signin-worker demo``: becomes the demo of the project's sources."""
+"""The command ``signin-worker demo``: replaces this process by the demo in the project's sources."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep everything running until Ctrl-C.")] = False,
     report: Annotated[str, typer.Option("--json", metavar="FILE", help="Write a report; - is stdout.")] = "",
 ) -> None:
-    """Let virtual people sign in on real servers started for them, as make demo does."""
+    """Run the demo, as make demo does: virtual people sign in on real servers started for them."""
     sources = Path(__file__).resolve().parents[2]
     if not (sources / "deploy" / "demo").is_dir() or find_spec("jgo") is None:
         end_command(os.EX_UNAVAILABLE, "The demo needs the project's sources and its test environment: run make demo.")

@@ -104,7 +104,7 @@ def _workflows(workflows: WorkflowCounts) -> Table:
         table.add_row(_KINDS.get(kind, kind), str(running), str(completed), str(sum(counts.values())))
 
     if workflows.waiting is not None:
-        table.add_row("… where a sign-in waits", str(workflows.waiting), "", "")
+        table.add_row("… with a waiting sign-in", str(workflows.waiting), "", "")
     if workflows.locked is not None:
         table.add_row("… with a locked account", str(workflows.locked), "", "")
     return table
@@ -116,8 +116,8 @@ def _worker(worker: WorkerPage) -> Iterator[RenderableType]:
 
     breaker = "open" if worker.breaker_open else "closed"
     yield Text(
-        f"this worker: {worker.in_flight} in flight, breaker {breaker}, {worker.limit} calls at most, "
-        f"{worker.rebuilds} rebuilt\n"
+        f"this worker: {worker.in_flight} in flight, breaker {breaker}, at most {worker.limit} calls, "
+        f"rebuilt {worker.rebuilds} times\n"
     )
 
     table = _table("since its start", "number")
