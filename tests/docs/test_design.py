@@ -84,7 +84,7 @@ def test_limits_are_those_of_the_code(what: str) -> None:
 
 def test_the_places_of_limits_and_rules_are_there() -> None:
     """Every file that a table names as the place of a rule exists."""
-    tables = [section(DESIGN, "Limits and numbers"), SECURITY.read_text()]
+    tables = [section(DESIGN, "Limits and numbers"), section(DESIGN, "Where is it decided …"), SECURITY.read_text()]
     places = {place for text in tables for row in rows(text) for place in code(row[-1]) if "/" in place}
 
     assert len(places) > 10
