@@ -48,13 +48,13 @@ from utils.process import (
     Service,
     StopRequested,
     close_briefly,
-    reduce_garbage_collection,
     exit_now,
+    reduce_garbage_collection,
     stop_on_signals,
     supervise,
     wait_until_available,
 )
-from utils.prometheus import PrometheusConsumerMetrics, MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics
+from utils.prometheus import MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics, PrometheusConsumerMetrics
 from utils.settings.environment import PREFIX
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing

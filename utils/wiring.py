@@ -12,7 +12,7 @@ from temporalio.runtime import Runtime
 from activities.addresses import Address
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.ports import InboundWriter, DeadLetterReader, ReplayStore
+from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
 from schemas.policy import Policy
 from schemas.status import Status, Trace
 from utils.dns import DnsMailDomains

@@ -13,11 +13,11 @@ from prometheus_client import Metric
 
 from deploy.local.places import PROJECT
 from signin_worker import command_line
-from utils.settings.environment import Variable, variables
-from utils.prometheus import Metrics
-from utils.settings.loading import Settings
-from utils.cli.terminal import settings_table
 from tests.docs.documents import REFERENCE, with_generated
+from utils.cli.terminal import settings_table
+from utils.prometheus import Metrics
+from utils.settings.environment import Variable, variables
+from utils.settings.loading import Settings
 
 ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
 

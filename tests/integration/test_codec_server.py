@@ -7,14 +7,14 @@ import uuid
 
 import pytest
 
-from deploy.local.servers.backends import Temporal
 from deploy.local.places import LOOPBACK
 from deploy.local.processes import executable
+from deploy.local.servers.backends import Temporal
 from deploy.local.servers.temporal import LocalTemporal
-from utils.temporal.codec_server import codec_app
 from utils.endpoints import serving
-from utils.temporal.payload_codec import EncryptionCodec
 from utils.temporal.client import connect
+from utils.temporal.codec_server import codec_app
+from utils.temporal.payload_codec import EncryptionCodec
 
 TOKEN = "t" * 32
 KEYS = {"key": bytes(32)}

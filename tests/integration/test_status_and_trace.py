@@ -12,18 +12,18 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from temporalio.client import Client
 
+from deploy.local.places import LOOPBACK, free_ports
 from deploy.local.servers.backends import Kafka
 from deploy.local.servers.mail_server import MailServer, Reply
-from deploy.local.places import LOOPBACK, free_ports
 from deploy.local.servers.siteverify import passing_token
+from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, command
 from schemas.status import Status, Trace
-from deploy.local.topics import Topics
 from utils.kafka.access import KafkaAccess
 from utils.status import StatusReader
-from utils.temporal.trace import trace_sign_in
 from utils.temporal.client import connect
+from utils.temporal.trace import trace_sign_in
 from workflows.names import sign_in_workflow_id
 
 ADA = "ada@ok.example"

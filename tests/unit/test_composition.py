@@ -1,4 +1,4 @@
-"""What import-linter cannot see, since it knows packages only: who imports the adapters."""
+"""What import-linter cannot see, since it knows packages only: what the composition root alone may do."""
 
 import ast
 from collections.abc import Iterator
@@ -6,26 +6,38 @@ from pathlib import Path
 
 from deploy.local.places import PROJECT
 
-_SOURCES = ("consumers", "workflows", "activities", "schemas", "deploy")
+_ROOT = PROJECT / "signin_worker.py"
+_CORE = ("consumers", "workflows", "activities", "schemas", "deploy")
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the modules that a module imports."""
+def sources(*folders: str) -> list[Path]:
+    """Return the modules at the root and in these folders."""
+    return [*PROJECT.glob("*.py"), *(path for folder in folders for path in (PROJECT / folder).rglob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each module that a module imports, with the name that it imports from it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            yield from ((node.module or "", alias.name) for alias in node.names)
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            yield from ((alias.name, "") for alias in node.names)
 
 
 def test_only_the_composition_root_imports_the_adapters() -> None:
     """Outside ``utils`` itself, ``signin_worker.py`` is the only module that imports from it."""
-    modules = [*PROJECT.glob("*.py"), *(path for folder in _SOURCES for path in (PROJECT / folder).rglob("*.py"))]
-    importers = [path for path in modules if any(name.split(".")[0] == "utils" for name in imported(path))]
+    importers = [
+        path for path in sources(*_CORE) if any(module.split(".")[0] == "utils" for module, _ in imported(path))
+    ]
+    assert importers == [_ROOT]
 
-    assert importers == [PROJECT / "signin_worker.py"]
+
+def test_only_the_composition_root_reads_the_settings() -> None:
+    """Everything else takes a ``Wiring``, the settings, or constructor arguments."""
+    readers = [path for path in sources(*_CORE, "utils") if "load_settings" in {name for _, name in imported(path)}]
+    assert readers == [_ROOT]
 
 
 def test_the_composition_root_is_the_only_module_at_the_root() -> None:
-    """Whatever else there is has a room."""
-    assert [path.name for path in PROJECT.glob("*.py")] == ["signin_worker.py"]
+    """Every other module has a room."""
+    assert sources() == [_ROOT]

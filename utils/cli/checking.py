@@ -28,7 +28,8 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     try:
         wiring = wire()
     except SettingsError as error:
-        print_findings([Finding("settings", False, problem) for problem in error.problems], as_json=as_json)
+        findings = [Finding("settings", False, problem) for problem in error.problems]
+        print_findings(findings, as_json=as_json)
         raise typer.Exit(os.EX_CONFIG) from None
 
     configure_logging(format=wiring.settings.log.format, level="critical", stream=sys.stderr)

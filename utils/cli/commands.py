@@ -23,5 +23,7 @@ def add_commands(cli: typer.Typer) -> None:
     for command in (status, trace, schemas, codec_server, demo):
         cli.command()(command)
 
-    for name, group in (("topics", topics), ("temporal", temporal), ("limits", limits), ("dlt", dead_letters)):
-        cli.add_typer(group, name=name)
+    cli.add_typer(topics, name="topics")
+    cli.add_typer(temporal, name="temporal")
+    cli.add_typer(limits, name="limits")
+    cli.add_typer(dead_letters, name="dlt")

@@ -87,7 +87,8 @@ def _print_report(email: str, report: LimitsReport | None, as_json: bool, *, cle
     if as_json:
         live = report.live if report else 0
         budgets = [budget.model_dump(mode="json") for budget in report.budgets] if report else []
-        typer.echo(json.dumps({"cleared": cleared and report is not None, "live": live, "budgets": budgets}))
+        fields = {"cleared": cleared and report is not None, "live": live, "budgets": budgets}
+        typer.echo(json.dumps(fields))
     elif report is None:
         typer.echo(f"{masked(email)}: {_NOTHING_SPENT}")
     else:

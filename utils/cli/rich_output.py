@@ -77,7 +77,8 @@ def progress(what: str, total: int, console: Console | None = None) -> Iterator[
 
 def print_verdict(console: Console, verdict: str, name: str, text: str, fix: str | None) -> None:
     """Print a finding in columns. Its fix is never wrapped, so that it can be copied."""
-    line = Table.grid(Column(width=_VERDICT_WIDTH), Column(width=_NAME_WIDTH), Column(overflow="fold"), padding=(0, 1))
+    columns = (Column(width=_VERDICT_WIDTH), Column(width=_NAME_WIDTH), Column(overflow="fold"))
+    line = Table.grid(*columns, padding=(0, 1))
     line.add_row(Text(verdict, _VERDICTS[verdict]), Text(name), Text(text))
     console.print(line)
 

@@ -10,7 +10,6 @@ from utils.kafka.topics import create_topics
 from utils.temporal.namespace import NamespaceReport, create_namespace
 from utils.wiring import Wiring
 
-
 topics = command_group("Kafka's topics.")
 temporal = command_group("Temporal's namespace.")
 

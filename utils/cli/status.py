@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -60,7 +61,9 @@ async def _watch(read: ReadStatus, as_json: bool) -> NoReturn:
 
 def screen(status: Status) -> RenderableType:
     """Return the status for people, in 80 columns."""
-    parts: list[RenderableType] = [Text(f"{status.at:%Y-%m-%d %H:%M:%S} UTC", style="bold"), *_away(status.away)]
+    time = Text(f"{status.at:%Y-%m-%d %H:%M:%S} UTC", style="bold")
+    parts: list[RenderableType] = [time, *_away(status.away)]
+
     if status.partitions:
         parts += [Text(), _partitions(status)]
     if status.workflows is not None:
@@ -83,14 +86,19 @@ def _partitions(status: Status) -> Table:
 
     for partition in status.partitions:
         committed = "never" if partition.committed is None else str(partition.committed)
-        age = "–" if partition.oldest is None else _duration((status.at - partition.oldest).total_seconds())
+        oldest = "–" if partition.oldest is None else _duration(status.at - partition.oldest)
         table.add_row(
-            *(f"{partition.topic}/{partition.partition}", str(partition.end), committed, str(partition.lag), age),
+            f"{partition.topic}/{partition.partition}",
+            str(partition.end),
+            committed,
+            str(partition.lag),
+            oldest,
             style="yellow" if partition.lag else "",
         )
 
+    total = sum(partition.lag for partition in status.partitions)
     table.add_section()
-    table.add_row("all", "", "", str(sum(partition.lag for partition in status.partitions)), "")
+    table.add_row("all", "", "", str(total), "")
     return table
 
 
@@ -135,10 +143,10 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _duration(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+def _duration(duration: timedelta) -> str:
+    seconds = max(0, int(duration.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3_600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3_600} h {seconds % 3_600 // 60} min"

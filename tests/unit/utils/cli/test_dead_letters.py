@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from consumers.ports import Partition, Record, ReplayMark
 from consumers.dead_letters.replay import TooScattered
-from utils.cli.dead_letters import dead_letters, instant
+from consumers.ports import Partition, Record, ReplayMark
 from tests.fakes.dead_letters import FAILED_AT, letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED, signin_id, submission_data
 from tests.fakes.letter_topics import FakeInbound, PutBackRecord
 from tests.fakes.wiring import FakeWiring
+from utils.cli.dead_letters import dead_letters, instant
 
 CODE = "90417263"
 ADDRESS = "ada.lovelace@example.com"

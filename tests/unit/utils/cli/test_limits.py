@@ -10,9 +10,9 @@ from rich.console import Console
 
 from activities.addresses import parse_address
 from schemas.limits import BudgetUse, LimitsReport
+from tests.fakes.wiring import FakeLimits, FakeWiring, invoke
 from utils.cli.limits import limits as limits_commands
 from utils.cli.limits import screen
-from tests.fakes.wiring import FakeLimits, FakeWiring, invoke
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 LOCKED = BudgetUse(

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from utils.cli.rich_output import Rows, progress, print_verdict
+from utils.cli.rich_output import Rows, print_verdict, progress
 
 ESCAPE = "\x1b["
 
