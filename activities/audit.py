@@ -1,7 +1,8 @@
-"""The audit trail: one log line per decision, in the terms of OWASP's Logging Vocabulary (SECURITY S15).
+"""The audit trail: one log line per decision (SECURITY S15).
 
-``docs/audit.md`` has the table. The logger is named ``audit``, so it can be routed on its own.
-A result that is published again is logged again under the same ``event_id``.
+Events are named as in OWASP's Logging Vocabulary; ``docs/audit.md`` has the table. The
+logger is named ``audit``, so it can be routed on its own. A result that is published again is
+logged again under the same ``event_id``.
 """
 
 import logging
@@ -55,7 +56,7 @@ def audit_entry(result_type: str, reason: str | None) -> AuditEntry:
 
 
 def audit_result(event: ResultEvent) -> None:
-    """Log a decision that Kafka has acknowledged. It names accounts by pseudonym and masks addresses."""
+    """Log a decision once Kafka has it, with the account's pseudonym and a masked address."""
     result = event.result
     entry = audit_entry(result.type, getattr(result, "reason", None))
 

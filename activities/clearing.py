@@ -20,5 +20,6 @@ class ClearingActivities:
         try:
             audit_clearing(clearing)
         except Exception as error:
-            logger.log(severity(error), "clearing not logged", extra=context(error, account=clearing.account))
+            extra = context(error, account=clearing.account)
+            logger.log(severity(error), "clearing not logged", extra=extra)
             raise failure(error) from None

@@ -24,21 +24,22 @@ class CodeKeys:
         self.newest_id = next(iter(self._ring))
 
     def derive(self, key_id: str, account: str, signin_id: str, nonce: str, digits: int) -> str:
-        """Return the code of a sign-in: the same arguments give the same code. Raises ``UnknownKey``.
+        """Return the code of a sign-in: the same arguments give the same code.
 
-        The digest is read as an integer below 2**256 and reduced modulo 10**digits. Since
-        2**256 is not a multiple of 10**digits, some codes are likelier than others, by less
-        than one part in 10**66. Rejection sampling would gain nothing.
+        Raises ``UnknownKey``. The digest is read as an integer below 2**256 and reduced modulo
+        10**digits. Since 2**256 is not a multiple of 10**digits, some codes are likelier than
+        others, by less than one part in 10**66. Rejection sampling would gain nothing.
         """
-        digest = keyed_digest(self._key(key_id), _CODE_LABEL, account, signin_id, nonce, str(digits))
+        key = self._key(key_id)
+        digest = keyed_digest(key, _CODE_LABEL, account, signin_id, nonce, str(digits))
         code = int.from_bytes(digest) % 10**digits
         return f"{code:0{digits}d}"
 
     def seal(self, signin_id: str, code: str, key_id: str | None = None) -> tuple[str, str]:
-        """Return a key id (the newest by default) and the seal of a code as typed. Raises ``UnknownKey``.
+        """Return a key id (the newest by default) and the seal of a code as typed.
 
-        A seal can be compared but not read, cannot be guessed without the key, and is useless
-        for another sign-in.
+        Raises ``UnknownKey``. A seal can be compared but not read, cannot be guessed without the
+        key, and is useless for another sign-in.
         """
         key_id = self.newest_id if key_id is None else key_id
         return key_id, self._sealed(key_id, signin_id, code)

@@ -21,7 +21,13 @@ logger = logging.getLogger(__name__)
 class DeliveryActivities:
     """Activities that send mail. Each call tries once: the workflow decides when to retry."""
 
-    def __init__(self, mailer: Mailer, keys: CodeKeys, message_id_domain: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        mailer: Mailer,
+        keys: CodeKeys,
+        message_id_domain: str,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._mailer = mailer
         self._keys = keys
         self._message_id_domain = message_id_domain
@@ -29,7 +35,7 @@ class DeliveryActivities:
 
     @activity.defn(name="send_email_activity")
     async def send_email_activity(self, task: MailToSend) -> MailAccepted:
-        """Send one mail, and return when the mail server accepted it. A mail whose code has expired is never sent."""
+        """Send one mail, unless its code has expired. Return when the mail server accepted it."""
         try:
             if self._clock() >= task.expires_at:
                 raise CodeExpired
@@ -55,7 +61,7 @@ class DeliveryActivities:
         )
 
     def _message_id(self, signin_id: str, attempt: int) -> str:
-        """Return one id per sign-in and attempt, the same on every retry, so that mail servers drop repeats.
+        """Return one id per sign-in and attempt, so that mail servers drop the repeats of a retry.
 
         It is a digest, because a mail should not reveal the sign-in's id.
         """

@@ -22,7 +22,7 @@ class EmailActivities:
 
     @activity.defn(name="validate_email_activity")
     async def validate_email_activity(self, task: EmailToCheck) -> EmailVerdict:
-        """Tell whether the address is valid and its domain takes mail. Return the pseudonyms of account and mailbox."""
+        """Tell whether an address is valid and its domain takes mail, and return its pseudonyms."""
         try:
             verdict = await self._verdict(task.email)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Hands a request's outcome to its mailbox workflow, and reads the workflow of its first attempt."""
+"""Hands a request over to its mailbox workflow, and reads the workflow of its first attempt."""
 
 import logging
 
@@ -20,13 +20,17 @@ class HandOverActivities:
 
     @activity.defn(name="hand_over_activity")
     async def hand_over_activity(self, task: HandOver) -> None:
-        """Deliver a message to a mailbox at least once. The mailbox recognises repeats by sign-in and attempt."""
+        """Deliver a message at least once. Mailboxes recognise repeats by sign-in and attempt."""
         try:
             await self._mailboxes.hand_over(task.mailbox, task.message, task.policy)
         except Exception as error:
             message = task.message
-            kind = type(message).__name__
-            extra = context(error, signin_id=message.signin_id, attempt=message.attempt, message_type=kind)
+            extra = context(
+                error,
+                signin_id=message.signin_id,
+                attempt=message.attempt,
+                message_type=type(message).__name__,
+            )
             logger.log(severity(error), "message not handed over", extra=extra)
             raise failure(error) from None
 
@@ -36,7 +40,8 @@ class HandOverActivities:
         try:
             return await self._mailboxes.has_taken(task.mailbox, task.signin_id)
         except Exception as error:
-            logger.log(severity(error), "mailbox not queried", extra=context(error, signin_id=task.signin_id))
+            extra = context(error, signin_id=task.signin_id)
+            logger.log(severity(error), "mailbox not queried", extra=extra)
             raise failure(error) from None
 
     @activity.defn(name="read_first_attempt_activity")
@@ -45,5 +50,6 @@ class HandOverActivities:
         try:
             return await self._first_attempts.read(task.signin_id)
         except Exception as error:
-            logger.log(severity(error), "first attempt not read", extra=context(error, signin_id=task.signin_id))
+            extra = context(error, signin_id=task.signin_id)
+            logger.log(severity(error), "first attempt not read", extra=extra)
             raise failure(error) from None

@@ -27,7 +27,7 @@ def keyed_digest(key: bytes, label: str, *fields: str) -> bytes:
 
 
 def base64url(data: bytes) -> str:
-    """Return base64url without padding (RFC 4648, section 5): safe in ids, headers and addresses."""
+    """Return base64url without padding (RFC 4648 section 5), for ids, headers and addresses."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 

@@ -1,4 +1,7 @@
-"""Issues and verifies one-time codes. Only key ids and seals go in and out, never a code (SECURITY S1, S3, S8)."""
+"""Issues and verifies one-time codes (SECURITY S1, S3, S8).
+
+Only key ids and seals go into these activities and out of them, never a code.
+"""
 
 import logging
 
@@ -19,18 +22,19 @@ class OtpActivities:
 
     @activity.defn(name="generate_otp_activity")
     async def generate_otp_activity(self, task: CodeToIssue) -> IssuedCode:
-        """Choose the key for a sign-in's code. Derive the code once, to prove that it can be, and discard it."""
+        """Choose the key for a sign-in's code, and prove that the code can be derived from it."""
         try:
             key_id = self._keys.newest_id
             self._keys.derive(key_id, task.account, task.signin_id, task.nonce, task.digits)
             return IssuedCode(key_id=key_id)
         except Exception as error:
-            logger.log(severity(error), "code not issued", extra=context(error, signin_id=task.signin_id))
+            extra = context(error, signin_id=task.signin_id)
+            logger.log(severity(error), "code not issued", extra=extra)
             raise failure(error) from None
 
     @activity.defn(name="verify_otp_activity")
     async def verify_otp_activity(self, task: CodeToVerify) -> CodeVerdict:
-        """Tell, in constant time, whether the sealed code is the sign-in's own. The caller has charged the try."""
+        """Tell, in constant time, whether the sealed code is right. The caller has charged the try."""
         try:
             correct = self._is_correct(task)
         except Exception as error:

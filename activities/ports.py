@@ -24,7 +24,7 @@ class MailDomains(Protocol):
 
 
 class AnswerMetadata(BaseModel):
-    """Turnstile's metadata. ``result_with_testing_key``: the answer is to one of Cloudflare's test secrets."""
+    """Turnstile's metadata. ``result_with_testing_key`` marks the answer to a test secret."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,7 +32,10 @@ class AnswerMetadata(BaseModel):
 
 
 class SiteverifyAnswer(BaseModel):
-    """Turnstile's answer (https://developers.cloudflare.com/turnstile/get-started/server-side-validation/)."""
+    """Turnstile's answer.
+
+    https://developers.cloudflare.com/turnstile/get-started/server-side-validation/
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,7 +57,7 @@ class ChallengeVerifier(Protocol):
 
 
 class CodeMail(BaseModel):
-    """One mail with a code. ``code`` is shown as digits; ``requested_at`` feeds the latency metric."""
+    """One mail with a code. ``requested_at`` feeds the latency metric."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,11 +94,17 @@ class Mailboxes(Protocol):
     """The mailbox workflows."""
 
     async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
-        """Signal-with-start ``mailbox/<mailbox>``. Raises ``TemporalUnavailable`` or ``HandOverRefused``."""
+        """Signal-with-start ``mailbox/<mailbox>``.
+
+        Raises ``TemporalUnavailable`` or ``HandOverRefused``.
+        """
         ...
 
     async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell whether the mailbox has ever received attempt 1 of a sign-in. Raises ``TemporalUnavailable``."""
+        """Tell whether the mailbox has ever received attempt 1 of a sign-in.
+
+        Raises ``TemporalUnavailable``.
+        """
         ...
 
 
@@ -103,5 +112,8 @@ class FirstAttempts(Protocol):
     """The sign-in workflows of first attempts."""
 
     async def read(self, signin_id: str) -> FirstAttempt:
-        """Return the state of ``signin/<signin_id>/1``, without waiting for it. Raises ``TemporalUnavailable``."""
+        """Return the state of ``signin/<signin_id>/1``, without waiting for it to end.
+
+        Raises ``TemporalUnavailable``.
+        """
         ...

@@ -8,7 +8,10 @@ _MAILBOX_LABEL = "signin-worker mailbox"
 
 
 class Pseudonyms:
-    """Derives pseudonyms under ``SIGNIN_KEYS__ACCOUNT``, which cannot be rotated: 43 characters of base64url."""
+    """Derives pseudonyms, 43 characters of base64url, under ``SIGNIN_KEYS__ACCOUNT``.
+
+    That key cannot be rotated.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = checked_key(key)

@@ -27,7 +27,8 @@ class PublishingActivities:
         Each result is written to the audit trail as soon as it is acknowledged.
         """
         try:
-            ends = await asyncio.gather(*map(self._publish, publication.events), return_exceptions=True)
+            tries = map(self._publish, publication.events)
+            ends = await asyncio.gather(*tries, return_exceptions=True)
 
             for event, end in zip(publication.events, ends, strict=True):
                 if end is not None:

@@ -1,7 +1,8 @@
-"""How an error leaves an activity: logged with its context, then raised as a type and a fixed text (SECURITY S8).
+"""How an error leaves an activity (SECURITY S8).
 
-The message of an exception may contain an address, a code or a token, so neither it nor the
-arguments are ever read: only class names and, for a bug, the source lines it passed through.
+It is logged with its context, then raised as a type and a fixed text. The message of an exception
+may contain an address, a code or a token, so neither it nor the arguments are ever read: only
+class names and, for a bug, the source lines it passed through.
 """
 
 import logging
@@ -37,7 +38,7 @@ def severity(error: Exception) -> int:
 
 
 def context(error: Exception | None = None, **more: object) -> dict[str, object]:
-    """Return the ``extra`` of a log record: activity, try, workflow, what went wrong, and ``more``."""
+    """Return the ``extra`` of a log record: activity, try, workflow, error, and ``more``."""
     info = activity.info()
     fields: dict[str, object] = {
         "activity": info.activity_type,
@@ -54,7 +55,7 @@ def context(error: Exception | None = None, **more: object) -> dict[str, object]
 
 
 def _class_names(error: BaseException) -> str:
-    """Name the error and its causes: ``MailUnavailable < SMTPConnectError < ConnectionRefusedError``."""
+    """Name the error and its causes: ``MailUnavailable < SMTPConnectError < OSError``."""
     names: list[str] = []
     link: BaseException | None = error
     while link is not None and len(names) < _MAX_CHAIN:

@@ -106,15 +106,17 @@ class TurnstileActivities:
 
 
 def _idempotency_key(signin_id: str, attempt: int, token: str) -> str:
-    """Return a key that every retry of one check shares: without it siteverify rejects a token the second time."""
+    """Return the same key on every retry, or siteverify would reject the token as a duplicate."""
     return str(uuid.uuid5(_IDEMPOTENCY_KEYS, f"{signin_id}\n{attempt}\n{token}"))
 
 
 def _log_error_codes(answer: SiteverifyAnswer, signin_id: str) -> None:
-    """Log an error if siteverify refuses this worker rather than the token, since nobody can sign in then."""
+    """Log an error if siteverify refuses the worker, not the token: nobody can sign in then."""
     mistakes = sorted(_OUR_MISTAKES.intersection(answer.error_codes))
     if mistakes:
-        logger.error("siteverify refuses this worker", extra=context(signin_id=signin_id, error_codes=mistakes))
+        extra = context(signin_id=signin_id, error_codes=mistakes)
+        logger.error("siteverify refuses this worker", extra=extra)
     else:
         codes = sorted(_BAD_TOKENS.intersection(answer.error_codes))
-        logger.debug("siteverify refuses the token", extra=context(signin_id=signin_id, error_codes=codes))
+        extra = context(signin_id=signin_id, error_codes=codes)
+        logger.debug("siteverify refuses the token", extra=extra)

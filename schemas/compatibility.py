@@ -26,7 +26,18 @@ _ANY: Final = "any type"
 _OTHERS: Final = "other members"
 
 _ANNOTATIONS: Final = frozenset(
-    ("$schema", "$id", "$comment", "title", "description", "default", "deprecated", "examples", "readOnly", "writeOnly")
+    (
+        "$schema",
+        "$id",
+        "$comment",
+        "title",
+        "description",
+        "default",
+        "deprecated",
+        "examples",
+        "readOnly",
+        "writeOnly",
+    )
 )
 _LOWER_BOUNDS: Final = {
     "minLength": 0,
@@ -38,22 +49,39 @@ _LOWER_BOUNDS: Final = {
 _UPPER_BOUNDS: Final = ("maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum")
 _FORMS: Final = ("pattern", "format")
 _COMPARED: Final = frozenset(
-    ("type", "enum", "const", "multipleOf", "uniqueItems", "items", "properties", "required", "additionalProperties")
-).union(_LOWER_BOUNDS, _UPPER_BOUNDS, _FORMS)
+    (
+        "type",
+        "enum",
+        "const",
+        "multipleOf",
+        "uniqueItems",
+        "items",
+        "properties",
+        "required",
+        "additionalProperties",
+        *_LOWER_BOUNDS,
+        *_UPPER_BOUNDS,
+        *_FORMS,
+    )
+)
 
 
 def breaking_changes(before: Mapping[str, _Object], after: Mapping[str, _Object]) -> Iterator[str]:
-    """Yield each change that may break someone, by event and member. Schemas are those of ``json_schemas``."""
+    """Yield each change that may break someone, by event and member.
+
+    The arguments are results of ``json_schemas``.
+    """
     for name, old in before.items():
         new = after.get(name)
         if new is None:
             yield f"{name}: there is no such event any more"
         else:
-            yield from (f"{name}: {change}" for change in _changes(old, new, inbound=name in INBOUND))
+            changes = _changes(old, new, is_inbound=name in INBOUND)
+            yield from (f"{name}: {change}" for change in changes)
 
 
-def _changes(old: _Object, new: _Object, *, inbound: bool) -> Iterator[str]:
-    if inbound:
+def _changes(old: _Object, new: _Object, *, is_inbound: bool) -> Iterator[str]:
+    if is_inbound:
         yield from _refused(old, new, "")
         yield from _withdrawn(old, new, "", "read")
     else:
@@ -191,7 +219,9 @@ def _reading(accepted: Mapping[str, _Object], kind: str) -> _Object | None:
 
 
 def _differing(keyword: str, writer: _Object, reader: _Object) -> str:
-    return f"{keyword} is {_shown(writer, keyword)} for writers, {_shown(reader, keyword)} for readers"
+    sent = _shown(writer, keyword)
+    read = _shown(reader, keyword)
+    return f"{keyword} is {sent} for writers, {read} for readers"
 
 
 def _listed(values: Iterable[str]) -> str:

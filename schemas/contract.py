@@ -1,4 +1,4 @@
-"""The machine-readable contract: a JSON Schema for each event, and one AsyncAPI document for the whole.
+"""The machine-readable contract: a JSON Schema per event, and one AsyncAPI document.
 
 Both are generated from the models that read and write the events, so they cannot disagree with
 them. The schema of an inbound event accepts what the worker accepts; that of a result accepts
@@ -53,7 +53,7 @@ def json_schemas() -> Mapping[str, Schema]:
 
 
 def asyncapi(topics: tuple[str, str, str]) -> Schema:
-    """Return the AsyncAPI 3.0 document. ``topics``: names of the topics of requests, submissions and results."""
+    """Return the AsyncAPI 3.0 document. ``topics``: of requests, submissions and results."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -103,7 +103,7 @@ def _schema_of(name: str) -> Schema:
 
 
 def _plain(schema: Any, definitions: Mapping[str, Schema], is_written: bool) -> Any:
-    """Inline definitions, and drop what pydantic adds: titles, defaults, and null where none is written."""
+    """Inline definitions, and drop what pydantic adds: titles, defaults, unwritten nulls."""
     if isinstance(schema, list):
         return [_plain(each, definitions, is_written) for each in schema]
     if not isinstance(schema, dict):
@@ -142,7 +142,9 @@ def _messages() -> Iterator[tuple[str, Schema]]:
         headers = _cloud_events(kind) if kind in OUTBOUND else _headers({}, {"traceparent": _TEXT})
         yield kind, _message(kind, headers, payload)
 
-    original: Schema = {"description": "Key, value and headers of the record that could not be applied, unchanged."}
+    original: Schema = {
+        "description": "Key, value and headers of the record that could not be applied, unchanged.",
+    }
     yield "dead.letter", _message("dead.letter", _headers(_DEAD_LETTER_HEADERS, {}), original)
 
 
@@ -161,7 +163,11 @@ def _cloud_events(kind: str) -> Schema:
     return _headers(
         {
             "ce_specversion": {"const": "1.0"},
-            "ce_id": {"type": "string", "format": "uuid", "description": "The same for a repeated publication."},
+            "ce_id": {
+                "type": "string",
+                "format": "uuid",
+                "description": "The same for a repeated publication.",
+            },
             "ce_source": {"const": "/signin-worker"},
             "ce_type": {"const": kind},
             "ce_time": _TIME,

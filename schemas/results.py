@@ -1,4 +1,4 @@
-"""The seven results that the worker publishes (CONTRACT: outbound), as values and as CloudEvents records.
+"""The seven results that the worker publishes, as CloudEvents records (CONTRACT: outbound).
 
 Each class is one ``ce_type``. Members are written in the order in which they are declared here;
 those that are None are left out.

@@ -10,7 +10,8 @@ from schemas.fields import Message
 class PartitionLag(Message):
     """The lag of one partition.
 
-    ``committed`` is None if the group has never committed; ``oldest`` is the timestamp of the next record.
+    ``committed`` is None if the group has never committed. ``oldest`` is the timestamp of the
+    next record.
     """
 
     topic: str
@@ -56,7 +57,10 @@ class Status(Message):
 
 
 class TraceEvent(Message):
-    """One step of a sign-in. ``details`` holds names, numbers and ids: never an address, code, token or seal."""
+    """One step of a sign-in.
+
+    ``details`` holds names, numbers and ids: never an address, code, token or seal.
+    """
 
     at: datetime
     where: Literal["Kafka", "request", "mailbox"]
@@ -65,7 +69,10 @@ class TraceEvent(Message):
 
 
 class Trace(Message):
-    """The steps of one sign-in, oldest first. ``outcome`` is the type of its terminal result, or None."""
+    """The steps of one sign-in, oldest first.
+
+    ``outcome`` is the type of its terminal result, or None.
+    """
 
     signin_id: str
     account: str | None = None

@@ -1,4 +1,4 @@
-"""The command ``signin-worker schemas``: writes the machine-readable contract, or compares it with an earlier one."""
+"""The command ``signin-worker schemas``: writes the contract, or compares it with an earlier one."""
 
 import json
 import os
@@ -69,7 +69,8 @@ def _earlier(folder: Path) -> Mapping[str, Any]:
         paths = sorted(folder.glob(f"*{_SUFFIX}"))
         schemas = {path.name.removesuffix(_SUFFIX): _read(path) for path in paths}
     except (OSError, ValueError) as error:
-        end_command(os.EX_USAGE, f"{folder} cannot be read ({type(error).__name__}): name a folder that --out wrote.")
+        reason = type(error).__name__
+        end_command(os.EX_USAGE, f"{folder} cannot be read ({reason}): name a folder that --out wrote.")
     if not schemas:
         end_command(os.EX_USAGE, f"{folder} has no file *{_SUFFIX}: name a folder that --out wrote.")
 

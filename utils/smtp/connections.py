@@ -15,7 +15,7 @@ from activities.errors import MailRefused, MailUnavailable
 logger = logging.getLogger(__name__)
 
 IDLE_S: Final = 15.0
-"""Shorter than servers wait for a command; those under pressure give 10 s (Postfix, ``smtpd_timeout``)."""
+"""Most servers wait longer for a command; under load, Postfix waits 10 s (``smtpd_timeout``)."""
 MAX_IDLE: Final = 8
 
 _RESET_S: Final = 2.0
@@ -39,7 +39,12 @@ class ConnectionPool:
     replaced before any part of the mail was sent.
     """
 
-    def __init__(self, new_client: Callable[[], aiosmtplib.SMTP], max_mails: int, idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self,
+        new_client: Callable[[], aiosmtplib.SMTP],
+        max_mails: int,
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._new_client = new_client
         self._max_mails = max_mails
         self._idle_s = idle_s

@@ -1,7 +1,7 @@
-"""Renders the mail with the code, in the recipient's language, from the files in ``utils/smtp/templates``.
+"""Renders the mail with the code, in the recipient's language.
 
-Everything in the mail is ours or has been checked. The raw user agent is an attacker's text and
-never gets here (SECURITY S16).
+Sentences and layouts are the files in ``utils/smtp/templates``. Everything else in the
+mail has been checked. The raw user agent is untrusted text and never gets here (SECURITY S16).
 """
 
 import ipaddress
@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError, select_autoescape
+from jinja2 import FileSystemLoader, StrictUndefined, Template, select_autoescape
+from jinja2.exceptions import TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import SecretStr
 
@@ -25,7 +26,12 @@ FALLBACK = "en"
 
 _BROWSER = re.compile(r"[A-Za-z][A-Za-z0-9 ]{0,31}")
 _MINUTE_S = 60
-_LIKELY_SUBTAGS: Final = {"zh-tw": "zh-hant", "zh-hk": "zh-hant", "zh-mo": "zh-hant", "iw": "he"}  # as in CLDR
+_LIKELY_SUBTAGS: Final = {  # as in CLDR
+    "zh-tw": "zh-hant",
+    "zh-hk": "zh-hant",
+    "zh-mo": "zh-hant",
+    "iw": "he",
+}
 _LINK: Final = re.compile(r"https?:|www\.|href|src\s*=|url\(", re.IGNORECASE)
 _SAMPLE_CODE: Final = "01234567"
 _SAMPLE_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +74,7 @@ class MailTemplates:
         return frozenset(self._sentences)
 
     def render(self, mail: CodeMail, now: datetime) -> MailText:
-        """Return the mail as it reads at ``now``. The minutes left are rounded, and at least one."""
+        """Return the mail as it reads at ``now``. The minutes left are rounded, at least one."""
         language = self.language_of(mail.locale)
         sentences = self._sentences[language]
         values = _values(language, sentences, mail, now)
@@ -81,7 +87,10 @@ class MailTemplates:
         )
 
     def language_of(self, locale: str | None) -> str:
-        """Return the language for a locale: ``pt_BR.UTF-8`` gives ``pt-br``, else ``pt``, else English (RFC 4647)."""
+        """Return the language for a locale, by lookup (RFC 4647).
+
+        ``pt_BR.UTF-8`` gives ``pt-br`` if there is one, else ``pt``, else English.
+        """
         tag = re.split(r"[.@]", locale or "", maxsplit=1)[0].lower()
         subtags = re.split(r"[-_]", tag)
 
@@ -99,7 +108,8 @@ class MailTemplates:
 
             sentences.update(custom)
             if missing := required - sentences.keys():
-                raise TemplatesError(f"{language}.json: a new language also needs {_listed(missing)}. Add it.")
+                names = _listed(missing)
+                raise TemplatesError(f"{language}.json: a new language also needs {names}. Add it.")
 
     def _check(self) -> None:
         for language in self._sentences:
@@ -107,7 +117,7 @@ class MailTemplates:
                 raise TemplatesError(f"{language}.json or a layout: {problem}")
 
     def _problems(self, language: str) -> Iterator[str]:
-        """Render two mails in a language, for one minute and for several, and yield what is wrong with them."""
+        """Render a mail for one minute and one for several, and yield what is wrong with them."""
         for minutes, browser in ((1, "Firefox"), (9, None)):
             try:
                 mail = self.render(_sample(language, minutes, browser), _SAMPLE_TIME)
@@ -133,7 +143,8 @@ def _layouts(folders: Sequence[Path]) -> tuple[Template, Template]:
     try:
         return environment.get_template("mail.txt.j2"), environment.get_template("mail.html.j2")
     except TemplateSyntaxError as error:
-        raise TemplatesError(f"{error.name}, line {error.lineno}: {error.message}. Correct it.") from None
+        place = f"{error.name}, line {error.lineno}"
+        raise TemplatesError(f"{place}: {error.message}. Correct it.") from None
 
 
 def _values(language: str, sentences: Mapping[str, str], mail: CodeMail, now: datetime) -> Mapping[str, Any]:
@@ -170,9 +181,13 @@ def _read(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
         except (OSError, ValueError):
             raise TemplatesError(f"{path.name}: not valid JSON in UTF-8. Correct it.") from None
 
-        if not isinstance(sentences, dict) or not all(isinstance(each, str) for each in sentences.values()):
+        if not _is_mapping_of_text(sentences):
             raise TemplatesError(f"{path.name}: not a JSON object of strings. Correct it.")
         yield path.stem.lower(), sentences
+
+
+def _is_mapping_of_text(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
 def _sample(language: str, minutes: int, browser: str | None) -> CodeMail:
@@ -192,7 +207,7 @@ def _listed(names: Collection[str]) -> str:
 
 
 def asked_from(browser: str | None, ip: str | None) -> str | None:
-    """Return where the request came from, as far as known: a browser family and a valid IP address, or None."""
+    """Return where a request came from: browser family and IP address, as far as they are valid."""
     checked = (_checked_browser(browser), _checked_ip(ip))
     return ", ".join(part for part in checked if part is not None) or None
 
@@ -202,7 +217,10 @@ def _checked_browser(browser: str | None) -> str | None:
 
 
 def _checked_ip(ip: str | None) -> str | None:
-    """Return the address in canonical form, or None. A zone (``fe80::1%...``) may hold any text, so it is rejected."""
+    """Return the address in canonical form, or None if it is invalid or has a zone.
+
+    A zone (``fe80::1%...``) may hold any text.
+    """
     try:
         return None if ip is None or "%" in ip else str(ipaddress.ip_address(ip))
     except ValueError:

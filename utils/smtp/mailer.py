@@ -22,14 +22,17 @@ from utils.smtp.mail_templates import MailText
 Security = Literal["starttls", "tls", "none"]
 
 _BOUNDARY: Final = "=_code"
-"""Occurs in no part: in quoted-printable text, only hex digits or a line end follow ``=`` (RFC 2045)."""
+"""Occurs in no part: in quoted-printable, hex digits or a line end follow ``=`` (RFC 2045)."""
 
 _PERMANENT = 500
 _AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings are wrong, not the recipient
 
 
 class _Headers(HeaderRegistry):
-    """Creates each header class once. The library creates one for every header, half the time a mail takes."""
+    """Creates each header class once.
+
+    The library creates one for each header of each mail, which is half the time a mail takes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +162,8 @@ class SmtpMailer:
         message.set_content(written.text, cte="quoted-printable")
         message.make_alternative(_BOUNDARY)
         message.add_alternative(written.html, subtype="html", cte="quoted-printable")
-        message["Content-Language"] = written.language  # last: setting the content removes Content- headers
+        # Last, because setting the content removes all Content- headers.
+        message["Content-Language"] = written.language
 
         return message
 
@@ -175,9 +179,10 @@ def sender_address(text: str) -> Address:
 
 
 def envelope_recipient(given: str) -> Address:
-    """Return the recipient: the address as given, but with a domain of A-labels, so that few need SMTPUTF8.
+    """Return the address as given, but with a domain of A-labels, so that few need SMTPUTF8.
 
-    Raises ``MailRefused`` if it is not an address: nothing else ever gets into a command or a header.
+    Raises ``MailRefused`` if it is not an address. Nothing else ever gets into a command or a
+    header.
     """
     address = parse_address(given)
     if address is None:
@@ -190,8 +195,14 @@ def envelope_recipient(given: str) -> Address:
         raise MailRefused from None
 
 
-async def _transmit(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
-    # Without SMTPUTF8 a mail is 7-bit throughout. With it, headers are 8-bit, which such a server accepts.
+async def _transmit(
+    client: aiosmtplib.SMTP,
+    message: EmailMessage,
+    sender: str,
+    recipient: str,
+) -> None:
+    # Without SMTPUTF8 a mail is 7-bit throughout. With it, headers are 8-bit, and a server that
+    # offers SMTPUTF8 accepts that.
     options = [] if message.policy is _ASCII else ["SMTPUTF8", "BODY=8BITMIME"]
 
     try:
