@@ -1,1 +1,1 @@
-"""``make demo``: virtual people sign in through the real worker, real Kafka, real Temporal and real SMTP."""
+"""``make demo``: virtual people sign in through the real worker, Kafka, Temporal and SMTP server."""

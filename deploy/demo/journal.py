@@ -1,4 +1,4 @@
-"""What happens during the demo, as it happens; the people write it, the views read it."""
+"""What happens during the demo. The people write it, the views read it."""
 
 import statistics
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Kind = Literal["in", "mail", "out", "dead", "stack"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: an event in, a mail that arrived, a result out, a dead letter, or word of the stack."""
+    """One line: an inbound event, a mail, a result, a dead letter, or news of the stack."""
 
     at: datetime
     kind: Kind
@@ -21,7 +21,7 @@ class Entry:
 
 @dataclass
 class Gauges:
-    """The worker's own numbers and Temporal's, as last read."""
+    """Numbers of the worker and of Temporal, as last read."""
 
     lag: int | None = None
     in_flight: int | None = None
@@ -30,7 +30,7 @@ class Gauges:
 
 
 class Journal:
-    """Entries in order, the last mail, the gauges, and all latencies measured. ``follow`` gets every new entry."""
+    """Entries in order, the last mail, the gauges, and all latencies."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -53,8 +53,9 @@ class Journal:
 
 
 def milliseconds(seconds: list[float]) -> str:
-    """Return the median, and the longest of several, as text."""
+    """Return the median as text, and the longest if there are several."""
     if not seconds:
         return "-"
+
     median = f"{statistics.median(seconds) * 1000:.0f} ms"
     return median if len(seconds) == 1 else f"{median} (longest {max(seconds) * 1000:.0f} ms)"

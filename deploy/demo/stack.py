@@ -7,17 +7,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from deploy.local.places import free_ports
 from deploy.local.servers.backends import Kafka, Temporal, choose_kafka, choose_temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.kafka_jars import has_jars
 from deploy.local.servers.mail_server import MailServer
-from deploy.local.places import free_ports
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
 
-LIFETIME_S: Final = 12  # short, so that nobody has to watch the one who waits too long for long
+Say = Callable[[str], None]
+
+LIFETIME_S: Final = 12  # short, so that nobody has to watch the person who waits too long for long
 _SETTINGS: Final = {
     "SIGNIN_OTP__LIFETIME_S": str(LIFETIME_S),
     "SIGNIN_OTP__SHORTEST_RESEND_S": "2",
@@ -27,7 +29,7 @@ _SETTINGS: Final = {
 
 @dataclass
 class Stack:
-    """What runs, with its addresses."""
+    """The servers and the worker, running."""
 
     kafka: Kafka
     temporal: Temporal
@@ -37,24 +39,27 @@ class Stack:
     dns_server: DnsServer
     worker: LocalWorker
 
-    async def start_worker_again(self, say: Callable[[str], None], lifetime_s: int) -> None:
-        """Start the worker once more, with another lifetime of codes."""
+    async def restart_worker(self, say: Say, lifetime_s: int) -> None:
+        """Start the worker again after it has ended, with another lifetime of codes."""
         self.worker.settings["SIGNIN_OTP__LIFETIME_S"] = str(lifetime_s)
         await _start_worker(self.worker, say)
 
 
 @asynccontextmanager
-async def running_stack(say: Callable[[str], None], *, ui: bool) -> AsyncIterator[Stack]:
-    """Start everything, in the order of need; end it in reverse. Raises ``StackError``."""
+async def running_stack(say: Say, *, ui: bool) -> AsyncIterator[Stack]:
+    """Start everything in the order of dependency, and stop it in reverse. Raises ``StackError``."""
     async with AsyncExitStack() as exits:
-        kafka, temporal = await _start_servers(exits, say, ui=ui)
-        shared = not isinstance(temporal, LocalTemporal) or "SIGNIN_TEST_KAFKA" in os.environ
-        topics = Topics.fresh("demo") if shared else Topics.default()
-        (http_port,) = free_ports(1)
-        mail_server, siteverify, dns_server = MailServer(), SiteverifyServer(), DnsServer()
+        kafka, temporal = await _start_kafka_and_temporal(exits, say, ui=ui)
+        is_shared = not isinstance(temporal, LocalTemporal) or "SIGNIN_TEST_KAFKA" in os.environ
+        topics = Topics.fresh("demo") if is_shared else Topics.default()
+
+        mail_server = MailServer()
+        siteverify = SiteverifyServer()
+        dns_server = DnsServer()
         for server in (mail_server, siteverify, dns_server):
             await server.start()
             exits.push_async_callback(server.stop)
+
         addresses = {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "SIGNIN_SMTP__HOST": mail_server.host,
@@ -65,34 +70,50 @@ async def running_stack(say: Callable[[str], None], *, ui: bool) -> AsyncIterato
             "TEMPORAL_ADDRESS": temporal.address,
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }
-        worker = LocalWorker(development_settings({**addresses, **topics.settings(), **_SETTINGS}), http_port)
+        worker = _worker({**addresses, **topics.settings(), **_SETTINGS})
         exits.push_async_callback(asyncio.to_thread, worker.stop)
-        say("signin-worker topics create …")
-        await worker.create_topics()
-        if isinstance(temporal, LocalTemporal):  # nobody else's: a namespace that is shared is left as it is
-            say("signin-worker temporal create …")
-            await worker.create_namespace()
+
+        await _prepare(worker, say, with_namespace=isinstance(temporal, LocalTemporal))
         await _start_worker(worker, say)
+
         yield Stack(kafka, temporal, topics, mail_server, siteverify, dns_server, worker)
 
 
-async def _start_servers(exits: AsyncExitStack, say: Callable[[str], None], *, ui: bool) -> tuple[Kafka, Temporal]:
-    kafka, temporal = choose_kafka(), choose_temporal(ui=ui)
+async def _start_kafka_and_temporal(exits: AsyncExitStack, say: Say, *, ui: bool) -> tuple[Kafka, Temporal]:
+    kafka = choose_kafka()
+    temporal = choose_temporal(ui=ui)
     exits.push_async_callback(asyncio.to_thread, kafka.stop)
     exits.push_async_callback(asyncio.to_thread, temporal.stop)
-    fetching = "" if has_jars() else " (the first time: its jars are fetched, 45 MB)"
-    say(f"starting Kafka{fetching} and Temporal …")
-    started = await asyncio.gather(
+
+    download = "" if has_jars() else " (the first time, this downloads Kafka's jars, 45 MB)"
+    say(f"starting Kafka{download} and Temporal …")
+    results = await asyncio.gather(
         asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start), return_exceptions=True
     )
-    for problem in started:
-        if problem is not None:
-            raise problem
+    for error in results:
+        if error is not None:
+            raise error
+
     say(f"Kafka at {kafka.bootstrap_servers}, Temporal at {temporal.address}")
     return kafka, temporal
 
 
-async def _start_worker(worker: LocalWorker, say: Callable[[str], None]) -> None:
+def _worker(settings: dict[str, str]) -> LocalWorker:
+    (http_port,) = free_ports(1)
+    return LocalWorker(development_settings(settings), http_port)
+
+
+async def _prepare(worker: LocalWorker, say: Say, *, with_namespace: bool) -> None:
+    """Create the topics, and the namespace unless it is shared: one that others use is left as it is."""
+    say("signin-worker topics create …")
+    await worker.create_topics()
+
+    if with_namespace:
+        say("signin-worker temporal create …")
+        await worker.create_namespace()
+
+
+async def _start_worker(worker: LocalWorker, say: Say) -> None:
     say("signin-worker run …")
     await worker.start()
     say(f"the worker is ready: {worker.metrics_url}")

@@ -1,4 +1,4 @@
-"""What the person who started the demo sees: a live view on a terminal, plain lines elsewhere, a table at the end."""
+"""What the person who runs the demo sees: a live view on a terminal, plain lines elsewhere, and a final table."""
 
 import contextlib
 import itertools
@@ -11,24 +11,25 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from deploy.demo.journal import Entry, Gauges, Journal, milliseconds
+from deploy.demo.journal import Entry, Journal, milliseconds
 from deploy.demo.people import Person
 
 _MARKS: Final = {"in": "→", "mail": "✉", "out": "←", "dead": "✝", "stack": "·"}
 _STYLES: Final = {"in": "cyan", "mail": "yellow", "out": "green", "dead": "red", "stack": "dim"}
 _STATES: Final = {"waiting": "dim", "signing in": "cyan", "done": "green", "right": "bold green", "wrong": "bold red"}
-_FEED_LINES: Final = 12
-_FEWEST_FEED_LINES: Final = 4
-_LINES_OF_FRAMES: Final = 13  # of the table, the panels, and the numbers
+_MAX_FEED_LINES: Final = 12
+_MIN_FEED_LINES: Final = 4
+_FRAME_LINES: Final = 13  # of the table, the panels and the numbers
 
 
 @contextlib.contextmanager
-def watching(console: Console, journal: Journal, people: list[Person]) -> Iterator[None]:
+def live_view(console: Console, journal: Journal, people: list[Person]) -> Iterator[None]:
     """Show what happens while the block runs."""
     if not console.is_terminal:
         journal.follow(lambda entry: console.print(_line(entry), soft_wrap=True))
         yield
         return
+
     with Live(
         get_renderable=lambda: _screen(journal, people, console.height),
         console=console,
@@ -39,10 +40,11 @@ def watching(console: Console, journal: Journal, people: list[Person]) -> Iterat
 
 
 def final_table(journal: Journal, people: list[Person]) -> RenderableType:
-    """Return the table of what happened to each."""
-    table = Table(title="What happened to each", title_style="bold")
+    """Return the table of what happened to each person."""
+    table = Table(title="What happened to each person", title_style="bold")
     for heading in ("who", "results", "mails", "request to mail", "submit to result", "right?"):
         table.add_column(heading)
+
     for person in people:
         table.add_row(
             f"{person.name} {person.about}",
@@ -52,11 +54,27 @@ def final_table(journal: Journal, people: list[Person]) -> RenderableType:
             milliseconds(person.submit_to_result_s),
             Text("yes" if person.state == "right" else "NO", style=_STATES[person.state]),
         )
+
     table.add_section()
-    mail_s, result_s = journal.request_to_mail_s, journal.submit_to_result_s
-    table.add_row("everybody", "", "", milliseconds(mail_s), milliseconds(result_s), "")
-    troubles = [Text(f"{person.name}: {trouble}", style="red") for person in people for trouble in person.trouble]
-    return Group(table, *troubles)
+    to_mail = milliseconds(journal.request_to_mail_s)
+    to_result = milliseconds(journal.submit_to_result_s)
+    table.add_row("everybody", "", "", to_mail, to_result, "")
+
+    problems = [Text(f"{person.name}: {problem}", style="red") for person in people for problem in person.problems]
+    return Group(table, *problems)
+
+
+def gauges_line(journal: Journal) -> str:
+    """Return the numbers of the worker and of Temporal as one line."""
+    gauges = journal.gauges
+    parts = [f"lag {_known(gauges.lag)}", f"in flight {_known(gauges.in_flight)}"]
+    parts += [f"{outcome} {count}" for outcome, count in sorted(gauges.outcomes.items()) if count]
+
+    for name, states in gauges.workflows.items():
+        counts = ", ".join(f"{count} {state.lower()}" for state, count in states.items())
+        parts.append(f"{name}: {counts or 'none'}")
+
+    return " · ".join(parts)
 
 
 def _counted(results: tuple[str, ...]) -> str:
@@ -66,41 +84,44 @@ def _counted(results: tuple[str, ...]) -> str:
 
 
 def _screen(journal: Journal, people: list[Person], height: int) -> RenderableType:
+    mail = journal.last_mail or "none yet"
+    lines_without_mail = height - len(people) - _FRAME_LINES
+    lines_with_mail = lines_without_mail - len(mail.splitlines())
+    shows_mail = lines_with_mail >= _MIN_FEED_LINES
+    feed_lines = max(1, min(_MAX_FEED_LINES, lines_with_mail if shows_mail else lines_without_mail))
+
+    parts: list[RenderableType] = [_people_table(people), _feed(journal.entries[-feed_lines:], feed_lines)]
+    if shows_mail:
+        parts.append(Panel(Text(mail), title="the last mail, as received"))
+    parts.append(Text(gauges_line(journal), style="bold"))
+    parts.append(_latencies(journal))
+
+    return Group(*parts)
+
+
+def _people_table(people: list[Person]) -> Table:
     table = Table(expand=True)
     for heading in ("who", "", "state", "request to mail", "submit to result"):
         table.add_column(heading)
+
     for person in people:
         state = Text(person.state, style=_STATES[person.state])
-        mail, result = milliseconds(person.request_to_mail_s), milliseconds(person.submit_to_result_s)
-        table.add_row(person.name, person.about, state, mail, result)
-    mail = journal.last_mail or "none yet"
-    room = height - len(people) - len(mail.splitlines()) - _LINES_OF_FRAMES
-    mails = [Panel(Text(mail), title="the last mail, as it arrived")] if room >= _FEWEST_FEED_LINES else []
-    lines = min(_FEED_LINES, room if mails else height - len(people) - _LINES_OF_FRAMES)
-    feed = Group(*(_line(entry) for entry in journal.entries[-max(lines, 1) :]))
-    return Group(
-        table,
-        Panel(feed, title="→ events in   ✉ mails   ← results out   ✝ dead letters", height=max(lines, 1) + 2),
-        *mails,
-        Text(_numbers(journal.gauges), style="bold"),
-        Text(
-            f"request to mail {milliseconds(journal.request_to_mail_s)}, "
-            f"submit to result {milliseconds(journal.submit_to_result_s)}"
-        ),
-    )
+        to_mail = milliseconds(person.request_to_mail_s)
+        to_result = milliseconds(person.submit_to_result_s)
+        table.add_row(person.name, person.about, state, to_mail, to_result)
+
+    return table
 
 
-def _numbers(gauges: Gauges) -> str:
-    parts = [f"lag {_known(gauges.lag)}", f"in flight {_known(gauges.in_flight)}"]
-    parts += [f"{outcome} {count}" for outcome, count in sorted(gauges.outcomes.items()) if count]
-    for name, states in gauges.workflows.items():
-        parts.append(f"{name}: " + (", ".join(f"{count} {state.lower()}" for state, count in states.items()) or "none"))
-    return " · ".join(parts)
+def _feed(entries: list[Entry], lines: int) -> Panel:
+    title = "→ events in   ✉ mails   ← results out   ✝ dead letters"
+    return Panel(Group(*map(_line, entries)), title=title, height=lines + 2)
 
 
-def numbers(journal: Journal) -> str:
-    """Return the worker's and Temporal's numbers as a line."""
-    return _numbers(journal.gauges)
+def _latencies(journal: Journal) -> Text:
+    to_mail = milliseconds(journal.request_to_mail_s)
+    to_result = milliseconds(journal.submit_to_result_s)
+    return Text(f"request to mail {to_mail}, submit to result {to_result}")
 
 
 def _known(value: int | None) -> str:
@@ -108,8 +129,8 @@ def _known(value: int | None) -> str:
 
 
 def _line(entry: Entry) -> Text:
-    text = Text(
-        f"{entry.at:%H:%M:%S}.{entry.at.microsecond // 1000:03d} ", style="dim", overflow="ellipsis", no_wrap=True
-    )
+    time = f"{entry.at:%H:%M:%S}.{entry.at.microsecond // 1000:03d} "
+    text = Text(time, style="dim", overflow="ellipsis", no_wrap=True)
+
     text.append(f"{_MARKS[entry.kind]} {entry.who:<8} ", style="bold")
     return text.append(entry.text, style=_STYLES[entry.kind])

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import secrets
-import uuid
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
-from deploy.local.servers.siteverify import passing_token
+from deploy.local.events import request_event, submission_event
 from deploy.local.topics import Topics
 from schemas.results import TERMINAL_TYPES
 from tests.faults.ledger import Event, Fate, Ledger, Poison, Request, Submission
@@ -68,14 +66,7 @@ class Wire:
         fate: Fate = "applied",
     ) -> None:
         """Emit ``signin.requested``, the same bytes ``times`` times over."""
-        event = {
-            "signin_id": signin_id,
-            "attempt": attempt,
-            "email": address,
-            "requested_at": now(),
-            "turnstile_token": token or passing_token(signin_id),
-            "client": {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0 Firefox/140.0", "locale": "en-GB"},
-        }
+        event = request_event(signin_id, address, attempt=attempt, token=token or None)
         note = Request(signin_id, attempt, fate)
         for _ in range(times):
             await self.emit(self.topics.requested, signin_id.encode(), json.dumps(event).encode(), headers, note)
@@ -92,14 +83,8 @@ class Wire:
         fate: Fate = "applied",
     ) -> str:
         """Emit ``otp.submitted``, the same ``times`` times over; return the submission's id."""
-        submission_id = submission_id or str(uuid.uuid4())
-        event = {
-            "submission_id": submission_id,
-            "signin_id": signin_id,
-            "email": address,
-            "code": code,
-            "submitted_at": now(),
-        }
+        event = submission_event(signin_id, address, code, submission_id=submission_id)
+        submission_id = event["submission_id"]
         note = Submission(signin_id, submission_id, fate)
         for _ in range(times):
             await self.emit(self.topics.submitted, signin_id.encode(), json.dumps(event).encode(), headers, note)
@@ -157,11 +142,6 @@ class Wire:
                 if kind in TERMINAL_TYPES:
                     self._over.add(signin_id)
                 self._news.notify_all()
-
-
-def now() -> str:
-    """Return the time of day as events have it."""
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 def new_signin_id() -> str:

@@ -1,4 +1,4 @@
-"""The demo, started as a person starts it."""
+"""The demo, run as its commands."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def _run(environment: dict[str, str], *command: str) -> "subprocess.CompletedPro
 
 @pytest.mark.timeout(120)
 def test_every_person_gets_the_expected_results(kafka: Kafka, temporal: Temporal) -> None:
-    """The demo ends with 0, reports ten people, and leaves no folder behind."""
+    """The demo exits with 0, reports ten people, and leaves no folder behind."""
     before = set((cache_folder() / "run").iterdir())
     addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
     done = _run(addresses, "signin_worker", "demo", "--json", "-")
@@ -36,12 +36,14 @@ def test_every_person_gets_the_expected_results(kafka: Kafka, temporal: Temporal
 
     assert report["right"] and len(report["people"]) == 10
     assert report["request_to_mail_s"] and report["submit_to_result_s"]
-    assert "Every outcome was the right one." in done.stderr
+    assert "Every outcome was right." in done.stderr
     assert set((cache_folder() / "run").iterdir()) <= before
 
 
-def test_a_wrong_address_ends_with_69() -> None:
-    """The demo names the variable that holds the address."""
-    done = _run({"SIGNIN_TEST_KAFKA": "127.0.0.1:1", "SIGNIN_TEST_TEMPORAL": "127.0.0.1:1"}, "deploy.demo")
+def test_a_wrong_address_exits_with_69() -> None:
+    """The demo names the variable that holds the wrong address."""
+    nowhere = "127.0.0.1:1"
+    done = _run({"SIGNIN_TEST_KAFKA": nowhere, "SIGNIN_TEST_TEMPORAL": nowhere}, "deploy.demo")
+
     assert done.returncode == 69
     assert "correct or unset SIGNIN_TEST_" in done.stdout

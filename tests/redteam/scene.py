@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from activities.addresses import parse_address
+from deploy.local.events import request_event
 from deploy.local.servers.mail_server import ReceivedMail
 from deploy.local.worker import LocalWorker
 from schemas.policy import Policy
@@ -20,7 +21,7 @@ from tests.faults.ledger import Request, ResultRecord
 from tests.faults.people import mistyped
 from tests.faults.servers import Servers
 from tests.faults.stage import Scale, Stage, stage
-from tests.faults.wire import Headers, SignInIsOver, new_signin_id, now
+from tests.faults.wire import Headers, SignInIsOver, new_signin_id
 from utils.settings.loading import load_settings
 
 _PATIENCE_S: Final = 600.0
@@ -73,14 +74,8 @@ class Scene:
     ) -> str:
         """Emit ``signin.requested``, with what is told about the client; return the sign-in's id."""
         signin_id = signin_id or new_signin_id()
-        event = {
-            "signin_id": signin_id,
-            "attempt": attempt,
-            "email": address,
-            "requested_at": now(),
-            "turnstile_token": self.token(signin_id) if token is None else token,
-            "client": _CLIENT | client,
-        }
+        token = self.token(signin_id) if token is None else token
+        event = request_event(signin_id, address, attempt=attempt, token=token, client=_CLIENT | client)
         note = Request(signin_id, attempt)
         value = json.dumps(event).encode()
         for _ in range(times):
