@@ -61,6 +61,11 @@ class Record:
         return Partition(self.topic, self.partition)
 
     @property
+    def log_fields(self) -> dict[str, object]:
+        """Topic, partition and offset, to be logged."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
+    @property
     def size(self) -> int:
         """Approximate size in memory, in bytes."""
         headers = sum(len(name) + len(value or b"") for name, value in self.headers)

@@ -1,1 +1,1 @@
-"""Call Temporal: the calls, what its errors mean, and how many may be under way."""
+"""Temporal as the consumer calls it: error table, slots, limit, breaker."""

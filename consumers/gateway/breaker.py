@@ -1,4 +1,4 @@
-"""Stops all calls while Temporal is away, and lets one through now and then to see."""
+"""A circuit breaker: while Temporal is away, all calls wait but one, which probes now and then."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ logger = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Opens after ``threshold`` unreachable answers in a row, at once when misconfigured; closes on any answer.
+    """Opens after ``threshold`` unreachable answers in a row, or one that is misconfigured. Any other answer closes it.
 
-    While it is open one call at a time is let through, after ``probe_after_s``, doubled up to ``longest_probe_s``.
+    While it is open, one call at a time probes, after ``probe_after_s``, which doubles up to ``longest_probe_s``.
     A misconfigured Temporal is probed every ``longest_probe_s`` only.
     """
 
@@ -26,9 +26,10 @@ class Breaker:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._threshold = threshold
-        self._first_wait_s = self._wait_s = probe_after_s
-        self._longest_wait_s = longest_probe_s
+        self._probe_after_s = probe_after_s
+        self._longest_probe_s = longest_probe_s
         self._sleep = sleep
+        self._wait_s = probe_after_s
         self._failures = 0
         self._probe = asyncio.Lock()
         self._closed = asyncio.Event()
@@ -41,27 +42,28 @@ class Breaker:
 
     @property
     def stops_intake(self) -> bool:
-        """Whether it is open with a call at hand to probe with.
+        """Whether nothing new may be read: it is open, and there is a call to probe with.
 
-        A rebalance drops all calls: were intake stopped then too, there would never be a probe again.
+        A rebalance drops all calls. If intake stayed stopped then, there would never be another probe.
         """
         return self.is_open and self._probe.locked()
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """Wait until a call may be made; its answer, raised or not, moves the breaker."""
+        """Wait until a call may be made. What the block returns or raises moves the breaker."""
         while self.is_open:
             async with self._probe:
-                await self._sleep_or_closed()
+                await self._sleep_unless_closed()
                 if self.is_open:
                     async with self._watched():
                         yield
                     return
+
         async with self._watched():
             yield
 
-    async def _sleep_or_closed(self) -> None:
-        """Sleep, unless it closes: a call that was under way when the breaker opened may have an answer yet."""
+    async def _sleep_unless_closed(self) -> None:
+        """Sleep until the next probe is due, or until a call from before the breaker opened gets its answer."""
         nap = asyncio.ensure_future(self._sleep(self._wait_s))
         closing = asyncio.ensure_future(self._closed.wait())
         try:
@@ -80,23 +82,27 @@ class Breaker:
         except NotNow:
             self._answered()
             raise
-        else:
-            self._answered()
+
+        self._answered()
 
     def _answered(self) -> None:
         self._failures = 0
-        self._wait_s = self._first_wait_s
+        self._wait_s = self._probe_after_s
+
         if self.is_open:
-            logger.warning("Temporal answers again: consumption goes on")
+            logger.warning("Temporal answers again: consumption resumes")
             self._closed.set()
 
-    def _failed(self, error: NotNow) -> None:
+    def _failed(self, error: Unreachable | Misconfigured) -> None:
         self._failures += 1
-        if isinstance(error, Misconfigured):
-            self._wait_s = self._longest_wait_s
+        is_misconfigured = isinstance(error, Misconfigured)
+
+        if is_misconfigured:
+            self._wait_s = self._longest_probe_s
         elif self.is_open:
-            self._wait_s = min(self._wait_s * 2, self._longest_wait_s)
-        if not self.is_open and (isinstance(error, Misconfigured) or self._failures >= self._threshold):
-            self._closed.clear()
-            level = logging.ERROR if isinstance(error, Misconfigured) else logging.WARNING
+            self._wait_s = min(self._wait_s * 2, self._longest_probe_s)
+
+        if not self.is_open and (is_misconfigured or self._failures >= self._threshold):
+            level = logging.ERROR if is_misconfigured else logging.WARNING
             logger.log(level, "no usable answer from Temporal: consumption stops", extra={"reason": str(error)})
+            self._closed.clear()

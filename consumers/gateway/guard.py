@@ -1,4 +1,4 @@
-"""What stands between the records in flight and Temporal: a seat, then the breaker, then the call."""
+"""What a call passes on its way to Temporal: a slot first, then the breaker."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 from consumers.decode import ReceivedRequest, ReceivedSubmission
 from consumers.gateway.breaker import Breaker
 from consumers.gateway.limiter import AdaptiveLimit
-from consumers.gateway.slots import Seats
+from consumers.gateway.slots import CallSlots
 from consumers.handling.dispatch import Gateway
 from consumers.outcomes import Outcome, Throttled, Unreachable
-from consumers.ports import ConsumerMetrics
+from consumers.ports import ConsumerMetrics, Stopwatch
 
 
 class GuardedGateway:
-    """A gateway behind a breaker, with as many calls under way as ``limit`` allows.
+    """A gateway around a gateway: the limit decides how many calls are under way, the breaker whether there are any.
 
-    A record that waits for its next try sits nowhere: its call is over. A busy key is that key's matter alone, and
-    says nothing about the server.
+    A record that waits for its next try holds no slot. A busy key says nothing about the server, so it teaches the
+    limit nothing.
     """
 
     def __init__(
@@ -25,11 +25,11 @@ class GuardedGateway:
         breaker: Breaker,
         metrics: ConsumerMetrics,
         limit: AdaptiveLimit | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        stopwatch: Stopwatch = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._breaker = breaker
-        self._seats = Seats(limit or AdaptiveLimit(), metrics.limit_changed, clock)
+        self._slots = CallSlots(limit or AdaptiveLimit(), metrics.limit_changed, stopwatch)
 
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Start the request's workflow. Raises ``NotNow``."""
@@ -39,17 +39,19 @@ class GuardedGateway:
         """Signal the mailbox's workflow. Raises ``NotNow``."""
         return await self._guarded("submit", lambda: self._gateway.submit(submission))
 
-    async def _guarded(self, name: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
-        async with self._seats.seat() as seat, self._breaker.call():
-            seat.begin()
+    async def _guarded(self, method: str, send: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        async with self._slots.slot() as call, self._breaker.call():
+            self._slots.start(call)
+
             try:
-                outcome = await call()
+                outcome = await send()
             except Throttled as error:
-                seat.overloaded()
-                self._seats.hold(error.min_wait_s)
+                self._slots.overloaded(call)
+                self._slots.pause(error.min_wait_s)
                 raise
             except Unreachable:
-                seat.overloaded()
+                self._slots.overloaded(call)
                 raise
-            seat.served((name, type(outcome)))
+
+            self._slots.succeeded(call, kind=(method, type(outcome)))
             return outcome

@@ -1,4 +1,4 @@
-"""Seats for calls: who came first sits first, as many at a time as an adaptive limit says."""
+"""Slots for calls: first come, first served, as many at a time as an adaptive limit allows."""
 
 import asyncio
 import math
@@ -6,121 +6,122 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from consumers.gateway.limiter import AdaptiveLimit, Sample
+from consumers.ports import Stopwatch
 
 
-class Seat:
-    """One call's place. Between ``begin`` and its end the call is under way; how it ends is told by its holder.
+@dataclass(eq=False)
+class Call:
+    """A call that holds a slot. ``concurrency``: the most calls that were under way while it was, itself included."""
 
-    A call that ends otherwise, cancelled or with an answer about one key only, teaches the limit nothing.
-    """
-
-    def __init__(self, seats: "Seats") -> None:
-        self._seats = seats
-        self._begun_at = math.nan
-        self.company = 0
-
-    def begin(self) -> None:
-        """Note that the call leaves now."""
-        self._begun_at = self._seats.begin(self)
-
-    def served(self, kind: Hashable) -> None:
-        """Note that the server did its work; calls of one ``kind`` take about as long."""
-        self._seats.learn(Sample(kind, self._begun_at, self._seats.time(), self.company))
-
-    def overloaded(self) -> None:
-        """Note that the server had too much to do."""
-        self._seats.learn(Sample(None, self._begun_at, self._seats.time(), self.company, overloaded=True))
+    started_at: float = math.nan
+    concurrency: int = 0
 
 
-class Seats:
-    """``moved`` is told whenever the limit is another. ``clock`` tells how long calls take.
+class CallSlots:
+    """Hands out the slots, and lets the limit learn from the calls.
 
-    The loop's own clock does not do: uvloop's counts in milliseconds and stands still within a turn of the loop.
+    A call that neither ``succeeded`` nor was ``overloaded`` teaches the limit nothing: it was cancelled, or its answer
+    concerns one key only. ``limit_changed`` is called with the first limit and with each new one.
+
+    ``stopwatch`` times the calls. The event loop's clock would not do: uvloop's counts milliseconds, and stands still
+    within a turn.
     """
 
     def __init__(
         self,
         limit: AdaptiveLimit,
-        moved: Callable[[int], None] = lambda limit: None,
-        clock: Callable[[], float] = time.monotonic,
+        limit_changed: Callable[[int], None] = lambda limit: None,
+        stopwatch: Stopwatch = time.monotonic,
     ) -> None:
         self._limit = limit
-        self._moved = moved
-        self.time = clock
-        self._told: int | None = None
+        self._limit_changed = limit_changed
+        self._stopwatch = stopwatch
+        self._reported_limit: int | None = None
         self._taken = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._under_way: set[Seat] = set()
-        self._hold: asyncio.TimerHandle | None = None
-        self._tell()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._under_way: set[Call] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._report_limit()
 
     @asynccontextmanager
-    async def seat(self) -> AsyncIterator[Seat]:
-        """Wait for a seat, and keep it for the length of the block."""
-        await self._take()
-        seat = Seat(self)
+    async def slot(self) -> AsyncIterator[Call]:
+        """Wait for a slot, and hold it for the length of the block."""
+        await self._acquire()
+        call = Call()
         try:
-            yield seat
+            yield call
         finally:
-            self._under_way.discard(seat)
-            self._leave()
+            self._under_way.discard(call)
+            self._release()
 
-    def hold(self, seconds: float) -> None:
-        """Give no seat for so long. Those who sit stay."""
-        loop = asyncio.get_running_loop()
-        if self._hold is not None:
-            if self._hold.when() >= loop.time() + seconds:
-                return
-            self._hold.cancel()
-        self._hold = loop.call_later(seconds, self._end_hold)
-
-    def _end_hold(self) -> None:
-        self._hold = None
-        self._call_in()
-
-    def begin(self, seat: Seat) -> float:
-        """Count a call as under way; return the time."""
-        self._under_way.add(seat)
+    def start(self, call: Call) -> None:
+        """Note that a call is sent now."""
+        self._under_way.add(call)
         for each in self._under_way:
-            each.company = max(each.company, len(self._under_way))
-        return self.time()
+            each.concurrency = max(each.concurrency, len(self._under_way))
+        call.started_at = self._stopwatch()
 
-    def learn(self, sample: Sample) -> None:
-        """Let the limit learn from a call that ended."""
+    def succeeded(self, call: Call, kind: Hashable) -> None:
+        """Note that the server did its work; calls of one ``kind`` take about equally long."""
+        self._learn(Sample(kind, call.started_at, self._stopwatch(), call.concurrency))
+
+    def overloaded(self, call: Call) -> None:
+        """Note that the server had too much to do."""
+        self._learn(Sample(None, call.started_at, self._stopwatch(), call.concurrency, overloaded=True))
+
+    def pause(self, seconds: float) -> None:
+        """Hand out no slot for so long. Slots that are held stay held, and of several pauses the longest counts."""
+        loop = asyncio.get_running_loop()
+
+        if self._pause is not None:
+            if self._pause.when() >= loop.time() + seconds:
+                return
+            self._pause.cancel()
+
+        self._pause = loop.call_later(seconds, self._end_pause)
+
+    def _end_pause(self) -> None:
+        self._pause = None
+        self._serve_waiting()
+
+    def _learn(self, sample: Sample) -> None:
         self._limit.record(sample)
-        self._tell()
+        self._report_limit()
 
-    async def _take(self) -> None:
-        if not self._queue and self._is_free():
+    def _report_limit(self) -> None:
+        if self._limit.limit != self._reported_limit:
+            self._reported_limit = self._limit.limit
+            self._limit_changed(self._reported_limit)
+
+    async def _acquire(self) -> None:
+        if not self._waiting and self._has_free_slot():
             self._taken += 1
             return
+
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        self._waiting.append(turn)
+
         try:
             await turn
         except asyncio.CancelledError:
-            # It may have been called in and cancelled in the same turn of the loop: then the seat goes to the next.
+            # It may have been served and then cancelled within one turn of the event loop. The slot goes to the next.
             if not turn.cancelled():
-                self._leave()
+                self._release()
             raise
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         self._taken -= 1
-        self._call_in()
+        self._serve_waiting()
 
-    def _call_in(self) -> None:
-        while self._queue and self._is_free():
-            turn = self._queue.popleft()
+    def _serve_waiting(self) -> None:
+        while self._waiting and self._has_free_slot():
+            turn = self._waiting.popleft()
             if not turn.cancelled():
                 self._taken += 1
                 turn.set_result(None)
 
-    def _is_free(self) -> bool:
-        return self._hold is None and self._taken < self._limit.limit
-
-    def _tell(self) -> None:
-        if self._limit.limit != self._told:
-            self._told = self._limit.limit
-            self._moved(self._told)
+    def _has_free_slot(self) -> bool:
+        return self._pause is None and self._taken < self._limit.limit

@@ -1,1 +1,1 @@
-"""Handle one record: apply it, try again, dead-letter it, count it."""
+"""Handle one record: apply it, retry it, dead-letter it, count it."""

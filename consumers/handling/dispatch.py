@@ -1,4 +1,4 @@
-"""The central piece: what to do with a delivery."""
+"""The central piece: decide what to do with a delivery."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ Handler = Callable[[Delivery], Awaitable[Outcome]]
 
 
 class Gateway(Protocol):
-    """Temporal, as far as the consumer needs it."""
+    """What the consumer needs of Temporal."""
 
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Start the request's workflow. Raises ``NotNow``."""
         ...
 
     async def submit(self, submission: ReceivedSubmission) -> Outcome:
-        """Signal the mailbox's workflow, starting it where it does not run. Raises ``NotNow``."""
+        """Signal the mailbox's workflow, starting it if it does not run. Raises ``NotNow``."""
         ...
 
 
 @dataclass(frozen=True)
 class AgeLimits:
-    """How old events may be. A request above ``max_event_age_s`` goes on: its workflow says ``stale``."""
+    """How old events may be. A request older than ``max_event_age_s`` is applied: its workflow calls it ``stale``."""
 
     max_event_age_s: float = 300
     lifetime_s: float = 300
@@ -36,16 +36,16 @@ class AgeLimits:
 
 
 class Dispatcher:
-    """A handler."""
+    """The innermost handler: applies a delivery to Temporal unless it is rejected or too old."""
 
-    def __init__(self, gateway: Gateway, ages: AgeLimits, clock: Clock = utc_now) -> None:
+    def __init__(self, gateway: Gateway, limits: AgeLimits, clock: Clock = utc_now) -> None:
         self._gateway = gateway
-        self._horizon = timedelta(seconds=ages.replay_horizon_s)
-        self._late = timedelta(seconds=ages.max_event_age_s + ages.lifetime_s)
+        self._horizon = timedelta(seconds=limits.replay_horizon_s)
+        self._late = timedelta(seconds=limits.max_event_age_s + limits.lifetime_s)
         self._clock = clock
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Apply the delivery to Temporal, or say why not."""
+        """Return what became of the delivery. Raises ``NotNow``."""
         match delivery.content:
             case Rejected() as rejection:
                 return rejection

@@ -1,15 +1,15 @@
-"""Counts what became of records, and tells each once: one line of the log with all there is to know."""
+"""Count what became of each record, and write one log line about it."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from consumers.decode import ReceivedRequest, ReceivedSubmission
+from consumers.decode import Content, ReceivedRequest, ReceivedSubmission
 from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Duplicate, Ignored, Late, Outcome, Rejected
-from consumers.ports import ConsumerMetrics
+from consumers.ports import ConsumerMetrics, Stopwatch
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ OUTCOME_NAMES: Final[Mapping[type[Outcome], str]] = {
     Ignored: "ignored",
     Rejected: "dead_lettered",
 }
-# What is read again for its age comes by the million, and says nothing that the counter does not.
+# A topic that is read again yields millions of late and ignored records, and the counter says all there is to know.
 _LEVELS: Final[Mapping[type[Outcome], int]] = {
     Late: logging.DEBUG,
     Ignored: logging.DEBUG,
@@ -29,38 +29,51 @@ _LEVELS: Final[Mapping[type[Outcome], int]] = {
 
 
 class Observed:
-    """A handler around a handler, the outermost: a record counts once, when it is done."""
+    """The outermost handler: it counts and logs a record once, when the record is done."""
 
-    def __init__(
-        self, handler: Handler, metrics: ConsumerMetrics, stopwatch: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, handler: Handler, metrics: ConsumerMetrics, stopwatch: Stopwatch = time.monotonic) -> None:
         self._handler = handler
         self._metrics = metrics
         self._stopwatch = stopwatch
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Return the handler's outcome, counted and told."""
-        began = self._stopwatch()
+        """Return the handler's outcome, counted and logged."""
+        started_at = self._stopwatch()
         outcome = await self._handler(delivery)
+        took_s = self._stopwatch() - started_at
+
         self._metrics.record_done(delivery.record.topic, OUTCOME_NAMES[type(outcome)])
+
         level = _LEVELS.get(type(outcome), logging.INFO)
         if logger.isEnabledFor(level):
-            logger.log(level, "record", extra=_told(delivery, outcome, self._stopwatch() - began))
+            logger.log(level, "record", extra=_log_fields(delivery, outcome, took_s))
+
         return outcome
 
 
-def _told(delivery: Delivery, outcome: Outcome, took_s: float) -> dict[str, object]:
-    """Return the fields of the line. What a record says that can't be applied is not among them."""
-    record, told = delivery.record, dict[str, object]()
-    told |= {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    told |= {"outcome": OUTCOME_NAMES[type(outcome)], "took_s": round(took_s, 6), "tries": delivery.tries}
+def _log_fields(delivery: Delivery, outcome: Outcome, took_s: float) -> dict[str, object]:
+    """Return the fields of the log line. A rejected record adds its error and reason, and nothing of its content."""
+    fields = delivery.record.log_fields
+    fields["outcome"] = OUTCOME_NAMES[type(outcome)]
+    fields["took_s"] = round(took_s, 6)
+    fields["tries"] = delivery.tries
+
     if delivery.postponed is not None:
-        told["postponed"] = delivery.postponed
-    match delivery.content:
-        case ReceivedRequest(event=request):
-            told |= {"signin_id": request.signin_id, "attempt": request.attempt}
-        case ReceivedSubmission(event=submission):
-            told |= {"signin_id": submission.signin_id, "submission_id": submission.submission_id}
+        fields["postponed"] = delivery.postponed
+
+    fields |= _ids(delivery.content)
+
     if isinstance(outcome, Rejected):
-        told |= {"error": outcome.error, "reason": outcome.reason}
-    return told
+        fields |= {"error": outcome.error, "reason": outcome.reason}
+
+    return fields
+
+
+def _ids(content: Content) -> dict[str, object]:
+    match content:
+        case ReceivedRequest(event=request):
+            return {"signin_id": request.signin_id, "attempt": request.attempt}
+        case ReceivedSubmission(event=submission):
+            return {"signin_id": submission.signin_id, "submission_id": submission.submission_id}
+        case Rejected():
+            return {}

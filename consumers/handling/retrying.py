@@ -1,4 +1,4 @@
-"""Tries again for as long as it takes. The wait between two tries grows and is never the same for two records."""
+"""Retry a delivery for as long as it takes. Waits grow, and no two records wait equally long."""
 
 import asyncio
 import logging
@@ -14,19 +14,19 @@ from consumers.ports import ConsumerMetrics, Sleep
 
 logger = logging.getLogger(__name__)
 
-_TRIES_UNTIL_LOGGED: Final = 8
+_TRIES_BEFORE_LOG: Final = 8
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Exponential, with jitter: each wait is between half of and the whole of twice the one before."""
+    """Exponential backoff with jitter: each wait doubles, up to ``longest_s``, and loses up to half at random."""
 
     first_s: float = 0.1
     longest_s: float = 10.0
     draw: Callable[[], float] = field(default=random.random, repr=False)
 
     def waits(self) -> Iterator[float]:
-        """Yield waits in seconds, for ever."""
+        """Yield waits in seconds, without end."""
         wait_s = self.first_s
         while True:
             yield wait_s * (0.5 + 0.5 * self.draw())
@@ -34,36 +34,38 @@ class Backoff:
 
 
 class Retrying:
-    """A handler around a handler: "not now" never leaves it, only a cancellation ends its patience."""
+    """A handler around a handler. ``NotNow`` never leaves it: it retries until there is an outcome, or is cancelled."""
 
     def __init__(
         self,
         handler: Handler,
         metrics: ConsumerMetrics,
-        backoff: Backoff | None = None,
+        backoff: Backoff = Backoff(),
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._handler = handler
         self._metrics = metrics
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff
         self._sleep = sleep
 
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Return the outcome of the first try that has one."""
-        waits, tries = self._backoff.waits(), 0
+        waits = self._backoff.waits()
+        tries = 0
+
         while True:
             try:
                 return await self._handler(delivery)
             except NotNow as error:
                 tries += 1
-                self._note(error, tries, delivery)
+                self._postpone(delivery, error, tries)
                 await self._sleep(max(next(waits), error.min_wait_s))
 
-    def _note(self, error: NotNow, tries: int, delivery: Delivery) -> None:
+    def _postpone(self, delivery: Delivery, error: NotNow, tries: int) -> None:
         delivery.postponed = error.name
         delivery.tries = tries + 1
         self._metrics.call_postponed(error.name)
-        if tries == _TRIES_UNTIL_LOGGED:
-            record = delivery.record
-            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            logger.warning("a record is still not applied", extra={**place, "reason": error.name, "tries": tries})
+
+        if tries == _TRIES_BEFORE_LOG:
+            fields = delivery.record.log_fields | {"reason": error.name, "tries": tries}
+            logger.warning("a record is still not applied", extra=fields)

@@ -11,8 +11,8 @@ from consumers.outcomes import Applied, Duplicate, NotNow, Outcome
 class FakeGateway:
     """Fulfils ``Gateway``: remembers what it applied by id. ``answers`` is a queue of scripted answers.
 
-    An entry is an outcome to return, an exception to raise, or None to apply. While ``down`` is set every call raises
-    what it makes; a call waits while ``gate`` is clear, and ``turns`` times for others.
+    An answer is an outcome to return, an exception to raise, or None to apply. While ``down`` is set, every call raises
+    what it makes. A call waits while ``gate`` is clear, and then lets others run ``turns`` times.
     """
 
     def __init__(self) -> None:
@@ -20,13 +20,14 @@ class FakeGateway:
         self.submissions: list[ReceivedSubmission] = []
         self.answers: deque[Outcome | Exception | None] = deque()
         self.down: Callable[[], NotNow] | None = None
-        self.gate = asyncio.Event()
-        self.gate.set()
         self.turns = 0
         self.under_way = 0
-        self.most_under_way = 0
+        self.max_under_way = 0
         self.calls = 0
         self._ids: set[tuple[str, int]] = set()
+
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Apply once per sign-in and attempt."""
@@ -52,7 +53,7 @@ class FakeGateway:
     async def _answer(self) -> Outcome | None:
         self.calls += 1
         self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.max_under_way = max(self.max_under_way, self.under_way)
 
         try:
             await self.gate.wait()

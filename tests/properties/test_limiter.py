@@ -25,8 +25,8 @@ BOUNDS = st.tuples(st.integers(1, 8), st.integers(1, 64)).map(sorted)
 class Play:
     """Hands samples to a limit, one after the other in time."""
 
-    def __init__(self, minimum: int = 3, maximum: int = 64, begin_with: int = 4) -> None:
-        self.limit = AdaptiveLimit(maximum, minimum, begin_with)
+    def __init__(self, minimum: int = 3, maximum: int = 64, initial: int = 4) -> None:
+        self.limit = AdaptiveLimit(maximum, minimum, initial)
         self.now = 0.0
 
     def call(self, latency_s: float, company: int, kind: str = "start", overloaded: bool = False) -> None:
@@ -54,11 +54,11 @@ class Play:
 
 @given(BOUNDS, st.integers(0, 100), SAMPLES)
 def test_it_never_leaves_its_bounds(
-    bounds: list[int], begin_with: int, samples: list[tuple[str, float, float, int, bool]]
+    bounds: list[int], initial: int, samples: list[tuple[str, float, float, int, bool]]
 ) -> None:
     """Whatever is told, in whatever order."""
     minimum, maximum = bounds
-    play = Play(minimum, maximum, begin_with)
+    play = Play(minimum, maximum, initial)
     for sample in samples:
         assert minimum <= play.limit.limit <= maximum
         play.play([sample])
@@ -68,7 +68,7 @@ def test_it_never_leaves_its_bounds(
 @given(st.integers(4, 64), st.lists(st.floats(BASE_S, 10 * BASE_S), max_size=10), st.data())
 def test_it_grows_only_when_it_is_used(limit: int, latencies: list[float], data: st.DataObject) -> None:
     """A server that is fast at three calls says nothing about what it is at ten."""
-    play = Play(begin_with=limit)
+    play = Play(initial=limit)
     play.look()
     for latency_s in latencies:
         before = play.limit.limit
@@ -83,7 +83,7 @@ def test_it_grows_only_when_it_is_used(limit: int, latencies: list[float], data:
 @given(st.integers(5, 64), st.floats(6, 1000))
 def test_it_shrinks_when_calls_take_far_longer_than_in_calm(limit: int, stretch: float) -> None:
     """From anywhere above what saturates the smallest server."""
-    play = Play(begin_with=limit)
+    play = Play(initial=limit)
     play.look()
     play.round(stretch * BASE_S)
     assert play.limit.limit < limit
@@ -92,7 +92,7 @@ def test_it_shrinks_when_calls_take_far_longer_than_in_calm(limit: int, stretch:
 @given(st.integers(3, 60))
 def test_it_grows_while_calls_take_no_longer_than_in_calm(limit: int) -> None:
     """By the root of itself."""
-    play = Play(begin_with=limit)
+    play = Play(initial=limit)
     play.look()
     play.round(BASE_S)
     assert limit < play.limit.limit <= limit + limit**0.5
@@ -101,7 +101,7 @@ def test_it_grows_while_calls_take_no_longer_than_in_calm(limit: int) -> None:
 @given(st.integers(3, 64), st.integers(1, 64))
 def test_calls_that_fail_together_shrink_it_once(limit: int, failures: int) -> None:
     """They all had the same limit."""
-    play = Play(begin_with=limit)
+    play = Play(initial=limit)
     play.look()
     begun_at = play.now
     for number in range(failures):
@@ -126,7 +126,7 @@ def test_it_always_comes_back(samples: list[tuple[str, float, float, int, bool]]
 def test_calls_of_different_kinds_are_not_compared(fast_s: float, slow_s: float) -> None:
     """A slow kind of call that takes what it takes in calm is no congestion."""
     assume(slow_s > 2 * fast_s)
-    play = Play(begin_with=16)
+    play = Play(initial=16)
     for _ in range(30):
         play.call(fast_s, 1, "start")
 
@@ -142,7 +142,7 @@ def test_calls_of_different_kinds_are_not_compared(fast_s: float, slow_s: float)
 
 def test_a_kind_never_seen_in_calm_makes_it_look() -> None:
     """For as many calls as it takes; then it goes on from where it was."""
-    play = Play(begin_with=16)
+    play = Play(initial=16)
     play.look()
     for _ in range(32):
         play.call(1.0, 16, "submit")
@@ -157,7 +157,7 @@ def test_a_kind_never_seen_in_calm_makes_it_look() -> None:
 
 def test_it_looks_again_what_a_call_takes_in_calm() -> None:
     """Every half a minute, unless there was calm anyway."""
-    play = Play(begin_with=16)
+    play = Play(initial=16)
     play.look()
     play.round(0.1)
 
@@ -183,7 +183,7 @@ def test_it_looks_again_what_a_call_takes_in_calm() -> None:
 
 def test_with_slow_calls_it_looks_seldom() -> None:
     """It spends a fiftieth of its time on it."""
-    play = Play(begin_with=16)
+    play = Play(initial=16)
     for _ in range(30):
         play.call(2.0, 1)
 
@@ -200,7 +200,7 @@ def test_with_slow_calls_it_looks_seldom() -> None:
 
 def test_now_and_then_a_calm_call_is_not_enough() -> None:
     """A base is made of many; one of them a minute would make it an old one."""
-    play = Play(begin_with=16)
+    play = Play(initial=16)
     play.look()
     for _ in range(4):
         play.now += 10

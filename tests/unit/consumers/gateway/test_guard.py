@@ -1,9 +1,7 @@
-"""The gateway behind seats and a breaker, in front of servers that can do only so much."""
+"""The gateway behind slots and a breaker."""
 
 import asyncio
-import random
-from collections.abc import Callable
-from statistics import median
+import time
 
 import pytest
 
@@ -13,16 +11,13 @@ from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.limiter import AdaptiveLimit
 from consumers.handling.dispatch import Gateway
 from consumers.outcomes import Applied, KeyBusy, NotNow, Throttled, Unreachable
-from consumers.ports import utc_now
-from tests.fakes.busy_server import BusyServer
+from consumers.ports import Stopwatch, utc_now
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.inbound import request_record, submission_record
 from tests.fakes.naps import FakeNaps
 from tests.fakes.virtual_time import in_virtual_time, loop_time
 from tests.fakes.waiting import until
-
-WARM_UP_S, MEASURED_S = 10, 20
 
 
 def request(number: int = 0) -> ReceivedRequest:
@@ -39,167 +34,48 @@ def submission() -> ReceivedSubmission:
     return content
 
 
-def guard(gateway: Gateway, breaker: Breaker | None = None, begin_with: int = 64) -> GuardedGateway:
-    """Return a gateway whose limit does not matter, unless told otherwise: it looks around first."""
-    return GuardedGateway(
-        gateway, breaker or Breaker(), FakeConsumerMetrics(), AdaptiveLimit(begin_with=begin_with), loop_time
-    )
+def guarded_by(
+    gateway: Gateway,
+    breaker: Breaker | None = None,
+    metrics: FakeConsumerMetrics | None = None,
+    stopwatch: Stopwatch = time.monotonic,
+    initial: int = 64,
+) -> GuardedGateway:
+    """Return the gateway under test. Once its limit has measured the base, it is ``initial``."""
+    limit = AdaptiveLimit(initial=initial)
+    return GuardedGateway(gateway, breaker or Breaker(), metrics or FakeConsumerMetrics(), limit, stopwatch)
 
 
-async def learnt(gateway: FakeGateway, guarded: GuardedGateway) -> None:
-    """Make as many calls as it takes until the limit has its base."""
+async def measure_base(gateway: FakeGateway, guarded: GuardedGateway) -> None:
+    """Make as many calls as the limit needs to measure its base."""
     for number in range(30):
         await guarded.start(request(1000 + number))
-    gateway.calls = gateway.most_under_way = 0
-
-
-class Crowd:
-    """Many who call one after the other for ever, as a backlog does, and try again a second later when refused."""
-
-    def __init__(self, guarded: GuardedGateway, callers: int = 200) -> None:
-        self._guarded = guarded
-        self._callers = callers
-        self._content = request()
-
-    async def press(self, seconds: float) -> None:
-        """Call for so long."""
-        calling = [asyncio.create_task(self._call_for_ever()) for _ in range(self._callers)]
-        await asyncio.sleep(seconds)
-        for each in calling:
-            each.cancel()
-        await asyncio.gather(*calling, return_exceptions=True)
-
-    async def _call_for_ever(self) -> None:
-        while True:
-            try:
-                await self._guarded.start(self._content)
-            except NotNow as error:
-                await asyncio.sleep(error.min_wait_s)
-
-
-def pressed(server: BusyServer, maximum: int = 64) -> FakeConsumerMetrics:
-    """Press upon the server until the limit had time to settle; the server then keeps what is measured after that."""
-
-    async def press() -> FakeConsumerMetrics:
-        metrics = FakeConsumerMetrics()
-        crowd = Crowd(GuardedGateway(server, Breaker(), metrics, AdaptiveLimit(maximum), loop_time))
-        await crowd.press(WARM_UP_S)
-        server.latencies.clear()
-        server.refused = server.most_under_way = server.under_way = 0
-        await crowd.press(MEASURED_S)
-        return metrics
-
-    return in_virtual_time(press())
-
-
-def constant(service_s: float) -> Callable[[], float]:
-    """Return a time that is the same for every call."""
-    return lambda: service_s
-
-
-def scattered(service_s: float) -> Callable[[], float]:
-    """Return times that differ much (exponential), ``service_s`` in the mean."""
-    draw = random.Random(7)
-    return lambda: draw.expovariate(1 / service_s)
-
-
-@pytest.mark.parametrize(
-    ("capacity", "service_s"),
-    [
-        (1, constant(0.020)),
-        (4, constant(0.050)),
-        (4, scattered(0.050)),
-        (16, scattered(0.100)),
-        (32, constant(0.200)),
-    ],
-)
-def test_it_gets_what_the_server_can_do_without_making_it_slow(capacity: int, service_s: Callable[[], float]) -> None:
-    """At least 90 % of the server's rate, at a fraction of what its calls take when 64 press upon it."""
-    server, flooded = BusyServer(capacity, service_s), BusyServer(capacity, service_s)
-    pressed(server)
-    in_virtual_time(_flood(flooded))
-    rate, most = len(server.latencies) / MEASURED_S, len(flooded.latencies) / MEASURED_S
-
-    assert rate >= 0.9 * most
-    assert server.most_under_way <= max(16, 4 * capacity)
-
-    if capacity <= 4:
-        assert median(server.latencies) <= 0.25 * median(flooded.latencies)
-
-
-async def _flood(server: BusyServer) -> None:
-    """Press without a limit of ours: 64 calls at any time."""
-
-    async def call_for_ever() -> None:
-        while True:
-            await server.start(request())
-
-    calling = [asyncio.create_task(call_for_ever()) for _ in range(64)]
-    await asyncio.sleep(MEASURED_S)
-    for each in calling:
-        each.cancel()
-
-    await asyncio.gather(*calling, return_exceptions=True)
-
-
-def test_it_follows_a_server_that_changes() -> None:
-    """A server that becomes ten times slower, for each call, is no crowded one: as many calls as before are right."""
-    server = BusyServer(16, constant(0.05))
-
-    async def press() -> tuple[float, float]:
-        crowd = Crowd(guard(server, begin_with=4))
-        rates = []
-        for service_s in (0.05, 0.5):
-            server.service_s = constant(service_s)
-            await crowd.press(60)  # within which it looks again
-            server.latencies.clear()
-            await crowd.press(MEASURED_S)
-            rates.append(len(server.latencies) / MEASURED_S)
-
-        return rates[0], rates[1]
-
-    fast, slow = in_virtual_time(press())
-
-    assert fast >= 0.9 * 16 / 0.05
-    assert slow >= 0.9 * 16 / 0.5
-
-
-def test_a_rate_limit_is_lived_with() -> None:
-    """All wait a second after a refusal: nearly the whole rate is had, and few calls are refused."""
-    server = BusyServer(16, constant(0.005), per_second=50)
-    pressed(server)
-    assert len(server.latencies) >= 0.9 * 50 * MEASURED_S
-    assert server.refused <= 4 * MEASURED_S
-
-
-def test_the_maximum_is_kept() -> None:
-    """However much the server could do."""
-    server = BusyServer(100, constant(0.100))
-    metrics = pressed(server, maximum=8)
-    assert server.most_under_way == 8
-    assert max(metrics.limits) == 8
+    gateway.calls = 0
+    gateway.max_under_way = 0
 
 
 async def test_calls_beyond_the_limit_wait_and_all_are_made() -> None:
-    """The first ones go few at a time, to see what a call takes in calm."""
+    """The first calls go three at a time, to measure what a call takes on a quiet server."""
     gateway = FakeGateway()
     gateway.turns = 3
-    guarded = guard(gateway, begin_with=5)
+    guarded = guarded_by(gateway, initial=5)
     await asyncio.gather(*(guarded.start(request(number)) for number in range(30)))
 
-    assert gateway.most_under_way == 3
+    assert gateway.max_under_way == 3
 
     await asyncio.gather(*(guarded.start(request(number)) for number in range(10)))
 
-    assert gateway.most_under_way == 5
+    assert gateway.max_under_way == 5
     assert len(gateway.requests) == 40
 
 
-async def test_a_busy_key_takes_no_seat_while_it_waits_and_shrinks_nothing() -> None:
-    """Its next try is made by others than the gateway, and the answer says nothing about the server."""
-    gateway, metrics = FakeGateway(), FakeConsumerMetrics()
-    guarded = GuardedGateway(gateway, Breaker(), metrics, AdaptiveLimit(begin_with=8))
-    await learnt(gateway, guarded)
+async def test_a_busy_key_holds_no_slot_while_it_waits_and_does_not_shrink_the_limit() -> None:
+    """It is retried outside the gateway, and its answer says nothing about the server."""
+    gateway = FakeGateway()
+    metrics = FakeConsumerMetrics()
+    guarded = guarded_by(gateway, metrics=metrics, initial=8)
+    await measure_base(gateway, guarded)
+
     gateway.answers.extend(KeyBusy() for _ in range(50))
     for _ in range(50):
         with pytest.raises(KeyBusy):
@@ -210,11 +86,13 @@ async def test_a_busy_key_takes_no_seat_while_it_waits_and_shrinks_nothing() -> 
 
 
 @pytest.mark.parametrize("error", [Throttled, Unreachable])
-async def test_a_server_that_is_overloaded_is_asked_less(error: type[NotNow]) -> None:
-    """Half as much, once for all calls that were under way together."""
-    gateway, metrics = FakeGateway(), FakeConsumerMetrics()
-    guarded = GuardedGateway(gateway, Breaker(), metrics, AdaptiveLimit(begin_with=8))
-    await learnt(gateway, guarded)
+async def test_an_overloaded_server_halves_the_limit(error: type[NotNow]) -> None:
+    """It is halved once for all calls that were under way together."""
+    gateway = FakeGateway()
+    metrics = FakeConsumerMetrics()
+    guarded = guarded_by(gateway, metrics=metrics, initial=8)
+    await measure_base(gateway, guarded)
+
     gateway.gate.clear()
     gateway.answers.extend(error() for _ in range(4))
     calls = [asyncio.create_task(guarded.start(request(number))) for number in range(4)]
@@ -226,23 +104,23 @@ async def test_a_server_that_is_overloaded_is_asked_less(error: type[NotNow]) ->
     assert metrics.limits == [3, 8, 4]
 
 
-def test_after_slow_down_nobody_calls_for_a_second() -> None:
+def test_after_throttled_nobody_calls_for_a_second() -> None:
     """Those who wait keep their order."""
 
     async def throttled() -> tuple[float, list[str]]:
-        gateway, loop = FakeGateway(), asyncio.get_running_loop()
-        guarded = guard(gateway)
-        await learnt(gateway, guarded)
+        gateway = FakeGateway()
+        guarded = guarded_by(gateway, stopwatch=loop_time)
+        await measure_base(gateway, guarded)
         gateway.requests.clear()
         gateway.answers.append(Throttled())
 
         with pytest.raises(Throttled):
             await guarded.start(request())
 
-        begun_at = loop.time()
+        started_at = loop_time()
         await asyncio.gather(*(guarded.start(request(number)) for number in range(3)))
 
-        return loop.time() - begun_at, [each.event.signin_id[-1] for each in gateway.requests]
+        return loop_time() - started_at, [each.event.signin_id[-1] for each in gateway.requests]
 
     waited_s, order = in_virtual_time(throttled())
 
@@ -250,12 +128,13 @@ def test_after_slow_down_nobody_calls_for_a_second() -> None:
     assert order == ["0", "1", "2"]
 
 
-async def test_the_first_probe_that_is_answered_lets_the_others_go_side_by_side() -> None:
-    """While the breaker is open one call at a time is made."""
-    naps, gateway = FakeNaps(), FakeGateway()
+async def test_an_answered_probe_lets_all_waiting_calls_go_side_by_side() -> None:
+    """While the breaker is open, only one call at a time is made."""
+    naps = FakeNaps()
+    gateway = FakeGateway()
     breaker = Breaker(threshold=1, probe_after_s=1, sleep=naps.sleep)
-    guarded = guard(gateway, breaker)
-    await learnt(gateway, guarded)
+    guarded = guarded_by(gateway, breaker)
+    await measure_base(gateway, guarded)
     gateway.answers.append(Unreachable())
 
     with pytest.raises(Unreachable):
@@ -277,15 +156,17 @@ async def test_the_first_probe_that_is_answered_lets_the_others_go_side_by_side(
 
     assert await asyncio.gather(*calls) == [Applied()] * 5
     assert not breaker.is_open
-    assert gateway.most_under_way > 1
+    assert gateway.max_under_way > 1
 
 
-async def test_an_answer_that_was_under_way_closes_the_breaker_early() -> None:
-    """The sleeping probe does not sleep on."""
-    naps, gateway = FakeNaps(), FakeGateway()
+async def test_a_late_answer_closes_the_breaker_before_the_probe_is_due() -> None:
+    """A call from before the breaker opened gets its answer, and the sleeping probe goes at once."""
+    naps = FakeNaps()
+    gateway = FakeGateway()
     breaker = Breaker(threshold=1, sleep=naps.sleep)
-    guarded = guard(gateway, breaker)
-    await learnt(gateway, guarded)
+    guarded = guarded_by(gateway, breaker)
+    await measure_base(gateway, guarded)
+
     gateway.gate.clear()
     slow = asyncio.create_task(guarded.submit(submission()))
     await until(lambda: gateway.under_way)

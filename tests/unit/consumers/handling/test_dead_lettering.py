@@ -1,4 +1,4 @@
-"""Dead letters."""
+"""Dead letters are written before their outcome is returned, and too many of them stop consumption."""
 
 import asyncio
 from dataclasses import replace
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 23, 9, 0, 0, 125_000, tzinfo=UTC)
 REJECTED = Rejected("schema", "code: missing")
 HEADERS: Headers = [("a", b"\xff"), ("b", None), ("a", b"2"), ("dlt-unknown", b"kept")]
 RECORD = Record("otp.submitted", 3, 41, b"\x00key", b"\xff value", HEADERS, 1_700_000_000_123)
-OWN = [
+OWN_HEADERS = [
     ("dlt-topic", b"otp.submitted"),
     ("dlt-partition", b"3"),
     ("dlt-offset", b"41"),
@@ -32,7 +32,7 @@ OWN = [
 
 
 def delivery(record: Record = RECORD) -> Delivery:
-    """Return a delivery that can't be read."""
+    """Return a delivery that was rejected when it was decoded."""
     return Delivery(record, REJECTED, "offset/41")
 
 
@@ -42,30 +42,31 @@ async def reject(delivery: Delivery) -> Outcome:
     return delivery.content
 
 
-def lettering(
-    writer: FakeDeadLetterWriter, rate: DeadLetterBreaker | None = None, naps: FakeNaps | None = None
+def dead_lettering(
+    writer: FakeDeadLetterWriter, breaker: DeadLetterBreaker | None = None, naps: FakeNaps | None = None
 ) -> DeadLettering:
     """Return the handler under test."""
     sleep = (naps or FakeNaps(instant=True)).sleep
-    return DeadLettering(reject, writer, rate or DeadLetterBreaker(), "group", clock=lambda: NOW, sleep=sleep)
+    breaker = breaker or DeadLetterBreaker()
+    return DeadLettering(reject, writer, breaker, "group", clock=lambda: NOW, sleep=sleep)
 
 
 async def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
-    """The headers in order, with repeats; then where it came from and why."""
+    """The record's headers keep order and repeats; the letter's own headers follow."""
     writer = FakeDeadLetterWriter()
-    assert await lettering(writer)(delivery()) == REJECTED
-    assert writer.written == [Written("otp.submitted.dlt", b"\x00key", b"\xff value", [*HEADERS, *OWN])]
+    assert await dead_lettering(writer)(delivery()) == REJECTED
+    assert writer.written == [Written("otp.submitted.dlt", b"\x00key", b"\xff value", [*HEADERS, *OWN_HEADERS])]
 
 
-async def test_a_tombstone_stays_one() -> None:
-    """Key and value may be missing."""
+async def test_a_tombstone_stays_a_tombstone() -> None:
+    """A record without key and value makes a dead letter without key and value."""
     writer = FakeDeadLetterWriter()
-    await lettering(writer)(delivery(replace(RECORD, key=None, value=None)))
+    await dead_lettering(writer)(delivery(replace(RECORD, key=None, value=None)))
     assert (writer.written[0].key, writer.written[0].value) == (None, None)
 
 
 async def test_other_outcomes_write_nothing() -> None:
-    """They pass through."""
+    """Only a rejection makes a dead letter; any other outcome is returned as it is."""
     writer = FakeDeadLetterWriter()
 
     async def apply(_: Delivery) -> Outcome:
@@ -76,45 +77,48 @@ async def test_other_outcomes_write_nothing() -> None:
 
 
 async def test_the_outcome_waits_for_kafkas_acknowledgement() -> None:
-    """However often it takes; the offset stays open meanwhile."""
-    writer, naps = FakeDeadLetterWriter(), FakeNaps(instant=True)
+    """However many tries it takes, the offset stays open meanwhile."""
+    writer = FakeDeadLetterWriter()
     writer.failures = 30
-    assert await lettering(writer, naps=naps)(delivery()) == REJECTED
+    naps = FakeNaps(instant=True)
+
+    assert await dead_lettering(writer, naps=naps)(delivery()) == REJECTED
+
     assert len(naps.taken) == 30
     assert max(naps.taken) <= 10
     assert len(writer.written) == 1
 
 
 async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytest.LogCaptureFixture) -> None:
-    """One above the limit opens the breaker and is not written; resuming counts anew."""
-    writer, seconds = FakeDeadLetterWriter(), [0.0]
-    rate = DeadLetterBreaker(2, lambda: seconds[0])
-    handle = lettering(writer, rate)
-    await handle(delivery())
-    seconds[0] = 59.9
-    await handle(delivery())
-    seconds[0] = 60.0
-    await handle(delivery())
+    """The letter above the limit opens the breaker and is not written. After ``resume`` the count starts at zero."""
+    seconds = [0.0]
+    writer = FakeDeadLetterWriter()
+    breaker = DeadLetterBreaker(2, lambda: seconds[0])
+    handle = dead_lettering(writer, breaker)
 
-    assert not rate.is_open
+    for moment in (0.0, 59.9, 60.0):
+        seconds[0] = moment
+        await handle(delivery())
+
+    assert not breaker.is_open
 
     waiting = [asyncio.ensure_future(handle(delivery())) for _ in range(2)]
-    await until(lambda: rate.is_open)
+    await until(lambda: breaker.is_open)
 
     assert len(writer.written) == 3
-    assert rate.resume()
+    assert breaker.resume()
 
     await asyncio.gather(*waiting)
 
-    assert not rate.is_open
-    assert not rate.resume()
+    assert not breaker.is_open
+    assert not breaker.resume()
     assert len(writer.written) == 5
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
-async def test_no_limit_never_stops() -> None:
-    """0 turns it off."""
-    rate = DeadLetterBreaker(0)
+async def test_a_limit_of_0_never_stops_consumption() -> None:
+    """The setting 0 turns the breaker off."""
+    breaker = DeadLetterBreaker(0)
     for _ in range(100):
-        await rate.admit()
-    assert not rate.is_open
+        await breaker.admit()
+    assert not breaker.is_open
