@@ -74,7 +74,7 @@ def breaking_changes(before: Mapping[str, _Object], after: Mapping[str, _Object]
     for name, old in before.items():
         new = after.get(name)
         if new is None:
-            yield f"{name}: there is no such event any more"
+            yield f"{name}: the event no longer exists"
         else:
             changes = _changes(old, new, is_inbound=name in INBOUND)
             yield from (f"{name}: {change}" for change in changes)
@@ -99,7 +99,7 @@ def _withdrawn(old: Schema, new: Schema, path: str, verb: str) -> Iterator[str]:
         if member in after:
             yield from _withdrawn(schema, after[member], place, verb)
         else:
-            yield f"{place} is not {verb} any more"
+            yield f"{place} is no longer {verb}"
 
 
 def _members(schema: Schema) -> Mapping[str, Schema]:

@@ -22,7 +22,7 @@ BREAKING: list[tuple[str, Change, str]] = [
     (
         "an event is gone",
         lambda it: it.pop(REQUEST),
-        "signin.requested: there is no such event any more",
+        "signin.requested: the event no longer exists",
     ),
     (
         "a member becomes required",
@@ -32,12 +32,12 @@ BREAKING: list[tuple[str, Change, str]] = [
     (
         "a member is not read",
         lambda it: it[REQUEST]["properties"].pop("client"),
-        "signin.requested: client is not read any more",
+        "signin.requested: client is no longer read",
     ),
     (
         "a member of a member is not read",
         lambda it: client(it)["properties"].pop("ip"),
-        "signin.requested: client.ip is not read any more",
+        "signin.requested: client.ip is no longer read",
     ),
     (
         "null is not accepted within a member",
@@ -77,7 +77,7 @@ BREAKING: list[tuple[str, Change, str]] = [
     (
         "a result lacks a member",
         lambda it: it[REJECTED]["properties"].pop("attempts_left"),
-        "otp.rejected: attempts_left is not written any more",
+        "otp.rejected: attempts_left is no longer written",
     ),
     (
         "a result may lack a member",
