@@ -1,4 +1,4 @@
-"""The compose file says only what there is: settings, files, services, ports of this machine."""
+"""The compose file names only settings, files and services that exist, and only local ports."""
 
 import re
 import shutil
@@ -22,8 +22,8 @@ OURS = [name for name, service in SERVICES.items() if "build" in service]
 _PINNED = re.compile(r"[a-z/-]+:v?\d+(\.\d+)+")
 
 
-def test_ours_are_the_worker_and_its_helpers() -> None:
-    """All of one image, none of which may write, gain rights or be root."""
+def test_services_of_the_worker_are_hardened() -> None:
+    """The services of our own image cannot write, gain privileges or run as root."""
     assert OURS == ["topics", "namespace", "worker", "codec-server"]
     for name in OURS:
         service = SERVICES[name]
@@ -32,8 +32,8 @@ def test_ours_are_the_worker_and_its_helpers() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_are_settings(name: str) -> None:
-    """Each is one that the worker knows, and each file of a secret is one that the service is given."""
+def test_settings_exist(name: str) -> None:
+    """The worker knows each setting, and each service gets the secrets whose files it names."""
     known = {variable.name for variable in variables(Settings)}
     environment = SERVICES[name]["environment"]
     for variable, value in environment.items():
@@ -43,38 +43,38 @@ def test_settings_are_settings(name: str) -> None:
         assert variable in known or variable.startswith("TEMPORAL_")
 
 
-def test_the_others_are_pinned_and_reach_no_further_than_this_machine() -> None:
-    """By version; a tag that moves would be another stack tomorrow."""
+def test_other_images_are_pinned_and_ports_are_local() -> None:
+    """Images have a version, because a moving tag changes the stack. Ports are published on loopback only."""
     for name, service in SERVICES.items():
         assert name in OURS or _PINNED.fullmatch(service["image"]), service["image"]
         assert [port for port in service.get("ports", []) if not port.startswith("127.0.0.1:")] == []
 
 
-def test_kafka_and_temporal_are_those_that_the_tests_run_on() -> None:
-    """The same images, in the same versions."""
+def test_kafka_and_temporal_have_the_versions_of_the_tests() -> None:
+    """Compose runs the images that the tests use with Docker."""
     assert SERVICES["kafka"]["image"] == KAFKA_IMAGE
     assert SERVICES["temporal"]["image"] == TEMPORAL_IMAGE
 
 
-def test_what_is_mounted_is_there() -> None:
-    """Read only; the rest are volumes that are declared."""
+def test_mounted_files_exist_and_volumes_are_declared() -> None:
+    """Mounted files exist and are mounted read-only; every other mount is a declared volume."""
     for path in _mounted():
         assert (FILE.parent / path).is_file(), path
     used = {one.partition(":")[0] for service in SERVICES.values() for one in service.get("volumes", [])}
     assert {one for one in used if not one.startswith(".")} == set(COMPOSE["volumes"])
 
 
-def test_secrets_are_made_as_the_page_says_and_never_committed() -> None:
-    """By its own commands, into a folder that git does not see."""
+def test_secrets_are_documented_and_never_committed() -> None:
+    """docs/compose.md creates each secret in a folder that git ignores."""
     page = (PROJECT / "docs" / "compose.md").read_text()
     ignored = (PROJECT / ".gitignore").read_text().splitlines()
     for secret in COMPOSE["secrets"].values():
-        assert f"> deploy/{secret['file']}\n" in page
-        assert f"deploy/{Path(secret['file']).parent}/" in ignored
+        assert f"> deploy/compose/{secret['file']}\n" in page
+        assert f"deploy/compose/{Path(secret['file']).parent}/" in ignored
 
 
-def test_nothing_starts_before_what_it_needs() -> None:
-    """The worker waits for topics and namespace, these for Kafka and Temporal to be healthy."""
+def test_services_wait_for_their_dependencies() -> None:
+    """The worker waits for topics and namespace, which wait until Kafka and Temporal are healthy."""
     waits = {name: service.get("depends_on", {}) for name, service in SERVICES.items()}
     assert set(waits["worker"]) == {"topics", "namespace", "mailpit"}
     assert waits["topics"] == {"kafka": {"condition": "service_healthy"}}
@@ -82,8 +82,8 @@ def test_nothing_starts_before_what_it_needs() -> None:
     assert {name for needs in waits.values() for name in needs} <= set(SERVICES)
 
 
-def test_prometheus_looks_where_the_worker_answers() -> None:
-    """Under the job's name that the alerts go by."""
+def test_prometheus_scrapes_the_worker() -> None:
+    """Prometheus scrapes the worker under the job name that the alerts expect."""
     config = yaml.safe_load((FILE.parent / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["worker:8080"]}]
@@ -91,8 +91,8 @@ def test_prometheus_looks_where_the_worker_answers() -> None:
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
-def test_compose_itself_takes_it(tmp_path: Path) -> None:
-    """With all that is merged and filled in."""
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
+    """docker-compose can merge and resolve the file."""
     done = subprocess.run(
         ["docker-compose", "--file", str(FILE), "config", "--quiet"], capture_output=True, text=True, cwd=tmp_path
     )
