@@ -1,12 +1,12 @@
 """What the consumer needs from the outside, and the values it passes around. ``utils`` implements the ports.
 
-``build_consumer`` in ``signin_worker`` composes the way of a record::
+A record passes these objects, which ``build_consumer`` in ``signin_worker`` composes::
 
-    RecordSource                            reads the group's partitions
-    └── ConsumerLoop                        runs one consumer session after another
-        ├── Intake                          decodes the record, chooses its lane
-        └── Lanes                           keep the order per lane
-            └── handler                     returns the record's outcome
+    RecordSource    reads it from Kafka
+    Reader          keeps track of its offset
+    Intake          decodes it and chooses its lane
+    Lanes           keep the order within the lane
+    Handler         applies it, however often that takes, and returns its outcome
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Read the topics: one consumer session after another, and only what is done is committed."""
+"""Read the topics, one consumer session after another, and commit only what is done."""

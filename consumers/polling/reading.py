@@ -1,15 +1,16 @@
-"""Reads the assigned partitions: one poll at a time."""
+"""Reads the assigned partitions, one poll at a time, and has each record handled once."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery, Intake
 from consumers.polling.assignment import Assignment
 from consumers.polling.committing import Committer
 from consumers.polling.flow_control import FlowControl
-from consumers.polling.lanes import Lanes
+from consumers.polling.lanes import Capacity, Lanes
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.offset_tracker import Ticket
 from consumers.polling.racing import finishes_before, happens_within
@@ -26,28 +27,32 @@ class InFlight(NamedTuple):
 
 
 class Reader:
-    """Polls, enqueues what the poll returns, and starts commits, until ``over``. ``polls`` counts polls that ended."""
+    """Polls, enqueues the records in lanes, and starts commits, until ``over``. ``polls`` counts polls that ended."""
 
     def __init__(
         self,
         source: RecordSource,
         intake: Intake,
+        handle: Handler,
         assignment: Assignment,
-        lanes: Lanes[InFlight],
+        capacity: Capacity,
         committer: Committer,
         flow: FlowControl,
         limits: ConsumerLimits,
         over: asyncio.Event,
     ) -> None:
         self.polls = 0
+        self.lanes = Lanes(self._handle_delivery, capacity)
+
         self._source = source
         self._intake = intake
+        self._handle = handle
         self._assignment = assignment
-        self._lanes = lanes
         self._committer = committer
         self._flow = flow
         self._limits = limits
         self._over = over
+
         self._poll: asyncio.Task[Sequence[Record]] | None = None
         self._to_read_again: set[Partition] = set()
 
@@ -92,8 +97,9 @@ class Reader:
 
     async def _poll_records(self) -> Sequence[Record]:
         """Return the records of one poll, or none if the session is over first."""
-        wait_ms = self._limits.poll_when_full_ms if self._flow.may_resume_soon else self._limits.poll_ms
-        max_records = max(1, self._lanes.capacity.free)
+        limits = self._limits
+        wait_ms = limits.poll_when_full_ms if self._flow.may_resume_soon else limits.poll_ms
+        max_records = max(1, self.lanes.capacity.free)
 
         self._poll = asyncio.create_task(self._source.poll(wait_ms, max_records))
         if not await finishes_before(self._poll, self._over):
@@ -109,10 +115,15 @@ class Reader:
             if ticket is not None:
                 delivery = self._intake.receive(record)
                 lane = (record.topic_partition, delivery.lane)
-                self._lanes.put(lane, InFlight(delivery, ticket), record.size)
+                self.lanes.put(lane, InFlight(delivery, ticket), record.size)
+
+    async def _handle_delivery(self, in_flight: InFlight) -> None:
+        delivery, ticket = in_flight
+        await self._handle(delivery)
+        self._assignment.finish(delivery.record.topic_partition, ticket)
 
     async def _skip_gaps(self, epoch: int) -> None:
-        """Skip offsets that hold no record: without this, a marker at the end would look like lag for ever."""
+        """Skip offsets that hold no record. Otherwise a marker at the end would look like lag for ever."""
         if not self._committer.is_due:
             return
 

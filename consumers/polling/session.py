@@ -21,11 +21,11 @@ from consumers.polling.assignment import Assignment
 from consumers.polling.committing import Committer
 from consumers.polling.flow_control import FlowControl
 from consumers.polling.head_of_line import HeadOfLine
-from consumers.polling.lanes import Capacity, Lanes
+from consumers.polling.lanes import Capacity
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.membership import Membership
 from consumers.polling.positions import Positions
-from consumers.polling.reading import InFlight, Reader
+from consumers.polling.reading import Reader
 from consumers.polling.rebalancing import Rebalancer
 from consumers.polling.reporting import Reporter
 from consumers.polling.watchdog import Progress
@@ -47,20 +47,31 @@ class ConsumerSession:
     ) -> None:
         self._source = source
         self._membership = membership
-        self._handle = handle
         self._report_every_s = limits.report_every_s
         self._over = asyncio.Event()
 
         self._assignment = Assignment()
         capacity = Capacity(limits.max_records, limits.max_bytes)
-        self._lanes = Lanes(self._handle_delivery, capacity)
         committer = Committer(source, limits.commit_interval_s, limits.commit_timeout_s)
-        self._flow = FlowControl(source, self._assignment, capacity, breakers, limits.max_read_ahead)
-
-        self._positions = Positions(source, self._assignment, committer.committed)
-        head_of_line = HeadOfLine(limits.head_of_line_s)
-        self._reporter = Reporter(self._positions, head_of_line, self._lanes, self._flow, metrics)
-
+        self._flow = FlowControl(
+            source,
+            self._assignment,
+            capacity,
+            breakers,
+            limits.max_read_ahead,
+        )
+        self._reader = Reader(
+            source,
+            intake,
+            handle,
+            self._assignment,
+            capacity,
+            committer,
+            self._flow,
+            limits,
+            self._over,
+        )
+        self._lanes = self._reader.lanes
         self._rebalancer = Rebalancer(
             self._assignment,
             self._lanes,
@@ -70,15 +81,14 @@ class ConsumerSession:
             limits.drain_s,
             self._over,
         )
-        self._reader = Reader(
-            source,
-            intake,
-            self._assignment,
+
+        self._positions = Positions(source, self._assignment, committer.committed)
+        self._reporter = Reporter(
+            self._positions,
+            HeadOfLine(limits.head_of_line_s),
             self._lanes,
-            committer,
             self._flow,
-            limits,
-            self._over,
+            metrics,
         )
 
     @property
@@ -134,11 +144,6 @@ class ConsumerSession:
             await self._lanes.drop()
             await self._membership.leave()
             self._reader.close()
-
-    async def _handle_delivery(self, in_flight: InFlight) -> None:
-        delivery, ticket = in_flight
-        await self._handle(delivery)
-        self._assignment.finish(delivery.record.topic_partition, ticket)
 
     def _raise_failure(self, reporting: asyncio.Task[None]) -> None:
         self._rebalancer.raise_failure()

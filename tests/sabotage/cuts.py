@@ -36,7 +36,7 @@ CUTS: Final = (
     Cut(
         1,
         "a record counts as done before it is handled",
-        f"{_C}/polling/session.py",
+        f"{_C}/polling/reading.py",
         "        await self._handle(delivery)\n"
         "        self._assignment.finish(delivery.record.topic_partition, ticket)",
         "        self._assignment.finish(delivery.record.topic_partition, ticket)\n"
