@@ -82,7 +82,9 @@ def build_app(
     return Starlette(routes=routes)
 
 
-def _resume_endpoint(resume: Callable[[], bool]) -> Callable[[Request], Awaitable[Response]]:
+def _resume_endpoint(
+    resume: Callable[[], bool],
+) -> Callable[[Request], Awaitable[Response]]:
     # A coroutine although it awaits nothing: it must run in the event loop that the breaker belongs to.
     async def endpoint(request: Request) -> Response:
         if _BROWSER_HEADERS & set(request.headers):
@@ -90,7 +92,10 @@ def _resume_endpoint(resume: Callable[[], bool]) -> Callable[[Request], Awaitabl
 
         was_open = resume()
         peer = request.client.host if request.client else None
-        logger.warning("an operator resumes consumption", extra={"breaker_was_open": was_open, "peer": peer})
+        logger.warning(
+            "an operator resumes consumption",
+            extra={"breaker_was_open": was_open, "peer": peer},
+        )
         return JSONResponse({"resumed": was_open})
 
     return endpoint
@@ -123,7 +128,13 @@ async def request_resume(host: str, port: int) -> bool:
 async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
     """Serve ``app`` in this event loop and yield the port; 0 takes a free one. Raises ``CannotListen``."""
     with _listener(host, port) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="endpoints")
 

@@ -102,7 +102,10 @@ async def wait_until_available(
         try:
             return await attempt()
         except unavailable as error:
-            logger.warning("waiting for a dependency", extra={"dependency": dependency, "reason": str(error)})
+            logger.warning(
+                "waiting for a dependency",
+                extra={"dependency": dependency, "reason": str(error)},
+            )
 
         try:
             await asyncio.wait_for(stop.wait(), wait_s)

@@ -125,7 +125,10 @@ class TracedPublisher:
         name = f"send {self._topic}"
         attributes = self._attributes(event)
 
-        with _span(self._tracer, name, SpanKind.PRODUCER, event.traceparent, attributes) as span, _failing(span):
+        with (
+            _span(self._tracer, name, SpanKind.PRODUCER, event.traceparent, attributes) as span,
+            _failing(span),
+        ):
             await self._publisher.publish(event)
 
     def _attributes(self, event: ResultEvent) -> Attributes:
@@ -242,7 +245,8 @@ def _mark_failed(span: Span, kind: str) -> None:
 
 def _context(traceparent: str | None) -> Context:
     """Return the context of a traceparent; without one, an empty context, whatever span is current."""
-    return _PROPAGATOR.extract({} if traceparent is None else {_TRACEPARENT: traceparent}, Context())
+    carrier = {} if traceparent is None else {_TRACEPARENT: traceparent}
+    return _PROPAGATOR.extract(carrier, Context())
 
 
 def _current_traceparent() -> str:

@@ -38,7 +38,11 @@ class SiteverifyClient:
 
         An answer with a 4xx status counts if it has the documented shape and says no.
         """
-        form = {"secret": self._secret, "response": token, "idempotency_key": idempotency_key}
+        form = {
+            "secret": self._secret,
+            "response": token,
+            "idempotency_key": idempotency_key,
+        }
         if ip is not None and is_ip(ip):
             form["remoteip"] = ip
 

@@ -108,7 +108,7 @@ def _check(console: Console) -> None:
 def _settings() -> list[Finding]:
     keys = "complete for production; code keys: 2026-11, 2026-08; payload keys: 2026-11."
     guess = "a year of guessing opens an account with a probability of 9.1e-05; at most 1e-04 is allowed."
-    return [Finding("settings", True, keys), Finding("settings", True, guess)]
+    return [Finding.passed("settings", keys), Finding.passed("settings", guess)]
 
 
 def _kafka() -> list[Finding]:
@@ -134,12 +134,12 @@ def _others() -> list[Finding]:
     url = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 
     return [
-        Finding("Temporal", True, "namespace signin at temporal.example.com:7233."),
-        Finding("Temporal rights", True, "we may signal workflows."),
-        Finding("Temporal task queues", True, workers),
-        Finding("SMTP", False, refused, "check SIGNIN_SMTP__USERNAME and __PASSWORD."),
-        Finding("Turnstile", True, f"{url} answers and knows the secret."),
-        Finding("DNS", True, "answers."),
+        Finding.passed("Temporal", "namespace signin at temporal.example.com:7233."),
+        Finding.passed("Temporal rights", "we may signal workflows."),
+        Finding.passed("Temporal task queues", workers),
+        Finding.failed("SMTP", refused, "check SIGNIN_SMTP__USERNAME and __PASSWORD."),
+        Finding.passed("Turnstile", f"{url} answers and knows the secret."),
+        Finding.passed("DNS", "answers."),
     ]
 
 

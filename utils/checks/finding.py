@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,21 @@ class Finding:
     fix: str | None = None
     exit_code: int = os.EX_UNAVAILABLE
     warns: bool = False
+
+    @classmethod
+    def passed(cls, name: str, text: str) -> Self:
+        """Return a finding that all is well."""
+        return cls(name, True, text)
+
+    @classmethod
+    def warning(cls, name: str, text: str, fix: str) -> Self:
+        """Return a finding of something that works, but could be better."""
+        return cls(name, True, text, fix)
+
+    @classmethod
+    def failed(cls, name: str, text: str, fix: str, exit_code: int = os.EX_UNAVAILABLE) -> Self:
+        """Return a finding of something that does not work."""
+        return cls(name, False, text, fix, exit_code)
 
     @property
     def verdict(self) -> str:

@@ -76,9 +76,9 @@ class KafkaCheck:
         rights = [*self._topic_rights(cluster), *self._group_rights(cluster)]
 
         return [
-            Finding("Kafka", True, f"{brokers} at {self._access.bootstrap_servers}."),
-            *(topics or [Finding(_TOPICS, True, "all topics exist and are set up as planned.")]),
-            *(rights or [Finding(_RIGHTS, True, "all rights are granted.")]),
+            Finding.passed("Kafka", f"{brokers} at {self._access.bootstrap_servers}."),
+            *(topics or [Finding.passed(_TOPICS, "all topics exist and are set up as planned.")]),
+            *(rights or [Finding.passed(_RIGHTS, "all rights are granted.")]),
             self._group(cluster.groups[self._group_id]),
         ]
 
@@ -86,7 +86,7 @@ class KafkaCheck:
         missing = [use.plan.name for use in self._uses if cluster.topics.get(use.plan.name) is None]
         if missing:
             text = f"these topics are missing: {', '.join(missing)}."
-            yield Finding(_TOPICS, False, text, "signin-worker topics create")
+            yield Finding.failed(_TOPICS, text, "signin-worker topics create")
 
     def _topics(self, cluster: ClusterDescription, settings: TopicSettings) -> Iterator[Finding]:
         for use in self._uses:
@@ -103,10 +103,10 @@ class KafkaCheck:
     def _leaders(self, name: str, topic: TopicDescription, brokers: int) -> Iterator[Finding]:
         if topic.leaderless:
             text = f"{name}: {topic.leaderless} of {topic.partitions} partitions have no leader."
-            yield Finding(_TOPICS, False, text, "start the brokers that hold them.")
+            yield Finding.failed(_TOPICS, text, "start the brokers that hold them.")
         elif topic.replicas == 1 and brokers > 1:
             text = f"{name}: a partition has only one replica, and is lost with its broker."
-            yield Finding(_TOPICS, True, text, "give it three replicas with kafka-reassign-partitions.sh.")
+            yield Finding.warning(_TOPICS, text, "give it three replicas with kafka-reassign-partitions.sh.")
 
     def _replicas(self, name: str, topic: TopicDescription, minimum: int) -> Iterator[Finding]:
         """Compare the replicas with ``minimum``, the number that ``acks=all`` waits for."""
@@ -115,27 +115,27 @@ class KafkaCheck:
         if minimum > topic.replicas:
             text = f"{setting}, but there are only {topic.replicas} replicas: nothing can be written."
             lower = {_MIN_IN_SYNC: str(max(1, topic.replicas - 1))}
-            yield Finding(_TOPICS, False, text, self._commands.set_config(name, lower))
+            yield Finding.failed(_TOPICS, text, self._commands.set_config(name, lower))
 
         elif topic.in_sync < minimum and not topic.leaderless:
             text = f"{setting}, but a partition has only {topic.in_sync} in sync: nothing can be written to it."
-            yield Finding(_TOPICS, False, text, "start the brokers that are down.")
+            yield Finding.failed(_TOPICS, text, "start the brokers that are down.")
 
         elif minimum == topic.replicas > 1:
             text = f"{setting} of {topic.replicas} replicas: nothing can be written while any broker is down."
             lower = {_MIN_IN_SYNC: str(minimum - 1)}
-            yield Finding(_TOPICS, True, text, self._commands.set_config(name, lower))
+            yield Finding.warning(_TOPICS, text, self._commands.set_config(name, lower))
 
         elif minimum == 1 and topic.replicas > 2:  # noqa: PLR2004 - two replicas can promise no more
             text = f"{setting} of {topic.replicas} replicas: a record that only one broker acknowledged can be lost."
-            yield Finding(_TOPICS, True, text, self._commands.set_config(name, {_MIN_IN_SYNC: "2"}))
+            yield Finding.warning(_TOPICS, text, self._commands.set_config(name, {_MIN_IN_SYNC: "2"}))
 
     def _settings(self, plan: TopicPlan, settings: Mapping[str, str]) -> Iterator[Finding]:
         differing = differing_settings(plan, settings)
         if differing:
             text = ", ".join(f"{name} is {actual}, not {plan.settings[name]}" for name, actual in differing.items())
             planned = {name: plan.settings[name] for name in differing}
-            yield Finding(_TOPICS, True, f"{plan.name}: {text}.", self._commands.set_config(plan.name, planned))
+            yield Finding.warning(_TOPICS, f"{plan.name}: {text}.", self._commands.set_config(plan.name, planned))
 
     def _partitions(self, cluster: ClusterDescription) -> Iterator[Finding]:
         """Compare the partition counts of the inbound topics: workers get pairs of partitions."""
@@ -146,7 +146,7 @@ class KafkaCheck:
             largest = max(counts.values())
             if count < largest:
                 text = f"{name} has {count} partitions, the other inbound topic {largest}: workers get uneven shares."
-                yield Finding(_TOPICS, True, text, self._commands.add_partitions(name, largest))
+                yield Finding.warning(_TOPICS, text, self._commands.add_partitions(name, largest))
 
     def _topic_rights(self, cluster: ClusterDescription) -> Iterator[Finding]:
         for use in self._uses:
@@ -157,28 +157,28 @@ class KafkaCheck:
 
             if lacking := [right for right in use.required if right not in topic.rights]:
                 text = f"{name}: not allowed to {' or '.join(lacking)}."
-                yield Finding(_RIGHTS, False, text, self._commands.allow("topic", name, lacking))
+                yield Finding.failed(_RIGHTS, text, self._commands.allow("topic", name, lacking))
 
             if lacking := [right for right in use.optional if right not in topic.rights]:
                 text = f"{name}: not allowed to {' or '.join(lacking)}. run does not need it, other commands do."
-                yield Finding(_RIGHTS, True, text, self._commands.allow("topic", name, lacking))
+                yield Finding.warning(_RIGHTS, text, self._commands.allow("topic", name, lacking))
 
     def _group_rights(self, cluster: ClusterDescription) -> Iterator[Finding]:
         if READ not in cluster.groups[self._group_id].rights:
             fix = self._commands.allow("group", self._group_id, [READ])
-            yield Finding(_RIGHTS, False, f"group {self._group_id}: not allowed to {READ}.", fix)
+            yield Finding.failed(_RIGHTS, f"group {self._group_id}: not allowed to {READ}.", fix)
 
         if READ not in cluster.groups[self._replay_group].rights:
             text = f"group {self._replay_group}: not allowed to {READ}. Only dlt needs it."
-            yield Finding(_RIGHTS, True, text, self._commands.allow("group", self._replay_group, [READ]))
+            yield Finding.warning(_RIGHTS, text, self._commands.allow("group", self._replay_group, [READ]))
 
     def _group(self, group: GroupDescription) -> Finding:
         if group.assignor not in _ASSIGNORS:
             text = f"other members of {self._group_id} assign partitions by {group.assignor}, we by range."
-            return Finding(_GROUP, False, text, "set SIGNIN_KAFKA__GROUP_ID to a name that nobody else uses.")
+            return Finding.failed(_GROUP, text, "set SIGNIN_KAFKA__GROUP_ID to a name that nobody else uses.")
 
         members = {0: "no members", 1: "1 member"}.get(group.members, f"{group.members} members")
-        return Finding(_GROUP, True, f"{self._group_id} has {members}.")
+        return Finding.passed(_GROUP, f"{self._group_id} has {members}.")
 
 
 class KafkaCommands:

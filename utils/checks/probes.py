@@ -40,8 +40,8 @@ def settings_findings(settings: Settings, warnings: Sequence[str]) -> list[Findi
     chance = f"a year of guessing opens an account with a probability of {settings.guess_probability:.1e}"
 
     return [
-        Finding("settings", True, keys),
-        Finding("settings", True, f"{chance}; at most {MAX_GUESS_PROBABILITY:.0e} is allowed."),
+        Finding.passed("settings", keys),
+        Finding.passed("settings", f"{chance}; at most {MAX_GUESS_PROBABILITY:.0e} is allowed."),
         *(Finding("settings", True, warning, warns=True) for warning in warnings),
     ]
 
@@ -65,7 +65,7 @@ async def check_kafka(wiring: Wiring) -> list[Finding]:
         reason = str(error) if isinstance(error, KafkaUnavailable) else type(error).__name__
         text = f"no usable answer from {wiring.kafka_access.bootstrap_servers} ({reason})."
         fix = "start Kafka, or correct SIGNIN_KAFKA__BOOTSTRAP_SERVERS, the security settings or the network."
-        return [Finding("Kafka", False, text, fix)]
+        return [Finding.failed("Kafka", text, fix)]
 
 
 async def check_temporal(wiring: Wiring) -> list[Finding]:
@@ -75,14 +75,14 @@ async def check_temporal(wiring: Wiring) -> list[Finding]:
         problem = await wiring.retention_problem(client)
     except TemporalSettingsError as error:
         fix = "correct the TEMPORAL_* variables or the profile."
-        return [Finding("Temporal", False, f"{error}.", fix, os.EX_CONFIG)]
+        return [Finding.failed("Temporal", f"{error}.", fix, os.EX_CONFIG)]
     except TemporalUnavailable:
         fix = "start Temporal, or correct TEMPORAL_ADDRESS and TEMPORAL_TLS_*."
-        return [Finding("Temporal", False, "no answer.", fix)]
+        return [Finding.failed("Temporal", "no answer.", fix)]
     except RPCError as error:
         text = f"the namespace cannot be used ({error.status.name})."
         fix = "run signin-worker temporal create, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
-        return [Finding("Temporal", False, text, fix)]
+        return [Finding.failed("Temporal", text, fix)]
 
     queue = wiring.settings.temporal.task_queue
     return [
@@ -95,13 +95,13 @@ async def check_temporal(wiring: Wiring) -> list[Finding]:
 async def _namespace(settings: Settings, client: Client, problem: str | None) -> Finding:
     if problem is not None:
         fix = "lower SIGNIN_REPLAY_HORIZON_S or raise the retention."
-        return Finding("Temporal", False, problem, fix, os.EX_CONFIG)
+        return Finding.failed("Temporal", problem, fix, os.EX_CONFIG)
 
     text = f"namespace {client.namespace} at {client.service_client.config.target_host}"
     if settings.temporal.search_attributes == "auto" and not await shows_mailboxes(client, "auto"):
-        return Finding("Temporal", True, f"{text}, without search attributes.", "signin-worker temporal create")
+        return Finding.warning("Temporal", f"{text}, without search attributes.", "signin-worker temporal create")
 
-    return Finding("Temporal", True, f"{text}.")
+    return Finding.passed("Temporal", f"{text}.")
 
 
 async def check_smtp(wiring: Wiring) -> list[Finding]:
@@ -119,7 +119,7 @@ async def check_turnstile(wiring: Wiring) -> list[Finding]:
         answer = await client.siteverify(token=_UNKNOWN_TOKEN, ip=None, idempotency_key=str(uuid.uuid4()))
     except ChallengeUnavailable:
         fix = "check SIGNIN_TURNSTILE__URL and the network."
-        return [Finding("Turnstile", False, f"no usable answer from {url}.", fix)]
+        return [Finding.failed("Turnstile", f"no usable answer from {url}.", fix)]
     finally:
         await client.close()
 
@@ -136,20 +136,20 @@ def _challenge(settings: Settings, success: bool, codes: Sequence[str]) -> Findi
         return Finding("Turnstile", is_tolerable, text, fix)
 
     if _SECRET_REJECTED & set(codes):
-        return Finding("Turnstile", False, "siteverify does not know the secret.", "correct SIGNIN_TURNSTILE__SECRET.")
+        return Finding.failed("Turnstile", "siteverify does not know the secret.", "correct SIGNIN_TURNSTILE__SECRET.")
 
     if _TOKEN_REJECTED not in codes:
         shown = ", ".join(code for code in codes if re.fullmatch("[a-z-]{1,40}", code)) or "no known code"
-        return Finding("Turnstile", False, f"{url} rejects a made-up token with {shown}.", "try again later.")
+        return Finding.failed("Turnstile", f"{url} rejects a made-up token with {shown}.", "try again later.")
 
-    return Finding("Turnstile", True, f"{url} answers and knows the secret.")
+    return Finding.passed("Turnstile", f"{url} answers and knows the secret.")
 
 
 async def check_dns(wiring: Wiring) -> list[Finding]:
     """Check DNS with a domain that cannot exist: a yes means that there was no usable answer."""
     if not await wiring.mail_domains().accept_mail(_UNKNOWN_DOMAIN):
-        return [Finding("DNS", True, "answers.")]
+        return [Finding.passed("DNS", "answers.")]
 
     text = "no answer, or a positive one for a domain that cannot exist."
     fix = "check SIGNIN_DNS__NAMESERVERS and __PORT; until then every domain counts as deliverable."
-    return [Finding("DNS", False, text, fix)]
+    return [Finding.failed("DNS", text, fix)]

@@ -18,10 +18,10 @@ async def check_mail_server(mailer: SmtpMailer, place: str) -> Finding:
         tls_version = await mailer.probe()
     except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         problem, settings = _diagnosis(error)
-        return Finding("SMTP", False, f"{place} cannot be used: {problem}.", f"check {settings}.")
+        return Finding.failed("SMTP", f"{place} cannot be used: {problem}.", f"check {settings}.")
 
     security = f" over {tls_version}" if tls_version else ""
-    return Finding("SMTP", True, f"{place} accepts our connection{security}.")
+    return Finding.passed("SMTP", f"{place} accepts our connection{security}.")
 
 
 def _diagnosis(error: Exception) -> tuple[str, str]:

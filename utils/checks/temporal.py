@@ -29,9 +29,9 @@ async def check_rights(client: Client) -> Finding:
     except RPCError as error:
         if not is_missing_workflow(error):
             fix = f"grant write access on the namespace to {_IDENTITY}."
-            return Finding(_RIGHTS, False, f"a signal is refused ({error.status.name}).", fix)
+            return Finding.failed(_RIGHTS, f"a signal is refused ({error.status.name}).", fix)
 
-    return Finding(_RIGHTS, True, "we may signal workflows.")
+    return Finding.passed(_RIGHTS, "we may signal workflows.")
 
 
 async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:
@@ -40,17 +40,17 @@ async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:
         workers = {queue: await _count_workers(client, queue) for queue in queues}
     except RPCError as error:
         fix = f"grant read access on the namespace to {_IDENTITY}."
-        return Finding(_QUEUES, True, f"the workers cannot be listed ({error.status.name}).", fix)
+        return Finding.warning(_QUEUES, f"the workers cannot be listed ({error.status.name}).", fix)
 
     idle = [queue for queue, count in workers.items() if not count]
     if len(idle) == len(workers):
-        return Finding(_QUEUES, True, f"no worker polls {', '.join(queues)} now.")
+        return Finding.passed(_QUEUES, f"no worker polls {', '.join(queues)} now.")
     if idle:
         fix = "read the log of a worker that runs with --role all or worker."
-        return Finding(_QUEUES, True, f"no worker polls {', '.join(idle)}: tasks there wait.", fix)
+        return Finding.warning(_QUEUES, f"no worker polls {', '.join(idle)}: tasks there wait.", fix)
 
     counts = ", ".join(f"{queue} ({count})" for queue, count in workers.items())
-    return Finding(_QUEUES, True, f"workers that polled within the last minute: {counts}.")
+    return Finding.passed(_QUEUES, f"workers that polled within the last minute: {counts}.")
 
 
 async def _count_workers(client: Client, queue: str) -> int:

@@ -66,8 +66,7 @@ class KafkaDeadLetterReader(_Connected):
         return {Partition(*each): (beginnings[each], ends[each]) for each in partitions}
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
-        # This fetches all topics: asking for a missing one by name creates it on brokers that create topics
-        # automatically.
+        # All topics are fetched: a request for a missing topic by name creates it, where brokers do that.
         cluster = await self._consumer._client.fetch_all_metadata()
         numbers = cluster.partitions_for_topic(topic)
         if not numbers:

@@ -18,7 +18,7 @@ _READ_TIMEOUT_MS: Final = 2_000
 async def partition_lags(access: KafkaAccess, group_id: str, topics: Sequence[str]) -> list[PartitionLag]:
     """Return the group's lag on each partition of the topics. Raises ``KafkaUnavailable``."""
     async with kafka_call(_TIMEOUT_S):
-        existing = await look_up_topics(access, topics)  # asking for a missing topic by name could create it
+        existing = await look_up_topics(access, topics)  # a request for a missing topic could create it
         committed = await _committed(access, group_id)
 
         async with temporary_consumer(access) as consumer:
@@ -43,7 +43,9 @@ def _partitions(existing: Mapping[str, TopicState], topics: Sequence[str]) -> li
 
 
 async def _lags(
-    consumer: Any, committed: dict[TopicPartition, int], partitions: Sequence[TopicPartition]
+    consumer: Any,
+    committed: dict[TopicPartition, int],
+    partitions: Sequence[TopicPartition],
 ) -> list[PartitionLag]:
     if not partitions:
         return []

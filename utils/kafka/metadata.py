@@ -64,16 +64,23 @@ async def describe_cluster(access: KafkaAccess, topics: Sequence[str], groups: S
     async with kafka_admin(access) as admin:
         try:
             answer = await admin._send_request(TopicsRequest(topics))
+
             return ClusterDescription(
                 brokers=len(answer.brokers),
-                topics={name: _topic(code, partitions, bits) for code, name, _, partitions, bits in answer.topics},
+                topics={topic[1]: _topic(*topic) for topic in answer.topics},
                 groups={group_id: await _describe_group(admin, group_id) for group_id in groups},
             )
         except NotImplementedError:  # how aiokafka reports that the brokers lack a version of a request
             raise KafkaUnavailable("brokers older than Kafka 2.3") from None
 
 
-def _topic(code: int, partitions: Sequence[Sequence[Any]], operations: int) -> TopicDescription | None:
+def _topic(
+    code: int,
+    _name: str,
+    _is_internal: bool,
+    partitions: Sequence[Sequence[Any]],
+    operations: int,
+) -> TopicDescription | None:
     """Read the answer about one topic. An empty description means that we may not even see it."""
     error = for_code(code)
     if error is TopicAuthorizationFailedError:

@@ -41,7 +41,12 @@ class KafkaSource:
     """
 
     def __init__(
-        self, access: KafkaAccess, group_id: str, topics: Sequence[str], *, metadata_max_age_ms: int = 30_000
+        self,
+        access: KafkaAccess,
+        group_id: str,
+        topics: Sequence[str],
+        *,
+        metadata_max_age_ms: int = 30_000,
     ) -> None:
         self._access = access
         self._group_id = group_id
@@ -114,15 +119,15 @@ class KafkaSource:
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit exactly these offsets, each the next record to read. Cancellable. Raises ``KafkaUnavailable``."""
+        positions = {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
         async with kafka_call(_CALL_TIMEOUT_S):
-            await self._consumer.commit(
-                {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
-            )
+            await self._consumer.commit(positions)
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         """Return the end offsets, of paused partitions too. Needs a task of its own. Raises ``KafkaUnavailable``."""
+        targets = [TopicPartition(*partition) for partition in partitions]
         async with kafka_call(_CALL_TIMEOUT_S):
-            ends = await self._consumer.end_offsets([TopicPartition(*partition) for partition in partitions])
+            ends = await self._consumer.end_offsets(targets)
 
         return {Partition(*partition): offset for partition, offset in ends.items()}
 
@@ -136,7 +141,10 @@ class KafkaSource:
         targets = [TopicPartition(*partition) for partition in partitions]
 
         try:
-            async with temporary_consumer(self._access, self._group_id) as consumer, kafka_call(_CHECK_TIMEOUT_S):
+            async with (
+                temporary_consumer(self._access, self._group_id) as consumer,
+                kafka_call(_CHECK_TIMEOUT_S),
+            ):
                 await consumer.start()
                 await consumer.end_offsets(targets)
                 consumer.assign(targets)

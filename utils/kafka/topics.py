@@ -24,7 +24,10 @@ _RETRY_S: Final = 0.1
 
 # The broker's timestamp makes an event's age independent of its emitter's clock. Compaction would keep only one event
 # of each sign-in, because all of them share one key.
-_INBOUND_SETTINGS: Final = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": "delete"}
+_INBOUND_SETTINGS: Final = {
+    "message.timestamp.type": "LogAppendTime",
+    "cleanup.policy": "delete",
+}
 
 _DEAD_LETTER_SETTINGS: Final = {
     "message.timestamp.type": "LogAppendTime",
@@ -122,7 +125,7 @@ async def _wait_until_visible(admin: Any, names: Sequence[str]) -> dict[str, Top
 
 
 async def _states(admin: Any, names: Sequence[str]) -> dict[str, TopicState]:
-    # This lists all topics: asking for a missing one by name creates it on brokers that create topics automatically.
+    # All topics are listed: a request for a missing topic by name creates it, where brokers do that.
     topics = [topic for topic in await admin.describe_topics() if topic["topic"] in set(names)]
     partitions = {topic["topic"]: len(topic["partitions"]) for topic in topics if not topic["error_code"]}
     if not partitions:

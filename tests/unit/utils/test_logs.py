@@ -26,7 +26,9 @@ def _restored_logging() -> Iterator[None]:
     level = root.level
     names = ("aiokafka", "asyncio", "httpcore", "httpx", "uvicorn.access", "uvicorn.error", "temporalio.activity")
     levels = {name: logging.getLogger(name).level for name in names}
+
     yield
+
     root.handlers = handlers
     root.setLevel(level)
     for name, before in levels.items():
