@@ -9,6 +9,7 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
     TopicAuthorizationFailedError,
     for_code,
 )
@@ -27,6 +28,12 @@ _RETRY_S: Final = 0.2
 # The bits that stand for operations (org.apache.kafka.common.acl.AclOperation).
 _OPERATION_BITS: Final = {READ: 3, WRITE: 4, DESCRIBE: 8, DESCRIBE_CONFIGS: 10}
 _RIGHTS_NOT_REPORTED: Final = -(2**31)
+# The first group ever makes the brokers create the topic of offsets, and its leader needs a moment to load it.
+_NOT_READY_YET: Final = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 
 
 @dataclass(frozen=True)
@@ -99,25 +106,24 @@ def _topic(
 
 async def _describe_group(admin: Any, group_id: str) -> GroupDescription:
     """Ask about one group. An empty description means that we may not even see it."""
-    try:
-        coordinator = await _find_coordinator(admin, group_id)
-        answer = await admin._send_request(GroupRequest(group_id), coordinator)
-
-        code, _, state, _, assignor, members, operations = answer.groups[0]
-        if code:
-            raise for_code(code)
-        return GroupDescription(state, assignor, len(members), _rights(operations))
-    except GroupAuthorizationFailedError:
-        return GroupDescription()
-
-
-async def _find_coordinator(admin: Any, group_id: str) -> int:
     while True:
         try:
-            coordinator: int = await admin.find_coordinator(group_id)
-            return coordinator
-        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError):
-            await asyncio.sleep(_RETRY_S)  # the first group ever makes the brokers create the offsets topic
+            return await _ask_coordinator(admin, group_id)
+        except GroupAuthorizationFailedError:
+            return GroupDescription()
+        except _NOT_READY_YET:
+            await asyncio.sleep(_RETRY_S)
+
+
+async def _ask_coordinator(admin: Any, group_id: str) -> GroupDescription:
+    coordinator = await admin.find_coordinator(group_id)
+    answer = await admin._send_request(GroupRequest(group_id), coordinator)
+
+    code, _, state, _, assignor, members, operations = answer.groups[0]
+    if code:
+        raise for_code(code)
+
+    return GroupDescription(state, assignor, len(members), _rights(operations))
 
 
 def _rights(operations: int) -> frozenset[str]:
