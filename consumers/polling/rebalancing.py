@@ -62,8 +62,10 @@ class Rebalancer:
         self._assignment.begin(partitions)
         self._flow.reset()
         self._metrics.rebalanced()
-        logger.info("partitions assigned", extra={"partitions": [f"{topic}/{number}" for topic, number in partitions]})
         self.has_joined = True
+
+        names = [f"{topic}/{number}" for topic, number in partitions]
+        logger.info("partitions assigned", extra={"partitions": names})
 
     async def release(self) -> None:
         """Close intake, drain, commit, and drop the rest.

@@ -138,6 +138,7 @@ class ConsumerSession:
             while not self._over.is_set():
                 self._raise_failure(reporting)
                 await self._reader.turn()
+
             await self._rebalancer.release()
         finally:
             self.stop()
