@@ -27,11 +27,11 @@ from rich.table import Table
 
 from deploy.local.places import free_ports
 from tests.faults import gauges
-from tests.faults.evidence import ends
+from tests.faults.evidence import end_offsets
 from tests.faults.people import Person
 from tests.faults.programme import FULL
 from tests.faults.servers import running_servers
-from tests.faults.stage import Stage, stage
+from tests.faults.stage import Stage, open_stage
 
 _PHASE_S: Final = 40
 _REST_S: Final = 10
@@ -97,7 +97,7 @@ class Watchers:
         """Ask all of them at once."""
         (worker,) = self._scene.workers
         said, known, wanted, kcat_ends, burrow = await asyncio.gather(
-            gauges.lag(worker), self._scene.committed(), self._ends(), self._ends_by_kcat(), self._burrow()
+            gauges.lag(worker), self._scene.committed_offsets(), self._ends(), self._ends_by_kcat(), self._burrow()
         )
         lag = sum(end - known.get(place, 0) for place, end in wanted.items())
         by_kcat = sum(end - known.get(place, 0) for place, end in kcat_ends.items()) if kcat_ends else None
@@ -107,7 +107,7 @@ class Watchers:
         return look
 
     async def _ends(self) -> Mapping[tuple[str, int], int]:
-        return await ends(self._scene.servers.kafka.bootstrap_servers, self._scene.topics)
+        return await end_offsets(self._scene.servers.kafka.bootstrap_servers, self._scene.topics)
 
     async def _ends_by_kcat(self) -> Mapping[tuple[str, int], int]:
         places = [f"{topic}:{number}:-1" for topic, number in await self._ends()]
@@ -138,7 +138,7 @@ async def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write down every look")
     options = parser.parse_args()
 
-    async with running_servers() as servers, stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as scene:
+    async with running_servers() as servers, open_stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as scene:
         await scene.start_worker()
         async with _burrow(options.burrow, servers.kafka.bootstrap_servers) as url:
             watchers = Watchers(scene, options.kcat, url)
@@ -168,7 +168,7 @@ async def _phases(watchers: Watchers, scene: Stage, advance: Callable[[], None])
 
         sending.cancel()
         scene.servers.temporal_proxy.delay_s = 0
-        await scene.recovered()
+        await scene.wait_until_recovered()
         await asyncio.sleep(3)  # Burrow asks for ends once a second, and hears of commits as they come
 
         for _ in range(_REST_S):
@@ -179,12 +179,12 @@ async def _phases(watchers: Watchers, scene: Stage, advance: Callable[[], None])
 
 async def _send(scene: Stage) -> None:
     while True:
-        people = [scene.newcomer() for _ in range(_PEOPLE_PER_S)]
+        people = [scene.new_person() for _ in range(_PEOPLE_PER_S)]
         await asyncio.gather(asyncio.sleep(1), *(_bot(person) for person in people))
 
 
 async def _bot(person: Person) -> None:
-    await person.asks(token="made-up-by-a-bot")
+    await person.asks_for_code(token="made-up-by-a-bot")
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any, Final
 from deploy.grafana.panels import INSTANCES, PANELS, Panel
 from tests.dashboards.prometheus_server import LocalPrometheus, Series
 from tests.faults.servers import Servers, running_servers
-from tests.faults.stage import Scale, Stage, stage
+from tests.faults.stage import Scale, Stage, open_stage
 from workflows.names import SIGN_IN_WORKFLOW
 
 _SOMEBODY_EVERY_S: Final = 0.25
@@ -64,7 +64,7 @@ async def measure(say: Say) -> Measured:
     found = Measured()
     async with AsyncExitStack() as exits:
         servers = await exits.enter_async_context(running_servers())
-        scene = await exits.enter_async_context(stage(servers, Scale(), {}))
+        scene = await exits.enter_async_context(open_stage(servers, Scale(), {}))
         prometheus = LocalPrometheus()
         exits.push_async_callback(asyncio.to_thread, prometheus.stop)
         workers = [scene.new_worker(), scene.new_worker()]
@@ -77,7 +77,7 @@ async def measure(say: Say) -> Measured:
         await _live(scene, servers, found, say)
         found.end = time.time()
         found.people = scene.crowd.size
-        found.trouble += scene.crowd.trouble
+        found.trouble += scene.crowd.problems
         say("asking Prometheus …")
         await asyncio.to_thread(_ask, prometheus, found)
 
@@ -86,7 +86,7 @@ async def measure(say: Say) -> Measured:
 
 async def _live(scene: Stage, servers: Servers, found: Measured, say: Say) -> None:
     say(f"people sign in, one every {_SOMEBODY_EVERY_S} s …")
-    async with scene.crowd.coming(_SOMEBODY_EVERY_S):
+    async with scene.crowd.arriving(_SOMEBODY_EVERY_S):
         unreadable = await scene.temporal.start_workflow(
             SIGN_IN_WORKFLOW, "no request", id="signin/unreadable/1", task_queue=scene.topics.task_queue
         )
@@ -95,14 +95,14 @@ async def _live(scene: Stage, servers: Servers, found: Measured, say: Say) -> No
         gone = time.time()
         await servers.kill_temporal()
         await asyncio.sleep(_AWAY_S)
-        await servers.revive_temporal()
+        await servers.restart_temporal()
         found.away = gone, time.time()
-        await scene.recovered()
+        await scene.wait_until_recovered()
         say("Temporal is back …")
         await asyncio.sleep(_CALM_S)
 
     await unreadable.terminate()
-    await scene.crowd.gone()
+    await scene.crowd.wait_until_done()
     await asyncio.sleep(_SETTLED_S)
 
 

@@ -1,11 +1,14 @@
-"""Faults: people sign in while servers and workers are killed, frozen, slowed; a ledger accounts for every event.
+"""The fault programme: people sign in while servers and workers are killed, frozen or slowed down.
 
-``make faults`` injects all of them and writes ``docs/faults.md``; ``make test`` a few, for a short time.
+Afterwards an audit accounts for every event. ``make faults`` injects all faults and writes ``docs/faults.md``;
+``make test`` injects a few of them, briefly.
 
-* ``servers``, ``proxy``, ``kafka_admin``: what can be hurt, and how.
-* ``people``, ``crowd``, ``wire``: who signs in meanwhile, and their ends of the topics.
-* ``ledger``: every event that was produced and what must come of it; pure. ``evidence``: what the servers know.
-* ``stage``: one case's topics, workers, people and clock. ``case``, ``programme``, ``report``: running and telling.
-* ``cases``: the faults. A new one is a function that takes a ``Stage``, does it, and says in a line what was seen; it
-  goes into its module's ``CASES``. It asserts only what the ledger cannot know.
+* ``servers``, ``proxy``, ``kafka_admin``: the servers, and the means to break them.
+* ``people``, ``crowd``, ``upstream``: who signs in meanwhile, and the service that emits their events.
+* ``ledger``: every event produced and what is expected of it. ``evidence``: collects what the servers report.
+  ``audit``: compares the two.
+* ``stage``: the topics, workers, people and clock of one case.
+* ``case``, ``programme``, ``report``: run the cases and report on them.
+* ``cases``: the faults. A case is a function that takes a ``Stage``, injects the fault and returns one line about
+  what it observed; list it in its module's ``CASES``. It asserts only what the audit cannot know.
 """

@@ -13,33 +13,35 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local.places import StackError
-from tests.faults.case import MOST_SHOWN, Case, Finding, run
-from tests.faults.programme import CASES, FULL, SHORT, named
+from tests.faults.case import MAX_SHOWN, Case, Finding, run
+from tests.faults.programme import CASES, FULL, SHORT, case_named
 from tests.faults.report import DOCUMENT, write
 from tests.faults.servers import running_servers
 from tests.faults.stage import Scale
 
-_WIDTH_OF_FILES: Final = 160
+_WIDTH_WITHOUT_TERMINAL: Final = 160
 
 
 def main() -> int:
-    """Return 0 if every case holds, 1 if one does not, 69 if the servers could not be started."""
-    parser = argparse.ArgumentParser(prog="make faults ARGS=…", description="Faults while people sign in.")
+    """Return 0 if every case holds, 1 if one does not, 69 if the servers do not start."""
+    parser = argparse.ArgumentParser(prog="make faults ARGS=…", description="Inject faults while people sign in.")
     names = [case.name for case in CASES]
-    parser.add_argument("--case", action="append", choices=names, metavar="NAME", help=f"only: {', '.join(names)}")
-    parser.add_argument("--short", action="store_true", help="the scale of make test")
-    parser.add_argument("--outage-s", type=float, help="how long servers stay away")
-    parser.add_argument("--kills", type=int, help="how many kill -9")
-    parser.add_argument("--no-report", action="store_true", help="leave docs/faults.md as it is")
+    parser.add_argument(
+        "--case", action="append", choices=names, metavar="NAME", help=f"only this one, of: {', '.join(names)}"
+    )
+    parser.add_argument("--short", action="store_true", help="use the small scale of make test")
+    parser.add_argument("--outage-s", type=float, help="length of a server outage, in seconds")
+    parser.add_argument("--kills", type=int, help="number of kill -9")
+    parser.add_argument("--no-report", action="store_true", help="do not write docs/faults.md")
     options = parser.parse_args()
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # of our own clients: brokers go away on purpose
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the tests' own clients: brokers go away on purpose
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = _WIDTH_OF_FILES
+        console.width = _WIDTH_WITHOUT_TERMINAL
 
     scale = SHORT if options.short else FULL
     scale = replace(scale, outage_s=options.outage_s or scale.outage_s, kills=options.kills or scale.kills)
-    cases = [named(name) for name in options.case or names]
+    cases = [case_named(name) for name in options.case or names]
     report = not options.no_report
 
     try:
@@ -62,34 +64,33 @@ async def _programme(console: Console, cases: Sequence[Case], scale: Scale, *, r
         for number, case in enumerate(cases, start=1):
             console.print(f"{time.monotonic() - begun:6.0f} s  {number}/{len(cases)} {case.name}: {case.injected} …")
             finding = await run(case, servers, scale)
-            _tell(console, finding)
+            _print_finding(console, finding)
 
-            if report:
-                write(
-                    [finding], "short" if scale == SHORT else "full"
-                )  # one by one: an interrupted run keeps what it has shown
+            if report:  # after each case, so that an interrupted run keeps its findings
+                write([finding], "short" if scale == SHORT else "full")
 
             findings.append(finding)
 
     return findings
 
 
-def _tell(console: Console, finding: Finding) -> None:
-    own = finding.account
+def _print_finding(console: Console, finding: Finding) -> None:
+    audit = finding.audit
     mark = "[green]holds[/]" if finding.holds else "[red]BROKEN[/]"
     recovery = "" if finding.recovery_s is None else f", recovered in {finding.recovery_s:.1f} s"
+
     console.print(
         f"          {mark} after {finding.took_s:.0f} s: {finding.seen or '?'}; {finding.people} people, "
-        f"{dict(own.outcomes)}, {own.second_mails} second mails, {own.repeated_results} repeated results, "
-        f"{own.redelivered_signals} signals twice{recovery}, peak {finding.peak_rss_mb} MB"
+        f"{dict(audit.outcomes)}, {audit.second_mails} second mails, {audit.repeated_results} repeated results, "
+        f"{audit.redelivered_signals} repeated signals{recovery}, peak {finding.peak_rss_mb} MB"
     )
-    for text in (finding.trouble + own.broken)[:MOST_SHOWN]:
+    for text in finding.all_problems[:MAX_SHOWN]:
         console.print(f"          {text}", style="red", markup=False)
 
 
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table(title="Faults")
-    for heading in ("case", "seen", "recovery", "peak memory", "holds"):
+    for heading in ("case", "observed", "recovery", "peak memory", "holds"):
         table.add_column(heading)
     for one in findings:
         recovery = "–" if one.recovery_s is None else f"{one.recovery_s:.1f} s"

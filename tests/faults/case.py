@@ -1,4 +1,4 @@
-"""What a case is, and running one."""
+"""Defines a case, runs it and records the finding."""
 
 import asyncio
 import time
@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.ledger import Account
+from tests.faults.audit import Audit
 from tests.faults.servers import Servers
-from tests.faults.stage import Scale, Stage, stage
+from tests.faults.stage import Scale, Stage, open_stage
 
-MOST_SHOWN = 12
-MOST_MEMORY = 512_000_000  # bytes; a worker that waits for nothing takes 120 MB, and caches 1,000 workflows
+MAX_SHOWN = 12
+MAX_MEMORY_BYTES = 512_000_000  # an idle worker takes 120 MB, and caches up to 1,000 workflows
 
 
 @dataclass(frozen=True)
 class Case:
-    """One fault. ``inject`` does it, between people who come and go, and returns what was seen."""
+    """One fault. ``inject`` causes it while people sign in, and returns one line about what it observed."""
 
     name: str
     injected: str
@@ -28,7 +28,7 @@ class Case:
 
 @dataclass
 class Finding:
-    """What a case showed. ``recovery_s`` is the longest time until all was done after a fault had ended."""
+    """The result of a case. ``recovery_s`` is the longest time from the end of a fault until everything was done."""
 
     name: str
     injected: str
@@ -37,61 +37,68 @@ class Finding:
     recovery_s: float | None
     peak_rss_mb: int
     took_s: float
-    account: Account
-    trouble: list[str]
+    audit: Audit
+    problems: list[str]
 
     @property
     def holds(self) -> bool:
         """Whether every promise was kept."""
-        return not self.trouble and not self.account.broken
+        return not self.all_problems
+
+    @property
+    def all_problems(self) -> list[str]:
+        """What went wrong during the case, and the promises that the audit found broken."""
+        return self.problems + self.audit.broken
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
-        own = self.account
+        """Return the finding as a member of ``docs/faults.json``."""
+        audit = self.audit
+        recovery_s = None if self.recovery_s is None else round(self.recovery_s, 1)
+
         return {
             "injected": self.injected,
             "seen": self.seen,
             "holds": self.holds,
             "people": self.people,
-            "records": dict(own.outcomes),
-            "repeated_results": own.repeated_results,
-            "second_mails": own.second_mails,
-            "repeated_dead_letters": own.repeated_dead_letters,
-            "redelivered_signals": own.redelivered_signals,
-            "recovery_s": None if self.recovery_s is None else round(self.recovery_s, 1),
+            "records": dict(audit.outcomes),
+            "repeated_results": audit.repeated_results,
+            "second_mails": audit.second_mails,
+            "repeated_dead_letters": audit.repeated_dead_letters,
+            "redelivered_signals": audit.redelivered_signals,
+            "recovery_s": recovery_s,
             "peak_rss_mb": self.peak_rss_mb,
             "took_s": round(self.took_s, 1),
-            "trouble": (self.trouble + own.broken)[:MOST_SHOWN],
+            "trouble": self.all_problems[:MAX_SHOWN],
         }
 
 
 async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
-    """Run a case and account for it. Whatever goes wrong is in the finding."""
+    """Run a case and audit it. The finding includes whatever went wrong."""
     begun = time.monotonic()
     seen = ""
-    trouble = list[str]()
-    account = Account()
-    async with stage(servers, scale, dict(case.settings)) as scene:
+    problems = list[str]()
+    audit = Audit()
+    async with open_stage(servers, scale, dict(case.settings)) as stage:
         try:
-            scene.ledger.may_expire = case.may_expire
+            stage.ledger.may_expire = case.may_expire
             async with asyncio.timeout(case.within_s + 3 * scale.outage_s):
-                seen = await case.inject(scene)
-                account = await scene.settle()
+                seen = await case.inject(stage)
+                audit = await stage.settle()
         except Exception as error:  # one case must not end the programme
-            trouble.append(f"{type(error).__name__}: {error}")
+            problems.append(f"{type(error).__name__}: {error}")
 
-        trouble += scene.crowd.trouble
-        if scene.peak_rss > MOST_MEMORY:
-            trouble.append(f"a worker took {scene.peak_rss:,} bytes of memory; {MOST_MEMORY:,} are allowed")
+        problems += stage.crowd.problems
+        if stage.peak_rss > MAX_MEMORY_BYTES:
+            problems.append(f"a worker took {stage.peak_rss:,} bytes of memory; {MAX_MEMORY_BYTES:,} are allowed")
 
         return Finding(
             name=case.name,
             injected=case.injected,
             seen=seen,
-            people=scene.crowd.size,
-            recovery_s=max(scene.recoveries_s, default=None),
-            peak_rss_mb=scene.peak_rss // 1_000_000,
+            people=stage.crowd.size,
+            recovery_s=max(stage.recoveries_s, default=None),
+            peak_rss_mb=stage.peak_rss // 1_000_000,
             took_s=time.monotonic() - begun,
-            account=account,
-            trouble=trouble,
+            audit=audit,
+            problems=problems,
         )

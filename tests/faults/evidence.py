@@ -1,4 +1,4 @@
-"""Collects what the servers know: Kafka, Temporal and the mail server. Nothing is asked of the worker."""
+"""Collects the evidence from Kafka, Temporal and the mail server. The worker itself is never asked."""
 
 import asyncio
 import json
@@ -20,26 +20,27 @@ from tests.faults.ledger import DeadLetter, Evidence, Mail, ResultRecord
 from workflows.names import SUBMIT_SIGNAL
 
 _SIGN_IN_ID: Final = re.compile(r"signin/([^/]+)/(\d+)")
-_AT_ONCE: Final = 8
+_MAX_AT_ONCE: Final = 8
 
 
 async def collect(bootstrap_servers: str, temporal: Client, topics: Topics, mail_server: MailServer) -> Evidence:
-    """Ask all of them."""
+    """Return the evidence of all servers."""
     executions = [one async for one in temporal.list_workflows(topics.workflows)]
-    dead = [await read_all(bootstrap_servers, topic) for topic in topics.dead_letters]
+    dead = [await read_topic(bootstrap_servers, topic) for topic in topics.dead_letters]
+
     return Evidence(
         starts=_starts(executions),
         signals=await _signals(temporal, executions),
         dead=[_dead_letter(record) for records in dead for record in records],
         results=await read_results(bootstrap_servers, topics.results),
-        committed=await committed(bootstrap_servers, topics),
-        ends=await ends(bootstrap_servers, topics),
+        committed=await committed_offsets(bootstrap_servers, topics),
+        ends=await end_offsets(bootstrap_servers, topics),
         mails=[_mail(mail) for mail in mail_server.mails if mail.accepted],
     )
 
 
-async def committed(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
-    """Return the group's offsets."""
+async def committed_offsets(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
+    """Return the group's committed offsets."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     await admin.start()
     try:
@@ -49,8 +50,8 @@ async def committed(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str
     return {(place.topic, place.partition): known.offset for place, known in offsets.items() if known.offset >= 0}
 
 
-async def ends(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
-    """Return the ends of the inbound partitions that hold anything."""
+async def end_offsets(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
+    """Return the end offsets of the inbound partitions that are not empty."""
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await reader.start()
     try:
@@ -62,7 +63,7 @@ async def ends(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int
     return {(place.topic, place.partition): offset for place, offset in offsets.items() if offset}
 
 
-async def read_all(bootstrap_servers: str, topic: str) -> list[Any]:
+async def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
     """Return all records of a topic, partition by partition."""
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, max_partition_fetch_bytes=8 * 1024 * 1024)
     await reader.start()
@@ -82,8 +83,8 @@ async def read_all(bootstrap_servers: str, topic: str) -> list[Any]:
 
 
 async def read_results(bootstrap_servers: str, topic: str) -> list[ResultRecord]:
-    """Return all that was said, repeats included."""
-    return [_result(record) for record in await read_all(bootstrap_servers, topic)]
+    """Return all results, repeats included."""
+    return [_result(record) for record in await read_topic(bootstrap_servers, topic)]
 
 
 async def _partitions(reader: Any, *topics: str) -> list[TopicPartition]:
@@ -101,23 +102,23 @@ async def _partitions(reader: Any, *topics: str) -> list[TopicPartition]:
 def _starts(executions: Sequence[WorkflowExecution]) -> dict[tuple[str, int], list[float]]:
     starts = defaultdict[tuple[str, int], list[float]](list)
     for one in executions:
-        if found := _SIGN_IN_ID.fullmatch(one.id):
-            starts[found[1], int(found[2])].append(one.start_time.timestamp())
+        if match := _SIGN_IN_ID.fullmatch(one.id):
+            starts[match[1], int(match[2])].append(one.start_time.timestamp())
     return dict(starts)
 
 
 async def _signals(temporal: Client, executions: Sequence[WorkflowExecution]) -> list[list[str]]:
-    """Return the submission ids of each mailbox, over all of its runs."""
+    """Return the submission ids signalled to each mailbox, over all of its runs."""
     runs = defaultdict[str, list[WorkflowExecution]](list)
     for one in sorted(executions, key=lambda one: one.start_time):
         if one.id.startswith("mailbox/"):
             runs[one.id].append(one)
 
-    seats = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
-    async def signals(own: list[WorkflowExecution]) -> list[str]:
-        async with seats:
-            return [submission for run in own for submission in await _signals_of_run(temporal, run)]
+    async def signals(mailbox_runs: list[WorkflowExecution]) -> list[str]:
+        async with slots:
+            return [submission for run in mailbox_runs for submission in await _signals_of_run(temporal, run)]
 
     return await asyncio.gather(*map(signals, runs.values()))
 
@@ -154,8 +155,8 @@ def _result(record: Any) -> ResultRecord:
 
 
 def _dead_letter(record: Any) -> DeadLetter:
-    own = {name: value.decode() for name, value in record.headers if name.startswith("dlt-")}
-    origin = own["dlt-topic"], int(own["dlt-partition"]), int(own["dlt-offset"])
+    headers = {name: value.decode() for name, value in record.headers if name.startswith("dlt-")}
+    origin = (headers["dlt-topic"], int(headers["dlt-partition"]), int(headers["dlt-offset"]))
     return DeadLetter(origin, record.key, record.value, tuple(record.headers))
 
 

@@ -1,4 +1,4 @@
-"""What an operator, or an accident, does to Kafka's topics and groups."""
+"""What an operator, or an accident, can do to Kafka's topics and groups."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -23,13 +23,13 @@ _EVERYBODY: Final = ("User:*", "*")
 
 
 class KafkaAdmin:
-    """Each call connects anew: brokers come and go."""
+    """Opens a new connection for each call, since brokers come and go."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
 
-    async def evict_all(self, group_id: str) -> None:
-        """Tell a group at once that its members, all dead, are gone; else it waits for their sessions, 10 s."""
+    async def evict_members(self, group_id: str) -> None:
+        """Remove the group's dead members at once. Otherwise the group waits 10 s for their sessions to expire."""
         async with self._admin() as admin:
             (answer,) = await admin.describe_consumer_groups([group_id])
             (group,) = answer.groups
@@ -39,23 +39,23 @@ class KafkaAdmin:
 
     async def commit(self, group_id: str, offsets: Mapping[tuple[str, int], int]) -> None:
         """Set the offsets of a group that has no members."""
+        commit = {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap_servers, group_id=group_id, enable_auto_commit=False
         )
+
         await consumer.start()
         try:
-            places = {TopicPartition(*place): OffsetAndMetadata(offset, "") for place, offset in offsets.items()}
-            consumer.assign(list(places))
-            await consumer.commit(places)
+            consumer.assign(list(commit))
+            await consumer.commit(commit)
         finally:
             await consumer.stop()
 
     async def delete_records(self, before: Mapping[tuple[str, int], int]) -> None:
-        """Delete what lies before these offsets, as a retention does."""
+        """Delete the records before these offsets, as retention does."""
+        records = {TopicPartition(*place): RecordsToDelete(offset) for place, offset in before.items()}
         async with self._admin() as admin:
-            await admin.delete_records(
-                {TopicPartition(*place): RecordsToDelete(offset) for place, offset in before.items()}
-            )
+            await admin.delete_records(records)
 
     async def delete_topic(self, name: str) -> None:
         """Delete a topic."""
@@ -67,24 +67,24 @@ class KafkaAdmin:
         async with self._admin() as admin:
             await admin.create_topics([NewTopic(name, partitions, 1)])
 
-    async def allow_messages(self, largest: int, topics: Iterable[str]) -> None:
-        """Let topics take messages of this size."""
-        settings = {"max.message.bytes": str(largest), "message.timestamp.type": "LogAppendTime"}
+    async def set_max_message_bytes(self, size: int, topics: Iterable[str]) -> None:
+        """Let topics accept messages up to this size."""
+        settings = {"max.message.bytes": str(size), "message.timestamp.type": "LogAppendTime"}
         async with self._admin() as admin:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, settings) for name in topics])
 
     async def forbid_writing(self, topic: str) -> None:
-        """Deny everybody to write to a topic."""
+        """Deny everybody the right to write to a topic."""
         async with self._admin() as admin:
             await admin._send_request(CreateAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
 
     async def allow_writing(self, topic: str) -> None:
-        """Take that back."""
+        """Remove that denial."""
         async with self._admin() as admin:
             await admin._send_request(DeleteAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
 
-    async def allow_nothing_but_seeing(self, topic: str, group_id: str) -> None:
-        """Let everybody see a topic and a group, which takes all other rights away."""
+    async def allow_only_describe(self, topic: str, group_id: str) -> None:
+        """Let everybody describe a topic and a group, which removes all other rights to them."""
         async with self._admin() as admin:
             for kind, name in ((_TOPIC, topic), (_GROUP, group_id)):
                 await admin._send_request(CreateAclsRequest(kind, name, _LITERAL, *_EVERYBODY, _DESCRIBE, _ALLOW))

@@ -1,4 +1,4 @@
-"""All cases, in the order of the report."""
+"""All cases, in the order in which the report lists them."""
 
 from typing import Final
 
@@ -14,6 +14,6 @@ FULL: Final = Scale()
 SHORT: Final = Scale(kills=3, outage_s=5, pause_s=1, flood=200, every_s=0.5, rounds=1)
 
 
-def named(name: str) -> Case:
-    """Return the case of that name. Raises ``KeyError``."""
+def case_named(name: str) -> Case:
+    """Return the case with this name. Raises ``KeyError``."""
     return {case.name: case for case in CASES}[name]

@@ -1,4 +1,4 @@
-"""A proxy between the worker and a server: it can hold, delay and cut, and spring a trap at a chosen call."""
+"""A proxy between the worker and a server. It can hold, delay, drop or cut traffic, or stop it at a chosen call."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from typing import Final
 from deploy.local.places import LOOPBACK
 
 Reader = Callable[[asyncio.StreamReader], Awaitable[bytes]]
-"""Reads the next piece that is looked at as a whole; empty at the end."""
+"""Reads the next frame. Returns no bytes at the end of the stream."""
 
 PRODUCE: Final = 0
 FETCH: Final = 1
@@ -22,63 +22,67 @@ _REST_OF_PREFACE = 15
 _DATA = b"\x00"
 _HEADERS = b"\x01"
 _GZIPPED = b"\x01"
-_AHEAD = 64  # pieces on their way in one direction
+_MAX_QUEUED = 64  # frames in transit, in each direction
 
 
 class Trap:
-    """Springs once, at the first piece that ``wants`` it, and then nothing passes until the proxy is opened.
+    """Triggers once, at the first request that ``matches``; then nothing passes until the proxy is opened.
 
-    With ``at_answer`` the piece itself passes, and what the server answers to it (as told by it) springs the trap.
+    With ``is_response``, the request itself passes, and the server's response to it triggers the trap.
     """
 
-    def __init__(self, wants: Callable[[bytes], bool], at_answer: Callable[[bytes, bytes], bool] | None = None) -> None:
-        self.sprung = asyncio.Event()
-        self._wants = wants
-        self._at_answer = at_answer
-        self._asked: tuple[object, bytes] | None = None
+    def __init__(
+        self, matches: Callable[[bytes], bool], is_response: Callable[[bytes, bytes], bool] | None = None
+    ) -> None:
+        self.triggered = asyncio.Event()
+        self._matches = matches
+        self._is_response = is_response
+        self._matched: tuple[object, bytes] | None = None
 
     @property
-    def asked(self) -> bytes:
-        """The piece that was waited for."""
-        assert self._asked is not None, "it has not come yet"
-        return self._asked[1]
+    def request(self) -> bytes:
+        """The request that matched."""
+        assert self._matched is not None, "no request has matched yet"
+        return self._matched[1]
 
-    def at_request(self, link: object, piece: bytes) -> bool:
-        """Look at what the client sends on a connection; return whether to stop it."""
-        if self._asked is not None or not self._wants(piece):
+    def stops_request(self, connection: object, frame: bytes) -> bool:
+        """Inspect a frame from the client; return whether to stop it."""
+        if self._matched is not None or not self._matches(frame):
             return False
-        self._asked = link, piece
-        return self._at_answer is None
 
-    def at_response(self, link: object, piece: bytes) -> bool:
-        """Look at what the server sends on a connection; return whether to stop it."""
-        if self._asked is None or self._at_answer is None or self._asked[0] is not link:
+        self._matched = (connection, frame)
+        return self._is_response is None
+
+    def stops_response(self, connection: object, frame: bytes) -> bool:
+        """Inspect a frame from the server; return whether to stop it."""
+        if self._matched is None or self._is_response is None or self._matched[0] is not connection:
             return False
-        return self._at_answer(self._asked[1], piece)
+        return self._is_response(self._matched[1], frame)
 
 
 class Proxy:
-    """Listens on ``port`` between ``start`` and ``stop``; everything passes until it is told otherwise."""
+    """Listens on ``port`` between ``listen`` and ``stop``. By default everything passes."""
 
     def __init__(self, read: Reader) -> None:
         self.port = 0
         self.delay_s = 0.0
-        self.swallows: Callable[[bytes], bool] = nothing
+        self.drops: Callable[[bytes], bool] = drop_nothing
+
         self._read = read
         self._target = ""
         self._open = asyncio.Event()
         self._open.set()
         self._trap: Trap | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> None:
         """Open the port."""
-        self._server = await asyncio.start_server(self._connected, LOOPBACK, 0)
+        self._server = await asyncio.start_server(self._serve, LOOPBACK, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    def lead_to(self, address: str) -> None:
-        """Connect every new connection with the server at ``address``."""
+    def forward_to(self, address: str) -> None:
+        """Forward every new connection to the server at ``address``."""
         self._target = address
 
     async def stop(self) -> None:
@@ -88,108 +92,109 @@ class Proxy:
         await self.cut()
 
     def hold(self) -> None:
-        """Let nothing pass in either direction; connections stay."""
+        """Let nothing pass in either direction, but keep connections open."""
         self._open.clear()
 
     def open(self) -> None:
-        """Let everything pass again, what was held too."""
+        """Let everything pass again, including what was held."""
         self._trap = None
         self._open.set()
 
     async def cut(self) -> None:
-        """Close all connections; what was held in them is lost. New ones are taken."""
-        for link in list(self._links):
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
+        """Close all connections, which loses what they held. New connections are accepted."""
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     def set_trap(self, trap: Trap) -> Trap:
         """Set a trap; return it."""
         self._trap = trap
         return trap
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
 
-        assert link is not None
-
-        self._links.add(link)
-
+        self._connections.add(connection)
         try:
-            await self._link(reader, writer)
+            await self._relay(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # one end hung up, or we cut
+            pass  # one end hung up, or we cut the connection
         finally:
-            self._links.discard(link)
+            self._connections.discard(connection)
             writer.transport.abort()
 
-    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, _, port = self._target.rpartition(":")
         server_reader, server_writer = await asyncio.open_connection(host, int(port))
+        forwards_request = partial(self._forwards_request, reader)
+        forwards_response = partial(self._forwards_response, reader)
+
         try:
-            async with asyncio.TaskGroup() as both:
-                upward = both.create_task(self._pass(reader, server_writer, partial(self._asked, reader)))
-                down = both.create_task(self._pass(server_reader, writer, partial(self._answered, reader)))
-                await asyncio.wait({upward, down}, return_when=asyncio.FIRST_COMPLETED)
-                upward.cancel()
-                down.cancel()
+            async with asyncio.TaskGroup() as directions:
+                requests = directions.create_task(self._copy(reader, server_writer, forwards_request))
+                responses = directions.create_task(self._copy(server_reader, writer, forwards_response))
+                await asyncio.wait({requests, responses}, return_when=asyncio.FIRST_COMPLETED)
+                requests.cancel()
+                responses.cancel()
         except* OSError:
             pass
         finally:
             server_writer.transport.abort()
 
-    async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwards: Callable[[bytes], bool]
     ) -> None:
         loop = asyncio.get_running_loop()
-        async with _sending(self._open, writer) as waiting:
-            while piece := await self._read(reader):
-                if passes(piece):
-                    await waiting.put((loop.time() + self.delay_s, piece))
+        async with _sender(self._open, writer) as queue:
+            while frame := await self._read(reader):
+                if forwards(frame):
+                    await queue.put((loop.time() + self.delay_s, frame))
 
-    def _asked(self, link: object, piece: bytes) -> bool:
-        if self._trap is not None and self._trap.at_request(link, piece):
-            self._spring(self._trap)
-        return not self.swallows(piece)
+    def _forwards_request(self, connection: object, frame: bytes) -> bool:
+        if self._trap is not None and self._trap.stops_request(connection, frame):
+            self._trigger(self._trap)
+        return not self.drops(frame)
 
-    def _answered(self, link: object, piece: bytes) -> bool:
-        if self._trap is not None and self._trap.at_response(link, piece):
-            self._spring(self._trap)
+    def _forwards_response(self, connection: object, frame: bytes) -> bool:
+        if self._trap is not None and self._trap.stops_response(connection, frame):
+            self._trigger(self._trap)
         return True
 
-    def _spring(self, trap: Trap) -> None:
-        """Stop everything: the piece comes to the queue behind a closed door."""
+    def _trigger(self, trap: Trap) -> None:
+        """Hold everything. The frame that triggered the trap is queued, but not sent."""
         self.hold()
-        trap.sprung.set()
+        trap.triggered.set()
 
 
-_Waiting = asyncio.Queue[tuple[float, bytes]]
+_Queue = asyncio.Queue[tuple[float, bytes]]
 
 
 @contextlib.asynccontextmanager
-async def _sending(open_: asyncio.Event, writer: asyncio.StreamWriter) -> AsyncIterator[_Waiting]:
-    """Send what is put, each piece when it is due and the proxy open; what is left when the block ends is sent too."""
-    waiting: _Waiting = asyncio.Queue(_AHEAD)
+async def _sender(is_open: asyncio.Event, writer: asyncio.StreamWriter) -> AsyncIterator[_Queue]:
+    """Send each queued frame once it is due and the proxy is open. At the end of the block, send what is left."""
+    queue: _Queue = asyncio.Queue(_MAX_QUEUED)
 
     async def send() -> None:
         while True:
-            due, piece = await waiting.get()
+            due, frame = await queue.get()
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
-            await open_.wait()
-            writer.write(piece)
+            await is_open.wait()
+
+            writer.write(frame)
             await writer.drain()
-            waiting.task_done()
+            queue.task_done()
 
     task = asyncio.create_task(send())
-
     try:
-        yield waiting
-        await waiting.join()
+        yield queue
+        await queue.join()
     finally:
         task.cancel()
 
 
 async def http2_frame(reader: asyncio.StreamReader) -> bytes:
-    """Read one frame of HTTP/2, or the connection's preface."""
+    """Read one HTTP/2 frame, or the connection preface."""
     try:
         head = await reader.readexactly(9)
         size = _REST_OF_PREFACE if head.startswith(b"PRI") else int.from_bytes(head[:3], "big")
@@ -199,7 +204,7 @@ async def http2_frame(reader: asyncio.StreamReader) -> bytes:
 
 
 async def kafka_frame(reader: asyncio.StreamReader) -> bytes:
-    """Read one request or response of Kafka's protocol, with its length in front."""
+    """Read one Kafka request or response, including its length prefix."""
     try:
         size = await reader.readexactly(4)
         return size + await reader.readexactly(struct.unpack(">i", size)[0])
@@ -207,38 +212,39 @@ async def kafka_frame(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-def nothing(_piece: bytes) -> bool:
-    """Swallow nothing."""
+def drop_nothing(_frame: bytes) -> bool:
+    """Drop no frame."""
     return False
 
 
-def asks_kafka(api_key: int, holding: bytes = b"") -> Callable[[bytes], bool]:
-    """Return what tells whether a frame is a request of this kind, with these bytes in it."""
-    return lambda frame: struct.unpack(">h", frame[4:6])[0] == api_key and holding in frame
+def kafka_request(api_key: int, containing: bytes = b"") -> Callable[[bytes], bool]:
+    """Return a predicate for frames that are requests with this API key and contain these bytes."""
+    return lambda frame: struct.unpack(">h", frame[4:6])[0] == api_key and containing in frame
 
 
-def answers_kafka(request: bytes, response: bytes) -> bool:
-    """Tell whether a response is the one to a request: both bear the same correlation id."""
+def is_kafka_response(request: bytes, response: bytes) -> bool:
+    """Tell whether a response belongs to a request: both carry the same correlation id."""
     return request[8:12] == response[4:8]
 
 
-def calls_temporal(holding: bytes) -> Callable[[bytes], bool]:
-    """Return what tells whether a frame begins a message of gRPC with these bytes in it, unpacked."""
-    return lambda frame: frame[3:4] == _DATA and holding in _message(frame[9:])
+def temporal_call(containing: bytes) -> Callable[[bytes], bool]:
+    """Return a predicate for frames that start a gRPC message which, decompressed, contains these bytes."""
+    return lambda frame: frame[3:4] == _DATA and containing in _message(frame[9:])
 
 
-def answers_temporal(request: bytes, response: bytes) -> bool:
-    """Tell whether a frame is of the answer to a request: headers or data on the same stream."""
+def is_temporal_response(request: bytes, response: bytes) -> bool:
+    """Tell whether a frame belongs to the response to a request: headers or data on the same stream."""
     return request[5:9] == response[5:9] and response[3:4] in (_DATA, _HEADERS)
 
 
 def _message(data: bytes) -> bytes:
-    """Return the message whose beginning a frame holds, as far as it does: after a flag for gzip, and a length."""
+    """Return the message that starts in a frame, as far as the frame goes. A gzip flag and a length precede it."""
     flag = data[:1]
     message = data[5:]
     if flag != _GZIPPED:
         return message
+
     try:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(message)
     except zlib.error:
-        return b""  # the middle of a longer one
+        return b""  # the middle of a longer message

@@ -1,4 +1,4 @@
-"""Writes down what a run showed: ``docs/faults.json`` for machines, ``docs/faults.md`` for people."""
+"""Writes the findings of a run to ``docs/faults.json`` (data) and ``docs/faults.md`` (a readable page)."""
 
 import json
 import platform
@@ -19,31 +19,33 @@ _OUTCOMES: Final = ("applied", "duplicate", "late", "ignored", "dead_lettered", 
 _HEAD: Final = """\
 # Fault programme
 
-Written by `make faults`, not by hand; `docs/faults.json` holds the same and more. What runs is real: Kafka, Temporal,
-SMTP, siteverify, DNS, and `signin-worker run` in processes of its own. While people sign in (also mistyping, guessing,
-asking again, as bots, with every event produced three times, with garbage between), one fault after the other is
-injected. Afterwards a ledger accounts for every record that was produced, by what the servers know and never by
-what the worker says of itself: Kafka's topics and committed offsets, Temporal's workflows and their histories, the
-mails that arrived. A case holds if
+`make faults` writes this page; do not edit it. `docs/faults.json` holds the same data and more.
 
-* every record was applied, a duplicate, late, ignored, or is a dead letter byte for byte (rule 1: no loss);
-* no workflow was started twice, no submission judged twice, and no sign-in had more than five compares (rule 2);
-* submissions of a mailbox and attempts of a sign-in were applied in order, and results came in order, exactly one
-  terminal result a sign-in, the last; a repeated result has the same `ce_id` and the same bytes (rule 3);
-* nobody got a mail that they did not ask for; a second copy, after a crash between the mail server's answer and
-  its record in Temporal, is the same mail again (same `Message-ID`, same code);
-* the committed offsets are the ends of the partitions, and no worker took more than 512 MB of memory;
-* all by itself: no case helps the worker but by starting a process that has ended, as an orchestrator does. (One
-  shortens the wait: of the 100 kills at random moments, nine out of ten are told to the consumer group at once, which
-  else finds out by itself after 10 s, as it does in all other cases.)
+The servers are real: Kafka, Temporal, SMTP, siteverify and DNS, with `signin-worker run` in processes of its own. One
+fault after the other is injected while people sign in. Some of them mistype, guess or request a second mail; some are
+bots; some have every event produced three times; garbage comes in between. Afterwards an audit accounts for every
+record produced. It relies only on what the servers report, never on the worker itself: Kafka's topics and committed
+offsets, Temporal's workflows and their histories, and the mails that arrived. A case holds if
 
-*Recovery*: the longest time from a fault's end until all that was produced by then was done and committed.
-*Peak memory*: the largest resident set of any worker in the case.
+* every record was applied, or was a duplicate, late or ignored, or became a dead letter, byte for byte (rule 1: no
+  loss);
+* no workflow was started twice, no submission was judged twice, and no sign-in had more than five compares (rule 2);
+* a mailbox's submissions and a sign-in's attempts were applied in order; each sign-in's results came in order, with
+  exactly one terminal result, the last; a repeated result has the same `ce_id` and the same bytes (rule 3);
+* nobody got a mail that they did not request. After a crash between the mail server's answer and its record in
+  Temporal, a second copy may be sent: it is the same mail, with the same `Message-ID` and the same code;
+* the committed offsets equal the ends of the partitions, and no worker used more than 512 MB of memory;
+* recovery was automatic: the only help is to restart a process that has ended, as an orchestrator would. (One case
+  shortens the wait: for nine out of ten of the 100 kills at random moments, the consumer group is told at once. In all
+  other cases it finds out by itself after 10 s.)
+
+*Recovery* is the longest time from the end of a fault until everything produced by then was done and committed.
+*Peak memory* is the largest resident set of any worker in the case.
 """
 
 
 def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path = DOCUMENT) -> None:
-    """Add findings to those of earlier runs, and write the document anew."""
+    """Merge findings into those of earlier runs, and rewrite the page."""
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
     today = datetime.now(UTC).date().isoformat()
     for finding in findings:
@@ -56,13 +58,14 @@ def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path
 
 
 def rendered(known: dict[str, Any]) -> str:
-    """Return the document."""
-    heading = "| case | injected | seen | people | records | second mails | recovery | peak memory | holds |"
+    """Return the page."""
+    heading = "| case | fault | observed | people | records | second mails | recovery | peak memory | holds |"
     lines = [_HEAD, heading, "|" + "---|" * 9]
     lines += [_row(name, one) for name, one in known.items()]
-    lines += ["", *(line for name, one in known.items() for line in _trouble(name, one))]
+    lines += ["", *(line for name, one in known.items() for line in _problems(name, one))]
+
     short = [name for name, one in known.items() if one["scale"] == "short"]
-    lines += [f"In the short form, as in `make test`: {', '.join(short)}.", ""] if short else []
+    lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""] if short else []
     versions = sorted({(one["on"], one["versions"]) for one in known.values()})
     lines += [f"Run on {day}: {text}." for day, text in versions]
 
@@ -77,7 +80,7 @@ def _row(name: str, one: dict[str, Any]) -> str:
     return "| " + " | ".join(map(str, (*cells, recovery, f"{one['peak_rss_mb']} MB", holds))) + " |"
 
 
-def _trouble(name: str, one: dict[str, Any]) -> list[str]:
+def _problems(name: str, one: dict[str, Any]) -> list[str]:
     return [f"* {name}: {text}" for text in one["trouble"]] + ([""] if one["trouble"] else [])
 
 

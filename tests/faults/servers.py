@@ -1,4 +1,4 @@
-"""The servers of a whole run: real Kafka and Temporal that can be hurt, each behind a proxy, and the small ones."""
+"""The servers of a run: real Kafka and Temporal, each behind a proxy and easy to break, and the small test servers."""
 
 import asyncio
 import signal
@@ -12,12 +12,12 @@ from deploy.local.servers.mail_server import MailServer
 from deploy.local.processes import Child
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
-from tests.faults.proxy import Proxy, http2_frame, kafka_frame, nothing
+from tests.faults.proxy import Proxy, http2_frame, kafka_frame, drop_nothing
 
 
 @dataclass
 class Servers:
-    """What runs. The worker reaches Kafka and Temporal through the proxies only, the tests go directly."""
+    """The running servers. Workers reach Kafka and Temporal only through the proxies; the tests connect directly."""
 
     kafka: LocalKafka
     temporal: LocalTemporal
@@ -27,8 +27,8 @@ class Servers:
     siteverify: SiteverifyServer
     dns_server: DnsServer
 
-    def addresses(self) -> dict[str, str]:
-        """Return the worker's settings for all of them."""
+    def worker_settings(self) -> dict[str, str]:
+        """Return the settings with which a worker reaches these servers."""
         return {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{self.kafka_proxy.port}",
             "SIGNIN_SMTP__HOST": self.mail_server.host,
@@ -41,51 +41,51 @@ class Servers:
         }
 
     async def kill_temporal(self) -> None:
-        """Kill it; its state is in a file."""
+        """Kill Temporal. Its state survives in a file."""
         await asyncio.to_thread(self.temporal.process.kill)
 
-    async def revive_temporal(self, settings: Mapping[str, str] | None = None) -> None:
-        """Start it again, with other dynamic settings of the server."""
+    async def restart_temporal(self, settings: Mapping[str, str] | None = None) -> None:
+        """Start Temporal again, optionally with other dynamic settings."""
         await asyncio.to_thread(self.temporal.start_again, settings)
 
     async def kill_kafka(self) -> None:
         """Kill the only broker."""
         await asyncio.to_thread(self.kafka.process.kill)
 
-    async def revive_kafka(self) -> None:
+    async def restart_kafka(self) -> None:
         """Start the broker again."""
         await asyncio.to_thread(self.kafka.start_again)
 
-    async def heal(self) -> None:
-        """Undo whatever a case that failed has left behind."""
+    async def restore(self) -> None:
+        """Undo whatever a failed case left behind."""
         for proxy in (self.kafka_proxy, self.temporal_proxy):
             proxy.delay_s = 0
-            proxy.swallows = nothing
+            proxy.drops = drop_nothing
             proxy.open()
 
         if not self.temporal.process.running:
-            await self.revive_temporal()
+            await self.restart_temporal()
 
         if not self.kafka.process.running:
-            await self.revive_kafka()
+            await self.restart_kafka()
 
         thaw(self.temporal.process)
         thaw(self.kafka.process)
 
 
 def freeze(child: Child) -> None:
-    """Stop a process in its tracks: its connections stay open, and nothing answers."""
+    """Suspend a process: its connections stay open, but nothing answers."""
     child.signal(signal.SIGSTOP)
 
 
 def thaw(child: Child) -> None:
-    """Let it go on."""
+    """Resume a frozen process."""
     child.signal(signal.SIGCONT)
 
 
 @asynccontextmanager
 async def running_servers() -> AsyncIterator[Servers]:
-    """Start all of them; end them in reverse."""
+    """Start all servers; stop them in reverse order."""
     async with AsyncExitStack() as exits:
         kafka_proxy = Proxy(kafka_frame)
         temporal_proxy = Proxy(http2_frame)
@@ -99,8 +99,9 @@ async def running_servers() -> AsyncIterator[Servers]:
             exits.push_async_callback(asyncio.to_thread, server.stop)
 
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
-        kafka_proxy.lead_to(kafka.behind_proxy)
-        temporal_proxy.lead_to(temporal.address)
+        kafka_proxy.forward_to(kafka.behind_proxy)
+        temporal_proxy.forward_to(temporal.address)
+
         mail_server = MailServer()
         siteverify = SiteverifyServer()
         dns_server = DnsServer()

@@ -1,4 +1,4 @@
-"""The stage of one case: topics of its own, workers, people, the ledger, and eyes on memory and time."""
+"""The stage of one case: its own topics, workers and people, the ledger, and measurements of memory and time."""
 
 import asyncio
 import contextlib
@@ -20,24 +20,25 @@ from deploy.local.places import StackError, free_ports
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from deploy.local.worker import LocalWorker, development_settings
+from tests.faults.audit import Audit, audit
 from tests.faults.crowd import Crowd
-from tests.faults.evidence import collect, committed, ends
+from tests.faults.evidence import collect, committed_offsets, end_offsets
 from tests.faults.kafka_admin import KafkaAdmin
-from tests.faults.ledger import Account, Ledger, account
+from tests.faults.ledger import Ledger
 from tests.faults.people import PATIENCE_S, Person
 from tests.faults.servers import Servers
-from tests.faults.wire import Wire
+from tests.faults.upstream import Upstream
 from utils.settings.loading import load_settings
 from utils.temporal.client import data_converter
 
-_QUIET_WITHIN_S: Final = 240.0
+_RECOVERY_TIMEOUT_S: Final = 240.0
 _LOOK_EVERY_S: Final = 0.25
 _SETTLED_WITHIN_S: Final = 20
 _SETTINGS: Final = {
     "SIGNIN_OTP__LIFETIME_S": "600",
     "SIGNIN_OTP__SHORTEST_RESEND_S": "1",
     "SIGNIN_LIMITS__SEND_COOLDOWN_S": "1",
-    "SIGNIN_MAX_EVENT_AGE_S": "3600",  # nobody is to be turned away because a fault took long
+    "SIGNIN_MAX_EVENT_AGE_S": "3600",  # a long fault must not make requests stale
     "SIGNIN_TIMES__CHALLENGE_S": "300",
     "SIGNIN_TIMES__FIRST_ATTEMPT_WAIT_S": "600",
     "SIGNIN_LOG__LEVEL": "warning",
@@ -46,7 +47,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything: the whole programme, or what fits into ``make test``."""
+    """The size of a run: the whole programme, or what fits into ``make test``."""
 
     kills: int = 100
     outage_s: float = 300
@@ -57,7 +58,7 @@ class Scale:
 
 
 class Stage:
-    """What a case does things to. ``recoveries_s`` are the times it took until all was done after a fault had ended."""
+    """The environment of a case. ``recoveries_s``: how long it took after each fault until everything was done."""
 
     def __init__(
         self, servers: Servers, scale: Scale, settings: dict[str, str], topics: Topics, temporal: Client
@@ -67,24 +68,26 @@ class Stage:
         self.settings = settings
         self.topics = topics
         self.temporal = temporal
-        self._pseudonyms = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
         self.admin = KafkaAdmin(servers.kafka.bootstrap_servers)
+
         self.ledger = Ledger()
-        self.wire = Wire(servers.kafka.bootstrap_servers, topics, self.ledger)
-        self.crowd = Crowd(self.newcomer)
+        self.upstream = Upstream(servers.kafka.bootstrap_servers, topics, self.ledger)
+        self.crowd = Crowd(self.new_person)
         self.workers: list[LocalWorker] = []
         self.recoveries_s: list[float] = []
         self.peak_rss = 0
         self.patience_s = PATIENCE_S + scale.outage_s
-        self.quiet_within_s = _QUIET_WITHIN_S
+        self.recovery_timeout_s = _RECOVERY_TIMEOUT_S
+
+        self._pseudonyms = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
         self._exits = AsyncExitStack()
 
-    def newcomer(self) -> Person:
+    def new_person(self) -> Person:
         """Return a new person."""
-        return Person(self.wire, self.servers.mail_server, self.patience_s)
+        return Person(self.upstream, self.servers.mail_server, self.patience_s)
 
     def new_worker(self, **settings: str) -> LocalWorker:
-        """Return one more worker, not started."""
+        """Return another worker that is not yet started."""
         (port,) = free_ports(1)
         worker = LocalWorker({**self.settings, **settings}, port)
         self._exits.push_async_callback(asyncio.to_thread, worker.stop)
@@ -92,92 +95,92 @@ class Stage:
         return worker
 
     async def start_worker(self, **settings: str) -> LocalWorker:
-        """Start one more worker; return it once it is ready."""
+        """Start another worker; return it once it is ready."""
         worker = self.new_worker(**settings)
         await worker.start()
         return worker
 
     async def kill(self, worker: LocalWorker) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         await asyncio.to_thread(worker.process.kill)
 
     async def terminate(self, worker: LocalWorker) -> str:
-        """Send SIGTERM; return how it ended, and how long that took."""
+        """Send SIGTERM; return the exit code and how long the worker took to end."""
         begun = time.monotonic()
         code = await asyncio.to_thread(worker.process.end)
         return f"exit {code} after {time.monotonic() - begun:.1f} s"
 
-    async def recovered(self, since: float | None = None) -> float:
-        """Wait until all that was produced by now is done; return how long it took, from ``since`` (monotonic)."""
+    async def wait_until_recovered(self, since: float | None = None) -> float:
+        """Wait until all records produced by now are done; return how long it took since ``since`` (monotonic)."""
         begun = time.monotonic() if since is None else since
-        wanted = await ends(self.servers.kafka.bootstrap_servers, self.topics)
+        wanted = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
 
         async def done() -> bool:
-            known = await self.committed()
+            known = await self.committed_offsets()
             return all(known.get(partition, 0) >= end for partition, end in wanted.items())
 
-        await eventually(done, "all that was produced is done", within_s=self.quiet_within_s)
+        await eventually(done, "all records are done", within_s=self.recovery_timeout_s)
         took_s = time.monotonic() - begun
         self.recoveries_s.append(took_s)
 
         return took_s
 
-    async def exactly_committed(self) -> None:
-        """Wait until what is committed is the ends, after a time when it was more than that."""
-        wanted = await ends(self.servers.kafka.bootstrap_servers, self.topics)
+    async def wait_until_exactly_committed(self) -> None:
+        """Wait until the committed offsets equal the end offsets, after offsets beyond the end were committed."""
+        wanted = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
 
         async def done() -> bool:
-            known = await self.committed()
+            known = await self.committed_offsets()
             return all(known.get(partition) == end for partition, end in wanted.items())
 
-        await eventually(done, "what is committed is the ends", within_s=self.quiet_within_s)
+        await eventually(done, "the committed offsets equal the end offsets", within_s=self.recovery_timeout_s)
 
-    async def committed(self) -> dict[tuple[str, int], int]:
-        """Return the group's offsets; none while Kafka does not tell."""
+    async def committed_offsets(self) -> dict[tuple[str, int], int]:
+        """Return the group's committed offsets, or nothing while Kafka does not answer."""
         try:
-            return dict(await committed(self.servers.kafka.bootstrap_servers, self.topics))
+            return dict(await committed_offsets(self.servers.kafka.bootstrap_servers, self.topics))
         except KafkaError:
             return {}
 
-    async def settle(self) -> Account:
-        """Wait until everybody is through and all is done, and account for it."""
-        await self.crowd.gone()
+    async def settle(self) -> Audit:
+        """Wait until everybody has finished and all records are done; return the audit."""
+        await self.crowd.wait_until_done()
         with contextlib.suppress(TimeoutError):
-            await self.recovered()
+            await self.wait_until_recovered()
             self.recoveries_s.pop()
 
-        found = Account()
+        found = Audit()
 
-        async def accounted() -> bool:
+        async def nothing_is_broken() -> bool:
             nonlocal found
-            found = await self._account()
+            found = await self._audit()
             return not found.broken
 
-        with contextlib.suppress(TimeoutError):  # visibility lags a little; what is still broken then is broken
-            await eventually(accounted, "all is accounted for", within_s=_SETTLED_WITHIN_S)
+        with contextlib.suppress(TimeoutError):  # Temporal's visibility lags a little, so a first audit may be early
+            await eventually(nothing_is_broken, "all promises are kept", within_s=_SETTLED_WITHIN_S)
 
         return found
 
-    async def eventually(self, ask: Callable[[], Awaitable[bool]], what: str, within_s: float = 60) -> None:
+    async def eventually(self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 60) -> None:
         """Wait for a condition. Raises ``TimeoutError``."""
-        await eventually(ask, what, within_s=within_s)
+        await eventually(condition, what, within_s=within_s)
 
     async def workflow_exists(self, workflow_id: str) -> bool:
-        """Tell whether Temporal knows it."""
+        """Tell whether Temporal knows a workflow."""
         try:
             await self.temporal.get_workflow_handle(workflow_id).describe()
         except RPCError:
             return False
         return True
 
-    def mailbox_of(self, address: str) -> str:
+    def mailbox_pseudonym(self, address: str) -> str:
         """Return the pseudonym of an address's mailbox."""
         parsed = parse_address(address)
         assert parsed is not None
         return self._pseudonyms.mailbox(parsed)
 
-    async def hold_keys(self, payload_keys: str) -> None:
-        """Read what Temporal stores with these keys from now on."""
+    async def read_with_keys(self, payload_keys: str) -> None:
+        """Use these keys from now on to read what Temporal stores."""
         self.settings["SIGNIN_KEYS__PAYLOAD"] = payload_keys
         self.temporal = await client(self.servers, self.settings)
 
@@ -185,14 +188,14 @@ class Stage:
         """Create the topics and connect."""
         await self.new_worker().create_topics()
         self.workers.clear()
-        await self.wire.start()
-        self._exits.push_async_callback(self.wire.stop)
+        await self.upstream.start()
+        self._exits.push_async_callback(self.upstream.stop)
         watching = asyncio.create_task(self._watch_memory())
         self._exits.callback(watching.cancel)
 
     async def close(self) -> None:
-        """Send everybody away, and end the workers."""
-        self.crowd.send_away()
+        """Cancel everybody and kill the workers."""
+        self.crowd.cancel()
         for worker in self.workers:
             if worker.process.running:
                 with contextlib.suppress(StackError):
@@ -200,12 +203,12 @@ class Stage:
                     worker.process.kill()
         await self._exits.aclose()
 
-    async def _account(self) -> Account:
+    async def _audit(self) -> Audit:
         servers = self.servers
         evidence = await collect(servers.kafka.bootstrap_servers, self.temporal, self.topics, servers.mail_server)
-        mine = {one.address for one in self.ledger.expectations.values()}
-        evidence.mails = [mail for mail in evidence.mails if mail.address in mine]
-        return account(self.ledger, evidence)
+        own_addresses = {one.address for one in self.ledger.expectations.values()}
+        evidence.mails = [mail for mail in evidence.mails if mail.address in own_addresses]
+        return audit(self.ledger, evidence)
 
     async def _watch_memory(self) -> None:
         while True:
@@ -217,7 +220,7 @@ class Stage:
 
 
 async def client(servers: Servers, settings: dict[str, str]) -> Client:
-    """Return a client that reads what the worker's settings encrypt."""
+    """Return a client that can decrypt what a worker with these settings encrypts."""
     keys = load_settings(settings, lambda _: None).keys.payload.get_secret_value()
     return await Client.connect(
         servers.temporal.address, namespace=settings["TEMPORAL_NAMESPACE"], data_converter=data_converter(keys)
@@ -225,15 +228,15 @@ async def client(servers: Servers, settings: dict[str, str]) -> Client:
 
 
 @asynccontextmanager
-async def stage(servers: Servers, scale: Scale, settings: dict[str, str]) -> AsyncIterator[Stage]:
-    """Set up a stage with topics and keys of its own, and clear it away."""
+async def open_stage(servers: Servers, scale: Scale, settings: dict[str, str]) -> AsyncIterator[Stage]:
+    """Set up a stage with its own topics and keys, and tear it down."""
     topics = Topics.fresh("faults")
-    own = development_settings({**servers.addresses(), **topics.settings(), **_SETTINGS, **settings})
-    scene = Stage(servers, scale, own, topics, await client(servers, own))
+    own = development_settings({**servers.worker_settings(), **topics.settings(), **_SETTINGS, **settings})
+    stage = Stage(servers, scale, own, topics, await client(servers, own))
 
     try:
-        await scene.open()
-        yield scene
+        await stage.open()
+        yield stage
     finally:
-        await servers.heal()  # first: clients of a broker that is away do not even stop
-        await scene.close()
+        await servers.restore()  # first, because clients cannot stop while their broker is away
+        await stage.close()

@@ -1,4 +1,4 @@
-"""The most telling faults, each for a short time. ``make faults`` injects all of them for as long as it takes."""
+"""A selection of faults, each injected briefly. ``make faults`` injects all of them at full length."""
 
 from collections.abc import AsyncIterator
 
@@ -7,10 +7,10 @@ import pytest_asyncio
 
 from deploy.local.places import StackError
 from tests.faults.case import run
-from tests.faults.programme import SHORT, named
+from tests.faults.programme import SHORT, case_named
 from tests.faults.servers import Servers, running_servers
 
-_CHOSEN = (
+_SELECTED = (
     "kill-after-result",
     "kill-after-mail",
     "temporal-killed",
@@ -23,7 +23,7 @@ _CHOSEN = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers() -> AsyncIterator[Servers]:
-    """Give Kafka, Temporal and the small servers, all of which can be hurt."""
+    """Run Kafka, Temporal and the small servers, all of which can be broken."""
     try:
         async with running_servers() as running:
             yield running
@@ -33,9 +33,10 @@ async def servers() -> AsyncIterator[Servers]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("name", _CHOSEN)
+@pytest.mark.parametrize("name", _SELECTED)
 async def test_nothing_is_lost_and_nothing_happens_twice(servers: Servers, name: str) -> None:
-    """By the ledger: every record has one end, results are right and in order, no mail too many; all by itself."""
-    finding = await run(named(name), servers, SHORT)
-    assert finding.holds, "\n".join([*finding.trouble, *finding.account.broken])
-    assert finding.account.outcomes
+    """Each record has one outcome, results are right and in order, and no extra mail is sent; recovery is automatic."""
+    finding = await run(case_named(name), servers, SHORT)
+
+    assert finding.holds, "\n".join(finding.all_problems)
+    assert finding.audit.outcomes

@@ -1,4 +1,4 @@
-"""The proxy passes everything on, until it is told otherwise."""
+"""The proxy forwards everything by default, and can hold, stop and drop traffic."""
 
 import asyncio
 import gzip
@@ -6,30 +6,30 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.proxy import OFFSET_COMMIT, Proxy, Trap, answers_kafka, answers_temporal, asks_kafka
-from tests.faults.proxy import calls_temporal, http2_frame, kafka_frame
+from tests.faults.proxy import OFFSET_COMMIT, Proxy, Trap, is_kafka_response, is_temporal_response, kafka_request
+from tests.faults.proxy import temporal_call, http2_frame, kafka_frame
 
 _WITHIN_S = 20
 
 
 @asynccontextmanager
-async def _echo() -> AsyncIterator[tuple[Proxy, list[bytes]]]:
-    """Give a proxy to a server that answers each of Kafka's requests with its correlation id; and what it got."""
-    got: list[bytes] = []
+async def _proxied_server() -> AsyncIterator[tuple[Proxy, list[bytes]]]:
+    """Run a proxy to a server that answers each Kafka request with its correlation id; also yield what it received."""
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while frame := await kafka_frame(reader):
-            got.append(frame)
+            received.append(frame)
             writer.write(struct.pack(">i", 4) + frame[8:12])
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     proxy = Proxy(kafka_frame)
     await proxy.listen()
-    proxy.lead_to(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    proxy.forward_to(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
 
     try:
-        yield proxy, got
+        yield proxy, received
     finally:
         await proxy.stop()
         server.close()
@@ -44,9 +44,9 @@ async def _answer(reader: asyncio.StreamReader) -> int:
     return int(struct.unpack(">ii", frame)[1])
 
 
-async def test_passes_until_held() -> None:
-    """Nothing passes a proxy that holds; what was held passes when it opens."""
-    async with _echo() as (proxy, got):
+async def test_a_proxy_holds_traffic_until_it_is_opened() -> None:
+    """Nothing passes a holding proxy; once it opens, everything it held passes in order."""
+    async with _proxied_server() as (proxy, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(_request(1, 1))
 
@@ -63,30 +63,30 @@ async def test_passes_until_held() -> None:
 
 
 async def test_a_trap_stops_a_request() -> None:
-    """The chosen request never arrives: it is lost when the connections are cut."""
-    async with _echo() as (proxy, got):
+    """The chosen request never reaches the server: it is lost when the connections are cut."""
+    async with _proxied_server() as (proxy, received):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-        trap = proxy.set_trap(Trap(asks_kafka(OFFSET_COMMIT)))
+        trap = proxy.set_trap(Trap(kafka_request(OFFSET_COMMIT)))
         writer.write(_request(1, 1) + _request(OFFSET_COMMIT, 2))
-        await asyncio.wait_for(trap.sprung.wait(), _WITHIN_S)
+        await asyncio.wait_for(trap.triggered.wait(), _WITHIN_S)
         await proxy.cut()
         proxy.open()
 
-        assert trap.asked == _request(OFFSET_COMMIT, 2)
-        assert _request(OFFSET_COMMIT, 2) not in got
+        assert trap.request == _request(OFFSET_COMMIT, 2)
+        assert _request(OFFSET_COMMIT, 2) not in received
 
         writer.close()
 
 
-async def test_a_trap_stops_an_answer() -> None:
-    """The chosen request arrives, its answer does not."""
-    async with _echo() as (proxy, got):
+async def test_a_trap_stops_a_response() -> None:
+    """The chosen request reaches the server, but its response never reaches the client."""
+    async with _proxied_server() as (proxy, received):
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-        trap = proxy.set_trap(Trap(asks_kafka(OFFSET_COMMIT), answers_kafka))
+        trap = proxy.set_trap(Trap(kafka_request(OFFSET_COMMIT), is_kafka_response))
         writer.write(_request(1, 1) + _request(OFFSET_COMMIT, 2))
-        await asyncio.wait_for(trap.sprung.wait(), _WITHIN_S)
+        await asyncio.wait_for(trap.triggered.wait(), _WITHIN_S)
 
-        assert got[-1] == _request(OFFSET_COMMIT, 2)
+        assert received[-1] == _request(OFFSET_COMMIT, 2)
 
         await proxy.cut()
         rest = await asyncio.wait_for(_rest(reader), _WITHIN_S)
@@ -96,19 +96,19 @@ async def test_a_trap_stops_an_answer() -> None:
         writer.close()
 
 
-async def test_swallows_what_it_is_told() -> None:
-    """One kind of request vanishes; the others pass."""
-    async with _echo() as (proxy, got):
-        proxy.swallows = asks_kafka(OFFSET_COMMIT)
+async def test_a_proxy_drops_one_kind_of_request() -> None:
+    """Requests that match ``drops`` vanish; all others pass."""
+    async with _proxied_server() as (proxy, received):
+        proxy.drops = kafka_request(OFFSET_COMMIT)
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
         writer.write(_request(OFFSET_COMMIT, 1) + _request(1, 2))
         assert await _answer(reader) == 2
-        assert got == [_request(1, 2)]
+        assert received == [_request(1, 2)]
         writer.close()
 
 
-async def test_reads_a_packed_call() -> None:
-    """The text of a call is found in a frame of HTTP/2, though gRPC packs it; its answer has the same stream."""
+async def test_a_temporal_call_is_recognised_in_a_compressed_frame() -> None:
+    """The text of a call is found in an HTTP/2 frame although gRPC compresses it; the response has the same stream."""
     message = gzip.compress(b"signin/abc/1")
     data = b"\x01" + struct.pack(">i", len(message)) + message
     frame = struct.pack(">i", len(data))[1:] + b"\x00\x01" + struct.pack(">i", 5) + data
@@ -121,12 +121,12 @@ async def test_reads_a_packed_call() -> None:
     read = await http2_frame(reader)
 
     assert read == frame and await http2_frame(reader) == b""
-    assert calls_temporal(b"signin/abc/1")(read) and not calls_temporal(b"signin/xyz/1")(read)
+    assert temporal_call(b"signin/abc/1")(read) and not temporal_call(b"signin/xyz/1")(read)
 
     headers = b"\x00\x00\x00\x01\x05" + struct.pack(">i", 5)
 
-    assert answers_temporal(read, headers)
-    assert not answers_temporal(read, headers[:-1] + b"\x07")
+    assert is_temporal_response(read, headers)
+    assert not is_temporal_response(read, headers[:-1] + b"\x07")
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:

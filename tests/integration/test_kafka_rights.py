@@ -40,7 +40,7 @@ async def test_each_missing_right_is_reported(access: KafkaAccess) -> None:
     await eventually(all_is_well, "topics and group known", within_s=20)
 
     admin = KafkaAdmin(access.bootstrap_servers)
-    await admin.allow_nothing_but_seeing("in", "g")
+    await admin.allow_only_describe("in", "g")
     await admin.forbid_writing("out")
 
     async def problems() -> list[str] | None:

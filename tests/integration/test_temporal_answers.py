@@ -21,7 +21,7 @@ from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
-from tests.faults.wire import new_signin_id
+from tests.faults.upstream import new_signin_id
 from utils.temporal.client import connect
 from utils.temporal.mailboxes import TemporalMailboxes
 

@@ -53,7 +53,7 @@ async def _programme(console: Console, size: Size, names: Sequence[str], *, repo
         async for finding in findings(servers, size, names):
             mark = "[green]holds[/]" if finding.holds else "[red]BROKEN[/]"
             console.print(f"{finding.name}: {mark} after {finding.took_s:.0f} s")
-            for text in finding.trouble:
+            for text in finding.problems:
                 console.print(f"  {text}", style="red", markup=False)
 
             found.append(finding)
@@ -71,7 +71,7 @@ def _table(found: Sequence[Finding]) -> Table:
     for finding in found:
         for one in finding.counts:
             through = f"{number(one.through)} {one.what}"
-            holds = "[green]yes[/]" if one.holds and not finding.trouble else "[red]NO[/]"
+            holds = "[green]yes[/]" if one.holds and not finding.problems else "[red]NO[/]"
             table.add_row(finding.name, one.tried, f"{one.tries:,}", through, number(one.at_most), holds)
         if not finding.counts:
             table.add_row(finding.name, "–", "–", "it could not be tried", "–", "[red]NO[/]")

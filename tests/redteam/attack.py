@@ -40,18 +40,18 @@ class Attack:
 
 @dataclass
 class Finding:
-    """What an attack showed. ``trouble``: why its counts mean nothing."""
+    """What an attack showed. ``problems``: why its counts mean nothing."""
 
     name: str
     why: str
     counts: Sequence[Count] = ()
-    trouble: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     took_s: float = 0
 
     @property
     def holds(self) -> bool:
         """Whether all went as it has to, and no more got through than may."""
-        return bool(self.counts) and not self.trouble and all(count.holds for count in self.counts)
+        return bool(self.counts) and not self.problems and all(count.holds for count in self.counts)
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it."""
@@ -59,7 +59,7 @@ class Finding:
             "why": self.why,
             "holds": self.holds,
             "counts": [{**vars(count), "holds": count.holds} for count in self.counts],
-            "trouble": self.trouble,
+            "trouble": self.problems,
             "took_s": round(self.took_s, 1),
         }
 
@@ -73,7 +73,7 @@ async def run(attack: Attack, scene: Scene) -> Finding:
             finding.counts = await attack.attempt(scene)
         scene.assert_alive()
     except Exception as error:  # one attack must not end the programme
-        finding.trouble.append(f"{type(error).__name__}: {error}")
+        finding.problems.append(f"{type(error).__name__}: {error}")
 
     finding.took_s = time.monotonic() - begun
 

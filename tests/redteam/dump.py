@@ -10,7 +10,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import WorkflowExecution
 
-from tests.faults.evidence import read_all
+from tests.faults.evidence import read_topic
 from tests.redteam.scene import Scene
 
 
@@ -88,7 +88,7 @@ def _members(value: Any) -> Iterable[Message]:
 
 
 async def _results(scene: Scene) -> Corpus:
-    records = await read_all(scene.servers.kafka.bootstrap_servers, scene.stage.topics.results)
+    records = await read_topic(scene.servers.kafka.bootstrap_servers, scene.stage.topics.results)
     blobs = [b"\n".join([record.key or b"", record.value or b"", *_headers(record, "")]) for record in records]
     return Corpus("results: keys, values, headers", len(records), blobs)
 
@@ -96,7 +96,7 @@ async def _results(scene: Scene) -> Corpus:
 async def _dead_letters(scene: Scene) -> Corpus:
     """Return the headers that the worker wrote; key, value and the others are the record's own."""
     topics = scene.stage.topics.dead_letters
-    records = [one for topic in topics for one in await read_all(scene.servers.kafka.bootstrap_servers, topic)]
+    records = [one for topic in topics for one in await read_topic(scene.servers.kafka.bootstrap_servers, topic)]
     return Corpus("headers of dead letters", len(records), [b"\n".join(_headers(one, "dlt-")) for one in records])
 
 
@@ -123,7 +123,7 @@ def _database(scene: Scene) -> Corpus:
 
 async def compares_in_histories(scene: Scene, address: str) -> int:
     """Return how many compares of codes stand in the histories of a mailbox."""
-    handle = scene.stage.temporal.get_workflow_handle(f"mailbox/{scene.stage.mailbox_of(address)}")
+    handle = scene.stage.temporal.get_workflow_handle(f"mailbox/{scene.stage.mailbox_pseudonym(address)}")
     codec = scene.stage.temporal.data_converter.payload_codec
 
     assert codec is not None

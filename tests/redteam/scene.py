@@ -20,8 +20,8 @@ from tests.faults.evidence import read_results
 from tests.faults.ledger import Request, ResultRecord
 from tests.faults.people import mistyped
 from tests.faults.servers import Servers
-from tests.faults.stage import Scale, Stage, stage
-from tests.faults.wire import Headers, SignInIsOver, new_signin_id
+from tests.faults.stage import Scale, Stage, open_stage
+from tests.faults.upstream import Headers, SignInEnded, new_signin_id
 from utils.settings.loading import load_settings
 
 _PATIENCE_S: Final = 600.0
@@ -79,13 +79,13 @@ class Scene:
         note = Request(signin_id, attempt)
         value = json.dumps(event).encode()
         for _ in range(times):
-            await self.stage.wire.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
+            await self.stage.upstream.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
 
         return signin_id
 
     async def type(self, signin_id: str, address: str, code: str, *, submission_id: str = "", times: int = 1) -> str:
         """Emit ``otp.submitted``; return the submission's id."""
-        return await self.stage.wire.submit(signin_id, address, code, submission_id=submission_id, times=times)
+        return await self.stage.upstream.submit(signin_id, address, code, submission_id=submission_id, times=times)
 
     async def flood(self, signin_id: str, address: str, codes: Iterable[str]) -> int:
         """Submit many codes at once; return how many."""
@@ -98,12 +98,12 @@ class Scene:
     async def heard(self, signin_ids: Iterable[str], count: int = 1) -> None:
         """Wait until there are so many results of each of these sign-ins, or it is over."""
         for signin_id in signin_ids:
-            with contextlib.suppress(SignInIsOver):
-                await self.stage.wire.hear(signin_id, count, _PATIENCE_S)
+            with contextlib.suppress(SignInEnded):
+                await self.stage.upstream.wait_for_results(signin_id, count, _PATIENCE_S)
 
     async def done(self) -> None:
         """Wait until the worker has taken all that was emitted, and a moment for what must not come."""
-        await self.stage.recovered()
+        await self.stage.wait_until_recovered()
         await asyncio.sleep(1)
 
     async def said(self) -> Mapping[str, list[ResultRecord]]:
@@ -178,7 +178,7 @@ def network(number: int) -> str:
 @asynccontextmanager
 async def scene(servers: Servers, size: Size, settings: Mapping[str, str]) -> AsyncIterator[Scene]:
     """Set up topics, keys and a worker of its own, and clear them away."""
-    async with stage(servers, Scale(), dict(settings)) as place:
+    async with open_stage(servers, Scale(), dict(settings)) as place:
         yield Scene(place, await place.start_worker(), size)
 
 

@@ -18,6 +18,6 @@ async def test_no_attack_gets_more_through_than_the_settings_allow() -> None:
 
     assert [finding.name for finding in found] == list(CHOSEN)
 
-    broken = [f"{one.name}: {one.trouble or one.counts}" for one in found if not one.holds]
+    broken = [f"{one.name}: {one.problems or one.counts}" for one in found if not one.holds]
 
     assert not broken, "\n".join(broken)

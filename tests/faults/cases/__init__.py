@@ -1,1 +1,1 @@
-"""The faults, one function each, by what they are done to."""
+"""The faults, one function each, grouped by their target."""

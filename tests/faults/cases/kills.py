@@ -1,4 +1,4 @@
-"""kill -9, at random and at named points."""
+"""kill -9 of the worker, at random moments and at chosen points."""
 
 import asyncio
 import random
@@ -10,44 +10,44 @@ from deploy.local.servers.mail_server import Reply
 from deploy.local.worker import LocalWorker
 from tests.faults.case import Case
 from tests.faults.people import Person, asks_again, signs_in
-from tests.faults.proxy import OFFSET_COMMIT, PRODUCE, Proxy, Trap, answers_kafka, answers_temporal
-from tests.faults.proxy import asks_kafka, calls_temporal
+from tests.faults.proxy import OFFSET_COMMIT, PRODUCE, Proxy, Trap, is_kafka_response, is_temporal_response
+from tests.faults.proxy import kafka_request, temporal_call
 from tests.faults.stage import Stage
 
-_SPRUNG_WITHIN_S: Final = 120
-_PATIENCE_S: Final = 1_200  # a worker that is killed all the time does not get far
-_SUBMIT: Final = b"\x06submit"  # the signal's name as protobuf has it, with its length
+_TRIGGERED_WITHIN_S: Final = 120
+_PATIENCE_S: Final = 1_200  # a worker that is killed all the time makes slow progress
+_SUBMIT: Final = b"\x06submit"  # the signal's name in protobuf, after its length
 
 
 async def at_random(stage: Stage) -> str:
-    """Kill the worker again and again, at any moment: while it starts, joins, works, commits.
+    """Kill the worker again and again, at any moment: while it starts, joins, works or commits.
 
-    Most times the group is told at once that the member is gone; every tenth time it finds out by itself (10 s).
+    Nine times out of ten the group is told at once that the member is gone; else it finds out by itself, after 10 s.
     """
     worker = await stage.start_worker()
     stage.patience_s = _PATIENCE_S
-    dice = random.Random(8)
+    chance = random.Random(8)
 
-    async with stage.crowd.coming(stage.scale.every_s):
+    async with stage.crowd.arriving(stage.scale.every_s):
         for number in range(stage.scale.kills):
-            await asyncio.sleep(dice.uniform(0.2, 2.5))
+            await asyncio.sleep(chance.uniform(0.2, 2.5))
             await stage.kill(worker)
             if (number + 1) % 10:
-                await stage.admin.evict_all(stage.topics.group_id)
+                await stage.admin.evict_members(stage.topics.group_id)
 
-            await _launched(worker, dice)
+            await _start(worker, chance)
 
     if not worker.process.running:
         await worker.start()
 
-    await stage.recovered()
+    await stage.wait_until_recovered()
 
     return f"{stage.scale.kills} kills"
 
 
-async def _launched(worker: LocalWorker, dice: random.Random) -> None:
-    """Start it; one time in five the next kill may come before it is ready."""
-    if dice.random() < 0.2:
+async def _start(worker: LocalWorker, chance: random.Random) -> None:
+    """Start the worker. One time in five, do not wait until it is ready."""
+    if chance.random() < 0.2:
         worker.launch()
     else:
         await worker.start()
@@ -57,84 +57,85 @@ Point = Callable[[Stage, Person], tuple[Proxy, Trap]]
 
 
 def at_point(point: Point) -> Callable[[Stage], Awaitable[str]]:
-    """Return a case: kill the worker in the middle of one call, several times over."""
+    """Return a case that kills the worker in the middle of one kind of call, several times."""
 
     async def inject(stage: Stage) -> str:
         worker = await stage.start_worker()
-        async with stage.crowd.coming(2 * stage.scale.every_s):
+        async with stage.crowd.arriving(2 * stage.scale.every_s):
             for _ in range(stage.scale.rounds):
-                person = stage.newcomer()
+                person = stage.new_person()
                 proxy, trap = point(stage, person)
                 proxy.set_trap(trap)
-                stage.crowd.send(signs_in, person)
-                await asyncio.wait_for(trap.sprung.wait(), _SPRUNG_WITHIN_S)
+                stage.crowd.start(signs_in, person)
+                await asyncio.wait_for(trap.triggered.wait(), _TRIGGERED_WITHIN_S)
+
                 killed_at = time.monotonic()
                 await stage.kill(worker)
                 await proxy.cut()
                 proxy.open()
                 await worker.start()
-                await stage.recovered(killed_at)
+                await stage.wait_until_recovered(killed_at)
 
-        return f"{stage.scale.rounds} kills there"
+        return f"{stage.scale.rounds} kills at this point"
 
     return inject
 
 
 def before_the_call(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Let the start of a workflow leave the worker, but never arrive."""
-    return stage.servers.temporal_proxy, Trap(calls_temporal(f"signin/{person.signin_id}/1".encode()))
+    """Stop the start of a workflow before it reaches Temporal."""
+    return stage.servers.temporal_proxy, Trap(temporal_call(f"signin/{person.signin_id}/1".encode()))
 
 
 def after_it_was_applied(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Temporal has started the workflow, the worker never hears of it."""
-    wants = calls_temporal(f"signin/{person.signin_id}/1".encode())
-    return stage.servers.temporal_proxy, Trap(wants, answers_temporal)
+    """Let Temporal start the workflow, but stop its response."""
+    start = temporal_call(f"signin/{person.signin_id}/1".encode())
+    return stage.servers.temporal_proxy, Trap(start, is_temporal_response)
 
 
 def after_the_signal(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Temporal has signalled a submission, the worker never hears of it."""
-    return stage.servers.temporal_proxy, Trap(calls_temporal(_SUBMIT), answers_temporal)
+    """Let Temporal signal a submission, but stop its response."""
+    return stage.servers.temporal_proxy, Trap(temporal_call(_SUBMIT), is_temporal_response)
 
 
 def during_the_hand_over(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Let the mailbox have its challenge, while the sign-in's workflow does not know it."""
-    return stage.servers.temporal_proxy, Trap(calls_temporal(b"open_or_resend"), answers_temporal)
+    """Let the mailbox get its challenge, but stop the response to the sign-in's workflow."""
+    return stage.servers.temporal_proxy, Trap(temporal_call(b"open_or_resend"), is_temporal_response)
 
 
 def before_the_commit(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Let a commit leave the worker, but never arrive."""
-    return stage.servers.kafka_proxy, Trap(asks_kafka(OFFSET_COMMIT))
+    """Stop a commit before it reaches Kafka."""
+    return stage.servers.kafka_proxy, Trap(kafka_request(OFFSET_COMMIT))
 
 
 def during_the_commit(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Kafka has the commit, the worker never hears of it."""
-    return stage.servers.kafka_proxy, Trap(asks_kafka(OFFSET_COMMIT), answers_kafka)
+    """Let Kafka store a commit, but stop its response."""
+    return stage.servers.kafka_proxy, Trap(kafka_request(OFFSET_COMMIT), is_kafka_response)
 
 
 def before_a_result(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Let a result leave the worker, but never arrive."""
-    return stage.servers.kafka_proxy, Trap(asks_kafka(PRODUCE, person.signin_id.encode()))
+    """Stop a result before it reaches Kafka."""
+    return stage.servers.kafka_proxy, Trap(kafka_request(PRODUCE, person.signin_id.encode()))
 
 
 def after_a_result(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
-    """Kafka has a result, the worker never hears of it: it must come again with the same bytes."""
-    return stage.servers.kafka_proxy, Trap(asks_kafka(PRODUCE, person.signin_id.encode()), answers_kafka)
+    """Let Kafka store a result, but stop its response: the worker must publish the same bytes again."""
+    return stage.servers.kafka_proxy, Trap(kafka_request(PRODUCE, person.signin_id.encode()), is_kafka_response)
 
 
 async def after_a_mail(stage: Stage) -> str:
-    """Kill the worker when the mail server has taken a mail, and before it says so: a second copy cannot be helped."""
+    """Kill the worker after the mail server has accepted a mail but before it answers: a second copy is unavoidable."""
     worker = await stage.start_worker()
     for number in range(stage.scale.rounds):
-        person = stage.newcomer()
+        person = stage.new_person()
         stage.servers.mail_server.script(person.address, Reply(delay_s=10))
-        stage.crowd.send(asks_again if number % 2 else signs_in, person)
-        await stage.servers.mail_server.mail_to(person.address, within_s=_SPRUNG_WITHIN_S)
+        stage.crowd.start(asks_again if number % 2 else signs_in, person)
+        await stage.servers.mail_server.mail_to(person.address, within_s=_TRIGGERED_WITHIN_S)
         killed_at = time.monotonic()
         await stage.kill(worker)
         await worker.start()
-        await stage.recovered(killed_at)
+        await stage.wait_until_recovered(killed_at)
 
-    return f"{stage.scale.rounds} kills there"
+    return f"{stage.scale.rounds} kills at this point"
 
 
 def _point(name: str, where: str, point: Point) -> Case:
@@ -144,12 +145,12 @@ def _point(name: str, where: str, point: Point) -> Case:
 CASES = (
     Case("kill-random", "kill -9 of the worker at random moments", at_random, within_s=3_600, may_expire=True),
     _point("before-call", "before a workflow's start reaches Temporal", before_the_call),
-    _point("after-applied", "after Temporal started a workflow, before its answer", after_it_was_applied),
-    _point("after-signal", "after Temporal took a submission, before its answer", after_the_signal),
-    _point("hand-over", "after the mailbox got its challenge, before the answer", during_the_hand_over),
+    _point("after-applied", "after Temporal started a workflow, before its response", after_it_was_applied),
+    _point("after-signal", "after Temporal accepted a submission, before its response", after_the_signal),
+    _point("hand-over", "after the mailbox got its challenge, before the response", during_the_hand_over),
     _point("before-commit", "before a commit reaches Kafka", before_the_commit),
-    _point("during-commit", "after Kafka took a commit, before its answer", during_the_commit),
+    _point("during-commit", "after Kafka stored a commit, before its response", during_the_commit),
     _point("before-result", "before a result reaches Kafka", before_a_result),
-    _point("after-result", "after Kafka took a result, before its answer", after_a_result),
-    Case("kill-after-mail", "kill -9 after the mail server took a mail, before its answer", after_a_mail),
+    _point("after-result", "after Kafka stored a result, before its response", after_a_result),
+    Case("kill-after-mail", "kill -9 after the mail server accepted a mail, before its answer", after_a_mail),
 )

@@ -1,4 +1,4 @@
-"""What operators do: rotate keys, forget keys, name a namespace that is not there, stop the worker at a bad moment."""
+"""Operators: they rotate keys, forget keys, name a missing namespace, or stop the worker at a bad moment."""
 
 import asyncio
 import time
@@ -20,72 +20,75 @@ _NAMESPACE: Final = "not-there-yet"
 
 
 async def key_rotation(stage: Stage) -> str:
-    """Rotate both rings in two steps, as SECURITY asks for: appended everywhere first, then moved to the front."""
+    """Rotate both key rings as SECURITY asks: append the new key everywhere, then move it to the front everywhere."""
     workers = [await stage.start_worker(), await stage.start_worker()]
     old = {ring: stage.settings[ring] for ring in _RINGS}
     new = {ring: f"new:{new_key()}" for ring in _RINGS}
 
-    async with stage.crowd.coming(stage.scale.every_s):
-        stage.crowd.send(waits(3 * stage.scale.pause_s))  # typed under the new key, issued under the old one
-        for step in (
-            {ring: f"{old[ring]},{new[ring]}" for ring in _RINGS},
-            {ring: f"{new[ring]},{old[ring]}" for ring in _RINGS},
-        ):
+    appended = {ring: f"{old[ring]},{new[ring]}" for ring in _RINGS}
+    moved_to_front = {ring: f"{new[ring]},{old[ring]}" for ring in _RINGS}
+
+    async with stage.crowd.arriving(stage.scale.every_s):
+        stage.crowd.start(waits(3 * stage.scale.pause_s))  # issued under the old key, submitted under the new one
+        for step in (appended, moved_to_front):
             for worker in workers:
                 await stage.terminate(worker)
                 worker.settings.update(step)
                 await worker.start()
                 await asyncio.sleep(stage.scale.pause_s / 2)
-        await stage.recovered()
+        await stage.wait_until_recovered()
 
-    await stage.crowd.gone()
-    await stage.hold_keys(f"{new['SIGNIN_KEYS__PAYLOAD']},{old['SIGNIN_KEYS__PAYLOAD']}")
+    await stage.crowd.wait_until_done()
+    await stage.read_with_keys(moved_to_front["SIGNIN_KEYS__PAYLOAD"])
 
     return "two workers, two steps, under load"
 
 
 async def unknown_key(stage: Stage) -> str:
-    """Deploy a worker that lacks the keys in use: what it cannot read waits until it has them."""
+    """Deploy a worker without the keys in use: what it cannot decrypt waits until it has them."""
     worker = await stage.start_worker()
     own = {ring: stage.settings[ring] for ring in _RINGS}
-    async with stage.crowd.coming(stage.scale.every_s):
+    async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
 
-    await stage.crowd.gone()
-    waiting = [stage.crowd.send(waits(2 * stage.scale.pause_s)) for _ in range(3)]
+    await stage.crowd.wait_until_done()
+    waiting = [stage.crowd.start(waits(2 * stage.scale.pause_s)) for _ in range(3)]
     await asyncio.sleep(stage.scale.pause_s / 2)
     await stage.terminate(worker)
+
     foreign = {ring: f"foreign:{new_key()}" for ring in _RINGS}
     worker.settings.update(foreign)
     await worker.start()
     await asyncio.sleep(2 * stage.scale.pause_s)
     await stage.terminate(worker)
-    worker.settings.update({ring: f"{own[ring]},{foreign[ring]}" for ring in _RINGS})
+
+    both = {ring: f"{own[ring]},{foreign[ring]}" for ring in _RINGS}
+    worker.settings.update(both)
     since = time.monotonic()
     await worker.start()
     await asyncio.gather(*waiting)
-    await stage.recovered(since)
-    await stage.hold_keys(f"{own['SIGNIN_KEYS__PAYLOAD']},{foreign['SIGNIN_KEYS__PAYLOAD']}")
+    await stage.wait_until_recovered(since)
+    await stage.read_with_keys(both["SIGNIN_KEYS__PAYLOAD"])
 
-    return f"{len(waiting)} people waited for {2 * stage.scale.pause_s:.0f} s and more"
+    return f"{len(waiting)} people waited for {2 * stage.scale.pause_s:.0f} s or longer"
 
 
 async def namespace_missing(stage: Stage) -> str:
-    """Start the worker with a namespace that is not there, then create it."""
+    """Start the worker with a namespace that does not exist, then create it."""
     worker = stage.new_worker()
     worker.launch()
     for _ in range(4):
-        stage.crowd.send(signs_in)
+        stage.crowd.start(signs_in)
 
     await asyncio.sleep(max(6, stage.scale.pause_s))
 
     assert worker.process.running, worker.process.last_output()
-    assert not await stage.committed(), "offsets were committed, though nothing can have been applied"
+    assert not await stage.committed_offsets(), "offsets were committed, although nothing can have been applied"
 
     await _register(stage)
-    await stage.recovered()
+    await stage.wait_until_recovered()
 
-    return "nothing committed, nothing dead-lettered until it was there"
+    return "nothing was committed or dead-lettered until it existed"
 
 
 async def _register(stage: Stage) -> None:
@@ -95,15 +98,22 @@ async def _register(stage: Stage) -> None:
     await stage.temporal.workflow_service.register_namespace(request)
 
 
-Trouble = Callable[[Stage], Awaitable[Callable[[], Awaitable[None]]]]
-"""Begins a fault and returns what ends it."""
+End = Callable[[], Awaitable[None]]
+"""Ends a situation."""
+
+Situation = Callable[[Stage], Awaitable[End]]
+"""Brings a situation about and returns the call that ends it."""
 
 
-async def _none(stage: Stage) -> Callable[[], Awaitable[None]]:
-    return lambda: asyncio.sleep(0)
+async def _nothing_to_end() -> None:
+    pass
 
 
-async def _temporal_frozen(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _no_fault(stage: Stage) -> End:
+    return _nothing_to_end
+
+
+async def _temporal_frozen(stage: Stage) -> End:
     freeze(stage.servers.temporal.process)
 
     async def end() -> None:
@@ -112,17 +122,17 @@ async def _temporal_frozen(stage: Stage) -> Callable[[], Awaitable[None]]:
     return end
 
 
-async def _temporal_away(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _temporal_down(stage: Stage) -> End:
     await stage.servers.kill_temporal()
-    return stage.servers.revive_temporal
+    return stage.servers.restart_temporal
 
 
-async def _broker_away(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _broker_down(stage: Stage) -> End:
     await stage.servers.kill_kafka()
-    return stage.servers.revive_kafka
+    return stage.servers.restart_kafka
 
 
-async def _broker_frozen(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _broker_frozen(stage: Stage) -> End:
     freeze(stage.servers.kafka.process)
 
     async def end() -> None:
@@ -131,7 +141,7 @@ async def _broker_frozen(stage: Stage) -> Callable[[], Awaitable[None]]:
     return end
 
 
-async def _rebalance(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _rebalance(stage: Stage) -> End:
     other = stage.new_worker()
     other.launch()
     await asyncio.sleep(1.5)  # it joins about now
@@ -142,66 +152,73 @@ async def _rebalance(stage: Stage) -> Callable[[], Awaitable[None]]:
     return end
 
 
-async def _flood(stage: Stage) -> Callable[[], Awaitable[None]]:
-    garbage = (stage.wire.poison(stage.topics.requested, b"garbage") for _ in range(min(stage.scale.flood, 500)))
-    await asyncio.gather(*garbage)
-    return lambda: asyncio.sleep(0)
+async def _flood(stage: Stage) -> End:
+    count = min(stage.scale.flood, 500)
+    await asyncio.gather(*(stage.upstream.poison(stage.topics.requested, b"garbage") for _ in range(count)))
+    return _nothing_to_end
 
 
-async def _starting(stage: Stage) -> Callable[[], Awaitable[None]]:
+async def _starting(stage: Stage) -> End:
     worker = stage.workers[0]
     await stage.terminate(worker)
     worker.launch()
     await asyncio.sleep(1)
-    return lambda: asyncio.sleep(0)
+    return _nothing_to_end
 
 
-_TROUBLES: Final[dict[str, Trouble]] = {
-    "under load": _none,
+_SITUATIONS: Final[dict[str, Situation]] = {
+    "under load": _no_fault,
     "starting": _starting,
     "Temporal frozen": _temporal_frozen,
-    "Temporal away": _temporal_away,
+    "Temporal down": _temporal_down,
     "broker frozen": _broker_frozen,
-    "broker away": _broker_away,
+    "broker down": _broker_down,
     "rebalancing": _rebalance,
     "flooded": _flood,
 }
-_PROMISED_S: Final = 30
+_EXIT_WITHIN_S: Final = 30
 
 
 async def terminated(stage: Stage) -> str:
-    """Send SIGTERM in the middle of each trouble: it ends within 30 s, with 0, and nothing is lost."""
+    """Send SIGTERM in each situation: the worker exits with 0 within 30 s, and nothing is lost."""
     worker = await stage.start_worker()
-    seen = []
-    async with stage.crowd.coming(stage.scale.every_s):
-        for name, trouble in _TROUBLES.items():
+    exits = []
+    async with stage.crowd.arriving(stage.scale.every_s):
+        for name, situation in _SITUATIONS.items():
             await asyncio.sleep(2)
-            end = await trouble(stage)
+            end = await situation(stage)
             await asyncio.sleep(1)
-            seen.append(f"{name} {await _ended(stage, worker, name)}")
+            exits.append(f"{name} {await _terminate(worker, name)}")
             await end()
+
             since = time.monotonic()
             await worker.start()
-            await stage.recovered(since)
+            await stage.wait_until_recovered(since)
 
-    return "exit codes: " + ", ".join(seen)
+    return "exit codes: " + ", ".join(exits)
 
 
-async def _ended(stage: Stage, worker: LocalWorker, trouble: str) -> str:
+async def _terminate(worker: LocalWorker, situation: str) -> str:
     begun = time.monotonic()
     code = await asyncio.to_thread(worker.process.end)
     took_s = time.monotonic() - begun
-    words = f"{trouble}: exit {code} after {took_s:.1f} s\n{worker.process.last_output()}"
-    # Before it listens to signals, it ends as any process does.
-    assert code in ({0, 143} if trouble == "starting" else {0}) and took_s < _PROMISED_S, words
+    report = f"{situation}: exit {code} after {took_s:.1f} s\n{worker.process.last_output()}"
+
+    # A process that is still starting may not have installed its signal handlers yet.
+    allowed = {0, 143} if situation == "starting" else {0}
+    assert code in allowed and took_s < _EXIT_WITHIN_S, report
+
     return f"{code} after {took_s:.1f} s"
 
 
 CASES = (
-    Case("sigterm", "SIGTERM in the middle of each of: " + ", ".join(_TROUBLES), terminated, within_s=1_500),
+    Case("sigterm", "SIGTERM in each situation: " + ", ".join(_SITUATIONS), terminated, within_s=1_500),
     Case("key-rotation", "both key rings rotated in two steps", key_rotation),
     Case("unknown-key", "a worker without the keys in use", unknown_key),
     Case(
-        "namespace-missing", "Temporal's namespace is not there", namespace_missing, {"TEMPORAL_NAMESPACE": _NAMESPACE}
+        "namespace-missing",
+        "Temporal's namespace does not exist",
+        namespace_missing,
+        {"TEMPORAL_NAMESPACE": _NAMESPACE},
     ),
 )

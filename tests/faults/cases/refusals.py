@@ -1,4 +1,4 @@
-"""What Kafka refuses to take: dead letters, and a producer that it has fenced."""
+"""Kafka refuses writes: dead letters it cannot store, and a producer it has fenced."""
 
 import asyncio
 import struct
@@ -8,73 +8,73 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.transaction_manager import PidAndEpoch
 
 from tests.faults.case import Case
-from tests.faults.evidence import read_all
+from tests.faults.evidence import read_topic
 from tests.faults.people import signs_in
-from tests.faults.proxy import PRODUCE, Trap, asks_kafka
+from tests.faults.proxy import PRODUCE, Trap, kafka_request
 from tests.faults.stage import Stage
 
 _HELD_BACK_S: Final = 30
 
 
 async def dead_letters_missing(stage: Stage) -> str:
-    """Delete a dead-letter topic: the offset of what belongs there stays open until it is back."""
+    """Delete a dead-letter topic: offsets of records that belong there are not committed until it is back."""
     await stage.start_worker()
     (topic, _) = stage.topics.dead_letters
     (source, _) = stage.topics.inbound
     await stage.admin.delete_topic(topic)
-    seen = await _held_back(stage, source)
+    observed = await _commits_are_held_back(stage, source)
     await stage.admin.create_topic(topic)
-    await stage.recovered()
-    return f"missing; {seen}"
+    await stage.wait_until_recovered()
+    return f"missing; {observed}"
 
 
 async def dead_letters_forbidden(stage: Stage) -> str:
-    """Deny the worker to write dead letters for a while."""
+    """Deny the worker the right to write dead letters for a while."""
     await stage.start_worker()
     (topic, _) = stage.topics.dead_letters
     (source, _) = stage.topics.inbound
     await stage.admin.forbid_writing(topic)
-    seen = await _held_back(stage, source)
+    observed = await _commits_are_held_back(stage, source)
     await stage.admin.allow_writing(topic)
-    await stage.recovered()
-    return f"denied; {seen}"
+    await stage.wait_until_recovered()
+    return f"denied; {observed}"
 
 
-async def _held_back(stage: Stage, source: str) -> str:
-    """Produce one record of garbage between people; make sure that it holds its offset back, and nobody else."""
-    await stage.wire.poison(source, b"garbage")
+async def _commits_are_held_back(stage: Stage, source: str) -> str:
+    """Produce one record of garbage; check that its offset is not committed, and that people are still served."""
+    await stage.upstream.poison(source, b"garbage")
     ((topic, partition, offset), _) = stage.ledger.entries[-1]
-    async with stage.crowd.coming(stage.scale.every_s, [signs_in]):
+    async with stage.crowd.arriving(stage.scale.every_s, [signs_in]):
         await asyncio.sleep(2 * stage.scale.pause_s)
 
-    await asyncio.wait_for(stage.crowd.gone(), _HELD_BACK_S + stage.patience_s)
-    committed = (await stage.committed()).get((topic, partition), 0)
+    await asyncio.wait_for(stage.crowd.wait_until_done(), _HELD_BACK_S + stage.patience_s)
+    committed = (await stage.committed_offsets()).get((topic, partition), 0)
 
-    assert committed <= offset, f"{committed} was committed, though the dead letter at {offset} could not be written"
+    assert committed <= offset, f"{committed} was committed, although the dead letter at {offset} could not be written"
 
     return f"{stage.crowd.size} people were served meanwhile"
 
 
 async def producer_fenced(stage: Stage) -> str:
-    """Write to the results in the name of the worker's producer, with a newer epoch: the worker's own is fenced."""
+    """Write to the results topic as the worker's producer, but with a newer epoch: its own producer is fenced."""
     await stage.start_worker()
-    async with stage.crowd.coming(stage.scale.every_s):
+    async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
         for _ in range(2):
-            trap = stage.servers.kafka_proxy.set_trap(Trap(asks_kafka(PRODUCE, stage.topics.results.encode())))
-            await asyncio.wait_for(trap.sprung.wait(), 60)
+            trap = stage.servers.kafka_proxy.set_trap(Trap(kafka_request(PRODUCE, stage.topics.results.encode())))
+            await asyncio.wait_for(trap.triggered.wait(), 60)
             stage.servers.kafka_proxy.open()
-            fenced = await _fence(stage, trap.asked)
+            fenced = await _fence(stage, trap.request)
             await asyncio.sleep(stage.scale.pause_s)
-            await stage.recovered()
+            await stage.wait_until_recovered()
 
     return f"fenced twice, in {fenced} partitions"
 
 
 async def _fence(stage: Stage, produced: bytes) -> int:
-    """Repeat the last result of each partition, as the worker's producer with a newer epoch would."""
+    """Repeat the last result of each partition as the worker's producer with a newer epoch."""
     producer_id, epoch = _producer_of(produced)
-    records = await read_all(stage.servers.kafka.bootstrap_servers, stage.topics.results)
+    records = await read_topic(stage.servers.kafka.bootstrap_servers, stage.topics.results)
     last = {record.partition: record for record in records}
     producer = AIOKafkaProducer(bootstrap_servers=stage.servers.kafka.bootstrap_servers, enable_idempotence=True)
     await producer.start()
@@ -98,11 +98,11 @@ def _producer_of(frame: bytes) -> tuple[int, int]:
             producer_id, epoch = struct.unpack(">qh", frame[start + 43 : start + 53])
             if producer_id >= 0:
                 return producer_id, epoch
-    raise AssertionError("a Produce request without a batch of an idempotent producer")
+    raise AssertionError("the Produce request holds no batch of an idempotent producer")
 
 
 CASES = (
-    Case("dlt-missing", "a dead-letter topic is not there", dead_letters_missing),
-    Case("dlt-forbidden", "a dead-letter topic may not be written", dead_letters_forbidden),
-    Case("producer-fenced", "the results' producer is fenced", producer_fenced),
+    Case("dlt-missing", "a dead-letter topic is missing", dead_letters_missing),
+    Case("dlt-forbidden", "writing to a dead-letter topic is denied", dead_letters_forbidden),
+    Case("producer-fenced", "the producer of results is fenced", producer_fenced),
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from deploy.local.servers.siteverify import ACTION, HOSTNAME, Answer
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
-from tests.faults.wire import new_signin_id
+from tests.faults.upstream import new_signin_id
 
 _EVERY_CALL: Final = 40
 _HUGE: Final = 48 * 1024 * 1024

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from tests.faults.evidence import read_all
+from tests.faults.evidence import read_topic
 from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
 
@@ -19,7 +19,7 @@ async def poisoning(scene: Scene) -> list[Count]:
     before = await _dead_letters(scene)
     poison = [value for value in _POISON for _ in range(max(1, scene.size.flood // 50))]
     topics = scene.stage.topics.inbound
-    some = (scene.stage.wire.poison(topic, value) for value in poison for topic in topics)
+    some = (scene.stage.upstream.poison(topic, value) for value in poison for topic in topics)
     _, *_ = await asyncio.gather(scene.signed_in(scene.address()), *some)
     await scene.done()
     await scene.signed_in(scene.address())
@@ -45,7 +45,7 @@ async def reading_again(scene: Scene) -> list[Count]:
     results = sum(len(own) for own in (await scene.said()).values())
     mails = len(scene.all_mails())
     await stage.terminate(scene.worker)
-    done = await stage.committed()
+    done = await stage.committed_offsets()
     await stage.admin.commit(stage.topics.group_id, {place: 0 for place in done})
     await scene.worker.start()
     await scene.done()
@@ -69,7 +69,7 @@ async def reading_again(scene: Scene) -> list[Count]:
 
 async def _dead_letters(scene: Scene) -> int:
     bootstrap_servers = scene.servers.kafka.bootstrap_servers
-    return sum([len(await read_all(bootstrap_servers, topic)) for topic in scene.stage.topics.dead_letters])
+    return sum([len(await read_topic(bootstrap_servers, topic)) for topic in scene.stage.topics.dead_letters])
 
 
 ATTACKS = (

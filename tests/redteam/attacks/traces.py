@@ -61,8 +61,8 @@ async def _mixed(scene: Scene) -> None:
     await scene.ask(scene.address(domain="nxdomain.test"))
     await scene.ask(scene.address(), token=scene.token_mark)
     for topic in scene.stage.topics.inbound:
-        await scene.stage.wire.poison(topic, f'{{"email": "{victim}", "code": "{code}", "x": '.encode())
-        await scene.stage.wire.poison(topic, f'{{"signin_id": "{victim}", "attempt": "{code}"}}'.encode())
+        await scene.stage.upstream.poison(topic, f'{{"email": "{victim}", "code": "{code}", "x": '.encode())
+        await scene.stage.upstream.poison(topic, f'{{"signin_id": "{victim}", "attempt": "{code}"}}'.encode())
 
 
 def _secrets(scene: Scene) -> Secrets:

@@ -1,4 +1,4 @@
-"""Upstream's and downstream's ends of the topics: emits events into the ledger, and hears results as they come."""
+"""Plays the services around the worker: emits events, records them in the ledger, and receives the results."""
 
 import asyncio
 import json
@@ -16,24 +16,25 @@ from schemas.results import TERMINAL_TYPES
 from tests.faults.ledger import Event, Fate, Ledger, Poison, Request, Submission
 
 Headers = tuple[tuple[str, bytes], ...]
-LARGEST: Final = 8 * 1024 * 1024
+MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 
 
-class SignInIsOver(Exception):
-    """Raised when somebody waits for a result of a sign-in that has had its last."""
+class SignInEnded(Exception):
+    """Raised when a test waits for more results of a sign-in that has already ended."""
 
 
-class Wire:
-    """Connected between ``start`` and ``stop``, directly to the broker."""
+class Upstream:
+    """Connects to the broker directly, between ``start`` and ``stop``."""
 
     def __init__(self, bootstrap_servers: str, topics: Topics, ledger: Ledger) -> None:
         self.topics = topics
         self.ledger = ledger
-        self._heard: dict[str, dict[str, str]] = defaultdict(dict)  # sign-in, event id, kind
-        self._over: set[str] = set()
-        self._news = asyncio.Condition()
+        self._kinds: dict[str, dict[str, str]] = defaultdict(dict)  # sign-in id, event id, kind
+        self._ended: set[str] = set()
+        self._changed = asyncio.Condition()
+
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=LARGEST
+            bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=MAX_RECORD_BYTES
         )
         self._reader = AIOKafkaConsumer(
             topics.results, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"
@@ -41,7 +42,7 @@ class Wire:
         self._listening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect; the topics have to be there."""
+        """Connect. The topics must exist."""
         await self._producer.start()
         await self._reader.start()
         self._listening = asyncio.create_task(self._listen())
@@ -65,11 +66,13 @@ class Wire:
         headers: Headers = (),
         fate: Fate = "applied",
     ) -> None:
-        """Emit ``signin.requested``, the same bytes ``times`` times over."""
+        """Emit ``signin.requested``, the same bytes ``times`` times."""
         event = request_event(signin_id, address, attempt=attempt, token=token or None)
-        note = Request(signin_id, attempt, fate)
+        value = json.dumps(event).encode()
+        entry = Request(signin_id, attempt, fate)
+
         for _ in range(times):
-            await self.emit(self.topics.requested, signin_id.encode(), json.dumps(event).encode(), headers, note)
+            await self.emit(self.topics.requested, signin_id.encode(), value, headers, entry)
 
     async def submit(
         self,
@@ -82,27 +85,30 @@ class Wire:
         headers: Headers = (),
         fate: Fate = "applied",
     ) -> str:
-        """Emit ``otp.submitted``, the same ``times`` times over; return the submission's id."""
+        """Emit ``otp.submitted``, the same bytes ``times`` times; return the submission's id."""
         event = submission_event(signin_id, address, code, submission_id=submission_id)
         submission_id = event["submission_id"]
-        note = Submission(signin_id, submission_id, fate)
+        value = json.dumps(event).encode()
+        entry = Submission(signin_id, submission_id, fate)
+
         for _ in range(times):
-            await self.emit(self.topics.submitted, signin_id.encode(), json.dumps(event).encode(), headers, note)
+            await self.emit(self.topics.submitted, signin_id.encode(), value, headers, entry)
 
         return submission_id
 
     async def poison(self, topic: str, value: bytes | None, headers: Headers = (), key: bytes | None = None) -> None:
-        """Emit what nobody can apply."""
+        """Emit a record that cannot be applied."""
         key = key if key is not None else secrets.token_bytes(8)
         await self.emit(topic, key, value, headers, Poison(key, value, headers))
 
     async def emit(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, event: Event) -> None:
-        """Send a record; returns once the broker has it and the ledger knows."""
-        done = await (await self._enqueued(topic, value, key=key, headers=list(headers)))
-        self.ledger.add((done.topic, done.partition, done.offset), event)
+        """Send a record, wait for the broker's acknowledgement, and add the event to the ledger."""
+        acknowledgement = await self._enqueue(topic, value, key=key, headers=list(headers))
+        sent = await acknowledgement
+        self.ledger.add((sent.topic, sent.partition, sent.offset), event)
 
-    async def _enqueued(self, topic: str, value: bytes | None, **rest: Any) -> "asyncio.Future[Any]":
-        """Return what is done once the broker has the record. While brokers are away, the producer has no room."""
+    async def _enqueue(self, topic: str, value: bytes | None, **rest: Any) -> "asyncio.Future[Any]":
+        """Return a future that is done once the broker has the record. Retries while the producer's buffer is full."""
         while True:
             try:
                 future: asyncio.Future[Any] = await self._producer.send(topic, value, **rest)
@@ -110,40 +116,41 @@ class Wire:
                 continue
             return future
 
-    async def hear(self, signin_id: str, count: int, within_s: float, kind: str = "") -> None:
+    async def wait_for_results(self, signin_id: str, count: int, within_s: float, kind: str = "") -> None:
         """Wait until there are ``count`` different results of a sign-in, of one kind or of any.
 
-        Raises ``TimeoutError``, and ``SignInIsOver`` if there will not be that many.
+        Raises ``TimeoutError``, or ``SignInEnded`` if the sign-in ends with fewer results.
         """
 
-        def heard() -> int:
-            return sum(one.startswith(kind) for one in self._heard[signin_id].values())
+        def received() -> int:
+            return sum(one.startswith(kind) for one in self._kinds[signin_id].values())
 
         try:
-            async with self._news, asyncio.timeout(within_s):
-                await self._news.wait_for(lambda: heard() >= count or signin_id in self._over)
+            async with self._changed, asyncio.timeout(within_s):
+                await self._changed.wait_for(lambda: received() >= count or signin_id in self._ended)
         except TimeoutError:
-            raise TimeoutError(f"{heard()} of {count} results within {within_s:g} s") from None
+            raise TimeoutError(f"{received()} of {count} results within {within_s:g} s") from None
 
-        if heard() < count:
-            raise SignInIsOver
+        if received() < count:
+            raise SignInEnded
 
-    def are_over(self, signin_ids: Sequence[str]) -> bool:
-        """Tell whether each of these sign-ins has had its last result."""
-        return self._over.issuperset(signin_ids)
+    def have_ended(self, signin_ids: Sequence[str]) -> bool:
+        """Tell whether all of these sign-ins have had their last result."""
+        return self._ended.issuperset(signin_ids)
 
     async def _listen(self) -> None:
         async for record in self._reader:
             headers = {name: value.decode() for name, value in record.headers}
             signin_id = headers["ce_subject"]
             kind = headers["ce_type"]
-            async with self._news:
-                self._heard[signin_id][headers["ce_id"]] = kind
+
+            async with self._changed:
+                self._kinds[signin_id][headers["ce_id"]] = kind
                 if kind in TERMINAL_TYPES:
-                    self._over.add(signin_id)
-                self._news.notify_all()
+                    self._ended.add(signin_id)
+                self._changed.notify_all()
 
 
 def new_signin_id() -> str:
-    """Draw an id of 128 bit."""
+    """Return a random id of 128 bits."""
     return secrets.token_hex(16)
