@@ -1,1 +1,1 @@
-"""The dashboard for Grafana, as code."""
+"""Grafana's dashboard, as code."""

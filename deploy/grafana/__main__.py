@@ -1,4 +1,4 @@
-"""Write the dashboard for Grafana: ``python -m deploy.grafana``."""
+"""Write Grafana's dashboard: ``python -m deploy.grafana``."""
 
 from deploy.grafana.board import FILE, rendered
 

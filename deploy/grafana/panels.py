@@ -1,16 +1,16 @@
-"""What the dashboard shows: rows of panels, each with what it is for and the queries that fill it."""
+"""The dashboard's panels: what each is for, and the queries that fill it."""
 
 from dataclasses import dataclass
 from typing import Final
 
-_EVERY: Final = "$__rate_interval"
+_RATE_INTERVAL: Final = "$__rate_interval"
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 _REQUESTS: Final = 'topic=~"(.*\\\\.)?signin\\\\.requested",outcome="applied"'
 
 
 @dataclass(frozen=True)
 class Query:
-    """A query of Prometheus, with how its lines are called."""
+    """A Prometheus query, with the legend of its lines."""
 
     expression: str
     legend: str
@@ -18,7 +18,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture. ``unit`` is Grafana's name for it; ``limit`` is where an alert begins."""
+    """One graph. ``unit`` is as Grafana calls it; ``limit`` is the value at which an alert fires."""
 
     title: str
     about: str
@@ -35,14 +35,15 @@ class Row:
     panels: tuple[Panel, ...]
 
 
-def _of(metric: str, matchers: str = "") -> str:
-    """Return the selector of a metric of the workers that are looked at."""
-    own = 'job="signin-worker",instance=~"$instance"'
-    return f"{metric}{{{own}{',' if matchers else ''}{matchers}}}"
+def _series(metric: str, matchers: str = "") -> str:
+    """Return the selector of a metric of the chosen workers."""
+    chosen = 'job="signin-worker",instance=~"$instance"'
+    return f"{metric}{{{chosen}{',' if matchers else ''}{matchers}}}"
 
 
 def _rate(metric: str, by: str = "", matchers: str = "") -> str:
-    return f"sum{f' by ({by})' if by else ''} (rate({_of(metric, matchers)}[{_EVERY}]))"
+    grouping = f" by ({by})" if by else ""
+    return f"sum{grouping} (rate({_series(metric, matchers)}[{_RATE_INTERVAL}]))"
 
 
 def _quantile(quantile: float, metric: str, by: str = "") -> str:
@@ -59,7 +60,7 @@ _PEOPLE: Final = Row(
     (
         Panel(
             "Sign-ins",
-            "Requests that were taken, mails that were accepted, and people who got in.",
+            "Requests read, mails accepted by the mail server, and sign-ins that succeeded.",
             "ops",
             (
                 Query(_rate("signin_consumer_records_total", matchers=_REQUESTS), "requests"),
@@ -69,7 +70,7 @@ _PEOPLE: Final = Row(
         ),
         Panel(
             "Sign-ins per mail",
-            "How many mails lead to a sign-in. When it falls, mails do not arrive, or somebody sends them to others.",
+            "Mails that lead to a sign-in. The share drops if mails get lost or somebody requests them for others.",
             "percentunit",
             (
                 Query(
@@ -82,26 +83,26 @@ _PEOPLE: Final = Row(
         ),
         Panel(
             "Alerts",
-            "Which alerts fire; docs/runbook.md says what to do.",
+            "Alerts that fire. docs/runbook.md says what to do.",
             "short",
             (Query('sum by (alertname) (ALERTS{alertname=~"Signin.+",alertstate="firing"})', "{{alertname}}"),),
         ),
         Panel(
             "From request to mail",
-            "From the request until the mail server accepted the mail: what people wait, but for the mail's own way.",
+            "Time from the request until the mail server accepts the mail. People also wait for the mail's delivery.",
             "s",
             _quantiles("signin_request_to_mail_seconds"),
             limit=10,
         ),
         Panel(
-            "From code to verdict",
-            "From the submission until Kafka has its result.",
+            "From code to result",
+            "Time from the submission until Kafka has its result.",
             "s",
             _quantiles("signin_submit_to_result_seconds"),
         ),
         Panel(
-            "Turned away",
-            "Results that are no success, by reason.",
+            "Rejections",
+            "Results other than success, by reason.",
             "ops",
             (
                 Query(
@@ -118,27 +119,27 @@ _KAFKA: Final = Row(
     (
         Panel(
             "Age of the oldest event",
-            "How long the oldest event of any partition has waited. After 300 s requests are stale.",
+            "How long the oldest unfinished event has waited. After 300 s, requests are stale.",
             "s",
-            (Query(f"max by (topic) ({_of('signin_consumer_oldest_unfinished_age_seconds')})", "{{topic}}"),),
+            (Query(f"max by (topic) ({_series('signin_consumer_oldest_unfinished_age_seconds')})", "{{topic}}"),),
             limit=30,
         ),
         Panel(
             "Lag",
-            "Events that are not done.",
+            "Events that are not finished.",
             "short",
-            (Query(f"sum by (topic) ({_of('signin_consumer_lag_records')})", "{{topic}}"),),
+            (Query(f"sum by (topic) ({_series('signin_consumer_lag_records')})", "{{topic}}"),),
         ),
         Panel(
             "Head of the line",
-            "How long the record has been in work that holds its partition back.",
+            "How long the record that holds its partition back has been in progress.",
             "s",
-            (Query(f"max by (topic) ({_of('signin_consumer_head_of_line_seconds')})", "{{topic}}"),),
+            (Query(f"max by (topic) ({_series('signin_consumer_head_of_line_seconds')})", "{{topic}}"),),
             limit=60,
         ),
         Panel(
             "Records by outcome",
-            "Each record once, when it is done.",
+            "Finished records, each counted once.",
             "ops",
             (Query(_rate("signin_consumer_records_total", "outcome"), "{{outcome}}"),),
         ),
@@ -149,41 +150,41 @@ _KAFKA: Final = Row(
             (Query(_rate("signin_consumer_records_total", "topic", 'outcome="dead_lettered"'), "{{topic}}"),),
         ),
         Panel(
-            "Calls made again",
-            "Why calls to Temporal are made again.",
+            "Retried calls",
+            "Calls to Temporal that are retried, by reason.",
             "ops",
             (Query(_rate("signin_consumer_postponed_total", "reason"), "{{reason}}"),),
         ),
         Panel(
-            "In flight, and the limit",
-            "Records in flight, and calls to Temporal that may be under way at once: the limit adapts to the server.",
+            "In flight, and limit",
+            "Records in flight, and the limit of concurrent calls to Temporal, which adapts to the server.",
             "short",
             (
-                Query(f"sum({_of('signin_consumer_in_flight')})", "in flight"),
-                Query(f"sum({_of('signin_consumer_limit')})", "limit"),
+                Query(f"sum({_series('signin_consumer_in_flight')})", "in flight"),
+                Query(f"sum({_series('signin_consumer_limit')})", "limit"),
             ),
         ),
         Panel(
-            "Consumers that stand still",
-            "Breakers that are open: Temporal does not answer, or there are too many dead letters.",
+            "Stopped consumers",
+            "Open circuit breakers: Temporal does not answer, or there are too many dead letters.",
             "short",
-            (Query(_of("signin_consumer_breaker_open"), "{{instance}}"),),
+            (Query(_series("signin_consumer_breaker_open"), "{{instance}}"),),
             limit=1,
         ),
         Panel(
             "Rebalances and rebuilds",
-            "Assignments of partitions, and consumers that had stalled and were replaced, since the start.",
+            "Partition assignments, and replacements of stalled consumers, since the start.",
             "short",
             (
-                Query(f"sum({_of('signin_consumer_rebalances_total')})", "rebalances"),
-                Query(f"sum({_of('signin_consumer_rebuilds_total')})", "rebuilds"),
+                Query(f"sum({_series('signin_consumer_rebalances_total')})", "rebalances"),
+                Query(f"sum({_series('signin_consumer_rebuilds_total')})", "rebuilds"),
             ),
         ),
     ),
 )
 
 _STEPS: Final = Row(
-    "Mails and steps",
+    "Mails and activities",
     (
         Panel(
             "Mails by outcome",
@@ -192,14 +193,14 @@ _STEPS: Final = Row(
             (Query(_rate("signin_mails_total", "outcome"), "{{outcome}}"),),
         ),
         Panel(
-            "How long steps take",
-            "95th percentile of each activity.",
+            "Activity duration",
+            "95th percentile of the duration of each activity.",
             "s",
             (Query(_quantile(0.95, "signin_activity_seconds", "activity"), "{{activity}}"),),
         ),
         Panel(
-            "Steps by outcome",
-            "All activities: done, refused for good, unavailable for now, cancelled, or a bug.",
+            "Activities by outcome",
+            "All activities: done, permanently refused, temporarily unavailable, cancelled, or a bug.",
             "ops",
             (Query(_rate("signin_activity_seconds_count", "outcome"), "{{outcome}}"),),
         ),
@@ -207,11 +208,11 @@ _STEPS: Final = Row(
 )
 
 _TEMPORAL: Final = Row(
-    "Temporal, as its SDK sees it",
+    "Temporal, as seen by its SDK",
     (
         Panel(
-            "Workflow tasks wait",
-            "95th percentile from when a task is there until a worker has it: too few workers, or a slow server.",
+            "Workflow task latency",
+            "95th percentile from scheduling to start. High with too few workers or a slow server.",
             "s",
             (
                 Query(
@@ -221,8 +222,8 @@ _TEMPORAL: Final = Row(
             ),
         ),
         Panel(
-            "Workflow tasks take",
-            "95th percentile of the time that a worker spends on a task.",
+            "Workflow task duration",
+            "95th percentile of the time that a worker spends on a workflow task.",
             "s",
             (
                 Query(
@@ -232,8 +233,8 @@ _TEMPORAL: Final = Row(
             ),
         ),
         Panel(
-            "Workflow tasks that fail",
-            "A bug, a history that this release does not replay, or a missing key.",
+            "Failed workflow tasks",
+            "Caused by a bug, a history that this release cannot replay, or a missing key.",
             "ops",
             (
                 Query(
@@ -245,13 +246,13 @@ _TEMPORAL: Final = Row(
         ),
         Panel(
             "Calls by operation",
-            "Calls to Temporal, polls aside.",
+            "Calls to Temporal, except polls.",
             "ops",
             (Query(_rate("temporal_request_total", "operation"), "{{operation}}"),),
         ),
         Panel(
-            "Calls that fail",
-            "By operation and gRPC status. ALREADY_EXISTS is an event that was delivered again.",
+            "Failed calls",
+            "By operation and gRPC status. ALREADY_EXISTS stands for an event that was delivered again.",
             "ops",
             (
                 Query(
@@ -262,11 +263,11 @@ _TEMPORAL: Final = Row(
         ),
         Panel(
             "Slots and cached workflows",
-            "Work that workers have in hand, and workflows that they need not replay.",
+            "Tasks in progress, and workflows that workers need not replay.",
             "short",
             (
-                Query(f"sum by (worker_type) ({_of('temporal_worker_task_slots_used')})", "{{worker_type}}"),
-                Query(f"sum({_of('temporal_sticky_cache_size')})", "cached workflows"),
+                Query(f"sum by (worker_type) ({_series('temporal_worker_task_slots_used')})", "{{worker_type}}"),
+                Query(f"sum({_series('temporal_sticky_cache_size')})", "cached workflows"),
             ),
         ),
     ),
@@ -275,18 +276,18 @@ _TEMPORAL: Final = Row(
 _PROCESSES: Final = Row(
     "Processes",
     (
-        Panel("Workers", "Workers that answer.", "short", (Query(f"sum({_of('up')})", "up"),)),
+        Panel("Workers", "Workers that answer Prometheus.", "short", (Query(f"sum({_series('up')})", "up"),)),
         Panel(
             "CPU",
             "Cores in use by each worker.",
             "short",
-            (Query(f"rate({_of('process_cpu_seconds_total')}[{_EVERY}])", "{{instance}}"),),
+            (Query(f"rate({_series('process_cpu_seconds_total')}[{_RATE_INTERVAL}])", "{{instance}}"),),
         ),
         Panel(
             "Memory",
             "Resident memory of each worker.",
             "bytes",
-            (Query(_of("process_resident_memory_bytes"), "{{instance}}"),),
+            (Query(_series("process_resident_memory_bytes"), "{{instance}}"),),
         ),
     ),
 )
@@ -294,4 +295,4 @@ _PROCESSES: Final = Row(
 ROWS: Final = (_PEOPLE, _KAFKA, _STEPS, _TEMPORAL, _PROCESSES)
 PANELS: Final = tuple(panel for row in ROWS for panel in row.panels)
 INSTANCES: Final = 'up{job="signin-worker"}'
-"""What the choice of instances is filled from."""
+"""The series that fills the choice of instances."""

@@ -1,1 +1,1 @@
-"""The dashboard, filled: every query of it is put to a real Prometheus that scrapes workers under load."""
+"""The dashboard with data: a real Prometheus scrapes workers under load and answers every query."""

@@ -1,4 +1,4 @@
-"""Fill the dashboard: ``python -m tests.dashboards [--out FOLDER]``; ``make dashboards`` does."""
+"""Fill the dashboard with data: ``python -m tests.dashboards [--out FOLDER]``, or ``make dashboards``."""
 
 import argparse
 import asyncio
@@ -14,9 +14,9 @@ from tests.dashboards.report import FOLDER, write
 
 
 def main() -> int:
-    """Return 0 if every panel shows something, 1 if not, 69 if a server could not be started."""
+    """Return 0 if every panel shows something, 1 if not, 69 if a server does not start."""
     parser = argparse.ArgumentParser(prog="make dashboards ARGS=…", description=__doc__)
-    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where to write the documents")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 

@@ -1,4 +1,4 @@
-"""The dashboard of a run as a picture: the same panels with the same lines as Grafana draws, as SVG."""
+"""The dashboard of a run as an SVG picture, with the panels and lines that Grafana draws."""
 
 import re
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ _GAP = 12
 _HEAD = 40
 _ROW = 34
 _LEFT = 46
-_TOP = 34
+_TITLE_HEIGHT = 34
 _PLOT_HEIGHT = 118
 _LEGEND_LINE = 14
-_MOST_LEGENDS = 4
-_LONGEST = 25
+_MAX_LEGENDS = 4
+_MAX_LEGEND_LENGTH = 25
 _COLOURS: Final = ("#2f7ed8", "#d9822b", "#2a9d5c", "#b0397c", "#6b6ecf", "#8c6d31", "#d6616b", "#17becf")
 _STYLE: Final = 'font-family="system-ui, sans-serif" font-size="11"'
-_RUN: Final = re.compile(r"\bfaults-[0-9a-f]{8}\.")
+_RUN: Final = re.compile(r"\bfaults-[0-9a-f]{12}\.")
 _PORT: Final = re.compile(r"127\.0\.0\.1:\d+")
 _UNITS: Final = {"ops": "/s", "s": " s", "percentunit": "", "short": "", "bytes": " B"}
 
 
 def plotted(found: Measured) -> str:
-    """Return the picture."""
+    """Return the picture of a run."""
     by_title = {filled.panel.title: filled for filled in found.filled}
-    lines = list[str]()
+    lines: list[str] = []
     y = float(_HEAD)
     for row in ROWS:
         lines.append(_text(_GAP, y + 20, row.title, "bold", 14))
@@ -43,7 +43,7 @@ def plotted(found: Measured) -> str:
         y += -(-len(row.panels) // _COLUMNS) * (_HEIGHT + _GAP)
 
     width = _GAP + _COLUMNS * (_WIDTH + _GAP)
-    head = f"{found.people} people, two workers, {_length(found)} s; Temporal is gone in the grey time"
+    head = f"{found.people} people, two workers, {_length(found)} s; Temporal is down where the plot is grey"
 
     return "\n".join(
         [
@@ -58,14 +58,14 @@ def plotted(found: Measured) -> str:
 
 
 def legend(query: Query, series: Series) -> str:
-    """Return how Grafana calls a line: the legend with the labels put in; names of this run are shortened."""
-    called = re.sub(r"\{\{(\w+)\}\}", lambda match: series.labels.get(match[1], ""), query.legend).strip()
-    return _PORT.sub("worker", _RUN.sub("", called)) or "none"
+    """Return the legend of a line with its labels filled in, as Grafana does, and without names of this run."""
+    text = re.sub(r"\{\{(\w+)\}\}", lambda match: series.labels.get(match[1], ""), query.legend).strip()
+    return _PORT.sub("worker", _RUN.sub("", text)) or "none"
 
 
 def _cell(filled: Filled, found: Measured, x: float, y: float) -> list[str]:
     panel = filled.panel
-    top = y + _TOP
+    top = y + _TITLE_HEIGHT
     right = x + _WIDTH - 10
     highest = max([series.highest for series in filled.series], default=0) or 1
     lines = [f'<rect x="{x}" y="{y:.0f}" width="{_WIDTH}" height="{_HEIGHT}" fill="white" stroke="#dcdfe4"/>']
@@ -108,14 +108,15 @@ def _axis(left: float, right: float, top: float) -> str:
 
 
 def _legends(names: Sequence[str], x: float, y: float) -> list[str]:
-    """Return two columns of names; of many, how many more there are."""
-    shown = list(names[: 2 * _MOST_LEGENDS])
-    lines = list[str]()
+    """Return the first names in two columns, and the number of lines if there are more."""
+    shown = list(names[: 2 * _MAX_LEGENDS])
+    lines: list[str] = []
+
     for number, name in enumerate(shown):
         place_x = x + number % 2 * 176
         place_y = y + number // 2 * _LEGEND_LINE
         lines.append(f'<rect x="{place_x}" y="{place_y - 8:.0f}" width="8" height="8" fill="{_COLOURS[number % 8]}"/>')
-        text = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+        text = name if len(name) <= _MAX_LEGEND_LENGTH else name[: _MAX_LEGEND_LENGTH - 1] + "…"
         lines.append(_text(place_x + 12, place_y, text))
 
     if len(names) > len(shown):

@@ -1,4 +1,4 @@
-"""A real Prometheus as a child process: scrapes workers, evaluates the project's alerts, answers queries."""
+"""A real Prometheus as a child process. It scrapes workers, evaluates the project's alerts and answers queries."""
 
 import json
 import math
@@ -13,14 +13,14 @@ import httpx
 from deploy.local.places import LOOPBACK, PROJECT, StackError, free_ports
 from deploy.local.processes import Child
 
-SCRAPED_EVERY_S: Final = 1
+SCRAPE_INTERVAL_S: Final = 1
 _READY_WITHIN_S: Final = 30
 _ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of an answer: what it is called by its labels, and its points as time and value."""
+    """One line of an answer: its labels, and its points as time and value."""
 
     labels: dict[str, str]
     points: tuple[tuple[float, float], ...]
@@ -32,17 +32,17 @@ class Series:
 
 
 class LocalPrometheus:
-    """Runs between ``start`` and ``stop``. Needs ``prometheus`` on the path (Debian's package of that name)."""
+    """Runs between ``start`` and ``stop``. Needs ``prometheus`` on the path (Debian package ``prometheus``)."""
 
     def __init__(self) -> None:
         self._child = Child("prometheus")
         (self._port,) = free_ports(1)
 
     def start(self, targets: Sequence[str]) -> None:
-        """Start it on these ``host:port``; return once it answers. Raises ``StackError``."""
+        """Start to scrape these ``host:port``; return once Prometheus answers. Raises ``StackError``."""
         program = shutil.which("prometheus")
         if program is None:
-            raise StackError("prometheus is not installed: Debian and Ubuntu have it as a package of that name.")
+            raise StackError("prometheus is not installed: on Debian and Ubuntu, install the package prometheus.")
 
         settings = self._child.folder / "prometheus.yml"
         settings.write_text(json.dumps(_settings(targets)))  # JSON is YAML
@@ -56,11 +56,11 @@ class LocalPrometheus:
         self._child.wait_until(self._is_ready, within_s=_READY_WITHIN_S)
 
     def stop(self) -> None:
-        """End it; what it has stored goes with it."""
+        """Stop Prometheus and remove its data."""
         self._child.stop()
 
-    def over(self, expression: str, begin: float, end: float, step_s: float) -> list[Series]:
-        """Return what an expression had for values, from ``begin`` to ``end``; nothing that is not a number."""
+    def query_range(self, expression: str, begin: float, end: float, step_s: float) -> list[Series]:
+        """Return the values of an expression from ``begin`` to ``end``, without those that are not finite numbers."""
         times: dict[str, Any] = {"start": begin, "end": end, "step": step_s}
         result = self._ask("query_range", {"query": expression, **times})["result"]
         found = [Series(line["metric"], _points(line["values"])) for line in result]
@@ -72,7 +72,7 @@ class LocalPrometheus:
         return [rule for group in groups for rule in group["rules"]]
 
     def version(self) -> str:
-        """Return its version."""
+        """Return the version of Prometheus."""
         return str(self._ask("status/buildinfo", {})["version"])
 
     def _ask(self, what: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -90,9 +90,9 @@ class LocalPrometheus:
 
 
 def _settings(targets: Sequence[str]) -> dict[str, Any]:
-    every = f"{SCRAPED_EVERY_S}s"
+    interval = f"{SCRAPE_INTERVAL_S}s"
     return {
-        "global": {"scrape_interval": every, "evaluation_interval": every},
+        "global": {"scrape_interval": interval, "evaluation_interval": interval},
         "rule_files": [str(Path(_ALERTS))],
         "scrape_configs": [{"job_name": "signin-worker", "static_configs": [{"targets": list(targets)}]}],
     }

@@ -1,4 +1,4 @@
-"""Writes down what a run showed: ``docs/dashboard.json`` for machines, ``.svg`` and ``.md`` for people."""
+"""Writes the results of a run: ``docs/dashboard.json`` for machines, ``.svg`` and ``.md`` for people."""
 
 import json
 from datetime import UTC, datetime
@@ -11,15 +11,15 @@ from tests.dashboards.load import Filled, Measured
 from tests.dashboards.plot import legend, plotted
 
 FOLDER: Final = PROJECT / "docs"
-_HEAD: Final = """# The dashboard
+_INTRODUCTION: Final = """# The dashboard
 
 `deploy/grafana/signin-worker.json` is a dashboard for Grafana, written by `python -m deploy.grafana` from
-`deploy/grafana/panels.py`. It needs a Prometheus whose job for the workers is called `signin-worker`; the panel of
-alerts needs the rules of `deploy/prometheus/alerts.yml`.
+`deploy/grafana/panels.py`. It needs a Prometheus that scrapes the workers as the job `signin-worker`. The panel of
+alerts also needs the rules in `deploy/prometheus/alerts.yml`.
 
-Below are the same queries, drawn from what a real Prometheus answered: `make dashboards` starts Kafka, Temporal, two
-workers and Prometheus, lets people sign in, kills Temporal for a while, and has one workflow fail its tasks, so that
-every panel has something to show. It fails if a query has no answer, or a panel shows zeros only.
+Below are the same queries with data from a real Prometheus. `make dashboards` starts Kafka, Temporal, two workers and
+Prometheus, lets people sign in, kills Temporal for a while, and makes the tasks of one workflow fail, so that every
+panel has something to show. It fails if a query has no answer or a panel shows only zeros.
 
 ![The dashboard](dashboard.svg)
 """
@@ -34,7 +34,7 @@ def write(found: Measured, folder: Path = FOLDER) -> None:
 
 
 def as_json(found: Measured) -> dict[str, Any]:
-    """Return the run: each query with how many lines and points came of it, and the alerts."""
+    """Return the run: the alerts, and each query with the number of lines and points of its answer."""
     return {
         "on": datetime.now(UTC).date().isoformat(),
         "prometheus": found.prometheus,
@@ -48,9 +48,9 @@ def as_json(found: Measured) -> dict[str, Any]:
 
 
 def rendered(known: dict[str, Any]) -> str:
-    """Return the document for people."""
+    """Return docs/dashboard.md."""
     about = {panel.title: panel.about for row in ROWS for panel in row.panels}
-    lines = [_HEAD, "| panel | query | lines | points | highest |", "|---|---|---|---|---|"]
+    lines = [_INTRODUCTION, "| panel | query | lines | points | highest |", "|---|---|---|---|---|"]
     for one in known["queries"]:
         query = one["query"].replace("|", "\\|")
         lines.append(f"| {one['panel']} | `{query}` | {one['lines']} | {one['points']} | {one['highest']:.3g} |")
@@ -59,7 +59,7 @@ def rendered(known: dict[str, Any]) -> str:
     states = [f"`{name}` {state}" for name, state in known["alerts"].items() if state != "inactive"]
     lines += [
         f"{known['people']} people in {known['took_s']} s, {known['on']}, Prometheus {known['prometheus']}.",
-        f"All {len(known['alerts'])} alerts could be evaluated; not silent at the end: {', '.join(states) or 'none'}.",
+        f"All {len(known['alerts'])} alerts were evaluated; active at the end: {', '.join(states) or 'none'}.",
     ]
 
     return "\n".join(lines) + "\n"
