@@ -1,1 +1,1 @@
-"""Breaks each rule of the bridge on purpose, to show that a test notices."""
+"""Sabotage: breaks each rule of the consumer on purpose, to show that a test notices."""

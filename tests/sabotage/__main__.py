@@ -1,4 +1,4 @@
-"""Break each rule in a copy of the project and run its test: ``make sabotage``. Writes docs/bridge.md."""
+"""``make sabotage``: breaks each rule in a copy of the project, runs its test, and writes ``docs/bridge.md``."""
 
 import argparse
 import os
@@ -14,31 +14,34 @@ from rich.progress import track
 from rich.table import Table
 
 from deploy.local.places import PROJECT
-from tests.sabotage.cuts import CUTS, RULES, Cut
+from tests.sabotage.cuts import CUTS
+from tests.sabotage.rules import RULES, Cut
 
 DOCUMENT: Final = PROJECT / "docs" / "bridge.md"
-_LEFT_OUT: Final = shutil.ignore_patterns(".cache", ".git", "__pycache__")
-_WITHIN_S: Final = 120
+_NOT_COPIED: Final = shutil.ignore_patterns(".cache", ".git", "__pycache__")
+_TIMEOUT_S: Final = 120
 _TESTS_FAILED: Final = 1
 _HEAD: Final = """\
-# The bridge's rules, and the tests that hold them
+# The consumer's rules and the tests that guard them
 
-Written by `make sabotage`, not by hand. Each rule is broken on purpose in a copy of the project, in the way that the
-second column tells; the test in the third must fail then, and passes otherwise. What holds under faults, on real
-servers, is in `docs/faults.md`; what Temporal answers, and what becomes of it, in
-`tests/integration/test_temporal_answers.py`.
+`make sabotage` writes this page; do not edit it. It breaks each rule on purpose, in a copy of the project, as the
+second column describes. The test in the third column passes before the change and must fail after it.
 
-| rule | broken by | noticed by |
+`docs/faults.md` shows that the rules hold on real servers under faults. `tests/integration/test_temporal_answers.py`
+shows how the consumer handles each of Temporal's answers.
+
+| rule | change | noticed by |
 |---|---|---|
 """
 
 
 def main() -> int:
     """Return 0 if every cut is noticed, 1 if one is not."""
-    parser = argparse.ArgumentParser(prog="make sabotage", description="Break each rule; see a test fail.")
+    parser = argparse.ArgumentParser(prog="make sabotage", description="Break each rule and check that a test fails.")
     parser.add_argument("--rule", type=int, choices=RULES, help="only the cuts of this rule")
     rule = parser.parse_args().rule
     cuts = [cut for cut in CUTS if rule in (None, cut.rule)]
+
     console = Console()
     verdicts = {cut: _verdict(cut) for cut in track(cuts, "Breaking rules", console=console, transient=True)}
     console.print(_table(verdicts))
@@ -53,12 +56,12 @@ def main() -> int:
 
 
 def _verdict(cut: Cut) -> str:
-    """Run the test without the cut, then with it."""
+    """Run the test without the cut and then with it."""
     with TemporaryDirectory() as folder:
         copy = Path(folder, "project")
-        shutil.copytree(PROJECT, copy, ignore=_LEFT_OUT)
+        shutil.copytree(PROJECT, copy, ignore=_NOT_COPIED)
         if _outcome(cut.test, copy) != 0:
-            return "fails without it, too"
+            return "also fails without the cut"
 
         path = copy / cut.file
         path.write_text(path.read_text().replace(cut.old, cut.new))
@@ -66,16 +69,18 @@ def _verdict(cut: Cut) -> str:
 
 
 def _outcome(test: str, copy: Path) -> int:
-    """Return pytest's exit code. A test that hangs has noticed, too."""
-    options = ("-q", "-x", "-p", "no:cacheprovider", "--timeout", str(_WITHIN_S // 2))
+    """Return pytest's exit code. A test that hangs counts as failed."""
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    options = ("-q", "-x", "-p", "no:cacheprovider", "--timeout", str(_TIMEOUT_S // 2))
+
     try:
         return subprocess.run(
             [sys.executable, "-m", "pytest", *options, test],
             cwd=copy,
-            env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=_WITHIN_S,
+            timeout=_TIMEOUT_S,
         ).returncode
     except subprocess.TimeoutExpired:
         return _TESTS_FAILED
@@ -83,7 +88,7 @@ def _outcome(test: str, copy: Path) -> int:
 
 def _table(verdicts: dict[Cut, str]) -> Table:
     table = Table(title="Sabotage")
-    for heading in ("rule", "broken by", "test", "verdict"):
+    for heading in ("rule", "change", "test", "verdict"):
         table.add_column(heading)
     for cut, verdict in verdicts.items():
         table.add_row(str(cut.rule), cut.what, cut.test.rpartition("/")[2], verdict)
@@ -91,7 +96,7 @@ def _table(verdicts: dict[Cut, str]) -> Table:
 
 
 def rendered() -> str:
-    """Return the document."""
+    """Return the page."""
     lines = [f"| {cut.rule}. {RULES[cut.rule]} | {cut.what} (`{cut.file}`) | `{cut.test}` |" for cut in CUTS]
     return _HEAD + "\n".join(lines) + "\n"
 

@@ -1,0 +1,173 @@
+"""Cuts in the polling loop: lanes, watermarks, commits, rebalances, stalls."""
+
+from typing import Final
+
+from tests.sabotage.rules import Cut
+
+_C = "consumers"
+_T = "tests/unit/consumers"
+
+CUTS: Final = (
+    Cut(
+        1,
+        "a record counts as done before it is handled",
+        f"{_C}/polling/reading.py",
+        "        await self._handle(delivery)\n"
+        "        self._assignment.finish(delivery.record.topic_partition, ticket)",
+        "        self._assignment.finish(delivery.record.topic_partition, ticket)\n"
+        "        await self._handle(delivery)",
+        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_key_and_holds_the_watermark",
+    ),
+    Cut(
+        3,
+        "items of one lane run concurrently",
+        f"{_C}/polling/lanes.py",
+        "            await self._handle(item)\n            queue.popleft()",
+        "            queue.popleft()\n            asyncio.ensure_future(self._handle(item))",
+        f"{_T}/polling/test_lanes.py::test_lanes_run_side_by_side_and_each_in_order",
+    ),
+    Cut(
+        4,
+        "all records of a partition share a lane",
+        f"{_C}/polling/reading.py",
+        "lane = (record.topic_partition, delivery.lane)",
+        "lane = (record.topic_partition,)",
+        f"{_T}/polling/test_loop.py::test_a_slow_key_delays_no_other_key_and_holds_the_watermark",
+    ),
+    Cut(
+        4,
+        "bytes in flight are not bounded",
+        f"{_C}/polling/lanes.py",
+        "return max(0, free) if self.bytes < self._max_bytes else 0",
+        "return max(0, free)",
+        f"{_T}/polling/test_lanes.py::test_capacity_is_bounded_by_lanes_and_by_bytes",
+    ),
+    Cut(
+        4,
+        "records queued behind one key take the capacity of the others",
+        f"{_C}/polling/lanes.py",
+        "QUEUED_PER_LANE: Final = 16",
+        "QUEUED_PER_LANE: Final = 1",
+        f"{_T}/polling/test_loop.py::test_a_flood_of_one_key_delays_no_other_key",
+    ),
+    Cut(
+        5,
+        "the newest offset is committed, not the watermark",
+        f"{_C}/polling/offset_tracker.py",
+        "return next(iter(self._unfinished), self._next)",
+        "return self._next",
+        "tests/properties/test_offset_tracker.py",
+    ),
+    Cut(
+        5,
+        "a commit that hangs has no timeout",
+        f"{_C}/polling/committing.py",
+        "async with asyncio.timeout(self._timeout_s):",
+        "async with asyncio.timeout(None):",
+        f"{_T}/polling/test_committing.py::test_commits_run_one_at_a_time_and_time_out",
+    ),
+    Cut(
+        5,
+        "every turn commits",
+        f"{_C}/polling/committing.py",
+        "return idle and self._stopwatch() >= self._not_before",
+        "return idle",
+        f"{_T}/polling/test_committing.py::test_at_most_one_commit_a_second_is_made",
+    ),
+    Cut(
+        5,
+        "offsets without a record are never skipped",
+        f"{_C}/polling/reading.py",
+        "                tracker.skip_to(position)\n",
+        "                pass\n",
+        f"{_T}/polling/test_rebalancing.py::test_records_polled_before_the_assignment_callback_are_read_again",
+    ),
+    Cut(
+        7,
+        "a ticket of an old epoch moves the new tracker",
+        f"{_C}/polling/offset_tracker.py",
+        "if ticket.epoch == self._epoch:",
+        "if True:",
+        "tests/properties/test_offset_tracker.py",
+    ),
+    Cut(
+        7,
+        "records polled across a rebalance are used",
+        f"{_C}/polling/reading.py",
+        "        if not self._assignment.is_current(epoch):\n            self._to_read_again",
+        "        if False:\n            self._to_read_again",
+        f"{_T}/polling/test_rebalancing.py::test_a_poll_across_a_rebalance_skips_no_record",
+    ),
+    Cut(
+        7,
+        "pauses are assumed to outlast a rebalance",
+        f"{_C}/polling/rebalancing.py",
+        "        self._flow.reset()\n",
+        "",
+        f"{_T}/polling/test_loop.py::test_too_many_dead_letters_stop_consumption_until_resumed",
+    ),
+    Cut(
+        7,
+        "a session that has ended is assigned partitions",
+        f"{_C}/polling/rebalancing.py",
+        "        if self._over.is_set():\n            return\n",
+        "",
+        f"{_T}/polling/test_stalls.py::test_callbacks_of_a_replaced_consumer_have_no_effect",
+    ),
+    Cut(
+        8,
+        "a revocation does not wait for records in flight",
+        f"{_C}/polling/rebalancing.py",
+        "            await self._lanes.drain(self._drain_s)\n",
+        "",
+        f"{_T}/polling/test_rebalancing.py::test_a_revocation_waits_for_records_in_flight",
+    ),
+    Cut(
+        8,
+        "finished records are not committed at the end",
+        f"{_C}/polling/rebalancing.py",
+        "            await self._committer.finish(self._assignment.watermarks())\n",
+        "",
+        f"{_T}/polling/test_loop.py::test_a_stop_drains_and_commits",
+    ),
+    Cut(
+        8,
+        "a running commit continues after a revocation",
+        f"{_C}/polling/committing.py",
+        "        if self._running is not None:\n            # Left",
+        "        if False:\n            # Left",
+        f"{_T}/polling/test_committing.py::test_the_last_commit_cancels_the_running_one",
+    ),
+    Cut(
+        11,
+        "stalls are not detected",
+        f"{_C}/polling/watchdog.py",
+        "        if watchdog.stall is not None:\n",
+        "        if False:\n",
+        f"{_T}/polling/test_stalls.py::test_a_stalled_consumer_is_rebuilt_and_continues",
+    ),
+    Cut(
+        11,
+        "a consumer is rebuilt without limit",
+        f"{_C}/polling/watchdog.py",
+        "        self._was_rebuilt = True\n",
+        "        self._was_rebuilt = False\n",
+        f"{_T}/polling/test_stalls.py::test_a_second_stall_without_recovery_raises",
+    ),
+    Cut(
+        11,
+        "an outage of Kafka counts as a stall",
+        f"{_C}/polling/watchdog.py",
+        "        if not kafka_answers:\n",
+        "        if False:\n",
+        f"{_T}/polling/test_stalls.py::test_an_outage_is_not_a_stall",
+    ),
+    Cut(
+        13,
+        "lag leaves out the records in flight",
+        f"{_C}/ports.py",
+        "return max(0, self.end - self.watermark)",
+        "return max(0, self.end - (self.position or self.watermark))",
+        f"{_T}/polling/test_positions.py::test_positions_report_lag_and_age",
+    ),
+)
