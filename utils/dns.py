@@ -32,9 +32,10 @@ _NO_ANSWER: Final = _Verdict(accepts=True, ttl_s=0)
 class DnsMailDomains:
     """Implements ``MailDomains``.
 
-    ``nameservers`` are IP addresses; without any, the system's are used. A lookup ends after ``timeout_s`` seconds. The
-    latest ``cache_size`` verdicts are cached for as long as DNS says, but at most for ``cache_ttl_s`` seconds, and a
-    "no" at most for ``negative_ttl_s``.
+    ``nameservers`` are IP addresses; without any, the system's are used. A lookup ends
+    after ``timeout_s`` seconds. The latest ``cache_size`` verdicts are cached for as long
+    as DNS says, but at most for ``cache_ttl_s`` seconds, and a "no" at most for
+    ``negative_ttl_s``.
     """
 
     def __init__(
@@ -59,8 +60,8 @@ class DnsMailDomains:
     async def accept_mail(self, domain: str) -> bool:
         """Tell whether ``domain`` (A-labels) can receive mail.
 
-        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True also when DNS answers too late or with
-        SERVFAIL; then the next call asks again.
+        False for NXDOMAIN, a null MX (RFC 7505), or neither MX nor address. True also when
+        DNS answers too late or with SERVFAIL; then the next call asks again.
         """
         key = domain.lower().rstrip(".")
         valid_until, accepts = self._cache.get(key, (0.0, False))

@@ -1,8 +1,8 @@
 """HTTP for operators and orchestrators: ``/livez``, ``/readyz``, ``/metrics``, and ``RESUME``, a command.
 
-There is no authentication. Whoever reaches the port can close the dead-letter breaker; then at most as many more dead
-letters are written as open it again, and each of them can be put back. So expose the port only inside a cluster. Web
-pages cannot send the command.
+There is no authentication. Whoever reaches the port can close the dead-letter breaker; then
+at most as many more dead letters are written as open it again, and each of them can be put
+back. So expose the port only inside a cluster. Web pages cannot send the command.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 RESUME: Final = "/dead-letters/resume"
 
-# Every browser sends one of these with a POST, and no command-line client does. This stops forged requests as well as
-# DNS rebinding.
+# Every browser sends one of these with a POST, and no command-line client does. This stops
+# forged requests as well as DNS rebinding.
 _BROWSER_HEADERS: Final = frozenset({"origin", "sec-fetch-site"})
 _TIMEOUT_S: Final = 5.0
 _LOOPBACK: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -55,8 +55,9 @@ def build_app(
 ) -> Starlette:
     """Build the endpoints. ``missing`` names what is not ready.
 
-    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread. ``resume`` closes the
-    dead-letter breaker and returns whether it was open; without it, there is no such endpoint.
+    ``metrics`` returns Prometheus' text format; it may block, so it runs in a thread.
+    ``resume`` closes the dead-letter breaker and returns whether it was open; without it,
+    there is no such endpoint.
     """
 
     async def livez(_request: Request) -> Response:
@@ -85,7 +86,8 @@ def build_app(
 def _resume_endpoint(
     resume: Callable[[], bool],
 ) -> Callable[[Request], Awaitable[Response]]:
-    # A coroutine although it awaits nothing: it must run in the event loop that the breaker belongs to.
+    # A coroutine although it awaits nothing: it must run in the event loop that the breaker
+    # belongs to.
     async def endpoint(request: Request) -> Response:
         if _BROWSER_HEADERS & set(request.headers):
             return JSONResponse({"error": "not for web pages"}, status_code=403)
@@ -126,7 +128,10 @@ async def request_resume(host: str, port: int) -> bool:
 
 @contextlib.asynccontextmanager
 async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
-    """Serve ``app`` in this event loop and yield the port; 0 takes a free one. Raises ``CannotListen``."""
+    """Serve ``app`` in this event loop and yield the port; 0 takes a free one.
+
+    Raises ``CannotListen``.
+    """
     with _listener(host, port) as listener:
         config = uvicorn.Config(
             app,

@@ -1,6 +1,7 @@
 """The log: whatever goes through ``logging``, rendered by structlog as JSON lines or for a terminal.
 
-No code of ours logs a secret. The redaction here is a second line of defence, for what a library might log.
+No code of ours logs a secret. The redaction here is a second line of defence, for what a
+library might log.
 """
 
 import logging
@@ -28,7 +29,10 @@ _REPEAT_AFTER_S: Final = 30.0
 
 
 def configure_logging(*, format: Literal["json", "console"] | None, level: str, stream: TextIO) -> None:
-    """Send every log line to ``stream``. Without a format: console on a terminal, JSON elsewhere."""
+    """Send every log line to ``stream``.
+
+    Without a format: console on a terminal, JSON elsewhere.
+    """
     is_console = format == "console" if format else stream.isatty()
     handler = logging.StreamHandler(stream)
     handler.addFilter(_RepeatFilter())
@@ -46,7 +50,8 @@ def configure_logging(*, format: Literal["json", "console"] | None, level: str, 
 class _RepeatFilter(logging.Filter):
     """Passes the same message of a library once every half minute. Without brokers there are ten a second.
 
-    Messages are compared before their arguments are filled in, so there are not many to remember.
+    Messages are compared before their arguments are filled in, so there are not many to
+    remember.
     """
 
     def __init__(self, stopwatch: Callable[[], float] = time.monotonic) -> None:

@@ -50,9 +50,10 @@ def exit_now(code: str | int | None, exit: Callable[[int], NoReturn] = os._exit)
 def reduce_garbage_collection() -> None:
     """Never scan existing objects again, and scan new ones less often.
 
-    Modules and settings stay for ever, and nearly all objects of a sign-in are freed with their last reference. Looking
-    for cycles at the default rate took a twentieth of the worker's CPU (docs/adr/0018). Only a workflow that leaves the
-    cache, some 500 objects, needs the collector; it scans everything once per thousand of those.
+    Modules and settings stay for ever, and nearly all objects of a sign-in are freed with
+    their last reference. Looking for cycles at the default rate took a twentieth of the
+    worker's CPU (docs/adr/0018). Only a workflow that leaves the cache, some 500 objects,
+    needs the collector; it scans everything once per thousand of those.
     """
     gc.collect()
     gc.freeze()
@@ -70,9 +71,9 @@ async def close_briefly(close: Callable[[], Awaitable[object]]) -> None:
 def stop_on_signals() -> asyncio.Event:
     """Return an event that SIGTERM or SIGINT sets. A second signal ends the process at once with 143.
 
-    A signal that arrived earlier counts if it was blocked until now. Linux drops signals for which the first process of
-    a container has no handler: without the block, which the image's entry point sets, a stop during the imports is
-    lost.
+    A signal that arrived earlier counts if it was blocked until now. Linux drops signals
+    for which the first process of a container has no handler: without the block, which the
+    image's entry point sets, a stop during the imports is lost.
     """
     stop = asyncio.Event()
 
@@ -95,7 +96,10 @@ async def wait_until_available(
     unavailable: tuple[type[Exception], ...],
     stop: asyncio.Event,
 ) -> _T:
-    """Return what ``attempt`` returns, and try again while it raises ``unavailable``. Raises ``StopRequested``."""
+    """Return what ``attempt`` returns, and try again while it raises ``unavailable``.
+
+    Raises ``StopRequested``.
+    """
     wait_s = _MIN_WAIT_S
 
     while not stop.is_set():
@@ -118,9 +122,9 @@ async def wait_until_available(
 async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: float) -> None:
     """Run all services until ``stop`` is set or one of them ends, then stop the others together.
 
-    A service that does not stop within ``within_s`` is cancelled, and that is no error: Temporal can hang as well as be
-    away, and the next process repeats whatever was not finished. Raises what a service raised, or
-    ``ServiceEndedEarly`` if one ended by itself.
+    A service that does not stop within ``within_s`` is cancelled, and that is no error:
+    Temporal can hang as well as be away, and the next process repeats whatever was not
+    finished. Raises what a service raised, or ``ServiceEndedEarly`` if one ended by itself.
     """
     tasks = {service.name: asyncio.ensure_future(service.run()) for service in services}
     stop_requested = asyncio.ensure_future(stop.wait())
@@ -141,7 +145,8 @@ async def supervise(services: Sequence[Service], stop: asyncio.Event, within_s: 
 
 
 def _raise_its_error(name: str, task: asyncio.Future[None]) -> None:
-    # A client that cancels its own tasks can leak the cancellation, as aiokafka does with its brokers away.
+    # A client that cancels its own tasks can leak the cancellation, as aiokafka does with
+    # its brokers away.
     if task.done() and not task.cancelled():
         task.result()
     else:

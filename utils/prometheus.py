@@ -1,7 +1,8 @@
 """Prometheus: every metric of CONTRACT (metrics), and wrappers that record them.
 
-Counters that alerts use start at 0 for each of their labels. A counter that first appears with its first event starts
-at 1, and ``rate`` and ``increase`` see no step: the first dead letter would go unnoticed.
+Counters that alerts use start at 0 for each of their labels. A counter that first appears
+with its first event starts at 1, and ``rate`` and ``increase`` see no step: the first dead
+letter would go unnoticed.
 """
 
 from collections.abc import Iterable, Iterator

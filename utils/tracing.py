@@ -1,7 +1,8 @@
 """OpenTelemetry traces: one trace leads from a request to its results (docs/adr/0016).
 
-OpenTelemetry's own variables switch tracing on; otherwise this module is not imported. A span says where time went,
-never who signed in: it holds names, numbers, ids and classes of errors, and nothing else.
+OpenTelemetry's own variables switch tracing on; otherwise this module is not imported. A
+span says where time went, never who signed in: it holds names, numbers, ids and classes of
+errors, and nothing else.
 
 Messaging conventions: https://opentelemetry.io/docs/specs/semconv/messaging/kafka/
 """
@@ -75,7 +76,10 @@ class Tracing:
 
 
 class TracedRecords:
-    """A handler whose span continues the record's ``traceparent``. What the record leads to continues the span."""
+    """A handler whose span continues the record's ``traceparent``.
+
+    What the record leads to continues the span.
+    """
 
     def __init__(self, handler: Handler, tracer: Tracer, group_id: str) -> None:
         self._handler = handler
@@ -113,7 +117,10 @@ class TracedRecords:
 
 
 class TracedPublisher:
-    """A ``Publisher`` with spans. The record keeps its own ``traceparent``, because its bytes must be repeatable."""
+    """A ``Publisher`` with spans.
+
+    The record keeps its own ``traceparent``, because its bytes must be repeatable.
+    """
 
     def __init__(self, publisher: Publisher, tracer: Tracer, topic: str) -> None:
         self._publisher = publisher
@@ -147,7 +154,10 @@ class TracedPublisher:
 
 
 class TracedActivities(Interceptor):
-    """One span per attempt, in the trace of the request that it works for. Publications have spans of their own."""
+    """One span per attempt, in the trace of the request that it works for.
+
+    Publications have spans of their own.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -214,7 +224,10 @@ def _span(
     attributes: Attributes,
     links: Sequence[Link] = (),
 ) -> AbstractContextManager[Span]:
-    """Start a span below ``parent``, a traceparent. It never records exceptions, whose texts may hold an address."""
+    """Start a span below ``parent``, a traceparent.
+
+    It never records exceptions, whose texts may hold an address.
+    """
     return tracer.start_as_current_span(
         name,
         _context(parent),

@@ -23,8 +23,8 @@ _MAX_ANSWER_BYTES: Final = 64 * 1024
 class SiteverifyClient:
     """Implements ``ChallengeVerifier``.
 
-    Every call ends within ``timeout_s`` seconds. The first call opens a pool of connections in the running event loop;
-    ``close`` closes it.
+    Every call ends within ``timeout_s`` seconds. The first call opens a pool of connections
+    in the running event loop; ``close`` closes it.
     """
 
     def __init__(self, url: str, secret: str, timeout_s: float = 5.0) -> None:
@@ -66,7 +66,10 @@ class SiteverifyClient:
 
 
 def is_ip(text: str) -> bool:
-    """Tell whether ``text`` is an IPv4 or IPv6 address. One with a zone is not: a zone may hold anything."""
+    """Tell whether ``text`` is an IPv4 or IPv6 address.
+
+    One with a zone is not: a zone may hold anything.
+    """
     try:
         ipaddress.ip_address(text)
     except ValueError:

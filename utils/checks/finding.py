@@ -10,8 +10,8 @@ from typing import Any, Self
 class Finding:
     """One thing that works or does not. ``text`` says what is wrong, ``fix`` what to do about it.
 
-    A finding that is not ``ok`` ends the command with ``exit_code``. One that is ``ok`` but has a ``fix``, or
-    ``warns``, is a warning: it works, but could be better.
+    A finding that is not ``ok`` ends the command with ``exit_code``. One that is ``ok`` but
+    has a ``fix``, or ``warns``, is a warning: it works, but could be better.
     """
 
     name: str

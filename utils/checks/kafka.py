@@ -1,4 +1,7 @@
-"""The check of Kafka: topics, rights and the group. Each finding carries the command that repairs it."""
+"""The check of Kafka: topics, rights and the group.
+
+Each finding carries the command that repairs it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +42,10 @@ class TopicUse:
 
 
 def topic_uses(plans: Sequence[TopicPlan], results: str) -> list[TopicUse]:
-    """Return how each topic is used. ``dlt replay``, ``request`` and ``submit`` write what ``run`` reads."""
+    """Return how each topic is used.
+
+    ``dlt replay``, ``request`` and ``submit`` write what ``run`` reads.
+    """
     return [_use(plan, plan.name == results) for plan in plans]
 
 

@@ -35,7 +35,10 @@ async def check_rights(client: Client) -> Finding:
 
 
 async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:
-    """Report how many workers poll each queue. None on any queue is normal before the first start."""
+    """Report how many workers poll each queue.
+
+    None on any queue is normal before the first start.
+    """
     try:
         workers = {queue: await _count_workers(client, queue) for queue in queues}
     except RPCError as error:

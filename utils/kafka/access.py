@@ -9,7 +9,10 @@ CLIENT_ID: Final = "signin-worker"
 
 @dataclass(frozen=True)
 class KafkaAccess:
-    """The brokers' addresses and our credentials. ``cafile`` (PEM) replaces the system's trust store."""
+    """The brokers' addresses and our credentials.
+
+    ``cafile`` (PEM) replaces the system's trust store.
+    """
 
     bootstrap_servers: str
     security_protocol: str = "PLAINTEXT"
@@ -21,7 +24,10 @@ class KafkaAccess:
     keyfile: str | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return the keyword arguments that all clients of aiokafka share. Reads the certificate files."""
+        """Return the keyword arguments that all clients of aiokafka share.
+
+        Reads the certificate files.
+        """
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "client_id": CLIENT_ID,

@@ -51,7 +51,10 @@ async def kafka_admin(access: KafkaAccess) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def temporary_consumer(access: KafkaAccess, group_id: str | None = None) -> AsyncIterator[Any]:
-    """Yield a consumer that the block starts; it is stopped at the end. It commits nothing by itself."""
+    """Yield a consumer that the block starts; it is stopped at the end.
+
+    It commits nothing by itself.
+    """
     consumer = AIOKafkaConsumer(**access.options(), group_id=group_id, enable_auto_commit=False)
     try:
         yield consumer
@@ -83,8 +86,8 @@ async def stop_consumer(consumer: Any) -> None:
 async def stopped_cleanly(stopping: asyncio.Future[None], timeout_s: float) -> bool:
     """Wait for a client of aiokafka to stop; return false if it hangs or fails.
 
-    The future is watched from outside. With the brokers away, ``stop`` may never end, or it may raise the
-    cancellation of its own tasks, which would be taken for ours.
+    The future is watched from outside. With the brokers away, ``stop`` may never end, or it
+    may raise the cancellation of its own tasks, which would be taken for ours.
     """
     done, _ = await asyncio.wait({stopping}, timeout=timeout_s)
     if not done:

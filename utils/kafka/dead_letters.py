@@ -48,8 +48,8 @@ class _Connected:
 class KafkaDeadLetterReader(_Connected):
     """Implements ``DeadLetterReader``. Assigns one partition at a time, by hand.
 
-    It has no group: while aiokafka looks for a group's coordinator, a new assignment ends the task that looks, and
-    with it the consumer.
+    It has no group: while aiokafka looks for a group's coordinator, a new assignment ends
+    the task that looks, and with it the consumer.
     """
 
     def __init__(self, access: KafkaAccess, silence_s: float = 30.0) -> None:
@@ -66,7 +66,8 @@ class KafkaDeadLetterReader(_Connected):
         return {Partition(*each): (beginnings[each], ends[each]) for each in partitions}
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
-        # All topics are fetched: a request for a missing topic by name creates it, where brokers do that.
+        # All topics are fetched: a request for a missing topic by name creates it, where
+        # brokers do that.
         cluster = await self._consumer._client.fetch_all_metadata()
         numbers = cluster.partitions_for_topic(topic)
         if not numbers:
@@ -74,7 +75,10 @@ class KafkaDeadLetterReader(_Connected):
         return [TopicPartition(topic, number) for number in numbers]
 
     async def read(self, partition: Partition, first: int, end: int) -> AsyncIterator[Record]:
-        """Yield the records from ``first`` to before ``end``, in order. Raises ``KafkaUnavailable``."""
+        """Yield the records from ``first`` to before ``end``, in order.
+
+        Raises ``KafkaUnavailable``.
+        """
         if first >= end:
             return
 
@@ -109,8 +113,9 @@ class KafkaDeadLetterReader(_Connected):
 class KafkaReplayStore(_Connected):
     """Implements ``ReplayStore`` with a consumer that has no partitions.
 
-    Only its connection to the group's coordinator is used, which aiokafka does not offer publicly without partitions.
-    Offsets committed this way have no owner, so Kafka accepts them from anybody: read before you commit.
+    Only its connection to the group's coordinator is used, which aiokafka does not offer
+    publicly without partitions. Offsets committed this way have no owner, so Kafka accepts
+    them from anybody: read before you commit.
     """
 
     async def load(self, partition: Partition) -> ReplayMark | None:

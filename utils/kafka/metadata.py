@@ -28,7 +28,8 @@ _RETRY_S: Final = 0.2
 # The bits that stand for operations (org.apache.kafka.common.acl.AclOperation).
 _OPERATION_BITS: Final = {READ: 3, WRITE: 4, DESCRIBE: 8, DESCRIBE_CONFIGS: 10}
 _RIGHTS_NOT_REPORTED: Final = -(2**31)
-# The first group ever makes the brokers create the topic of offsets, and its leader needs a moment to load it.
+# The first group ever makes the brokers create the topic of offsets, and its leader needs a
+# moment to load it.
 _NOT_READY_YET: Final = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,

@@ -40,9 +40,10 @@ ProducerFactory = Callable[[], Any]
 class ReliableProducer:
     """An idempotent producer with acks=all that is replaced after every error except a timeout.
 
-    A batch that the broker answers with an error leaves a gap in the producer's sequence, so all later batches are
-    out of order for ever. A sender task that died accepts nothing more either. When the producer is replaced, calls
-    that still wait for the old one fail at once, and can be repeated with the new one.
+    A batch that the broker answers with an error leaves a gap in the producer's sequence,
+    so all later batches are out of order for ever. A sender task that died accepts nothing
+    more either. When the producer is replaced, calls that still wait for the old one fail
+    at once, and can be repeated with the new one.
     """
 
     def __init__(
@@ -71,9 +72,9 @@ class ReliableProducer:
     ) -> RecordLocation:
         """Return once all in-sync replicas have the record. Raises ``KafkaUnavailable`` within ``timeout_s``.
 
-        Raises ``RecordRefused`` if the record is too large. The record goes to ``partition`` if the topic has it,
-        otherwise its key decides. After a timeout the record may still arrive, because batches of an idempotent
-        producer never expire.
+        Raises ``RecordRefused`` if the record is too large. The record goes to
+        ``partition`` if the topic has it, otherwise its key decides. After a timeout the
+        record may still arrive, because batches of an idempotent producer never expire.
         """
         producer = None
         try:
@@ -155,7 +156,10 @@ async def _enqueue(
     headers: Headers,
     partition: int | None,
 ) -> asyncio.Future[Any]:
-    """Add the record to the producer's queue. The future is done once the brokers acknowledge it."""
+    """Add the record to the producer's queue.
+
+    The future is done once the brokers acknowledge it.
+    """
     if partition is not None and partition not in await producer.partitions_for(topic):
         partition = None
 
@@ -183,7 +187,10 @@ async def _enqueue_without_content(
 
 
 async def _stop(producer: Any) -> None:
-    """Stop within a few seconds. With the brokers away a flush never ends, so pending records are failed first."""
+    """Stop within a few seconds.
+
+    With the brokers away a flush never ends, so pending records are failed first.
+    """
     stopping = asyncio.ensure_future(producer.stop())
     done, _ = await asyncio.wait({stopping}, timeout=_STOP_TIMEOUT_S)
     if not done:

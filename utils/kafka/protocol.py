@@ -1,7 +1,8 @@
 """Requests whose answers name our rights on topics and groups, for ``signin-worker check``.
 
-aiokafka 0.14 does not get that far: its ``MetadataRequest`` ends at version 5 (rights come with 8), and its
-``DescribeGroupsRequest`` version 3 asks for the rights, but parses the answer as version 2 and drops them.
+aiokafka 0.14 does not get that far: its ``MetadataRequest`` ends at version 5 (rights come
+with 8), and its ``DescribeGroupsRequest`` version 3 asks for the rights, but parses the
+answer as version 2 and drops them.
 """
 
 from collections.abc import Sequence

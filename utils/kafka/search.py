@@ -1,4 +1,7 @@
-"""The records of one sign-in, found by key and time. Values are never read: they may hold a code."""
+"""The records of one sign-in, found by key and time.
+
+Values are never read: they may hold a code.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

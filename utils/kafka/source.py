@@ -14,7 +14,8 @@ from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, tempo
 SETTINGS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
-    # Exactly one assignor, so that partition n of both topics goes to one worker. Several, or Sticky, are broken.
+    # Exactly one assignor, so that partition n of both topics goes to one worker. Several,
+    # or Sticky, are broken.
     "partition_assignment_strategy": (RangePartitionAssignor,),
     "isolation_level": "read_committed",
     "session_timeout_ms": 10_000,
@@ -25,7 +26,10 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "fetch_max_bytes": 8 * 1024 * 1024,
     "max_partition_fetch_bytes": 1024 * 1024,
 }
-"""What the worker relies on (BRIDGE, rule 12). No deserializers: one that raises blocks its partition for ever."""
+"""What the worker relies on (BRIDGE, rule 12).
+
+No deserializers: one that raises blocks its partition for ever.
+"""
 
 _LOG_APPEND_TIME: Final = 1
 _CALL_TIMEOUT_S: Final = 10.0
@@ -75,7 +79,10 @@ class KafkaSource:
         self._started = consumer
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Return records, or none after about ``timeout_ms``. Never cancelled. Raises ``KafkaUnavailable``."""
+        """Return records, or none after about ``timeout_ms``.
+
+        Never cancelled. Raises ``KafkaUnavailable``.
+        """
         async with kafka_call(None):
             batches = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
 
@@ -109,7 +116,10 @@ class KafkaSource:
         return beginnings[partition]
 
     async def position(self, partition: Partition) -> int | None:
-        """Return the offset after the last one that ``poll`` returned or skipped; None if unknown. Quick."""
+        """Return the offset after the last one that ``poll`` returned or skipped; None if unknown.
+
+        Quick.
+        """
         try:
             async with kafka_call(_POSITION_TIMEOUT_S):
                 offset: int = await self._consumer.position(TopicPartition(*partition))
@@ -118,13 +128,19 @@ class KafkaSource:
         return offset
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit exactly these offsets, each the next record to read. Cancellable. Raises ``KafkaUnavailable``."""
+        """Commit exactly these offsets, each the next record to read.
+
+        Cancellable. Raises ``KafkaUnavailable``.
+        """
         positions = {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
         async with kafka_call(_CALL_TIMEOUT_S):
             await self._consumer.commit(positions)
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the end offsets, of paused partitions too. Needs a task of its own. Raises ``KafkaUnavailable``."""
+        """Return the end offsets, of paused partitions too.
+
+        Needs a task of its own. Raises ``KafkaUnavailable``.
+        """
         targets = [TopicPartition(*partition) for partition in partitions]
         async with kafka_call(_CALL_TIMEOUT_S):
             ends = await self._consumer.end_offsets(targets)
@@ -134,8 +150,8 @@ class KafkaSource:
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
         """Tell whether Kafka serves the group and these partitions; without any, the first of each topic.
 
-        It asks the leaders and the coordinator with a client that joins nothing, because the consumer's own client
-        may be what is stuck.
+        It asks the leaders and the coordinator with a client that joins nothing, because
+        the consumer's own client may be what is stuck.
         """
         partitions = partitions or [Partition(topic, 0) for topic in self._topics]
         targets = [TopicPartition(*partition) for partition in partitions]

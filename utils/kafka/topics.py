@@ -22,8 +22,8 @@ _HOUR_MS: Final = 3_600_000
 _VISIBLE_WITHIN_S: Final = 10.0
 _RETRY_S: Final = 0.1
 
-# The broker's timestamp makes an event's age independent of its emitter's clock. Compaction would keep only one event
-# of each sign-in, because all of them share one key.
+# The broker's timestamp makes an event's age independent of its emitter's clock. Compaction
+# would keep only one event of each sign-in, because all of them share one key.
 _INBOUND_SETTINGS: Final = {
     "message.timestamp.type": "LogAppendTime",
     "cleanup.policy": "delete",
@@ -33,8 +33,9 @@ _DEAD_LETTER_SETTINGS: Final = {
     "message.timestamp.type": "LogAppendTime",
     "cleanup.policy": "delete",
     "max.message.bytes": str(MAX_DEAD_LETTER_BYTES),
-    # A dead letter may hold a code, so it must be gone after 24 h (SECURITY S8). Kafka deletes a whole segment once
-    # its newest record is past the retention: the oldest record lives for the retention plus the segment's time.
+    # A dead letter may hold a code, so it must be gone after 24 h (SECURITY S8). Kafka
+    # deletes a whole segment once its newest record is past the retention: the oldest
+    # record lives for the retention plus the segment's time.
     "retention.ms": str(22 * _HOUR_MS),
     "segment.ms": str(_HOUR_MS),
 }
@@ -69,7 +70,10 @@ class TopicState:
 def planned_topics(
     requested: str, submitted: str, results: str, partitions: int = DEFAULT_PARTITIONS
 ) -> list[TopicPlan]:
-    """Return the five topics. Both inbound topics have the same number of partitions: workers get pairs of them."""
+    """Return the five topics.
+
+    Both inbound topics have the same number of partitions: workers get pairs of them.
+    """
     inbound = (requested, submitted)
     return [
         *(TopicPlan(name, partitions, _INBOUND_SETTINGS) for name in inbound),
@@ -81,8 +85,8 @@ def planned_topics(
 async def create_topics(access: KafkaAccess, plans: Sequence[TopicPlan]) -> list[TopicReport]:
     """Create the missing topics and return once they can be used. Raises ``KafkaUnavailable``.
 
-    A topic has three replicas, or one per broker if there are fewer brokers. Existing topics are compared with their
-    plans, never changed.
+    A topic has three replicas, or one per broker if there are fewer brokers. Existing
+    topics are compared with their plans, never changed.
     """
     async with kafka_admin(access) as admin:
         existing = set(await admin.list_topics())
@@ -125,7 +129,8 @@ async def _wait_until_visible(admin: Any, names: Sequence[str]) -> dict[str, Top
 
 
 async def _states(admin: Any, names: Sequence[str]) -> dict[str, TopicState]:
-    # All topics are listed: a request for a missing topic by name creates it, where brokers do that.
+    # All topics are listed: a request for a missing topic by name creates it, where brokers
+    # do that.
     topics = [topic for topic in await admin.describe_topics() if topic["topic"] in set(names)]
     partitions = {topic["topic"]: len(topic["partitions"]) for topic in topics if not topic["error_code"]}
     if not partitions:

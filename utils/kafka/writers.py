@@ -23,7 +23,10 @@ class ResultPublisher:
 
 
 class KafkaDeadLetterWriter:
-    """Implements ``DeadLetterWriter``. The producer must accept records of ``MAX_DEAD_LETTER_BYTES``."""
+    """Implements ``DeadLetterWriter``.
+
+    The producer must accept records of ``MAX_DEAD_LETTER_BYTES``.
+    """
 
     def __init__(self, producer: ReliableProducer) -> None:
         self._producer = producer
@@ -34,13 +37,19 @@ class KafkaDeadLetterWriter:
 
 
 class KafkaInboundWriter:
-    """Implements ``InboundWriter``. The producer must accept records of ``MAX_DEAD_LETTER_BYTES``."""
+    """Implements ``InboundWriter``.
+
+    The producer must accept records of ``MAX_DEAD_LETTER_BYTES``.
+    """
 
     def __init__(self, producer: ReliableProducer) -> None:
         self._producer = producer
 
     async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
-        """Return once all in-sync replicas have the record. Raises ``RecordRefused`` and ``KafkaUnavailable``."""
+        """Return once all in-sync replicas have the record.
+
+        Raises ``RecordRefused`` and ``KafkaUnavailable``.
+        """
         await self._producer.send(topic, record.key, record.value, record.headers, partition)
 
 
