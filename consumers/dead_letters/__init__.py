@@ -1,1 +1,1 @@
-"""Dead letters as operators see them: headers, listing, masking, replay."""
+"""Dead letters: their headers, what operators may see of them, and how they are put back."""

@@ -1,4 +1,4 @@
-"""Where a dead letter came from and why: written into its headers, and read from them (CONTRACT: dead letters)."""
+"""Where a dead letter came from, and why it is one: headers written and read (CONTRACT: dead letters)."""
 
 import re
 from dataclasses import dataclass
@@ -9,9 +9,21 @@ from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
 from schemas.dead_letters import DltHeader
 
-_ORIGIN: Final = (DltHeader.TOPIC, DltHeader.PARTITION, DltHeader.OFFSET, DltHeader.TIMESTAMP)
+_ORIGIN: Final = (
+    DltHeader.TOPIC,
+    DltHeader.PARTITION,
+    DltHeader.OFFSET,
+    DltHeader.TIMESTAMP,
+)
 _OWN: Final = frozenset(
-    {*_ORIGIN, DltHeader.GROUP, DltHeader.ERROR, DltHeader.REASON, DltHeader.FAILED_AT, DltHeader.ATTEMPTS}
+    {
+        *_ORIGIN,
+        DltHeader.GROUP,
+        DltHeader.ERROR,
+        DltHeader.REASON,
+        DltHeader.FAILED_AT,
+        DltHeader.ATTEMPTS,
+    }
 )
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 _ATTEMPTS: Final = re.compile(r"[0-9]{1,9}")
@@ -19,9 +31,9 @@ _ATTEMPTS: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the ``dlt-*`` headers of a record say, right or wrong: who may write to a topic may write any of them.
+    """What the ``dlt-*`` headers of a record say. It may be false: whoever writes to a topic can write any header.
 
-    Empty or None: there is no such header, or it is not in its form.
+    Empty or None: the header is missing or malformed.
     """
 
     topic: str = ""
@@ -34,27 +46,32 @@ class Provenance:
 
 
 def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
-    """Return the record's headers, untouched, and where it came from and why it is here.
+    """Return the record's own headers unchanged, and then those that say where it came from and why.
 
-    A record that was put back keeps its first origin and first failure, and counts its attempts up.
+    A record that was put back keeps its first origin and its first failure, and counts one more attempt.
     """
-    before = _own(record.headers)
+    before = _dlt_headers(record.headers)
     origin = _first_origin(before, record.topic)
+    failed_at = before.get(DltHeader.FAILED_AT) if origin else None
+    attempts = 1 + _attempts(before) if origin else 1
+
     own = {
         **(origin or _origin_of(record)),
         DltHeader.GROUP: group,
         DltHeader.ERROR: rejected.error,
         DltHeader.REASON: rejected.reason,
-        DltHeader.FAILED_AT: origin and before.get(DltHeader.FAILED_AT) or now.isoformat().replace("+00:00", "Z"),
-        DltHeader.ATTEMPTS: str(1 + (_attempts(before) if origin else 0)),
+        DltHeader.FAILED_AT: failed_at or now.isoformat().replace("+00:00", "Z"),
+        DltHeader.ATTEMPTS: str(attempts),
     }
     kept = [(name, value) for name, value in record.headers if name not in _OWN]
+
     return [*kept, *((name, text.encode()) for name, text in own.items())]
 
 
 def provenance_of(headers: Headers) -> Provenance:
-    """Read the ``dlt-*`` headers. Of a repeated one the last counts."""
-    own = _own(headers)
+    """Read the ``dlt-*`` headers. The last one of a repeated header counts."""
+    own = _dlt_headers(headers)
+
     return Provenance(
         topic=own.get(DltHeader.TOPIC, ""),
         partition=_number(own.get(DltHeader.PARTITION, "")),
@@ -66,27 +83,29 @@ def provenance_of(headers: Headers) -> Provenance:
     )
 
 
-def _own(headers: Headers) -> dict[str, str]:
+def _dlt_headers(headers: Headers) -> dict[str, str]:
     return {name: (value or b"").decode(errors="replace") for name, value in headers if name in _OWN}
 
 
 def _origin_of(record: Record) -> dict[str, str]:
-    numbers = {
-        DltHeader.PARTITION: record.partition,
-        DltHeader.OFFSET: record.offset,
-        DltHeader.TIMESTAMP: record.timestamp_ms,
+    return {
+        DltHeader.TOPIC: record.topic,
+        DltHeader.PARTITION: str(record.partition),
+        DltHeader.OFFSET: str(record.offset),
+        DltHeader.TIMESTAMP: str(record.timestamp_ms),
     }
-    return {DltHeader.TOPIC: record.topic} | {name: str(number) for name, number in numbers.items()}
 
 
 def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
-    """Return the origin noted on a record that was put back; None unless it is whole.
+    """Return the origin that a record was put back with, or None if it is incomplete.
 
-    A record is only ever put back on the topic it came from: an origin on another one was made up by its emitter.
+    A record is only ever put back on the topic it came from. An emitter made up any other origin.
     """
     origin = {name: before.get(name, "") for name in _ORIGIN}
-    whole = origin[DltHeader.TOPIC] == topic and all(_NUMBER.fullmatch(origin[name]) for name in _ORIGIN[1:])
-    return origin if whole else None
+    numbers = (origin[DltHeader.PARTITION], origin[DltHeader.OFFSET], origin[DltHeader.TIMESTAMP])
+    is_complete = origin[DltHeader.TOPIC] == topic and all(_NUMBER.fullmatch(number) for number in numbers)
+
+    return origin if is_complete else None
 
 
 def _attempts(own: dict[str, str]) -> int:
@@ -99,9 +118,10 @@ def _number(text: str) -> int | None:
 
 
 def _instant(text: str) -> datetime | None:
-    """Return the time with its zone; a text without a zone names no instant."""
+    """Return the time with its zone. Without a zone, a text names no instant."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         return None
+
     return instant if instant.tzinfo is not None else None

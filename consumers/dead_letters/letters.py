@@ -1,4 +1,4 @@
-"""Dead letters as an operator sees them, and which of them are meant."""
+"""Dead letters as an operator sees them, and the selection of some of them."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SIGNIN_ID: Final = TypeAdapter(SignInId)
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One record of a dead-letter topic, with what its headers and its value tell."""
+    """A record of a dead-letter topic, and what its headers and its value say."""
 
     record: Record
     provenance: Provenance
@@ -38,20 +38,20 @@ class DeadLetter:
 
     @property
     def failed_at(self) -> datetime:
-        """When it failed first; if that is not noted, when it was written here."""
+        """When it failed first. If the headers do not say, when it was written to the dead-letter topic."""
         return self.provenance.failed_at or _instant(self.record.timestamp_ms)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are meant: those that fit all that is given. ``until`` itself is not in it."""
+    """Which dead letters are meant: those that match every given field. ``since`` is included, ``until`` is not."""
 
     error: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     signin_id: str | None = None
 
-    def takes(self, letter: DeadLetter) -> bool:
+    def matches(self, letter: DeadLetter) -> bool:
         """Tell whether ``letter`` is meant."""
         return (
             self.error in (None, letter.provenance.error)
@@ -63,9 +63,9 @@ class Selection:
 
 @dataclass
 class PartitionRange:
-    """One partition of dead letters as it was found: its offsets from ``first`` to before ``end``.
+    """A partition of dead letters at one moment: its offsets from ``first`` to before ``end``.
 
-    ``noted`` is what Kafka remembers of what was put back, ``put_back`` the same to work with.
+    ``saved`` is what Kafka stores of the offsets that were put back, ``replayed`` the same to work with.
     """
 
     partition: Partition
@@ -76,35 +76,36 @@ class PartitionRange:
 
 
 def dead_letter(record: Record) -> DeadLetter:
-    """Read what a record of a dead-letter topic tells. Never fails, whatever it holds."""
+    """Read a record of a dead-letter topic. This never fails, whatever the record holds."""
     return DeadLetter(record, provenance_of(record.headers), _signin_id(record))
 
 
-async def partition_ranges(
-    source: DeadLetterReader, memory: ReplayStore, topics: Sequence[str]
-) -> list[PartitionRange]:
+async def partition_ranges(reader: DeadLetterReader, store: ReplayStore, topics: Sequence[str]) -> list[PartitionRange]:
     """Look at the dead-letter topics as they are now. Raises ``KafkaUnavailable``."""
-    found = []
+    ranges = []
     for topic in topics:
-        for partition, (first, end) in sorted((await source.bounds(topic)).items()):
-            noted = await memory.load(partition)
-            found.append(PartitionRange(partition, first, end, noted, ReplayedOffsets.from_mark(noted, first, end)))
-    return found
+        bounds = await reader.bounds(topic)
+        for partition, (first, end) in sorted(bounds.items()):
+            saved = await store.load(partition)
+            replayed = ReplayedOffsets.from_mark(saved, first, end)
+            ranges.append(PartitionRange(partition, first, end, saved, replayed))
+
+    return ranges
 
 
 async def selected_letters(
-    source: DeadLetterReader, partition_ranges: Sequence[PartitionRange], selection: Selection
+    reader: DeadLetterReader, ranges: Sequence[PartitionRange], selection: Selection
 ) -> AsyncIterator[tuple[DeadLetter, bool]]:
     """Yield each selected letter, and whether it was put back. Raises ``KafkaUnavailable``."""
-    for shelf in partition_ranges:
-        async for record in source.read(shelf.partition, shelf.first, shelf.end):
+    for part in ranges:
+        async for record in reader.read(part.partition, part.first, part.end):
             letter = dead_letter(record)
-            if selection.takes(letter):
-                yield letter, record.offset in shelf.replayed
+            if selection.matches(letter):
+                yield letter, record.offset in part.replayed
 
 
 def _instant(milliseconds: int) -> datetime:
-    """Return the time; the beginning of the epoch for what is none."""
+    """Return the time, or the beginning of the epoch if there is no such time."""
     try:
         return _EPOCH + timedelta(milliseconds=max(0, milliseconds))
     except OverflowError:
@@ -112,11 +113,12 @@ def _instant(milliseconds: int) -> datetime:
 
 
 def _signin_id(record: Record) -> str | None:
-    """Return the sign-in's id by the value, or by the key, which should be the same."""
+    """Return the sign-in's id from the value, or else from the key, which should be the same."""
     data = readable_data(record)
-    named = data.get("signin_id") if isinstance(data, dict) else None
-    key = (record.key or b"").decode(errors="replace")
-    return next((text for text in (named, key) if _is_signin_id(text)), None)
+    in_value = data.get("signin_id") if isinstance(data, dict) else None
+    in_key = (record.key or b"").decode(errors="replace")
+
+    return next((text for text in (in_value, in_key) if _is_signin_id(text)), None)
 
 
 def _is_signin_id(value: Any) -> bool:

@@ -1,8 +1,8 @@
-"""What may be seen of a dead letter (SECURITY S8): its form, never a code, an address or a token.
+"""What may be seen of a dead letter (SECURITY S8): its form, but never a code, an address or a token.
 
-A dead letter is one because its form is not the agreed one, so masking by the names of fields would miss what it is
-for: a code may stand under any name, or in bytes that are no JSON. So it is the other way round: all text is shown as
-its *shape* (``*`` for a letter, ``#`` for a digit), but for what is of a form that no code, address or token has.
+A dead letter is one because it does not have the agreed form. So masking by field names would miss what it is for: a
+code may stand under any name, or in bytes that are not JSON. Instead, every text is shown as its *shape* (``*`` for a
+letter, ``#`` for a digit), unless it has a form that no code, address or token has.
 """
 
 import re
@@ -16,21 +16,24 @@ from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import Headers, Record
 from schemas.dead_letters import DltHeader
 
-_LONGEST_SHAPE: Final = 2_000
-_LONGEST_TEXT: Final = 200
+_MAX_SHAPE: Final = 2_000
+_MAX_TEXT: Final = 200
 _SHAPE_KEEPS: Final = frozenset("{}[]()<>\"'\\:;,=&/@.-+_ \t\n")
 _BOMS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 _ID: Final = r"(?=.{16,64}\Z)[A-Za-z0-9_-]*"
 _TIME: Final = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)"
 _NUMBER: Final = r"-?\d{1,19}"
+_MEDIA_TYPE: Final = r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?"
+_TRACEPARENT: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+_KAFKA_NAME: Final = r"[A-Za-z0-9._-]{1,249}"
 _WORDS: Final = r"[A-Za-z][A-Za-z_.-]{0,63}"
-# Names and rules, at most a line and a column of five digits: no room for a code, however spaced, and no "@".
+# Names, rules, and a line and a column of five digits at most: no room for a code, however it is spaced, and no "@".
 _REASON: Final = r"(?!.*(\d[ -]*){6})[\w.:;,/ -]{1,200}"
 _NAME: Final = re.compile(r"(?!.*\d{4})[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _MEMBER: Final = re.compile(r'(?<=")([A-Za-z_]{1,40})(?="\s*:)|[^"]+|"')
-# What is shown in clear: under these names, lower case, and only in this form.
-_CLEAR: Final = {
+# What is shown as it is: the value of these names, in lower case, if it has this form.
+_SHOWN_AS_IS: Final = {
     name: re.compile(form, re.ASCII)
     for name, form in {
         "signin_id": _ID,
@@ -44,15 +47,15 @@ _CLEAR: Final = {
         "ce_type": _WORDS,
         "time": _TIME,
         "ce_time": _TIME,
-        "datacontenttype": r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?",
-        "content-type": r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?",
-        "traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
-        "ce_traceparent": r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
-        DltHeader.TOPIC: r"[A-Za-z0-9._-]{1,249}",
+        "datacontenttype": _MEDIA_TYPE,
+        "content-type": _MEDIA_TYPE,
+        "traceparent": _TRACEPARENT,
+        "ce_traceparent": _TRACEPARENT,
+        DltHeader.TOPIC: _KAFKA_NAME,
         DltHeader.PARTITION: _NUMBER,
         DltHeader.OFFSET: _NUMBER,
         DltHeader.TIMESTAMP: _NUMBER,
-        DltHeader.GROUP: r"[A-Za-z0-9._-]{1,249}",
+        DltHeader.GROUP: _KAFKA_NAME,
         DltHeader.ERROR: r"[a-z_]{1,32}",
         DltHeader.REASON: _REASON,
         DltHeader.FAILED_AT: _TIME,
@@ -62,7 +65,7 @@ _CLEAR: Final = {
 
 
 def masked_key(key: bytes | None) -> str | None:
-    """Return a record's key: in clear if it may be a sign-in's id, as it should."""
+    """Return a record's key. It is shown as it is if it may be a sign-in's id, as it should."""
     return None if key is None else _shown("signin_id", _text(key))
 
 
@@ -72,45 +75,50 @@ def masked_headers(headers: Headers) -> list[tuple[str, str | None]]:
 
 
 def masked_letter(letter: DeadLetter) -> dict[str, str | int | None]:
-    """Return what there is to know of a dead letter at a glance."""
-    noted = letter.provenance
-    origin = f"{_shown('dlt-topic', noted.topic)}/{noted.partition}/{noted.offset}" if noted.topic else None
+    """Return a dead letter at a glance."""
+    provenance = letter.provenance
+    topic = _shown(DltHeader.TOPIC, provenance.topic)
+    origin = f"{topic}/{provenance.partition}/{provenance.offset}" if topic else None
+
     return {
         "place": letter.place,
         "origin": origin,
-        "error": _shown(DltHeader.ERROR, noted.error),
-        "reason": _shown(DltHeader.REASON, noted.reason),
+        "error": _shown(DltHeader.ERROR, provenance.error),
+        "reason": _shown(DltHeader.REASON, provenance.reason),
         "failed_at": letter.failed_at.isoformat().replace("+00:00", "Z"),
-        "attempts": noted.attempts,
+        "attempts": provenance.attempts,
         "signin_id": letter.signin_id,
         "key": masked_key(letter.record.key),
     }
 
 
 def masked_value(record: Record) -> dict[str, Any]:
-    """Return how large the value is, and ``json`` with masked texts, or the ``shape`` of what is no JSON.
+    """Return the value's size, and its ``json`` with masked texts, or its ``shape`` if it is not JSON.
 
-    Of what is no text either there is nothing to show but its size and where it stops being text: bytes of a binary
-    format may be a code as they are.
+    Of bytes that are not text, only the size and the place of the first such byte are shown: in a binary format they
+    may be a code as they are.
     """
     value = record.value
     if value is None:
         return {"bytes": None, "note": "tombstone: no value at all"}
+
     size = {"bytes": len(value)}
     if len(value) <= MAX_VALUE_BYTES:
         try:
             return {**size, "json": masked_json(from_json(value, allow_inf_nan=False))}
         except ValueError:
             pass
+
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
         return {**size, "note": f"not UTF-8 from byte {error.start} on{_bom(value)}: nothing of it is shown"}
-    return {**size, "shape": _cut(shape(text[:_LONGEST_SHAPE]), len(text), _LONGEST_SHAPE)}
+
+    return {**size, "shape": _cut(shape(text[:_MAX_SHAPE]), len(text), _MAX_SHAPE)}
 
 
 def masked_json(value: Any, name: str = "") -> Any:
-    """Return the same structure, with every text, number and odd name masked that is not known to be harmless."""
+    """Return the same structure, in which texts, numbers and unusual names are masked unless known to be harmless."""
     match value:
         case None | bool():
             return value
@@ -121,13 +129,13 @@ def masked_json(value: Any, name: str = "") -> Any:
         case str():
             return _shown(name, value)
         case number:
-            return number if _is_clear(name, str(number)) else f"(number) {shape(str(number))}"
+            return number if _is_harmless(name, str(number)) else f"(number) {shape(str(number))}"
 
 
 def shape(text: str) -> str:
-    """Return ``text`` with ``*`` for each letter, ``#`` for each digit, and ``?`` for what is not punctuation of JSON.
+    """Return ``text`` with ``*`` for each letter, ``#`` for each digit, and ``?`` for anything but JSON's punctuation.
 
-    Names of members stay, so that it can be seen what is wrong.
+    Names of members stay, so that the error can be seen.
     """
     return _MEMBER.sub(lambda found: found[1] or _shape(found[0]), text)
 
@@ -145,22 +153,22 @@ def _symbol(character: str) -> str:
 
 
 def _shown(name: str, text: str) -> str:
-    return text if _is_clear(name, text) else _cut(_shape(text[:_LONGEST_TEXT]), len(text), _LONGEST_TEXT)
+    return text if _is_harmless(name, text) else _cut(_shape(text[:_MAX_TEXT]), len(text), _MAX_TEXT)
 
 
-def _is_clear(name: str, text: str) -> bool:
-    form = _CLEAR.get(name.lower())
+def _is_harmless(name: str, text: str) -> bool:
+    form = _SHOWN_AS_IS.get(name.lower())
     return form is not None and form.fullmatch(text) is not None
 
 
 def _masked_name(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
-    return _cut(" ".join(_shape(name[:_LONGEST_TEXT]).split()), len(name), _LONGEST_TEXT)
+    return _cut(" ".join(_shape(name[:_MAX_TEXT]).split()), len(name), _MAX_TEXT)
 
 
-def _cut(shown: str, length: int, longest: int) -> str:
-    return shown if length <= longest else f"{shown}… ({length} characters)"
+def _cut(shown: str, length: int, max_length: int) -> str:
+    return shown if length <= max_length else f"{shown}… ({length} characters)"
 
 
 def _bom(value: bytes) -> str:

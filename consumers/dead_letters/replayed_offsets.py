@@ -1,7 +1,7 @@
-"""Which dead letters of a partition were put back, in a form that Kafka keeps for us (docs/adr/0010).
+"""Which dead letters of a partition were put back, in a form that Kafka stores for us (docs/adr/0010).
 
-A committed offset says that all below it is done. Those above it that are done too, since others between were not
-selected or were passed over, stand as a bitmap in the text that Kafka keeps beside a committed offset.
+A committed offset says that all offsets below it are done. Some above it may be done too, where others in between were
+not selected or were passed over. They are a bitmap, in the metadata that Kafka stores beside a committed offset.
 """
 
 import base64
@@ -12,31 +12,33 @@ from typing import Final
 from consumers.ports import ReplayMark
 
 MAX_METADATA_LENGTH: Final = 4096
-"""Characters: what brokers keep beside an offset by default (``offset.metadata.max.bytes``)."""
+"""Characters that brokers store beside an offset by default (``offset.metadata.max.bytes``)."""
 
-_FORM: Final = "z1:"
-_LARGEST_BITMAP: Final = 16 * 1024 * 1024
+_PREFIX: Final = "z1:"
+_MAX_BITMAP_BYTES: Final = 16 * 1024 * 1024
 
 
 class ReplayedOffsets:
-    """Offsets of one partition that are done: all below ``watermark``, and some above."""
+    """The offsets of one partition that are done: all below ``watermark``, and some above it."""
 
-    def __init__(self, watermark: int, above: int = 0) -> None:
+    def __init__(self, watermark: int, bitmap: int = 0) -> None:
         self._watermark = watermark
-        self._above = above  # bit n: offset watermark + n is done
-        self._settle()
+        self._bitmap = bitmap  # bit n: offset watermark + n is done
+        self._advance()
 
     @classmethod
     def from_mark(cls, mark: ReplayMark | None, first: int, end: int) -> "ReplayedOffsets":
-        """Read what Kafka remembers of a partition that holds the offsets from ``first`` to before ``end``.
+        """Read what Kafka stored for a partition that holds the offsets from ``first`` to before ``end``.
 
-        An offset beyond the end belongs to an earlier topic of that name. Nothing is taken for done that may not be.
+        An offset beyond the end belongs to an earlier topic of that name. In doubt an offset is not done.
         """
         if mark is None or mark.offset > end:
             return cls(first)
-        done = cls(mark.offset, _bitmap(mark.metadata))
-        done.add(done.watermark, first)
-        return done
+
+        replayed = cls(mark.offset, _unpacked(mark.metadata))
+        replayed.add(replayed.watermark, first)
+
+        return replayed
 
     @property
     def watermark(self) -> int:
@@ -45,39 +47,48 @@ class ReplayedOffsets:
 
     def __contains__(self, offset: int) -> bool:
         """Tell whether ``offset`` is done."""
-        return offset < self._watermark or bool(self._above >> (offset - self._watermark) & 1)
+        return offset < self._watermark or bool(self._bitmap >> (offset - self._watermark) & 1)
 
     def add(self, first: int, end: int | None = None) -> None:
-        """Note ``first`` as done, or all offsets from ``first`` to before ``end``."""
-        start = max(first, self._watermark) - self._watermark
-        count = (first + 1 if end is None else end) - self._watermark - start
-        if count > 0:
-            self._above |= ((1 << count) - 1) << start
-            self._settle()
+        """Mark ``first`` as done, or all offsets from ``first`` to before ``end``."""
+        end = first + 1 if end is None else end
+        start = max(first, self._watermark)
+
+        if end > start:
+            bits = (1 << (end - start)) - 1
+            self._bitmap |= bits << (start - self._watermark)
+            self._advance()
 
     def mark(self) -> ReplayMark:
-        """Return what Kafka is to remember."""
-        return ReplayMark(self._watermark, _note(self._above))
+        """Return what Kafka is to store."""
+        return ReplayMark(self._watermark, _packed(self._bitmap))
 
-    def _settle(self) -> None:
-        """Move the watermark over what is done."""
-        done = (~self._above & (self._above + 1)).bit_length() - 1
+    def _advance(self) -> None:
+        """Move the watermark past the offsets that are done."""
+        done = (~self._bitmap & (self._bitmap + 1)).bit_length() - 1
         self._watermark += done
-        self._above >>= done
+        self._bitmap >>= done
 
 
-def _note(bitmap: int) -> str:
+def _packed(bitmap: int) -> str:
     if not bitmap:
         return ""
-    packed = zlib.compress(bitmap.to_bytes((bitmap.bit_length() + 7) // 8, "little"), 9)
-    return _FORM + base64.b64encode(packed).decode()
+
+    size = (bitmap.bit_length() + 7) // 8
+    compressed = zlib.compress(bitmap.to_bytes(size, "little"), 9)
+
+    return _PREFIX + base64.b64encode(compressed).decode()
 
 
-def _bitmap(note: str) -> int:
-    """Return the bitmap; none for a note of somebody else, such as the empty one after a reset of the group."""
+def _unpacked(metadata: str) -> int:
+    """Return the bitmap, or 0 for metadata that is not ours. After a reset of the group it is empty."""
+    if not metadata.startswith(_PREFIX):
+        return 0
+
     try:
-        packed = base64.b64decode(note.removeprefix(_FORM), validate=True)
-        unpacked = zlib.decompressobj().decompress(packed, _LARGEST_BITMAP)
+        compressed = base64.b64decode(metadata.removeprefix(_PREFIX), validate=True)
+        bitmap = zlib.decompressobj().decompress(compressed, _MAX_BITMAP_BYTES)
     except (binascii.Error, ValueError, zlib.error):
         return 0
-    return int.from_bytes(unpacked, "little") if note.startswith(_FORM) else 0
+
+    return int.from_bytes(bitmap, "little")

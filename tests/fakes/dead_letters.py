@@ -10,6 +10,18 @@ from schemas.topics import dead_letter_topic
 from tests.fakes.inbound import SUBMITTED, signin_id
 
 FAILED_AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+OWN_HEADERS = [
+    ("dlt-topic", b"otp.submitted"),
+    ("dlt-partition", b"3"),
+    ("dlt-offset", b"41"),
+    ("dlt-timestamp", b"1700000000123"),
+    ("dlt-group", b"group"),
+    ("dlt-error", b"schema"),
+    ("dlt-reason", b"code: missing"),
+    ("dlt-failed-at", b"2026-11-23T09:00:00.125000Z"),
+    ("dlt-attempts", b"1"),
+]
+"""What a dead letter adds to the headers of a record that came from ``otp.submitted``, partition 3, offset 41."""
 
 
 def letter_record(
@@ -23,7 +35,7 @@ def letter_record(
     headers: Headers = (),
     partition: int = 0,
 ) -> Record:
-    """Return what the consumer wrote for the record at offset ``number`` of ``topic``, dead-lettered so many times."""
+    """Return the dead letter of the record at offset ``number`` of ``topic``, dead-lettered so many ``times``."""
     record = Record(topic, partition, number, signin_id(number).encode(), value, headers, 1_800_000_000_000)
     for _ in range(times):
         own = dead_letter_headers(record, Rejected(error, "code: missing"), "group", failed_at)

@@ -13,7 +13,7 @@ from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
 from schemas.limits import Clearing, LimitsReport
 from schemas.status import Status, Trace
 from schemas.topics import dead_letter_topic
-from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
+from tests.fakes.dead_letter_topics import FakeInboundWriter, FakeDeadLetterTopics
 from utils.settings.loading import load_settings
 from utils.temporal.limits import TemporalLimits
 from utils.wiring import ReadStatus, Wiring
@@ -51,8 +51,8 @@ class FakeWiring(Wiring):
 
     def __init__(self) -> None:
         super().__init__(load_settings(_ENVIRON))
-        self.fake_letters = FakeLetterTopics(*map(dead_letter_topic, self.inbound_topics))
-        self.fake_inbound = FakeInbound()
+        self.fake_letters = FakeDeadLetterTopics(*map(dead_letter_topic, self.inbound_topics))
+        self.fake_inbound = FakeInboundWriter()
         self.inbound_closed = 0
         self.consumer_stopped = True
         self.fake_limits = FakeLimits(None)

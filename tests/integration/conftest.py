@@ -1,4 +1,7 @@
-"""Fixtures of the tests that run the real worker."""
+"""Fixtures of the tests that run the real worker and its commands."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -6,8 +9,11 @@ from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SiteverifyServer
-from deploy.local.worker import development_settings
 from deploy.local.topics import Topics
+from deploy.local.worker import development_settings
+from tests.integration.dead_letter_bench import DeadLetterBench
+from utils.kafka.access import KafkaAccess
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 
 
 @pytest.fixture
@@ -36,3 +42,23 @@ def worker_settings(
             "SIGNIN_DNS__PORT": str(dns_server.port),
         }
     )
+
+
+@pytest.fixture
+async def bench(kafka: Kafka, topics: Topics) -> AsyncIterator[DeadLetterBench]:
+    """Give dead-letter topics without dead letters."""
+    access = KafkaAccess(kafka.bootstrap_servers)
+    producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
+    yield DeadLetterBench(access, topics, producer)
+    await producer.close()
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Undo what a command that runs in this process does to the log."""
+    root = logging.getLogger()
+    handlers = root.handlers
+    level = root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)

@@ -185,10 +185,10 @@ class _ReplayOutput:
         self._move = move
         self._as_json = as_json
 
-    def passed_over(self, letter: DeadLetter, why: str) -> None:
+    def passed_over(self, letter: DeadLetter, reason: str) -> None:
         """Print a line."""
-        line = {"place": letter.place, "passed_over": why}
-        typer.echo(json.dumps(line) if self._as_json else f"passed over {letter.place}: {why}")
+        line = {"place": letter.place, "passed_over": reason}
+        typer.echo(json.dumps(line) if self._as_json else f"passed over {letter.place}: {reason}")
 
     def advanced(self, offsets: int) -> None:
         """Move the bar."""
@@ -245,9 +245,9 @@ async def _rehearse(wiring: Wiring, topics: Sequence[str], replay_filter: Replay
     async with _connected(wiring, topics) as (letters, _, parts):
         for part in parts:
             async for letter in pending_letters(letters, part, replay_filter.selection):
-                why = replay_filter.reason_to_pass_over(letter)
-                text = f"passed over: {why}" if why else "would be"
-                rows.add(letter, text, would_be_put_back=why is None, passed_over=why)
+                reason = replay_filter.reason_to_pass_over(letter)
+                text = f"passed over: {reason}" if reason else "would be"
+                rows.add(letter, text, would_be_put_back=reason is None, passed_over=reason)
     rows.end()
 
 
@@ -263,7 +263,7 @@ async def _replay(
             try:
                 await replay.run(parts)
             finally:
-                _print_report(replay.tally, as_json)
+                _print_report(replay.report, as_json)
 
 
 def _print_report(report: ReplayReport, as_json: bool) -> None:
@@ -272,8 +272,8 @@ def _print_report(report: ReplayReport, as_json: bool) -> None:
         return
 
     typer.echo(f"put back: {report.put_back}")
-    for why, count in report.passed_over.items():
-        typer.echo(f"passed over, {why}: {count}")
+    for reason, count in report.passed_over.items():
+        typer.echo(f"passed over, {reason}: {count}")
 
 
 def _dead_letter_topics(wiring: Wiring, chosen: str | None = None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The headers of dead letters, written and read."""
+"""The headers of dead letters are written and read."""
 
 from datetime import UTC, datetime
 
@@ -7,23 +7,13 @@ import pytest
 from consumers.dead_letters.headers import Provenance, dead_letter_headers, provenance_of
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
+from tests.fakes.dead_letters import OWN_HEADERS
 
 NOW = datetime(2026, 11, 23, 9, 0, 0, 125_000, tzinfo=UTC)
-OWN = [
-    ("dlt-topic", b"otp.submitted"),
-    ("dlt-partition", b"3"),
-    ("dlt-offset", b"41"),
-    ("dlt-timestamp", b"1700000000123"),
-    ("dlt-group", b"group"),
-    ("dlt-error", b"schema"),
-    ("dlt-reason", b"code: missing"),
-    ("dlt-failed-at", b"2026-11-23T09:00:00.125000Z"),
-    ("dlt-attempts", b"1"),
-]
 
 
-def again(headers: Headers) -> dict[str, bytes | None]:
-    """Return the headers of a record that was put back with ``headers``, and is rejected again."""
+def rejected_again(headers: Headers) -> dict[str, bytes | None]:
+    """Return the dead letter's headers of a record that was put back with ``headers`` and rejected again."""
     record = Record("otp.submitted", 0, 900, None, b"", headers, 1_800_000_000_000)
     made = dead_letter_headers(record, Rejected("not_json", "value: empty"), "other", NOW)
     names = [name for name, _ in made if name.startswith("dlt-")]
@@ -32,10 +22,10 @@ def again(headers: Headers) -> dict[str, bytes | None]:
 
 
 def test_a_record_put_back_keeps_its_first_origin() -> None:
-    """It counts attempts up; error, reason and group are the newest."""
-    headers = again([("a", b"1"), *OWN])
+    """Attempts are counted up; error, reason and group are the latest."""
+    headers = rejected_again([("a", b"1"), *OWN_HEADERS])
     for name in ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp", "dlt-failed-at"):
-        assert headers[name] == dict(OWN)[name]
+        assert headers[name] == dict(OWN_HEADERS)[name]
 
     assert headers["dlt-attempts"] == b"2"
     assert headers["dlt-error"] == b"not_json"
@@ -54,23 +44,23 @@ def test_a_record_put_back_keeps_its_first_origin() -> None:
         ("dlt-partition", "٣".encode()),
     ],
 )
-def test_an_origin_that_is_not_whole_or_elsewhere_is_none(broken: tuple[str, bytes | None]) -> None:
-    """Somebody else's headers are replaced: a record is only ever put back where it came from."""
-    headers = again([*OWN, broken])
+def test_an_incomplete_or_foreign_origin_is_replaced(broken: tuple[str, bytes | None]) -> None:
+    """An emitter made it up, since a record is only ever put back on the topic it came from."""
+    headers = rejected_again([*OWN_HEADERS, broken])
     assert headers["dlt-topic"] == b"otp.submitted"
     assert headers["dlt-offset"] == b"900"
     assert headers["dlt-failed-at"] == b"2026-11-23T09:00:00.125000Z"
     assert headers["dlt-attempts"] == b"1"
 
 
-def test_attempts_that_are_no_number_count_as_one() -> None:
-    """The origin is whole, so there was one before."""
-    assert again([*OWN, ("dlt-attempts", b"many")])["dlt-attempts"] == b"2"
+def test_attempts_that_are_not_a_number_count_as_one() -> None:
+    """The origin is complete, so there was one attempt before."""
+    assert rejected_again([*OWN_HEADERS, ("dlt-attempts", b"many")])["dlt-attempts"] == b"2"
 
 
-def test_what_was_written_is_read() -> None:
-    """Every header comes back as what it means."""
-    record = Record("otp.submitted", 3, 41, None, b"", OWN, 1_800_000_000_000)
+def test_headers_are_read_as_they_were_written() -> None:
+    """Every header comes back as the value it was made from."""
+    record = Record("otp.submitted", 3, 41, None, b"", OWN_HEADERS, 1_800_000_000_000)
     again = provenance_of(dead_letter_headers(record, Rejected("schema", "code: missing"), "group", datetime.now(UTC)))
     assert again == Provenance("otp.submitted", 3, 41, "schema", "code: missing", NOW, 2)
 
@@ -84,11 +74,11 @@ def test_what_was_written_is_read() -> None:
         [("dlt-failed-at", b"2026-11-23T09:00:00"), ("dlt-offset", b"9" * 30)],
     ],
 )
-def test_headers_that_are_missing_or_malformed_say_nothing(headers: Headers) -> None:
-    """Reading never fails, whoever wrote them."""
+def test_missing_or_malformed_headers_are_empty(headers: Headers) -> None:
+    """Reading them does not fail, whoever wrote them."""
     assert provenance_of(headers) == Provenance()
 
 
-def test_of_a_repeated_header_the_last_counts() -> None:
-    """The worker's own stand after what an emitter may have sent."""
-    assert provenance_of([("dlt-error", b"made up"), *OWN]).error == "schema"
+def test_the_last_of_a_repeated_header_counts() -> None:
+    """The worker appends its headers to those that an emitter may have sent."""
+    assert provenance_of([("dlt-error", b"made up"), *OWN_HEADERS]).error == "schema"

@@ -12,14 +12,18 @@ from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
 from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import Record
+from schemas.topics import dead_letter_topic
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import SUBMITTED, request_data, signin_id, submission_data
 
-CODE, SPACED, ADDRESS, TOKEN = "90417263", "9041 7263", "ada.lovelace+x@example.com", "0.Zq3xYw_tok-en"
+CODE = "90417263"
+SPACED = "9041 7263"
+ADDRESS = "ada.lovelace+x@example.com"
+TOKEN = "0.Zq3xYw_tok-en"
 SECRETS = (CODE, SPACED, ADDRESS, "lovelace", TOKEN, "Zq3xYw")
 
 
-def seen(value: bytes | None) -> dict[str, Any]:
+def shown_of(value: bytes | None) -> dict[str, Any]:
     """Return what is shown of a value."""
     return masked_value(Record("otp.submitted.dlt", 0, 0, None, value))
 
@@ -30,9 +34,9 @@ def as_value(data: object) -> bytes:
 
 
 def test_a_submission_shows_ids_and_times_but_neither_code_nor_address() -> None:
-    """The form of what is masked stays: it tells why it could not be read."""
+    """Masked text keeps its form, which says why it could not be read."""
     data = submission_data(1, code=SPACED, email=ADDRESS, submitted_at="2026-11-23T09:00:41Z")
-    assert seen(as_value(data))["json"] == {
+    assert shown_of(as_value(data))["json"] == {
         "submission_id": f"{1:016d}",
         "signin_id": signin_id(1),
         "email": "***.********+*@*******.***",
@@ -42,10 +46,10 @@ def test_a_submission_shows_ids_and_times_but_neither_code_nor_address() -> None
 
 
 def test_a_request_shows_no_token_and_nothing_of_the_client() -> None:
-    """Who wrote the text of a browser's name may have put anything there."""
+    """A client may have put anything into its user agent."""
     client = {"ip": "203.0.113.7", "user_agent": f"Mozilla {ADDRESS}", "locale": "de", "trusted_device": True}
     data = request_data(1, email=ADDRESS, turnstile_token=TOKEN, client=client, attempt=2)
-    shown = seen(as_value(data))["json"]
+    shown = shown_of(as_value(data))["json"]
     assert shown["client"]["trusted_device"] is True
     assert shown["attempt"] == 2
     assert not [secret for secret in (*SECRETS, "203", "Mozilla") if secret in json.dumps(shown)]
@@ -67,8 +71,8 @@ def test_a_request_shows_no_token_and_nothing_of_the_client() -> None:
     ],
 )
 def test_secrets_under_any_name_and_of_any_type_are_masked(data: object) -> None:
-    """A dead letter is not of the agreed form, so names tell nothing."""
-    assert not [secret for secret in SECRETS if secret in json.dumps(seen(as_value(data)))]
+    """A dead letter does not have the agreed form, so names of fields mean nothing."""
+    assert not [secret for secret in SECRETS if secret in json.dumps(shown_of(as_value(data)))]
 
 
 @pytest.mark.parametrize(
@@ -85,52 +89,52 @@ def test_secrets_under_any_name_and_of_any_type_are_masked(data: object) -> None
         (b"\xef\xbb\xbf{}", "?{}"),
     ],
 )
-def test_text_that_is_no_json_shows_its_shape(value: bytes, shown: str) -> None:
-    """Where quotes and brackets stand, and the names of members; no letter and no digit of a value."""
-    assert seen(value) == {"bytes": len(value), "shape": shown}
+def test_text_that_is_not_json_is_shown_as_its_shape(value: bytes, shown: str) -> None:
+    """Quotes, brackets and names of members stay; letters and digits of values do not."""
+    assert shown_of(value) == {"bytes": len(value), "shape": shown}
 
 
 @pytest.mark.parametrize(
     "value", [f'{{"code": "{CODE}"}}'.encode("utf-16"), CODE.encode() + b"\xff", b"\x1f\x8b" + CODE.encode()]
 )
-def test_of_bytes_that_are_no_text_nothing_is_shown(value: bytes) -> None:
-    """They may be a code as they are."""
-    shown = seen(value)
+def test_bytes_that_are_not_text_are_not_shown(value: bytes) -> None:
+    """In a binary format they may be a code as they are."""
+    shown = shown_of(value)
     assert set(shown) == {"bytes", "note"}
     assert shown["note"].startswith("not UTF-8 from byte ")
     assert CODE not in shown["note"]
 
 
 def test_a_tombstone_and_an_empty_value_differ() -> None:
-    """One has no value, the other one of no bytes."""
-    assert seen(None) == {"bytes": None, "note": "tombstone: no value at all"}
-    assert seen(b"") == {"bytes": 0, "shape": ""}
+    """A tombstone has no value; an empty value has no bytes."""
+    assert shown_of(None) == {"bytes": None, "note": "tombstone: no value at all"}
+    assert shown_of(b"") == {"bytes": 0, "shape": ""}
 
 
-def test_a_large_value_is_not_parsed_and_cut() -> None:
-    """The beginning is shown, and how long it is."""
+def test_a_large_value_is_cut_and_not_parsed() -> None:
+    """Its beginning and its length are shown."""
     value = as_value({"code": CODE * MAX_VALUE_BYTES})
-    shown = seen(value)
+    shown = shown_of(value)
     assert shown["shape"].startswith('{"code": "####')
     assert shown["shape"].endswith(f"… ({len(value)} characters)")
     assert len(shown["shape"]) < 2_100
 
 
 def test_long_texts_are_cut() -> None:
-    """A token of thousands of characters is one line."""
-    assert seen(as_value({"a": "x" * 5_000}))["json"]["a"] == "*" * 200 + "… (5000 characters)"
+    """So a token of thousands of characters takes one line."""
+    assert shown_of(as_value({"a": "x" * 5_000}))["json"]["a"] == "*" * 200 + "… (5000 characters)"
 
 
-def test_the_key_is_shown_if_it_may_be_a_sign_ins_id() -> None:
-    """Somebody may use the address as key."""
+def test_a_key_is_shown_if_it_may_be_a_sign_ins_id() -> None:
+    """Any other key is masked, since an emitter may use the address as key."""
     assert masked_key(signin_id(1).encode()) == signin_id(1)
     assert masked_key(ADDRESS.encode()) == "***.********+*@*******.***"
     assert masked_key(b"\xff1") == "?#"
     assert masked_key(None) is None
 
 
-def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
-    """The letter's own, and what routes and traces; everything else as its shape."""
+def test_known_headers_are_shown_if_their_value_has_the_right_form() -> None:
+    """Those are the letter's own, and those that route and trace. Any other value is shown as its shape."""
     parent = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01"
     headers = [
         ("content-type", b"application/json; charset=utf-8"),
@@ -170,20 +174,22 @@ def test_headers_are_shown_if_they_are_what_they_are_called() -> None:
     ],
 )
 def test_our_own_reasons_are_shown(reason: str) -> None:
-    """They name fields and rules."""
+    """They name fields and rules only."""
     assert masked_headers([("dlt-reason", reason.encode())]) == [("dlt-reason", reason)]
 
 
 @pytest.mark.parametrize("reason", [f"code {CODE}", f"code: {SPACED}", "9-0-4-1-7-2", ADDRESS, "a\x1b[31m", "a\nb"])
-def test_a_reason_that_somebody_else_wrote_may_hold_anything(reason: str) -> None:
-    """So it is shown only in the form of ours."""
-    letter = dead_letter(Record(f"{SUBMITTED}.dlt", 0, 0, None, None, [("dlt-reason", reason.encode())]))
+def test_a_reason_written_by_somebody_else_is_masked(reason: str) -> None:
+    """It may hold anything, so a reason is shown only in the form of ours."""
+    letter = dead_letter(Record(dead_letter_topic(SUBMITTED), 0, 0, None, None, [("dlt-reason", reason.encode())]))
     assert not [secret for secret in (*SECRETS, "9-0-4", "\x1b") if secret in str(masked_letter(letter)["reason"])]
 
 
-def test_a_letter_at_a_glance() -> None:
-    """Where it lies, where it came from, what was wrong, how often, and whose it is."""
-    assert masked_letter(dead_letter(letter_record(7, times=2, partition=3))) == {
+def test_a_letter_is_summed_up_in_eight_members() -> None:
+    """They say where it lies, where it came from, what was wrong, how often, and whose it is."""
+    letter = dead_letter(letter_record(7, times=2, partition=3))
+
+    assert masked_letter(letter) == {
         "place": "otp.submitted.dlt/0/0",
         "origin": "otp.submitted/3/7",
         "error": "schema",
@@ -195,14 +201,14 @@ def test_a_letter_at_a_glance() -> None:
     }
 
 
-def test_of_a_record_without_provenance_little_is_known() -> None:
-    """It is listed all the same."""
-    told = masked_letter(dead_letter(Record("otp.submitted.dlt", 1, 2, None, None, (), 0)))
-    assert [told[name] for name in ("place", "origin", "error", "key")] == ["otp.submitted.dlt/1/2", None, "", None]
+def test_a_record_without_provenance_is_summed_up_too() -> None:
+    """Its place is known, and its other members are empty."""
+    members = masked_letter(dead_letter(Record("otp.submitted.dlt", 1, 2, None, None, (), 0)))
+    assert [members[name] for name in ("place", "origin", "error", "key")] == ["otp.submitted.dlt/1/2", None, "", None]
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Return texts that hold a code or an address somewhere; the bar keeps them from being of the form of an id."""
+    """Return texts with a code or an address somewhere. The bar prevents them from having the form of an id."""
     around = st.text(string.printable + "äß٣🔑\x00\x1b", max_size=20)
     return st.builds(lambda a, secret, b: f"{a}|{secret}{b}", around, st.sampled_from([CODE, SPACED, ADDRESS]), around)
 
@@ -218,8 +224,8 @@ JSON = st.recursive(
 
 
 @given(JSON, st.integers(0, 3), st.sampled_from(["utf-8", "utf-16", "latin-1"]))
-def test_no_code_and_no_address_leaves_whatever_the_value(data: object, cut: int, encoding: str) -> None:
-    """Whole or cut off, in any encoding, under any names."""
+def test_no_value_reveals_a_code_or_an_address(data: object, cut: int, encoding: str) -> None:
+    """It may be whole or cut off, in any encoding, with any names."""
     value = json.dumps(data, ensure_ascii=False).encode(encoding, errors="replace")
-    shown = json.dumps(seen(value[: len(value) - cut]), ensure_ascii=False)
+    shown = json.dumps(shown_of(value[: len(value) - cut]), ensure_ascii=False)
     assert not [secret for secret in (CODE, SPACED, ADDRESS, "lovelace", "example.com") if secret in shown]

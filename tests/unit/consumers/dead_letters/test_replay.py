@@ -1,4 +1,4 @@
-"""Putting dead letters back."""
+"""Dead letters are put back on the topics they came from."""
 
 import random
 from collections.abc import Iterable
@@ -19,9 +19,9 @@ from consumers.dead_letters.replay import (
 from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
 from schemas.dead_letters import DeadLetterError
 from schemas.topics import dead_letter_topic
+from tests.fakes.dead_letter_topics import FakeDeadLetterTopics, FakeInboundWriter
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED
-from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
 from tests.fakes.naps import FakeNaps
 
 TOPIC = dead_letter_topic(SUBMITTED)
@@ -29,19 +29,19 @@ PARTITION = Partition(TOPIC, 0)
 ALL = Selection()
 
 
-class FakeWatch:
+class FakeListener:
     """Fulfils ``ReplayListener``."""
 
     def __init__(self) -> None:
         self.stayed: list[tuple[int, str]] = []
         self.offsets = 0
 
-    def passed_over(self, letter: DeadLetter, why: str) -> None:
+    def passed_over(self, letter: DeadLetter, reason: str) -> None:
         """Keep the offset and the reason."""
-        self.stayed.append((letter.record.offset, why))
+        self.stayed.append((letter.record.offset, reason))
 
     def advanced(self, offsets: int) -> None:
-        """Count."""
+        """Count the offsets."""
         self.offsets += offsets
 
 
@@ -49,42 +49,55 @@ class Bench:
     """A dead-letter topic of submissions, and replays of it."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.topics = FakeLetterTopics(TOPIC)
-        self.inbound = FakeInbound()
-        self.watch = FakeWatch()
+        self.topics = FakeDeadLetterTopics(TOPIC)
+        self.inbound = FakeInboundWriter()
+        self.listener = FakeListener()
         self.naps = FakeNaps(instant=True)
         self.max_metadata_length = 4_096
         for record in records:
             self.topics.append(record)
 
     async def replay(self, selection: Selection = ALL, *, max_attempts: int = 5, seconds: float = 0) -> ReplayReport:
-        """Put back once; each look at the stopwatch takes ``seconds``."""
+        """Replay once. Each look at the stopwatch takes ``seconds``."""
         now = [0.0]
 
         def stopwatch() -> float:
             now[0] += seconds
             return now[0]
 
-        rules, pace = ReplayFilter(selection, max_attempts), RateLimiter(1e9)
-        found = await partition_ranges(self.topics, self.topics, [TOPIC])
-        ports = (self.topics, self.topics, self.inbound)
-        replay = Replay(*ports, rules, self.watch, pace, stopwatch, self.naps.sleep, self.max_metadata_length)
+        ranges = await partition_ranges(self.topics, self.topics, [TOPIC])
+        replay = Replay(
+            self.topics,
+            self.topics,
+            self.inbound,
+            ReplayFilter(selection, max_attempts),
+            self.listener,
+            RateLimiter(1e9),
+            stopwatch,
+            self.naps.sleep,
+            self.max_metadata_length,
+        )
 
-        return await replay.run(found)
+        return await replay.run(ranges)
+
+    def unfiltered(self) -> Replay:
+        """Return a replay that has not looked at the topics yet."""
+        rate = RateLimiter(1e9)
+        return Replay(self.topics, self.topics, self.inbound, ReplayFilter(), self.listener, rate)
 
     @property
     def mark(self) -> ReplayMark | None:
-        """What is remembered."""
+        """The mark that was saved last."""
         return self.topics.marks.get(PARTITION)
 
 
 def letters(count: int) -> list[Record]:
-    """Return so many, each of a sign-in of its own, numbered by value."""
+    """Return letters, each of a sign-in of its own and numbered by value."""
     return [letter_record(number, value=str(number).encode()) for number in range(count)]
 
 
-async def test_what_is_put_back_is_the_record_itself() -> None:
-    """Key, value and headers, the letter's own among them, to the topic and the partition it came from."""
+async def test_a_letter_is_put_back_as_it_is() -> None:
+    """Key, value and all headers, the letter's own included, return to the topic and partition they came from."""
     record = letter_record(3, value=b"\xff\x00", headers=[("a", b"1"), ("a", None)], partition=2)
     bench = Bench([record])
 
@@ -93,35 +106,35 @@ async def test_what_is_put_back_is_the_record_itself() -> None:
     [written] = bench.inbound.written
 
     assert (written.topic, written.partition) == (SUBMITTED, 2)
-    assert (written.record.key, written.record.value, written.record.headers) == (
-        record.key,
-        record.value,
-        record.headers,
-    )
+    assert written.record.key == record.key
+    assert written.record.value == record.value
+    assert written.record.headers == record.headers
 
 
 async def test_nothing_is_put_back_a_second_time() -> None:
-    """New letters are, whatever was before."""
+    """A later replay puts back only the letters that came since."""
     bench = Bench(letters(3))
     assert (await bench.replay()).put_back == 3
     assert await bench.replay() == ReplayReport()
+
     bench.topics.append(letter_record(9, value=b"new"))
+
     assert (await bench.replay()).put_back == 1
     assert bench.inbound.values == [b"0", b"1", b"2", b"new"]
     assert bench.mark == ReplayMark(4, "")
 
 
-async def test_where_nothing_changed_nothing_is_noted() -> None:
-    """An empty partition, and one of which all was left out."""
+async def test_no_mark_is_saved_where_nothing_changed() -> None:
+    """The partition may be empty, or the filter may have left out everything."""
     bench = Bench()
     await bench.replay()
     bench.topics.append(letter_record(0))
     await bench.replay(Selection(error="refused"))
-    assert bench.topics.notes == 0
+    assert bench.topics.saves == 0
 
 
-async def test_what_a_filter_left_out_stays_to_be_put_back() -> None:
-    """The rest follows when it is meant, and each goes back once."""
+async def test_letters_left_out_by_a_filter_are_put_back_later() -> None:
+    """Whatever the order of filters, each letter goes back once."""
     errors: list[DeadLetterError] = ["schema", "not_json", "schema", "refused", "not_json"]
     bench = Bench(letter_record(number, value=b"%d" % number, error=error) for number, error in enumerate(errors))
 
@@ -133,8 +146,8 @@ async def test_what_a_filter_left_out_stays_to_be_put_back() -> None:
     assert bench.mark == ReplayMark(5, "")
 
 
-async def test_gaps_and_what_retention_removed_are_passed() -> None:
-    """Offsets without a record hold nothing back."""
+async def test_gaps_and_records_removed_by_retention_are_skipped() -> None:
+    """Offsets without a record do not hold the mark back."""
     bench = Bench()
     bench.topics.append(letter_record(0, value=b"0"), gap=4)
     bench.topics.append(letter_record(1, value=b"1"), gap=3)
@@ -151,73 +164,82 @@ async def test_gaps_and_what_retention_removed_are_passed() -> None:
 
 
 async def test_a_letter_that_comes_again_and_again_is_passed_over() -> None:
-    """It stays and is named, until somebody lets it through; those behind it are not held up."""
+    """It is reported and stays until ``max_attempts`` is raised; letters behind it are put back."""
     bench = Bench([letter_record(0, value=b"loop", times=5), letter_record(1, value=b"fine", times=4)])
-    tally = await bench.replay()
-    assert (tally.put_back, dict(tally.passed_over)) == (1, {"dead-lettered 5 times": 1})
-    assert bench.watch.stayed == [(0, "dead-lettered 5 times")]
-    assert await bench.replay() == ReplayReport(0, tally.passed_over)
+
+    report = await bench.replay()
+
+    assert (report.put_back, dict(report.passed_over)) == (1, {"dead-lettered 5 times": 1})
+    assert bench.listener.stayed == [(0, "dead-lettered 5 times")]
+    assert await bench.replay() == ReplayReport(0, report.passed_over)
     assert (await bench.replay(max_attempts=6)).put_back == 1
     assert bench.inbound.values == [b"fine", b"loop"]
 
 
 @pytest.mark.parametrize("topic", [REQUESTED, "signin.results", TOPIC, ""])
-async def test_a_forged_origin_leads_nowhere(topic: str) -> None:
+async def test_a_letter_with_a_forged_origin_is_not_put_back(topic: str) -> None:
     """A letter goes back to the topic of its own dead-letter topic, or not at all."""
     genuine = letter_record(0)
     bench = Bench([replace(genuine, headers=[*genuine.headers, ("dlt-topic", topic.encode())])])
+
     assert (await bench.replay()).put_back == 0
     assert bench.inbound.written == []
-    assert bench.watch.stayed == [(0, f"its dlt-topic is not {SUBMITTED}")]
+    assert bench.listener.stayed == [(0, f"its dlt-topic is not {SUBMITTED}")]
 
 
-async def test_a_letter_without_an_origin_stays() -> None:
-    """Somebody else wrote it there."""
+async def test_a_letter_without_an_origin_is_not_put_back() -> None:
+    """Somebody other than the worker wrote it."""
     bench = Bench([Record(TOPIC, 0, 0, b"k", b"v")])
     assert (await bench.replay()).put_back == 0
     assert bench.inbound.written == []
 
 
-async def test_after_a_crash_before_the_note_it_is_put_back_again() -> None:
-    """Kafka has the record, the note was lost: twice is what ids are for."""
+async def test_after_a_crash_before_the_mark_is_saved_letters_are_put_back_again() -> None:
+    """The worker applies them once, since their ids are the same."""
     bench = Bench(letters(2))
-    bench.topics.lost_notes = 1
+    bench.topics.lost_saves = 1
+
     with pytest.raises(KafkaUnavailable):
         await bench.replay()
+
     assert (await bench.replay()).put_back == 2
     assert bench.inbound.values == [b"0", b"1"] * 2
 
 
-async def test_what_kafka_took_is_noted_before_the_end() -> None:
-    """With Kafka away in the midst, only what it did not take is put back the next time."""
+async def test_an_outage_loses_no_mark_of_what_kafka_took() -> None:
+    """When Kafka goes away in the middle, the next replay puts back only what it did not take."""
     bench = Bench(letters(3))
-    bench.inbound.failures = 7  # of nine tries, three a letter
+    bench.inbound.failures = 7  # of nine tries, three per letter
+
     with pytest.raises(KafkaUnavailable):
         await bench.replay()
+
     assert len(bench.inbound.written) == 2
     assert (await bench.replay()).put_back == 1
     assert {each.record.value for each in bench.inbound.written} == {b"0", b"1", b"2"}
 
 
-async def test_a_hiccup_is_tried_again() -> None:
-    """One refused record makes the producer fail for others that are under way."""
+async def test_a_failed_write_is_retried() -> None:
+    """One refused record makes the producer fail for all others that are under way."""
     bench = Bench(letters(1))
     bench.inbound.failures = 2
     assert (await bench.replay()).put_back == 1
     assert bench.naps.taken == [0.2, 1.0]
 
 
-async def test_a_record_that_kafka_refuses_holds_up_nothing() -> None:
-    """It stays and is named; it is not tried again in this run."""
+async def test_a_record_that_kafka_refuses_does_not_stop_the_replay() -> None:
+    """It is reported and stays, and is not retried within this replay."""
     bench = Bench([letter_record(0, value=b"x" * 2_000_000), *letters(2)[1:]])
-    tally = await bench.replay()
-    assert (tally.put_back, dict(tally.passed_over)) == (1, {"larger than its topic allows": 1})
-    assert bench.watch.stayed == [(0, "larger than its topic allows")]
+
+    report = await bench.replay()
+
+    assert (report.put_back, dict(report.passed_over)) == (1, {"larger than its topic allows": 1})
+    assert bench.listener.stayed == [(0, "larger than its topic allows")]
     assert bench.naps.taken == []
 
 
 async def test_the_order_within_a_sign_in_is_kept() -> None:
-    """Also when the first of them has to be tried again."""
+    """It is kept even when the first of the letters has to be retried."""
     same = letter_record(7)
     bench = Bench(replace(same, value=str(number).encode()) for number in range(4))
     bench.inbound.failures = 1
@@ -225,34 +247,32 @@ async def test_the_order_within_a_sign_in_is_kept() -> None:
     assert bench.inbound.values == [b"0", b"1", b"2", b"3"]
 
 
-async def test_only_what_was_there_at_the_start_is_put_back() -> None:
-    """A letter that fails again at once comes back behind the end, so one replay always ends."""
+async def test_only_letters_from_before_the_start_are_put_back() -> None:
+    """A letter that fails again at once comes back behind the end, so every replay ends."""
     bench = Bench(letters(2))
-    found = await partition_ranges(bench.topics, bench.topics, [TOPIC])
+    ranges = await partition_ranges(bench.topics, bench.topics, [TOPIC])
     bench.topics.append(letter_record(9))
-    replay = Replay(bench.topics, bench.topics, bench.inbound, ReplayFilter(), bench.watch, RateLimiter(1e9))
-    assert (await replay.run(found)).put_back == 2
-    assert bench.watch.offsets == 2
+
+    assert (await bench.unfiltered().run(ranges)).put_back == 2
+    assert bench.listener.offsets == 2
 
 
-async def test_another_replay_that_noted_something_ends_this_one() -> None:
-    """Whoever notes first goes on; what the other one put back unnoted is put back once more, and deduped."""
+async def test_a_replay_stops_when_another_one_has_saved_a_mark() -> None:
+    """The one that saves first continues. Letters that both put back are applied once."""
     bench = Bench(letters(2))
-    found = await partition_ranges(bench.topics, bench.topics, [TOPIC])
+    ranges = await partition_ranges(bench.topics, bench.topics, [TOPIC])
 
     assert (await bench.replay()).put_back == 2
 
-    replay = Replay(bench.topics, bench.topics, bench.inbound, ReplayFilter(), bench.watch, RateLimiter(1e9))
-
     with pytest.raises(AnotherReplay):
-        await replay.run(found)
+        await bench.unfiltered().run(ranges)
 
     assert bench.mark == ReplayMark(2, "")
-    assert bench.topics.notes == 1
+    assert bench.topics.saves == 1
 
 
-async def test_more_holes_than_can_be_remembered_end_it() -> None:
-    """What was noted before stays noted; without a filter there are no holes."""
+async def test_a_replay_stops_when_its_mark_becomes_too_long() -> None:
+    """The marks from before stay. A replay without a filter leaves no holes, so it continues from there."""
     draw = random.Random(1)
     bench = Bench(letter_record(n, error=draw.choice(["schema", "not_json"])) for n in range(2_000))
     bench.max_metadata_length = 200
@@ -260,45 +280,48 @@ async def test_more_holes_than_can_be_remembered_end_it() -> None:
     with pytest.raises(TooScattered):
         await bench.replay(Selection(error="schema"))
 
-    assert bench.topics.notes == 1
+    assert bench.topics.saves == 1
     assert len(bench.inbound.written) < 2_000
     assert (await bench.replay()).put_back == 1_500  # all but the first batch
     assert bench.mark == ReplayMark(2_000, "")
 
 
-async def test_notes_are_taken_on_the_way() -> None:
-    """A slow replay that is cut short has lost a second of notes, a fast one a batch."""
-    slow, fast = Bench(letters(5)), Bench(letters(1_100))
+async def test_marks_are_saved_after_each_second_or_batch() -> None:
+    """A replay that is killed loses the marks of one second, or of one batch if it is fast."""
+    slow = Bench(letters(5))
+    fast = Bench(letters(1_100))
     await slow.replay(seconds=1)
     await fast.replay()
-    assert (slow.topics.notes, fast.topics.notes) == (5, 3)
+    assert (slow.topics.saves, fast.topics.saves) == (5, 3)
 
 
-async def test_a_dry_look_changes_nothing() -> None:
-    """What is pending can be read without putting it back."""
+async def test_pending_letters_can_be_read_without_putting_them_back() -> None:
+    """A dry run lists them, and saves no mark."""
     bench = Bench(letters(3))
     await bench.replay(Selection(signin_id="0" * 22))
-    [shelf] = await partition_ranges(bench.topics, bench.topics, [TOPIC])
-    assert [letter.record.offset async for letter in pending_letters(bench.topics, shelf, Selection())] == [1, 2]
-    assert bench.topics.notes == 1
+    [part] = await partition_ranges(bench.topics, bench.topics, [TOPIC])
+
+    offsets = [letter.record.offset async for letter in pending_letters(bench.topics, part, Selection())]
+
+    assert offsets == [1, 2]
+    assert bench.topics.saves == 1
 
 
-async def test_a_pace_is_kept_and_not_caught_up() -> None:
-    """Five a second: one at once, the others 200 ms apart; after a pause not more."""
-    now, naps = [0.0], FakeNaps(instant=True)
+async def test_the_rate_is_kept_and_a_pause_is_not_made_up_for() -> None:
+    """At five a second, one passes at once and the others every 200 ms, also after a pause."""
+    now = [0.0]
 
     async def sleep(seconds: float) -> None:
         now[0] += seconds
-        await naps.sleep(seconds)
 
-    pace = RateLimiter(5, lambda: now[0], sleep)
+    rate = RateLimiter(5, lambda: now[0], sleep)
     for _ in range(3):
-        await pace()
+        await rate.wait()
 
     assert now[0] == pytest.approx(0.4)
 
     now[0] = 100
     for _ in range(3):
-        await pace()
+        await rate.wait()
 
     assert now[0] == pytest.approx(100.4)

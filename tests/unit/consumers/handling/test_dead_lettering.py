@@ -11,6 +11,7 @@ from consumers.intake import Delivery
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Headers, Record
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter, Written
+from tests.fakes.dead_letters import OWN_HEADERS
 from tests.fakes.naps import FakeNaps
 from tests.fakes.waiting import until
 
@@ -18,17 +19,6 @@ NOW = datetime(2026, 11, 23, 9, 0, 0, 125_000, tzinfo=UTC)
 REJECTED = Rejected("schema", "code: missing")
 HEADERS: Headers = [("a", b"\xff"), ("b", None), ("a", b"2"), ("dlt-unknown", b"kept")]
 RECORD = Record("otp.submitted", 3, 41, b"\x00key", b"\xff value", HEADERS, 1_700_000_000_123)
-OWN_HEADERS = [
-    ("dlt-topic", b"otp.submitted"),
-    ("dlt-partition", b"3"),
-    ("dlt-offset", b"41"),
-    ("dlt-timestamp", b"1700000000123"),
-    ("dlt-group", b"group"),
-    ("dlt-error", b"schema"),
-    ("dlt-reason", b"code: missing"),
-    ("dlt-failed-at", b"2026-11-23T09:00:00.125000Z"),
-    ("dlt-attempts", b"1"),
-]
 
 
 def delivery(record: Record = RECORD) -> Delivery:

@@ -11,7 +11,7 @@ from consumers.dead_letters.replay import TooScattered
 from consumers.ports import Partition, Record, ReplayMark
 from tests.fakes.dead_letters import FAILED_AT, letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED, signin_id, submission_data
-from tests.fakes.letter_topics import FakeInbound, PutBackRecord
+from tests.fakes.dead_letter_topics import FakeInboundWriter, PutBackRecord
 from tests.fakes.wiring import FakeWiring
 from utils.cli.dead_letters import dead_letters, instant
 
@@ -233,10 +233,10 @@ def test_a_dry_run_lists_what_would_be_put_back(operator: Operator) -> None:
         (True, None),
         (False, "dead-lettered 5 times"),
     ]
-    assert (operator.written, operator.letters.notes) == ([], 0)
+    assert (operator.written, operator.letters.saves) == ([], 0)
 
 
-class Interrupted(FakeInbound):
+class Interrupted(FakeInboundWriter):
     """Inbound topics. Something else happens while a record is put back."""
 
     def __init__(self, happens: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Dead-letter topics and what is remembered of them, and inbound topics to put records back on, in memory."""
+"""Dead-letter topics, replay marks, and inbound topics to put records back on, in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from consumers.ports import KafkaUnavailable, Partition, Record, RecordRefused, ReplayMark
 
 
-class FakeLetterTopics:
-    """Fulfils ``DeadLetterReader`` and ``ReplayStore``. While ``down`` is set everything raises.
+class FakeDeadLetterTopics:
+    """Fulfils ``DeadLetterReader`` and ``ReplayStore``. While ``down`` is set, everything raises.
 
-    ``lost_notes``: so many calls of ``note`` raise before anything is kept.
+    ``lost_saves``: so many calls of ``save`` raise, and save nothing.
     """
 
     def __init__(self, *topics: str, partitions: int = 1) -> None:
@@ -20,81 +20,83 @@ class FakeLetterTopics:
         self.firsts: dict[Partition, int] = {}
         self.ends: dict[Partition, int] = {}
         self.marks: dict[Partition, ReplayMark] = {}
-        self.notes = 0
-        self.lost_notes = 0
+        self.saves = 0
+        self.lost_saves = 0
         self.down = False
 
-    async def __aenter__(self) -> "FakeLetterTopics":
-        """Connect, or raise."""
-        self._demand()
+    async def __aenter__(self) -> "FakeDeadLetterTopics":
+        """Connect. Raises ``KafkaUnavailable``."""
+        self._check()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Disconnect."""
 
     def append(self, record: Record, gap: int = 0) -> Record:
-        """Append ``gap`` offsets behind the end; return the record with its offset."""
+        """Append a record ``gap`` offsets behind the end; return it with its offset."""
         offset = self.ends.get(record.topic_partition, 0) + gap
         placed = replace(record, offset=offset)
         self.logs[record.topic_partition].append(placed)
         self.ends[record.topic_partition] = offset + 1
+
         return placed
 
     def retain(self, partition: Partition, first: int) -> None:
-        """Forget all below ``first``, as retention does."""
+        """Forget all records below ``first``, as retention does."""
         self.firsts[partition] = first
         self.logs[partition] = [record for record in self.logs[partition] if record.offset >= first]
 
     async def bounds(self, topic: str) -> Mapping[Partition, tuple[int, int]]:
         """Return first offsets and ends."""
-        self._demand()
-        found = [partition for partition in self.logs if partition.topic == topic]
-        if not found:
+        self._check()
+        partitions = [partition for partition in self.logs if partition.topic == topic]
+        if not partitions:
             raise KafkaUnavailable(f"the topic {topic} is missing")
-        return {each: (self.firsts.get(each, 0), self.ends.get(each, 0)) for each in found}
+        return {each: (self.firsts.get(each, 0), self.ends.get(each, 0)) for each in partitions}
 
     async def read(self, partition: Partition, first: int, end: int) -> AsyncIterator[Record]:
         """Yield records."""
-        self._demand()
+        self._check()
         for record in list(self.logs[partition]):
             await asyncio.sleep(0)
             if first <= record.offset < end:
                 yield record
 
     async def load(self, partition: Partition) -> ReplayMark | None:
-        """Return the last note."""
-        self._demand()
+        """Return the mark saved last."""
+        self._check()
         return self.marks.get(partition)
 
     async def save(self, partition: Partition, mark: ReplayMark) -> None:
-        """Keep a note."""
-        self._demand()
-        if self.lost_notes:
-            self.lost_notes -= 1
+        """Save a mark."""
+        self._check()
+        if self.lost_saves:
+            self.lost_saves -= 1
             raise KafkaUnavailable
-        self.notes += 1
+
+        self.saves += 1
         self.marks[partition] = mark
 
-    def _demand(self) -> None:
+    def _check(self) -> None:
         if self.down:
             raise KafkaUnavailable
 
 
 @dataclass(frozen=True)
 class PutBackRecord:
-    """A record on an inbound topic: where it was put, and what it was."""
+    """A record that was put back: where, and what it was."""
 
     topic: str
     partition: int | None
     record: Record
 
 
-class FakeInbound:
-    """Fulfils ``InboundWriter``. Records above ``largest`` bytes are refused; ``failures`` calls raise."""
+class FakeInboundWriter:
+    """Fulfils ``InboundWriter``. Records above ``max_bytes`` are refused; ``failures`` calls raise."""
 
-    def __init__(self, largest: int = 1_000_000) -> None:
+    def __init__(self, max_bytes: int = 1_000_000) -> None:
         self.written: list[PutBackRecord] = []
-        self.largest = largest
+        self.max_bytes = max_bytes
         self.failures = 0
 
     @property
@@ -103,11 +105,12 @@ class FakeInbound:
         return [each.record.value for each in self.written]
 
     async def put_back(self, topic: str, partition: int | None, record: Record) -> None:
-        """Acknowledge, or raise."""
+        """Acknowledge the record. Raises ``RecordRefused`` and ``KafkaUnavailable``."""
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
             raise KafkaUnavailable
-        if record.size > self.largest:
+        if record.size > self.max_bytes:
             raise RecordRefused
+
         self.written.append(PutBackRecord(topic, partition, record))

@@ -1,4 +1,4 @@
-"""What replays go by: the fake, and a real Kafka."""
+"""What replays rely on: the fake does it, and so does a real Kafka."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
@@ -20,42 +20,43 @@ from consumers.ports import (
 )
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
-from tests.fakes.letter_topics import FakeInbound, FakeLetterTopics
+from schemas.topics import dead_letter_topic
+from tests.fakes.dead_letter_topics import FakeDeadLetterTopics, FakeInboundWriter
+from utils.kafka.access import KafkaAccess
 from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
-from utils.kafka.access import KafkaAccess
 from utils.kafka.writers import KafkaInboundWriter
 
 VALUES = (b"0", b"1", b"2", b"3")
 
 
 class Stage(Protocol):
-    """Letters, one who has no Kafka, the inbound topics, and ways to reach behind them."""
+    """The ports of a replay, and ways to reach behind them."""
 
     dead_letters: Partition
     requested: str
 
     @property
-    def letters(self) -> DeadLetterReader:
-        """Where letters are read."""
+    def reader(self) -> DeadLetterReader:
+        """The reader under test."""
         ...
 
     @property
-    def memory(self) -> ReplayStore:
-        """Where notes are kept."""
+    def store(self) -> ReplayStore:
+        """The store under test."""
         ...
 
     @property
     def inbound(self) -> InboundWriter:
-        """Where records are put back."""
+        """The writer under test."""
         ...
 
     async def prepare(self) -> None:
-        """Append the four values, and forget the first of them."""
+        """Append the four values, and remove the first of them as retention does."""
         ...
 
     async def inbound_records(self, partition: int, count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
-        """Return the first so many on a partition of ``requested``."""
+        """Return the first ``count`` records on a partition of ``requested``."""
         ...
 
 
@@ -63,16 +64,16 @@ class FakeStage:
     """The fakes."""
 
     def __init__(self) -> None:
-        self.letters = self.memory = FakeLetterTopics("requested.dlt")
-        self.inbound = FakeInbound()
-        self.dead_letters = Partition("requested.dlt", 0)
+        self.reader = self.store = FakeDeadLetterTopics(dead_letter_topic("requested"))
+        self.inbound = FakeInboundWriter()
+        self.dead_letters = Partition(dead_letter_topic("requested"), 0)
         self.requested = "requested"
 
     async def prepare(self) -> None:
         """Fill the fake."""
         for value in VALUES:
-            self.letters.append(Record("requested.dlt", 0, 0, b"k", value, [("h", None)]))
-        self.letters.retain(self.dead_letters, 1)
+            self.reader.append(Record(dead_letter_topic("requested"), 0, 0, b"k", value, [("h", None)]))
+        self.reader.retain(self.dead_letters, 1)
 
     async def inbound_records(self, partition: int, count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
         """Read what the fake keeps."""
@@ -87,13 +88,13 @@ class KafkaStage:
         self,
         servers: str,
         topics: Topics,
-        letters: KafkaDeadLetterReader,
-        memory: KafkaReplayStore,
+        reader: KafkaDeadLetterReader,
+        store: KafkaReplayStore,
         producer: ReliableProducer,
     ) -> None:
         self._servers = servers
-        self.letters = letters
-        self.memory = memory
+        self.reader = reader
+        self.store = store
         self.inbound = KafkaInboundWriter(producer)
         self.dead_letters = Partition(topics.dead_letters[0], 0)
         self.requested = topics.requested
@@ -125,22 +126,22 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
 
     access = KafkaAccess(kafka.bootstrap_servers)
     producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
-    async with KafkaDeadLetterReader(access) as letters, KafkaReplayStore(access, topics.group_id) as memory:
-        yield KafkaStage(kafka.bootstrap_servers, topics, letters, memory, producer)
+    async with KafkaDeadLetterReader(access) as reader, KafkaReplayStore(access, topics.group_id) as store:
+        yield KafkaStage(kafka.bootstrap_servers, topics, reader, store, producer)
 
     await producer.close()
 
 
 async def read(stage: Stage, first: int, end: int) -> list[tuple[int, bytes | None, Headers]]:
     """Return offset, value and headers of what is read."""
-    records = stage.letters.read(stage.dead_letters, first, end)
+    records = stage.reader.read(stage.dead_letters, first, end)
     return [(record.offset, record.value, list(record.headers)) async for record in records]
 
 
 async def test_a_topic_is_read_between_its_bounds(stage: Stage) -> None:
-    """From the first that is left, or from any other, to before the end; again and again."""
+    """Reading begins at any offset, ends before any other, and can be repeated. Removed records are left out."""
     await stage.prepare()
-    bounds: Mapping[Partition, tuple[int, int]] = await stage.letters.bounds(stage.dead_letters.topic)
+    bounds: Mapping[Partition, tuple[int, int]] = await stage.reader.bounds(stage.dead_letters.topic)
     assert bounds == {stage.dead_letters: (1, 4)}
     assert await read(stage, 1, 4) == [(1, b"1", [("h", None)]), (2, b"2", [("h", None)]), (3, b"3", [("h", None)])]
     assert [offset for offset, *_ in await read(stage, 2, 3)] == [2]
@@ -148,41 +149,41 @@ async def test_a_topic_is_read_between_its_bounds(stage: Stage) -> None:
     assert await read(stage, 4, 4) == []
 
 
-async def test_a_topic_that_is_missing_is_unavailable(stage: Stage) -> None:
-    """It is named."""
+async def test_a_missing_topic_is_unavailable(stage: Stage) -> None:
+    """The error names the topic."""
     with pytest.raises(KafkaUnavailable, match="no-such-topic is missing"):
-        await stage.letters.bounds("no-such-topic")
+        await stage.reader.bounds("no-such-topic")
 
 
-async def test_silence_is_an_outage(kafka: Kafka, topics: Topics) -> None:
-    """Where records should be and none come, reading ends in bounded time."""
-    async with KafkaDeadLetterReader(KafkaAccess(kafka.bootstrap_servers), silence_s=0.5) as letters:
+async def test_reading_ends_when_kafka_stays_silent(kafka: Kafka, topics: Topics) -> None:
+    """Where records should be and none come, it raises within a bounded time."""
+    async with KafkaDeadLetterReader(KafkaAccess(kafka.bootstrap_servers), silence_s=0.5) as reader:
         with pytest.raises(KafkaUnavailable, match="no records within 0.5 s"):
-            async for _ in letters.read(Partition(topics.dead_letters[0], 0), 0, 10):
+            async for _ in reader.read(Partition(topics.dead_letters[0], 0), 0, 10):
                 pass
 
 
-async def test_without_brokers_there_are_no_letters() -> None:
-    """Connecting fails in bounded time."""
+async def test_without_brokers_the_reader_cannot_connect() -> None:
+    """It raises within a bounded time."""
     with pytest.raises(KafkaUnavailable):
         async with KafkaDeadLetterReader(KafkaAccess("127.0.0.1:1")):
             pass
 
 
-async def test_what_is_noted_is_recalled(stage: Stage) -> None:
-    """The last note, with its text as it was; also in the midst of reading."""
+async def test_the_mark_saved_last_is_loaded(stage: Stage) -> None:
+    """Its metadata comes back as it was, also while a topic is being read."""
     await stage.prepare()
-    assert await stage.memory.load(stage.dead_letters) is None
+    assert await stage.store.load(stage.dead_letters) is None
 
-    await stage.memory.save(stage.dead_letters, ReplayMark(1, ""))
-    seen = []
+    await stage.store.save(stage.dead_letters, ReplayMark(1, ""))
+    read_offsets = []
 
-    async for record in stage.letters.read(stage.dead_letters, 1, 4):
-        await stage.memory.save(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
-        seen.append(record.offset)
-        assert await stage.memory.load(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
+    async for record in stage.reader.read(stage.dead_letters, 1, 4):
+        await stage.store.save(stage.dead_letters, ReplayMark(record.offset, "z1:" + "x" * 4_000))
+        read_offsets.append(record.offset)
+        assert await stage.store.load(stage.dead_letters) == ReplayMark(record.offset, "z1:" + "x" * 4_000)
 
-    assert seen == [1, 2, 3]
+    assert read_offsets == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -197,22 +198,22 @@ async def test_what_is_noted_is_recalled(stage: Stage) -> None:
 async def test_a_record_is_put_back_byte_for_byte(
     stage: Stage, key: bytes | None, value: bytes | None, headers: Headers
 ) -> None:
-    """Key, value and headers, on the partition it came from."""
+    """Key, value and headers are the same, and so is the partition."""
     for partition in (0, 1):
         await stage.inbound.put_back(stage.requested, partition, Record("", 0, 0, key, value, headers))
         assert await stage.inbound_records(partition, 1) == [(key, value, headers)]
 
 
-async def test_a_partition_that_the_topic_lacks_is_no_obstacle(stage: Stage) -> None:
-    """The key decides, or anything."""
+async def test_a_record_is_put_back_even_if_its_partition_is_gone(stage: Stage) -> None:
+    """The key chooses the partition. Without a key, any partition will do."""
     for key in (b"k", None):
         for value in (b"v", None):
             for partition in (7, -1, None):
                 await stage.inbound.put_back(stage.requested, partition, Record("", 0, 0, key, value))
 
 
-async def test_a_record_that_is_too_large_is_refused_and_others_go_on(stage: Stage) -> None:
-    """That is told apart from an outage."""
+async def test_a_record_that_is_too_large_is_refused_and_others_are_not(stage: Stage) -> None:
+    """A refusal is another error than an outage."""
     with pytest.raises(RecordRefused):
         await stage.inbound.put_back(stage.requested, 0, Record("", 0, 0, b"k", b"x" * 3_000_000))
     await stage.inbound.put_back(stage.requested, 0, Record("", 0, 0, b"k", b"small"))
