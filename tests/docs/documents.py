@@ -17,7 +17,8 @@ _FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOT
 _MARKED: Final = re.compile(r"(<!-- (\w+): written by python -m tests\.docs -->\n).*?(<!-- end -->)", re.DOTALL)
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK: Final = re.compile(r"\]\(([^)\s]+)\)")
-_PATH: Final = re.compile(r"`((?:[\w.-]+/)*[\w.-]+\.md|docs/[\w/.-]+)`")
+_TOPS: Final = "consumers|workflows|activities|schemas|utils|deploy|tests|docs|requirements|\\.github"
+_PATH: Final = re.compile(rf"`([\w.-]+\.md|(?:{_TOPS})/[\w./-]*)(?:::[^`\n]+)?`")
 
 
 class Block(NamedTuple):
@@ -28,7 +29,7 @@ class Block(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where a link leads: a file, and perhaps a heading in it."""
+    """A file or folder that a document refers to, and perhaps a heading in it."""
 
     path: Path
     anchor: str
@@ -68,7 +69,7 @@ def code(text: str) -> list[str]:
 
 
 def targets(document: Path) -> Iterator[Target]:
-    """Yield the files of this project that a document links to, or names as documents."""
+    """Yield the files and folders of this project that a document links to or names."""
     text = _FENCE.sub("", document.read_text())
     for link in _LINK.findall(text):
         if not link.startswith("http"):

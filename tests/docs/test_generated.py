@@ -25,7 +25,7 @@ def test_every_part_stands_in_one_document() -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
-    """Every document that is linked to or named exists, and so does the heading after the ``#``."""
+    """Every file that a document links to or names exists, and so does the heading after the ``#``."""
     for target in targets(document):
         assert target.path.exists(), f"{document.name} leads to {target.path}"
         assert not target.anchor or target.anchor in anchors(target.path), f"{document.name} leads to #{target.anchor}"
