@@ -1,7 +1,7 @@
-"""Remove what a worker does not need from the file system that it will live in. Runs in the image's build, as root.
+"""Remove what a worker does not need from the image's file system. Runs as root while the image is built.
 
-What stays: Python, ``env`` (it keeps a SIGTERM that comes during the start), libraries, certificates, and the list of
-installed packages, which scanners read. What goes: shells, package managers, every other program, setuid bits.
+Kept are Python, ``env`` (it blocks a SIGTERM during the start), libraries, certificates, and the list of installed
+packages, which scanners read. Removed are shells, package managers, all other programs, and setuid bits.
 """
 
 import shutil
@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-PROGRAMS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 KEPT: Final = ("env", "python")
 FOLDERS: Final = (
     "/usr/lib/apt",
@@ -27,18 +27,34 @@ INSTALLERS: Final = ("pip", "pip-*", "ensurepip", "setuptools", "setuptools-*")
 
 def strip(root: Path) -> None:
     """Strip the file system below ``root``."""
-    for folder in map(root.joinpath, (name.lstrip("/") for name in PROGRAMS)):
-        for program in [] if folder.is_symlink() or not folder.is_dir() else folder.iterdir():
-            if not program.name.startswith(KEPT) or program.name.endswith("config"):
-                _remove(program)
+    for name in PROGRAM_FOLDERS:
+        _remove_programs(root / name.lstrip("/"))
+
     for name in FOLDERS:
         _remove(root / name.lstrip("/"))
+
     for pattern in INSTALLERS:
-        for found in root.glob(f"usr/**/{pattern}"):
-            _remove(found)
-    for file in (root / "usr").rglob("*"):
-        if not file.is_symlink() and file.stat().st_mode & (stat.S_ISUID | stat.S_ISGID) and file.is_file():
-            file.chmod(file.stat().st_mode & 0o777)
+        for installer in root.glob(f"usr/**/{pattern}"):
+            _remove(installer)
+
+    for path in (root / "usr").rglob("*"):
+        if _is_privileged(path):
+            path.chmod(path.stat().st_mode & 0o777)
+
+
+def _remove_programs(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        return
+
+    for program in folder.iterdir():
+        if not program.name.startswith(KEPT) or program.name.endswith("config"):
+            _remove(program)
+
+
+def _is_privileged(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    return bool(path.stat().st_mode & (stat.S_ISUID | stat.S_ISGID))
 
 
 def _remove(path: Path) -> None:

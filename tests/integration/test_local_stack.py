@@ -1,4 +1,4 @@
-"""The local stack itself: real answers from Kafka, Temporal and the time-skipping server."""
+"""The local stack: Kafka, Temporal and the time-skipping server work."""
 
 import asyncio
 from datetime import timedelta
@@ -13,8 +13,8 @@ from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 
 
-async def test_a_record_comes_back_byte_for_byte(kafka: Kafka, topics: Topics) -> None:
-    """An idempotent producer's record arrives at a consumer group with key, value and repeated headers unchanged."""
+async def test_a_record_is_read_unchanged(kafka: Kafka, topics: Topics) -> None:
+    """A consumer group reads key, value and repeated headers as they were sent, with the broker's timestamp."""
     headers = [("a", b"\x00\xff"), ("a", b""), ("b", b"1")]
     async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, enable_idempotence=True) as producer:
         await producer.send_and_wait(topics.requested, b"\xfe value", key=b"key", headers=headers)
@@ -32,16 +32,16 @@ async def test_a_record_comes_back_byte_for_byte(kafka: Kafka, topics: Topics) -
         await consumer.commit()
 
         assert (record.key, record.value, list(record.headers)) == (b"key", b"\xfe value", headers)
-        assert record.timestamp_type == 1  # the broker's stamp
+        assert record.timestamp_type == 1  # LogAppendTime: the broker's timestamp
 
 
-async def test_topics_of_two_tests_differ(topics: Topics) -> None:
-    """All five topics have names of their own."""
+async def test_the_five_topics_differ(topics: Topics) -> None:
+    """All five topics of a test have different names."""
     assert len({topics.requested, topics.submitted, topics.results, *topics.dead_letters}) == 5
 
 
-async def test_the_namespace_remembers_for_a_day(temporal_client: Client) -> None:
-    """The replay horizon of a day fits the dev server's retention."""
+async def test_the_namespace_retains_workflows_for_a_day(temporal_client: Client) -> None:
+    """The retention of the dev server is not below the default replay horizon, a day."""
     request = DescribeNamespaceRequest(namespace=LocalTemporal.namespace)
     answer = await temporal_client.workflow_service.describe_namespace(request)
     assert answer.config.workflow_execution_retention_ttl.ToTimedelta() >= timedelta(days=1)

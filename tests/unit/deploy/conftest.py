@@ -1,4 +1,4 @@
-"""What tests of alerts and dashboards share."""
+"""Fixtures for tests of alerts and dashboards."""
 
 import shutil
 
@@ -7,10 +7,10 @@ import pytest
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """Give promtool, where Prometheus is installed."""
+    """Return the path of promtool, if Prometheus is installed."""
     found = shutil.which("promtool")
     if found is None:
         pytest.skip(
-            "promtool is not installed (Debian and Ubuntu: apt-get install prometheus); the job monitoring of ci has it"
+            "promtool is not installed (Debian and Ubuntu: apt-get install prometheus); the CI job monitoring has it"
         )
     return found

@@ -1,4 +1,4 @@
-"""The alerts ask for what the worker exports, each has its tests and its paragraph, and promtool agrees."""
+"""Each alert uses exported metrics, has tests and a section in the runbook, and satisfies promtool."""
 
 import re
 import subprocess
@@ -24,59 +24,61 @@ def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=_FOLDER, capture_output=True, text=True, timeout=60)
 
 
-def test_the_rules_are_prometheus_rules(promtool: str) -> None:
-    """Every expression and template is one."""
+def test_promtool_accepts_the_rules(promtool: str) -> None:
+    """Every expression and template is valid."""
     done = _run(promtool, "check", "rules", "--lint-fatal", "alerts.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_alerts_fire_when_they_should_and_only_then(promtool: str) -> None:
-    """The stories beside the rules end as they say."""
+    """The tests of the rules pass."""
     done = _run(promtool, "test", "rules", "alerts.test.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_story_that_ends_otherwise_is_noticed(promtool: str, tmp_path: Path) -> None:
-    """With a limit ten times higher the story of a late event fails: stories look at the rules that are beside them."""
+def test_a_wrong_limit_is_noticed(promtool: str, tmp_path: Path) -> None:
+    """With a limit ten times higher, the test of a late event fails."""
     rules = (_FOLDER / "alerts.yml").read_text()
     (tmp_path / "alerts.yml").write_text(rules.replace("age_seconds) > 30\n", "age_seconds) > 300\n"))
-    stories = yaml.safe_load((_FOLDER / "alerts.test.yml").read_text())
-    stories["tests"] = [story for story in stories["tests"] if story["name"].startswith("SigninLate: ")]
-    (tmp_path / "stories.yml").write_text(yaml.safe_dump(stories))
-    done = _run(promtool, "test", "rules", tmp_path / "stories.yml")
+    tests = yaml.safe_load((_FOLDER / "alerts.test.yml").read_text())
+    tests["tests"] = [test for test in tests["tests"] if test["name"].startswith("SigninLate: ")]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(tests))
+
+    done = _run(promtool, "test", "rules", tmp_path / "tests.yml")
 
     assert done.returncode != 0
     assert "SigninLate: One partition is 40 s behind." in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("fires", [True, False])
-def test_each_alert_has_a_story_in_which_it_fires_and_one_in_which_it_does_not(fires: bool) -> None:
-    """No alert is untested, and each story's name begins with its alert's."""
-    stories = yaml.safe_load((_FOLDER / "alerts.test.yml").read_text())["tests"]
-    told = set()
-    for story in stories:
-        for moment in story["alert_rule_test"]:
-            assert story["name"].startswith(f"{moment['alertname']}: ")
-            if bool(moment["exp_alerts"]) is fires:
-                told.add(moment["alertname"])
+def test_each_alert_is_tested_firing_and_silent(fires: bool) -> None:
+    """Each alert has a test in which it fires and one in which it does not, named after the alert."""
+    tests = yaml.safe_load((_FOLDER / "alerts.test.yml").read_text())["tests"]
+    tested = set()
 
-    assert told == {rule["alert"] for rule in _rules()}
+    for test in tests:
+        for check in test["alert_rule_test"]:
+            assert test["name"].startswith(f"{check['alertname']}: ")
+            if bool(check["exp_alerts"]) is fires:
+                tested.add(check["alertname"])
+
+    assert tested == {rule["alert"] for rule in _rules()}
 
 
 @pytest.mark.parametrize("rule", _rules(), ids=lambda rule: str(rule["alert"]))
-def test_each_alert_asks_for_what_is_exported(rule: dict[str, Any]) -> None:
-    """The worker has each metric under that name; those of Temporal's SDK are in the SDK."""
+def test_each_alert_uses_exported_metrics(rule: dict[str, Any]) -> None:
+    """The worker or Temporal's SDK exports each metric that an alert uses."""
     assert metrics_in(rule["expr"])
     assert unknown_metrics(rule["expr"]) == set()
 
 
-def test_each_label_that_is_asked_for_is_one() -> None:
-    """Types, reasons, outcomes and topics in the rules are those that the worker counts: no other would ever fire."""
+def test_each_alert_uses_existing_labels() -> None:
+    """Types, reasons, outcomes and topics in the rules are label values that the worker uses."""
     assert unknown_labels(rule["expr"] for rule in _rules()) == set()
 
 
 def test_a_misspelt_metric_or_label_is_noticed() -> None:
-    """Each of these would be an alert that never fires."""
+    """A metric or label value that does not exist, with which an alert would never fire, is found."""
     assert unknown_metrics("sum(rate(signin_mail_total[5m])) > 0") == {"signin_mail_total"}
     assert unknown_metrics("temporal_workflow_task_execution_broken_total > 0")
     wrong = 'signin_mails_total{outcome="lost"} or signin_activity_seconds_count{activity="send_mail_activity"}'
@@ -84,29 +86,27 @@ def test_a_misspelt_metric_or_label_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("rule", _rules(), ids=lambda rule: str(rule["alert"]))
-def test_each_alert_leads_to_its_paragraph(rule: dict[str, Any]) -> None:
-    """The section says what the alert means, what people notice, where to look and what to do."""
+def test_each_alert_links_to_its_section_in_the_runbook(rule: dict[str, Any]) -> None:
+    """The section explains the alert, what people notice, where to look and what to do."""
     path, _, anchor = rule["annotations"]["runbook"].partition("#")
     assert (PROJECT / path, anchor) == (_RUNBOOK, rule["alert"].lower())
 
-    paragraph = (
-        _RUNBOOK.read_text().partition(f"\n### {rule['alert']}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
-    )
+    section = _RUNBOOK.read_text().partition(f"\n### {rule['alert']}\n")[2].partition("\n### ")[0].partition("\n## ")[0]
 
     assert {"meaning", "people notice", "look at", "do"} <= {
-        word.lower() for word in re.findall(r"\*\*([^*]+)\*\*", paragraph)
+        word.lower() for word in re.findall(r"\*\*([^*]+)\*\*", section)
     }
 
 
-def test_the_runbook_has_no_paragraph_without_an_alert() -> None:
-    """An alert that is gone takes its paragraph with it."""
+def test_the_runbook_has_no_section_without_an_alert() -> None:
+    """Each alert section of the runbook belongs to an alert."""
     headings = re.findall(r"^### (\w+)$", _RUNBOOK.read_text(), re.MULTILINE)
     assert sorted(headings) == sorted(rule["alert"] for rule in _rules())
 
 
 @pytest.mark.parametrize("rule", _rules(), ids=lambda rule: str(rule["alert"]))
-def test_each_alert_says_who_is_to_look_and_what_it_is(rule: dict[str, Any]) -> None:
-    """Severity decides whether somebody is woken; the summary is a sentence that holds at any value."""
+def test_each_alert_has_a_severity_and_a_summary(rule: dict[str, Any]) -> None:
+    """The severity is page or ticket; the summary is a sentence without values."""
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"].endswith(".")
     assert "{{" not in rule["annotations"]["summary"]

@@ -1,4 +1,4 @@
-"""The dashboard: it is what the code says, it asks for what workers export, and it was filled as it is now."""
+"""The dashboard is written from the code, uses exported metrics, and was filled in its present form."""
 
 import json
 import subprocess
@@ -20,8 +20,8 @@ from utils.prometheus import Metrics
 _FILLED: Final = PROJECT / "docs" / "dashboard.json"
 _EXPRESSIONS: Final = [query.expression for panel in PANELS for query in panel.queries]
 _NOT_SHOWN: Final = {
-    "signin_consumer_offset",  # for looking closely; lag is what is left of it
-    "signin_consumer_future_events",  # odd clocks of emitters: counted, and nothing to act on
+    "signin_consumer_offset",  # for close inspection; lag is derived from it
+    "signin_consumer_future_events",  # counts odd clocks of emitters, which need no action
 }
 
 
@@ -36,24 +36,24 @@ def _graphs() -> list[dict[str, Any]]:
 
 
 def test_the_file_is_written_from_the_code() -> None:
-    """Who changes one changes the other: ``python -m deploy.grafana`` does."""
+    """``python -m deploy.grafana`` was run after the last change of the code."""
     assert FILE.read_text() == rendered()
 
 
 @pytest.mark.parametrize("expression", _EXPRESSIONS)
-def test_each_query_asks_for_what_is_exported(expression: str) -> None:
-    """The worker, its SDK or Prometheus itself has each metric under that name."""
+def test_each_query_uses_exported_metrics(expression: str) -> None:
+    """The worker, Temporal's SDK or Prometheus itself exports each metric that a query uses."""
     assert metrics_in(expression)
     assert unknown_metrics(expression) == set()
 
 
-def test_each_label_that_is_asked_for_is_one() -> None:
-    """Types and outcomes in the queries are those that the worker counts: a panel with another is empty for ever."""
+def test_each_query_uses_existing_labels() -> None:
+    """Types and outcomes in the queries are label values that the worker uses; with others, a panel stays empty."""
     assert unknown_labels(_EXPRESSIONS) == set()
 
 
-def test_each_query_is_one(promtool: str, tmp_path: Path) -> None:
-    """Prometheus can read all of them."""
+def test_promtool_accepts_the_queries(promtool: str, tmp_path: Path) -> None:
+    """Prometheus can parse every query."""
     rules = [{"record": f"panel:{number}", "expr": as_asked(each)} for number, each in enumerate(_EXPRESSIONS)]
     file = tmp_path / "queries.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
@@ -61,16 +61,16 @@ def test_each_query_is_one(promtool: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_metric_of_the_worker_is_shown() -> None:
-    """A new metric gets a panel, or a reason why not."""
+def test_every_metric_of_the_worker_has_a_panel() -> None:
+    """Each metric of the worker is shown, or is listed with the reason why not."""
     shown = {name for expression in _EXPRESSIONS for name in metrics_in(expression)}
     families = {family.name for family in Metrics().registry.collect() if family.name.startswith("signin_")}
     missing = {family for family in families if not any(name.startswith(family) for name in shown)}
     assert missing == _NOT_SHOWN
 
 
-def test_panels_lie_side_by_side() -> None:
-    """Each has a number and a place of its own, within the width of a page."""
+def test_panels_do_not_overlap() -> None:
+    """Each panel has its own number and place, within the width of the page."""
     panels = _board()["panels"]
 
     assert len({panel["id"] for panel in panels}) == len(panels)
@@ -86,8 +86,8 @@ def test_panels_lie_side_by_side() -> None:
     assert max(x for x, _ in taken) < 24
 
 
-def test_each_panel_says_what_it_is_for() -> None:
-    """A title of its own, a sentence, a unit, and all of its queries, of the Prometheus that was chosen."""
+def test_each_panel_is_complete() -> None:
+    """Each panel has a unique title, a description, a unit, and all of its queries to the chosen Prometheus."""
     graphs = _graphs()
     assert len({graph["title"] for graph in graphs}) == len(graphs) == len(PANELS)
 
@@ -99,15 +99,15 @@ def test_each_panel_says_what_it_is_for() -> None:
         assert len({target["refId"] for target in graph["targets"]}) == len(graph["targets"])
 
 
-def test_variables_are_defined_before_they_are_used() -> None:
-    """What stands behind a dollar sign is a choice of the page, or Grafana's own."""
+def test_variables_in_queries_are_defined() -> None:
+    """Each variable in a query is defined by the dashboard or by Grafana itself."""
     defined = {variable["name"] for variable in _board()["templating"]["list"]}
     assert defined == {"datasource", "instance"}
     assert all(as_asked(expression).count("$") == 0 for expression in _EXPRESSIONS)
 
 
-def test_the_dashboard_was_filled_as_it_is_now() -> None:
-    """The last run of ``make dashboards`` asked these very queries, each had an answer, and no alert was broken."""
+def test_the_present_dashboard_was_filled() -> None:
+    """The last run of ``make dashboards`` used the present queries, and each had an answer."""
     known = json.loads(_FILLED.read_text())
     assert [one["query"] for one in known["queries"]] == _EXPRESSIONS
     assert all(one["lines"] and one["points"] for one in known["queries"])
@@ -116,8 +116,8 @@ def test_the_dashboard_was_filled_as_it_is_now() -> None:
 
 
 @pytest.mark.parametrize(("values", "trouble"), [([], "no answer to"), ([0.0, 0.0], "only zeros"), ([0.0, 1.0], "")])
-def test_an_empty_panel_is_told(values: list[float], trouble: str) -> None:
-    """No line is trouble, and zeros only are: such a panel shows nothing under the load."""
+def test_an_empty_panel_is_reported(values: list[float], trouble: str) -> None:
+    """A panel without an answer, or with nothing but zeros, is reported."""
     panel = next(panel for panel in PANELS if len(panel.queries) == 1)
     answer = [Series({}, tuple(enumerate(values)))] if values else []
     found = Filled(panel, [answer]).trouble

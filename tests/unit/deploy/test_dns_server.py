@@ -12,7 +12,8 @@ from deploy.local.servers.dns_server import DnsServer, Records
 
 def _resolver(server: DnsServer) -> dns.asyncresolver.Resolver:
     resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers, resolver.port = [server.host], server.port
+    resolver.nameservers = [server.host]
+    resolver.port = server.port
     resolver.lifetime = 0.5
     return resolver
 
@@ -23,13 +24,13 @@ async def _ask(server: DnsServer, name: str, kind: str = "MX") -> list[str]:
 
 
 async def test_reserved_names_have_a_mail_exchanger(dns_server: DnsServer) -> None:
-    """Names under example and test take mail; questions are kept."""
+    """Names under ``example`` and ``test`` accept mail, and questions are recorded."""
     assert await _ask(dns_server, "ok.example") == await _ask(dns_server, "deep.ok.test") == ["10 mx.mail.example."]
     assert dns_server.questions == [("ok.example", "MX"), ("deep.ok.test", "MX")]
 
 
-async def test_the_special_names(dns_server: DnsServer) -> None:
-    """Each name of the default zone is special in its own way."""
+async def test_names_of_the_default_zone_differ(dns_server: DnsServer) -> None:
+    """Each name of the default zone has the records, or the failure, that it is named after."""
     assert await _ask(dns_server, "nullmx.test") == ["0 ."]
     assert await _ask(dns_server, "addressonly.test", "A") == ["192.0.2.1"]
 
@@ -49,15 +50,15 @@ async def test_the_special_names(dns_server: DnsServer) -> None:
 
 
 async def test_the_zone_can_be_scripted(dns_server: DnsServer) -> None:
-    """A scripted name answers as scripted, with its own time to live."""
+    """A name in the zone has the records and the time to live that it was given."""
     dns_server.zone["six.example"] = Records(aaaa=("2001:db8::1",), ttl_s=7)
     answer = await _resolver(dns_server).resolve("SIX.example", "AAAA")
     assert answer.rrset is not None
     assert ([str(record) for record in answer], answer.rrset.ttl) == (["2001:db8::1"], 7)
 
 
-async def test_nonsense_is_not_answered(dns_server: DnsServer) -> None:
-    """Bytes that are no question get no answer and do no harm."""
+async def test_malformed_queries_are_ignored(dns_server: DnsServer) -> None:
+    """Bytes that are not a query get no answer, and the server goes on."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(
         asyncio.DatagramProtocol, remote_addr=(dns_server.host, dns_server.port)
@@ -69,8 +70,8 @@ async def test_nonsense_is_not_answered(dns_server: DnsServer) -> None:
     assert len(dns_server.questions) == 1
 
 
-async def test_stopping_twice_is_fine() -> None:
-    """A second stop, or one before any start, does nothing."""
+async def test_stop_may_be_called_at_any_time() -> None:
+    """A second stop, and a stop before the start, do nothing."""
     server = DnsServer()
     await server.stop()
     await server.start()

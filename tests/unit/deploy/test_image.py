@@ -1,4 +1,4 @@
-"""The image is built from what the wheel is built from, and holds no program that it does not need."""
+"""The image is built from the wheel's sources and contains no unnecessary programs."""
 
 import tomllib
 from fnmatch import fnmatchcase
@@ -15,8 +15,8 @@ _PARTS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"
 
 
 @pytest.mark.parametrize("part", [*_PARTS, "pyproject.toml", "README.md", "requirements"])
-def test_each_part_reaches_the_build(part: str) -> None:
-    """Docker is shown the part, and the build copies it: a package that is forgotten here would miss in the image."""
+def test_each_source_reaches_the_build(part: str) -> None:
+    """Each source is part of Docker's context and is copied; a forgotten package would be missing in the image."""
     copied = {
         word.rstrip("/")
         for line in (PROJECT / "deploy" / "image" / "Dockerfile").read_text().splitlines()
@@ -29,13 +29,13 @@ def test_each_part_reaches_the_build(part: str) -> None:
     assert any(fnmatchcase(part, pattern) for pattern in copied)
 
 
-def test_only_python_and_env_are_left_of_the_programs(tmp_path: Path) -> None:
-    """No shell, no package manager, no setuid bit; libraries, certificates and the list of packages stay."""
-    gone = ["usr/bin/sh", "usr/bin/perl", "usr/sbin/useradd", "usr/local/bin/pip3", "usr/local/bin/python3-config"]
-    gone += ["usr/lib/dpkg/methods/apt", "usr/local/lib/python3.13/ensurepip/__init__.py"]
+def test_only_python_and_env_are_kept(tmp_path: Path) -> None:
+    """Shells, package managers and setuid bits are removed; libraries, certificates and the package list are kept."""
+    removed = ["usr/bin/sh", "usr/bin/perl", "usr/sbin/useradd", "usr/local/bin/pip3", "usr/local/bin/python3-config"]
+    removed += ["usr/lib/dpkg/methods/apt", "usr/local/lib/python3.13/ensurepip/__init__.py"]
     kept = ["usr/bin/env", "usr/local/bin/python3.13", "usr/lib/libc.so.6", "var/lib/dpkg/status"]
     kept += ["etc/ssl/certs/ca-certificates.crt", "usr/local/lib/python3.13/site-packages/README"]
-    for name in gone + kept:
+    for name in removed + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
 
@@ -44,7 +44,7 @@ def test_only_python_and_env_are_left_of_the_programs(tmp_path: Path) -> None:
     (tmp_path / "usr/lib/libc.so.6").chmod(0o4755)
     strip(tmp_path)
 
-    assert [name for name in gone if (tmp_path / name).exists()] == []
+    assert [name for name in removed if (tmp_path / name).exists()] == []
     assert [name for name in kept if not (tmp_path / name).exists()] == []
     assert (tmp_path / "usr/bin/python3").is_symlink()
     assert (tmp_path / "usr/lib/libc.so.6").stat().st_mode & 0o7777 == 0o755

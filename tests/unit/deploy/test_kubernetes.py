@@ -1,4 +1,4 @@
-"""The manifests fit the worker: its settings, its user, its endpoints, its way to stop."""
+"""The manifests fit the worker: its settings, user, endpoints and shutdown."""
 
 import re
 from base64 import b64encode
@@ -48,7 +48,7 @@ def _container() -> dict[str, Any]:
 
 
 def _settings(environment: str) -> dict[str, str]:
-    """Return the ConfigMap of an environment: its own lines over the common ones."""
+    """Return the ConfigMap of an environment: the lines of the base, overridden by its own."""
     lines = [line for part in ("base", environment) for line in _lines(_KUBERNETES / part / "settings.env")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -63,47 +63,47 @@ def _in_the_dockerfile(pattern: str) -> str:
     return found.group(1)
 
 
-def test_every_environment_is_known_here() -> None:
-    """A new folder of settings is tested, too."""
+def test_every_environment_is_tested() -> None:
+    """The list of environments is complete."""
     assert {file.parent.name for file in _KUBERNETES.glob("*/settings.env")} == {"base", *_ENVIRONMENTS}
 
 
 @every_environment
 def test_the_worker_starts_with_these_settings(environment: str, tmp_path: Path) -> None:
-    """With its Secret mounted, production's rules are met, and no variable is odd or without effect."""
+    """With its Secret mounted, the settings meet production's rules and cause no warning."""
     for name, value in _SECRETS.items():
         (tmp_path / name).write_text(value)
 
     (mount,) = _container()["volumeMounts"]
     environ = {name: text.replace(mount["mountPath"], str(tmp_path)) for name, text in _settings(environment).items()}
-    said: list[str] = []
-    settings = load_settings(environ, said.append)
+    warnings: list[str] = []
+    settings = load_settings(environ, warnings.append)
 
-    assert (settings.environment, said) == ("production", [])
+    assert (settings.environment, warnings) == ("production", [])
     assert settings.keys.account.get_secret_value() == bytes(32)
 
 
 @every_environment
-def test_temporals_variables_are_temporals(environment: str) -> None:
-    """Each variable tells the client something; a name that Temporal does not know would not."""
+def test_temporal_variables_have_an_effect(environment: str) -> None:
+    """Each of Temporal's variables changes the client's configuration; a misspelt one would not."""
     ours = {name: value for name, value in _settings(environment).items() if name.startswith("TEMPORAL_")}
     ours |= {variable["name"]: "some key" for variable in _container()["env"]}
     assert ours.keys() >= {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_TLS"}
     for name, value in ours.items():
-        told = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars={name: value})
-        untold = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars={})
-        assert told != untold, name
+        configured = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars={name: value})
+        default = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars={})
+        assert configured != default, name
 
 
 @every_environment
-def test_the_network_policy_lets_the_settings_work(environment: str) -> None:
-    """The ports of Kafka, Temporal and the mail server may be reached, and those of DNS and Turnstile."""
+def test_the_network_policy_allows_what_the_settings_need(environment: str) -> None:
+    """Egress is allowed to the ports of Kafka, Temporal, the mail server, DNS and Turnstile."""
     settings = _settings(environment)
-    wanted = {53, 443, int(settings.get("SIGNIN_SMTP__PORT", "587")), _port(settings["TEMPORAL_ADDRESS"])}
-    wanted |= {_port(address) for address in settings["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"].split(",")}
+    needed = {53, 443, int(settings.get("SIGNIN_SMTP__PORT", "587")), _port(settings["TEMPORAL_ADDRESS"])}
+    needed |= {_port(address) for address in settings["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"].split(",")}
     (rule,) = _manifest("network-policy")["spec"]["egress"]
     assert all(
-        any(each["port"] <= port <= each.get("endPort", each["port"]) for each in rule["ports"]) for port in wanted
+        any(each["port"] <= port <= each.get("endPort", each["port"]) for each in rule["ports"]) for port in needed
     )
 
 
@@ -111,9 +111,10 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def test_secrets_are_files_that_only_the_worker_reads() -> None:
-    """All that the settings name as a file lies where the Secret is mounted, for the image's group only."""
-    (mount,), (volume,) = _container()["volumeMounts"], _pod()["volumes"]
+def test_secrets_are_mounted_as_files_for_the_worker_only() -> None:
+    """Every file that the settings name is a key of the mounted Secret, readable for the image's group only."""
+    (mount,) = _container()["volumeMounts"]
+    (volume,) = _pod()["volumes"]
     named = {value for name, value in _settings("production").items() if name.endswith("_FILE")}
     assert named == {f"{mount['mountPath']}/{key}" for key in _SECRETS}
     assert mount["name"] == volume["name"]
@@ -121,14 +122,15 @@ def test_secrets_are_files_that_only_the_worker_reads() -> None:
     assert volume["secret"] == {"secretName": "signin-worker", "defaultMode": 0o440}
 
 
-def test_there_is_time_to_stop() -> None:
-    """Kubernetes waits for longer than the worker takes to end by itself."""
+def test_the_grace_period_suffices_to_stop() -> None:
+    """Kubernetes waits longer than the worker takes to stop."""
     assert _pod()["terminationGracePeriodSeconds"] > _PROMISED_STOP_S
 
 
-def test_the_worker_may_do_next_to_nothing() -> None:
-    """It is the image's user, writes no file, has no capability, and no way to ask Kubernetes anything."""
-    pod, container = _pod(), _container()
+def test_the_worker_has_minimal_privileges() -> None:
+    """The worker runs as the image's user, cannot write files, has no capabilities and no Kubernetes token."""
+    pod = _pod()
+    container = _container()
     user = int(_in_the_dockerfile(r"^USER (\d+):\1$"))
 
     assert pod["securityContext"] == {
@@ -147,8 +149,8 @@ def test_the_worker_may_do_next_to_nothing() -> None:
     assert not _manifest("service-account")["automountServiceAccountToken"]
 
 
-def test_probes_ask_what_the_worker_serves() -> None:
-    """The paths are served, on the port that the image listens on."""
+def test_probes_use_paths_that_the_worker_serves() -> None:
+    """The worker serves the paths of the probes on the port that the image listens on."""
     container = _container()
     (port,) = container["ports"]
     served = {getattr(route, "path", "") for route in build_app(list, bytes).routes}
@@ -164,8 +166,8 @@ def test_probes_ask_what_the_worker_serves() -> None:
     assert port["containerPort"] == int(_in_the_dockerfile(r"SIGNIN_HTTP__PORT=(\d+)"))
 
 
-def test_each_selector_selects_the_worker_and_nothing_else() -> None:
-    """An empty one would select every pod of the namespace."""
+def test_each_selector_selects_only_the_worker() -> None:
+    """Each selector has the worker's labels; an empty one would select every pod of the namespace."""
     labels = _manifest("deployment")["spec"]["template"]["metadata"]["labels"]
     assert labels
     assert _manifest("deployment")["spec"]["selector"] == {"matchLabels": labels}
@@ -178,7 +180,7 @@ def test_each_selector_selects_the_worker_and_nothing_else() -> None:
 
 
 def test_all_manifests_are_applied() -> None:
-    """The kustomization lists every file beside it."""
+    """The kustomization lists every manifest of its folder."""
     folder = _KUBERNETES / "base"
     assert set(_manifest("kustomization")["resources"]) == {file.name for file in folder.glob("*.yaml")} - {
         "kustomization.yaml"

@@ -1,4 +1,4 @@
-"""The local SMTP server keeps what it receives and answers as scripted."""
+"""The local SMTP server keeps the mails it receives and replies as scripted."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ Start = Callable[[MailServer], Awaitable[MailServer]]
 
 @pytest.fixture
 async def started() -> AsyncIterator[Start]:
-    """Give a function that starts a server which stops with the test."""
+    """Return a function that starts a server, which is stopped after the test."""
     async with AsyncExitStack() as stack:
 
         async def start(server: MailServer) -> MailServer:
@@ -29,7 +29,9 @@ async def started() -> AsyncIterator[Start]:
 
 def _mail(recipient: str) -> EmailMessage:
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "signin@mail.example", recipient, "Your code"
+    mail["From"] = "signin@mail.example"
+    mail["To"] = recipient
+    mail["Subject"] = "Your code"
     mail.set_content("in plain text")
     mail.add_alternative("<p>in HTML</p>", subtype="html")
     return mail
@@ -51,7 +53,7 @@ async def _send(server: MailServer, recipient: str = "ada@ok.example", login: tu
 
 
 async def test_a_mail_is_kept_with_both_bodies(mail_server: MailServer) -> None:
-    """Sender, recipients, bodies and the time of arrival can be read."""
+    """Sender, recipients, both bodies and the raw mail can be read."""
     await _send(mail_server)
     mail = await mail_server.mail_to("ada@ok.example")
     assert (mail.sender, mail.recipients) == ("signin@mail.example", ("ada@ok.example",))
@@ -62,7 +64,7 @@ async def test_a_mail_is_kept_with_both_bodies(mail_server: MailServer) -> None:
 
 
 async def test_a_scripted_recipient_is_refused_once(mail_server: MailServer) -> None:
-    """A scripted reply is used up; other recipients never see it."""
+    """A scripted reply is given once, and only to its recipient."""
     mail_server.script("ada@ok.example", Reply("550 5.1.1 no such mailbox", stage="recipient"))
     await _send(mail_server, "bob@ok.example")
     with pytest.raises(aiosmtplib.SMTPRecipientsRefused):
@@ -71,8 +73,8 @@ async def test_a_scripted_recipient_is_refused_once(mail_server: MailServer) -> 
     assert [mail.recipients for mail in mail_server.mails] == [("bob@ok.example",), ("ada@ok.example",)]
 
 
-async def test_data_that_is_put_off_counts_as_not_accepted(mail_server: MailServer) -> None:
-    """A 4xx answer after the data keeps the mail, marked as not accepted; the next try is accepted."""
+async def test_a_mail_that_is_deferred_is_not_accepted(mail_server: MailServer) -> None:
+    """After a 4xx reply to the data, the mail is kept but not marked as accepted; the next one is accepted."""
     mail_server.script("ada@ok.example", Reply("451 4.3.0 later", delay_s=0.01))
     with pytest.raises(aiosmtplib.SMTPDataError):
         await _send(mail_server)
@@ -82,7 +84,7 @@ async def test_data_that_is_put_off_counts_as_not_accepted(mail_server: MailServ
 
 
 async def test_the_server_can_hang_up_after_the_data(mail_server: MailServer) -> None:
-    """The client learns nothing, though the mail is there."""
+    """The client gets no reply, although the server has the mail."""
     mail_server.script("ada@ok.example", Reply(hang_up=True))
     with pytest.raises(aiosmtplib.SMTPServerDisconnected):
         await _send(mail_server)
@@ -92,7 +94,7 @@ async def test_the_server_can_hang_up_after_the_data(mail_server: MailServer) ->
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # the whole connection is TLS
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_tls_and_login(started: Start, security: Literal["starttls", "tls"]) -> None:
-    """With TLS and credentials a mail arrives encrypted and under the user's name; a wrong password is refused."""
+    """With TLS and credentials, mails arrive encrypted with the user's name; a wrong password is refused."""
     server = await started(MailServer(security=security, credentials=("worker", "secret")))
     await _send(server, login=("worker", "secret"))
     assert (server.mails[0].encrypted, server.mails[0].username) == (True, "worker")
@@ -101,15 +103,15 @@ async def test_tls_and_login(started: Start, security: Literal["starttls", "tls"
     assert len(server.mails) == 1
 
 
-async def test_waiting_in_vain_says_how_many_there_were(mail_server: MailServer) -> None:
-    """A deadline that passes is an error that counts."""
+async def test_a_timeout_tells_how_many_mails_arrived(mail_server: MailServer) -> None:
+    """The error at the deadline contains the number of mails so far."""
     await _send(mail_server)
     with pytest.raises(TimeoutError, match="1 of 2 within"):
         await mail_server.mail_to("ada@ok.example", count=2, within_s=0.01)
 
 
-async def test_stopping_twice_is_fine() -> None:
-    """A second stop, or one before any start, does nothing."""
+async def test_stop_may_be_called_at_any_time() -> None:
+    """A second stop, and a stop before the start, do nothing."""
     server = MailServer(security="tls")
     await server.stop()
     await server.start()

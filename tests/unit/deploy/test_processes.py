@@ -1,4 +1,4 @@
-"""Child processes end with their owner and leave nothing behind."""
+"""Child processes end when their owner does, and leave nothing behind."""
 
 import os
 import signal
@@ -14,11 +14,13 @@ from deploy.local.places import PROJECT, StackError, cache_folder, free_ports, n
 from deploy.local.processes import Child
 
 _FOREVER = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
-_DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+_IGNORES_SIGTERM = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+)
 _OWNER = """
 import os, sys, signal
 from deploy.local.processes import Child
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background is born deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell starts with SIGINT ignored
 child = Child("owned")
 child.start([sys.executable, "-c", "import os, signal; print(os.getpid(), flush=True); signal.pause()"])
 child.wait_until(lambda: bool(child.log.read_text()), within_s=20)
@@ -27,14 +29,14 @@ signal.pause()
 """
 
 
-def _until(condition: Callable[[], bool], within_s: float = 20) -> None:
+def _wait_until(condition: Callable[[], bool], within_s: float = 20) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         os.sched_yield()
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     status = Path(f"/proc/{pid}/stat")
     try:
         os.kill(pid, 0)
@@ -44,7 +46,7 @@ def _lives(pid: int) -> bool:
 
 
 def test_a_command_runs_until_it_is_stopped() -> None:
-    """Stopping ends the command by SIGTERM and removes its folder; its output is there until then."""
+    """``end`` sends SIGTERM and keeps the folder with the output; ``stop`` removes the folder."""
     child = Child("forever")
     child.start(_FOREVER)
     child.wait_until(lambda: "up" in child.last_output(), within_s=20)
@@ -60,17 +62,17 @@ def test_a_command_runs_until_it_is_stopped() -> None:
     assert child.last_output() == "  (none)"
 
 
-def test_a_command_that_does_not_listen_is_killed() -> None:
-    """After the grace time SIGKILL follows."""
+def test_a_command_that_ignores_sigterm_is_killed() -> None:
+    """SIGKILL follows SIGTERM after the grace time."""
     child = Child("deaf", grace_s=0.05)
-    child.start([sys.executable, "-c", _DEAF])
+    child.start([sys.executable, "-c", _IGNORES_SIGTERM])
     child.wait_until(lambda: "up" in child.last_output(), within_s=20)
     assert child.end() == 128 + signal.SIGKILL
     child.stop()
 
 
-def test_a_command_that_ends_early_says_why() -> None:
-    """The error holds the command's last words."""
+def test_a_command_that_ends_early_is_an_error() -> None:
+    """The error contains the last output of the command."""
     child = Child("broken")
     child.start([sys.executable, "-c", "print('no such thing'); raise SystemExit(3)"])
     with pytest.raises(StackError, match="broken ended while it was starting(.|\n)*no such thing"):
@@ -80,7 +82,7 @@ def test_a_command_that_ends_early_says_why() -> None:
 
 
 def test_a_command_that_is_never_ready_is_an_error() -> None:
-    """The deadline is named."""
+    """The error names the deadline."""
     child = Child("slow")
     child.start(_FOREVER)
     with pytest.raises(StackError, match="slow was not ready within 0.01 s"):
@@ -90,26 +92,26 @@ def test_a_command_that_is_never_ready_is_an_error() -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_command_does_not_outlive_its_owner(ending: signal.Signals) -> None:
-    """However the owner ends, the command ends too, and the next run removes the folder."""
+    """However the owner ends, the command ends as well, and the next run removes its folder."""
     owner = subprocess.Popen([sys.executable, "-c", _OWNER], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
 
     assert owner.stdout is not None
 
     pid = int(owner.stdout.readline())
 
-    assert _lives(pid)
+    assert _is_alive(pid)
 
     owner.send_signal(ending)
     owner.wait()
     owner.stdout.close()
-    _until(lambda: not _lives(pid))
+    _wait_until(lambda: not _is_alive(pid))
     new_run_folder("next").rmdir()
 
     assert not [folder for folder in (cache_folder() / "run").iterdir() if folder.name.startswith(f"{owner.pid}-")]
 
 
-def test_run_folders_of_the_living_and_of_others_stay_or_go() -> None:
-    """A folder of a living process stays; one with a name that nobody here makes goes."""
+def test_run_folders_without_a_living_owner_are_removed() -> None:
+    """Folders of living processes are kept; a folder without an owner in its name is removed."""
     mine = new_run_folder("mine")
     stray = cache_folder() / "run" / "stray"
     stray.mkdir()
@@ -124,5 +126,5 @@ def test_run_folders_of_the_living_and_of_others_stay_or_go() -> None:
 
 
 def test_free_ports_differ() -> None:
-    """As many as asked for, none twice."""
+    """The ports are as many as requested, and none occurs twice."""
     assert len(set(free_ports(5))) == 5

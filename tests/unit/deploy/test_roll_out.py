@@ -1,4 +1,4 @@
-"""A roll-out becomes ready, or is taken back. The script is real, kubectl is a stand-in that notes what it is told."""
+"""A roll-out becomes ready or is rolled back. The script is real; kubectl is a fake that records its calls."""
 
 import json
 import os
@@ -18,7 +18,8 @@ _KUBECTL: Final = """\
 #!{python}
 import json, os, pathlib, stat, sys
 
-arguments, folder = sys.argv[1:], pathlib.Path({folder!r})
+arguments = sys.argv[1:]
+folder = pathlib.Path({folder!r})
 kubeconfig = pathlib.Path(os.environ["KUBECONFIG"])
 call = {{
     "arguments": arguments,
@@ -42,34 +43,34 @@ if arguments[:2] == ["rollout", "status"]:
 
 @dataclass
 class Cluster:
-    """The stand-in's folder: what it will answer, and what it was told."""
+    """The folder of the fake kubectl: what it will answer, and how it was called."""
 
     folder: Path
 
     def becomes_ready(self, yes: bool) -> None:
-        """Let a roll-out succeed or time out."""
+        """Make roll-outs succeed or time out."""
         (self.folder / "status").write_text("0" if yes else "1")
 
     def holds_revision(self, revision: str) -> None:
-        """Say what runs before the roll-out; an empty one is nothing."""
+        """Set the revision that runs before the roll-out. Empty means that nothing runs."""
         (self.folder / "revision").write_text(revision)
 
     @property
     def calls(self) -> list[Any]:
-        """All calls of kubectl, in order."""
+        """The calls of kubectl, in order."""
         file = self.folder / "calls"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     @property
     def verbs(self) -> list[str]:
-        """What was called, in short."""
+        """The subcommands that were called, in order."""
         return [call["arguments"][0 if call["arguments"][0] != "rollout" else 1] for call in self.calls]
 
     def roll_out(self, **changes: str) -> "subprocess.CompletedProcess[str]":
-        """Run the script; an empty value takes a variable away."""
+        """Run the script with changed variables. An empty value unsets one."""
         environment = {
             "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.defpath}",
-            "KUBECONFIG_CONTENT": "rights on one namespace",
+            "KUBECONFIG_CONTENT": "permissions in one namespace",
             "NAMESPACE": "sign-in",
             "ENVIRONMENT": "staging",
             "IMAGE": _IMAGE,
@@ -81,7 +82,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Cluster:
-    """Give a cluster where all goes well and revision 7 runs."""
+    """Return a cluster that runs revision 7 and where roll-outs succeed."""
     kubectl = tmp_path / "bin" / "kubectl"
     kubectl.parent.mkdir()
     kubectl.write_text(_KUBECTL.format(python=sys.executable, folder=str(tmp_path)))
@@ -93,9 +94,10 @@ def cluster(tmp_path: Path) -> Cluster:
     return cluster
 
 
-def test_an_image_that_becomes_ready_stays(cluster: Cluster) -> None:
-    """The environment's manifests are applied, with the image in its place, and nothing is taken back."""
+def test_an_image_that_becomes_ready_is_kept(cluster: Cluster) -> None:
+    """The environment's manifests are applied with the image filled in, and nothing is rolled back."""
     done = cluster.roll_out()
+
     assert done.returncode == 0, done.stderr
     assert cluster.verbs == ["kustomize", "get", "apply", "status"]
     assert cluster.calls[0]["arguments"][1].endswith("deploy/kubernetes/staging")
@@ -107,32 +109,32 @@ def test_an_image_that_becomes_ready_stays(cluster: Cluster) -> None:
     assert cluster.calls[2]["manifests"].strip() == original.replace(_PLACEHOLDER, f"image: {_IMAGE}").strip()
 
 
-def test_an_image_that_does_not_become_ready_is_taken_back(cluster: Cluster) -> None:
-    """The revision that ran before comes back, named by its number, and the script ends with 1."""
+def test_an_image_that_does_not_become_ready_is_rolled_back(cluster: Cluster) -> None:
+    """The revision that ran before is restored by its number, and the script exits with 1."""
     cluster.becomes_ready(False)
     assert cluster.roll_out().returncode == 1
     assert cluster.verbs[-2:] == ["status", "undo"]
     assert cluster.calls[-1]["arguments"][-2:] == ["--to-revision", "7"]
 
 
-def test_a_first_roll_out_has_nothing_to_go_back_to(cluster: Cluster) -> None:
-    """It ends with 1 and leaves what there is to look at."""
+def test_a_first_roll_out_is_not_rolled_back(cluster: Cluster) -> None:
+    """The script exits with 1 and leaves the failed deployment for inspection."""
     cluster.holds_revision("")
     cluster.becomes_ready(False)
     assert cluster.roll_out().returncode == 1
     assert "undo" not in cluster.verbs
 
 
-def test_the_kubeconfig_is_for_this_user_only_and_goes(cluster: Cluster) -> None:
-    """Kubectl reads it from a file with mode 600 that is gone afterwards."""
+def test_the_kubeconfig_is_private_and_removed(cluster: Cluster) -> None:
+    """The kubeconfig is a file with mode 600, which is removed afterwards."""
     cluster.roll_out()
-    assert {(call["kubeconfig"], call["mode"]) for call in cluster.calls} == {("rights on one namespace", 0o600)}
+    assert {(call["kubeconfig"], call["mode"]) for call in cluster.calls} == {("permissions in one namespace", 0o600)}
     assert not Path(cluster.calls[0]["path"]).exists()
 
 
 @pytest.mark.parametrize("name", ["KUBECONFIG_CONTENT", "NAMESPACE", "ENVIRONMENT", "IMAGE"])
-def test_what_is_missing_is_named(cluster: Cluster, name: str) -> None:
-    """Without one of its variables the script calls nothing and says which."""
+def test_a_missing_variable_is_named(cluster: Cluster, name: str) -> None:
+    """Without one of its variables, the script names it and calls nothing."""
     done = cluster.roll_out(**{name: ""})
     assert done.returncode != 0
     assert name in done.stderr
@@ -140,8 +142,8 @@ def test_what_is_missing_is_named(cluster: Cluster, name: str) -> None:
 
 
 @pytest.mark.parametrize("image", ["registry.example/signin-worker:1.2.3", f"x@sha256:{'ab' * 31}", f"{_IMAGE}; x"])
-def test_only_a_digest_names_an_image(cluster: Cluster, image: str) -> None:
-    """A tag can be moved: it is refused."""
+def test_an_image_without_a_digest_is_refused(cluster: Cluster, image: str) -> None:
+    """The image must be named by its digest, because a tag can be moved."""
     done = cluster.roll_out(IMAGE=image)
     assert (done.returncode, cluster.calls) == (64, [])
     assert "digest" in done.stderr

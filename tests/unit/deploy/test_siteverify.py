@@ -1,4 +1,4 @@
-"""The local siteverify answers as Cloudflare's does, or as scripted."""
+"""The local siteverify answers like Cloudflare's, or as scripted."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,16 +16,16 @@ async def _ask(server: SiteverifyServer, token: str, key: str | None = None, sec
         return (await client.post(server.url, data=fields)).json()
 
 
-async def test_a_good_token_names_its_sign_in(siteverify: SiteverifyServer) -> None:
-    """The answer holds success, hostname, action, cdata and a fresh time."""
+async def test_the_answer_to_a_valid_token_names_its_sign_in(siteverify: SiteverifyServer) -> None:
+    """The answer contains success, host name, action, the sign-in as ``cdata``, and the present time."""
     answer = await _ask(siteverify, passing_token(SIGNIN_ID))
-    asked = datetime.fromisoformat(answer.pop("challenge_ts"))
-    assert abs(datetime.now(UTC) - asked) < timedelta(seconds=10)
+    solved_at = datetime.fromisoformat(answer.pop("challenge_ts"))
+    assert abs(datetime.now(UTC) - solved_at) < timedelta(seconds=10)
     assert answer == {"success": True, "hostname": HOSTNAME, "action": ACTION, "cdata": SIGNIN_ID, "error-codes": []}
 
 
-async def test_a_token_is_good_once(siteverify: SiteverifyServer) -> None:
-    """The same token again fails, unless the idempotency key is the same."""
+async def test_a_token_is_valid_once(siteverify: SiteverifyServer) -> None:
+    """A second use of a token fails, unless it has the same idempotency key."""
     token = passing_token(SIGNIN_ID)
     assert (await _ask(siteverify, token, "key"))["success"]
     assert (await _ask(siteverify, token, "key"))["success"]
@@ -33,8 +33,8 @@ async def test_a_token_is_good_once(siteverify: SiteverifyServer) -> None:
     assert (await _ask(siteverify, token))["error-codes"] == ["timeout-or-duplicate"]
 
 
-async def test_bad_tokens_and_secrets_fail(siteverify: SiteverifyServer) -> None:
-    """Each kind of nonsense has Cloudflare's error code; every call is kept."""
+async def test_invalid_tokens_and_secrets_fail(siteverify: SiteverifyServer) -> None:
+    """Each kind of failure has Cloudflare's error code, and every call is recorded."""
     assert (await _ask(siteverify, "bot"))["error-codes"] == ["invalid-input-response"]
     assert (await _ask(siteverify, "pass"))["error-codes"] == ["invalid-input-response"]
     assert (await _ask(siteverify, ""))["error-codes"] == ["missing-input-response"]
@@ -42,15 +42,15 @@ async def test_bad_tokens_and_secrets_fail(siteverify: SiteverifyServer) -> None
     assert [call["response"] for call in siteverify.calls] == ["bot", "pass", "", "x"]
 
 
-async def test_json_is_read_too(siteverify: SiteverifyServer) -> None:
-    """A call may carry JSON in place of a form."""
+async def test_json_is_accepted(siteverify: SiteverifyServer) -> None:
+    """A call may contain JSON instead of a form."""
     async with httpx.AsyncClient() as client:
         fields = {"secret": SECRET, "response": passing_token(SIGNIN_ID)}
         assert (await client.post(siteverify.url, json=fields)).json()["success"]
 
 
 async def test_answers_and_outages_can_be_scripted(siteverify: SiteverifyServer) -> None:
-    """A token's own script comes before the outage; members are laid over the usual answer; then all is as usual."""
+    """Answers for one token precede those for any token, override the usual members, and are given once."""
     token = passing_token(SIGNIN_ID)
     siteverify.script(token, Answer({"hostname": "evil.example"}, delay_s=0.01))
     siteverify.script_any(Answer("<html>down</html>", status=503))
@@ -64,8 +64,8 @@ async def test_answers_and_outages_can_be_scripted(siteverify: SiteverifyServer)
     assert (await _ask(siteverify, token, "key"))["hostname"] == HOSTNAME
 
 
-async def test_stopping_twice_is_fine() -> None:
-    """A second stop, or one before any start, does nothing."""
+async def test_stop_may_be_called_at_any_time() -> None:
+    """A second stop, and a stop before the start, do nothing."""
     server = SiteverifyServer()
     await server.stop()
     await server.start()
