@@ -118,6 +118,8 @@ def readable_data(record: Record) -> Any:
 def _parse_value(record: Record) -> tuple[Any, Mapping[str, Any]]:
     """Return the event's data and the attributes of its envelope, which only structured mode has."""
     value = record.value
+    if record.unreadable is not None:
+        raise _Rejection("unreadable", f"batch: {record.unreadable.error}")
     if value is None:
         raise _Rejection("not_json", "value: tombstone")
     if len(value) > MAX_VALUE_BYTES:

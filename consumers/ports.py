@@ -42,9 +42,19 @@ class Partition(NamedTuple):
     number: int
 
 
+class Unreadable(NamedTuple):
+    """Why a batch could not be decoded (the name of an error's class), and the last offset that it holds."""
+
+    last_offset: int
+    error: str
+
+
 @dataclass(frozen=True)
 class Record:
-    """A record as read. ``log_append_time``: the broker set ``timestamp_ms``, not the emitter."""
+    """A record as read, or in its place a batch that could not be decoded (``unreadable``).
+
+    ``log_append_time``: the broker set ``timestamp_ms``, not the emitter.
+    """
 
     topic: str
     partition: int
@@ -54,6 +64,12 @@ class Record:
     headers: Headers = ()
     timestamp_ms: int = -1
     log_append_time: bool = False
+    unreadable: Unreadable | None = None
+
+    @property
+    def last_offset(self) -> int:
+        """The last offset that it stands for: its own, except for an unreadable batch."""
+        return self.offset if self.unreadable is None else self.unreadable.last_offset
 
     @property
     def topic_partition(self) -> Partition:

@@ -45,6 +45,11 @@ _DEAD_LETTER_HEADERS: Final[Mapping[str, Schema]] = {
     DltHeader.FAILED_AT: _TIME,
     DltHeader.ATTEMPTS: _NUMBER,
 }
+_OPTIONAL_DEAD_LETTER_HEADERS: Final[Mapping[str, Schema]] = {
+    DltHeader.LAST_OFFSET: _NUMBER | {"description": "Of a batch that can't be decoded: dlt-error is unreadable."},
+    DltHeader.VALUE_SIZE: _NUMBER | {"description": "In bytes: the value is too large to be kept."},
+    DltHeader.VALUE_SHA256: _TEXT | {"description": "Of the value that is too large to be kept, in hexadecimal."},
+}
 
 
 def json_schemas() -> Mapping[str, Schema]:
@@ -145,7 +150,10 @@ def _messages() -> Iterator[tuple[str, Schema]]:
     original: Schema = {
         "description": "Key, value and headers of the record that could not be applied, unchanged.",
     }
-    yield "dead.letter", _message("dead.letter", _headers(_DEAD_LETTER_HEADERS, {}), original)
+    yield (
+        "dead.letter",
+        _message("dead.letter", _headers(_DEAD_LETTER_HEADERS, _OPTIONAL_DEAD_LETTER_HEADERS), original),
+    )
 
 
 def _message(kind: str, headers: Schema, payload: Schema) -> Schema:

@@ -19,7 +19,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities import reporting
 from activities.errors import Refused
 from activities.ports import CodeMail, Mailer, Publisher
-from consumers.handling.observed import OUTCOME_NAMES
+from consumers.handling.observed import ALL_OUTCOMES
 from consumers.ports import Clock, ConsumerSnapshot, Partition, PartitionPosition
 from schemas.results import Result, ResultEvent
 
@@ -140,7 +140,7 @@ class PrometheusConsumerMetrics:
 
         for topic in topics:
             self._consumer.future_events.labels(topic=topic)
-            for outcome in OUTCOME_NAMES.values():
+            for outcome in ALL_OUTCOMES:
                 self._consumer.records.labels(topic=topic, outcome=outcome)
 
     def record_done(self, topic: str, outcome: str) -> None:

@@ -1,5 +1,6 @@
 """Where a dead letter came from, and why it is one: headers written and read (CONTRACT: dead letters)."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,11 +19,14 @@ _ORIGIN: Final = (
 _OWN: Final = frozenset(
     {
         *_ORIGIN,
+        DltHeader.LAST_OFFSET,
         DltHeader.GROUP,
         DltHeader.ERROR,
         DltHeader.REASON,
         DltHeader.FAILED_AT,
         DltHeader.ATTEMPTS,
+        DltHeader.VALUE_SIZE,
+        DltHeader.VALUE_SHA256,
     }
 )
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
@@ -33,7 +37,7 @@ _ATTEMPTS: Final = re.compile(r"[0-9]{1,9}")
 class Provenance:
     """What the ``dlt-*`` headers of a record say. It may be false: whoever writes to a topic can write any header.
 
-    Empty or None: the header is missing or malformed.
+    Empty or None: the header is missing or malformed. ``has_value``: the record still has its value.
     """
 
     topic: str = ""
@@ -43,6 +47,7 @@ class Provenance:
     reason: str = ""
     failed_at: datetime | None = None
     attempts: int = 1
+    has_value: bool = True
 
 
 def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
@@ -57,6 +62,7 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
 
     own = {
         **(origin or _origin_of(record)),
+        **_range_of(record),
         DltHeader.GROUP: group,
         DltHeader.ERROR: rejected.error,
         DltHeader.REASON: rejected.reason,
@@ -66,6 +72,20 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
     kept = [(name, value) for name, value in record.headers if name not in _OWN]
 
     return [*kept, *((name, text.encode()) for name, text in own.items())]
+
+
+def digest_headers(record: Record) -> Headers:
+    """Return what stands for a value that the dead-letter topic can't take: its size in bytes, and its SHA-256."""
+    value = record.value or b""
+    return [
+        (DltHeader.VALUE_SIZE, str(len(value)).encode()),
+        (DltHeader.VALUE_SHA256, hashlib.sha256(value).hexdigest().encode()),
+    ]
+
+
+def only_own(headers: Headers) -> Headers:
+    """Return the ``dlt-*`` headers, without those of the record."""
+    return [(name, value) for name, value in headers if name in _OWN]
 
 
 def provenance_of(headers: Headers) -> Provenance:
@@ -80,6 +100,7 @@ def provenance_of(headers: Headers) -> Provenance:
         reason=own.get(DltHeader.REASON, ""),
         failed_at=_instant(own.get(DltHeader.FAILED_AT, "")),
         attempts=_attempts(own),
+        has_value=DltHeader.VALUE_SHA256 not in own and DltHeader.LAST_OFFSET not in own,
     )
 
 
@@ -94,6 +115,11 @@ def _origin_of(record: Record) -> dict[str, str]:
         DltHeader.OFFSET: str(record.offset),
         DltHeader.TIMESTAMP: str(record.timestamp_ms),
     }
+
+
+def _range_of(record: Record) -> dict[str, str]:
+    """Return the end of a batch that could not be decoded. A record has none: its offset says it all."""
+    return {} if record.unreadable is None else {DltHeader.LAST_OFFSET: str(record.last_offset)}
 
 
 def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:

@@ -66,6 +66,8 @@ class ReplayFilter:
             return f"its {DltHeader.TOPIC} is not {topic}"
         if letter.provenance.attempts >= self.max_attempts:
             return f"dead-lettered {letter.provenance.attempts} times"
+        if not letter.provenance.has_value:
+            return "its value is not here: read it at its origin"
         return None
 
 

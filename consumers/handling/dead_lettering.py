@@ -1,17 +1,19 @@
 """Records that can never be applied go to their dead-letter topics (CONTRACT: dead letters)."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
 from typing import Final
 
-from consumers.dead_letters.headers import dead_letter_headers
+from consumers.dead_letters.headers import dead_letter_headers, digest_headers, only_own
 from consumers.handling.dispatch import Handler
 from consumers.handling.retrying import Backoff
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
-from consumers.ports import Clock, DeadLetterWriter, KafkaUnavailable, Sleep, Stopwatch, utc_now
+from consumers.ports import Clock, DeadLetterWriter, Headers, KafkaUnavailable, Record, RecordRefused, Sleep, Stopwatch
+from consumers.ports import utc_now
 from schemas.topics import dead_letter_topic
 
 logger = logging.getLogger(__name__)
@@ -105,13 +107,26 @@ class DeadLettering:
 
     async def _write(self, delivery: Delivery, rejected: Rejected) -> None:
         record = delivery.record
-        topic = dead_letter_topic(record.topic)
         headers = dead_letter_headers(record, rejected, self._group, self._clock())
 
         for wait_s in self._backoff.waits():
             try:
-                return await self._writer.write(topic, record.key, record.value, headers)
+                return await self._write_what_fits(record, headers)
             except KafkaUnavailable:
                 delivery.postponed = "dead_letter_not_written"
                 logger.warning("a dead letter could not be written: its offset stays open", extra=record.log_fields)
                 await self._sleep(wait_s)
+
+    async def _write_what_fits(self, record: Record, headers: Headers) -> None:
+        """Write the whole record, else without its value, else without its key and headers too."""
+        topic = dead_letter_topic(record.topic)
+        shortened = [*headers, *digest_headers(record)]
+
+        with contextlib.suppress(RecordRefused):
+            return await self._writer.write(topic, record.key, record.value, headers)
+
+        logger.error("a dead letter is too large: its value is replaced by size and digest", extra=record.log_fields)
+        with contextlib.suppress(RecordRefused):
+            return await self._writer.write(topic, record.key, None, shortened)
+
+        await self._writer.write(topic, None, None, only_own(shortened))

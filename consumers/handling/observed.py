@@ -13,19 +13,31 @@ from consumers.ports import ConsumerMetrics, Stopwatch
 
 logger = logging.getLogger(__name__)
 
-OUTCOME_NAMES: Final[Mapping[type[Outcome], str]] = {
+_NAMES: Final[Mapping[type[Outcome], str]] = {
     Applied: "applied",
     Duplicate: "duplicate",
     Late: "late",
     Ignored: "ignored",
     Rejected: "dead_lettered",
 }
+_UNREADABLE: Final = "unreadable"
+ALL_OUTCOMES: Final = (*_NAMES.values(), _UNREADABLE)
+"""Every name that an outcome can have."""
+
 # A topic that is read again yields millions of late and ignored records, and the counter says all there is to know.
 _LEVELS: Final[Mapping[type[Outcome], int]] = {
     Late: logging.DEBUG,
     Ignored: logging.DEBUG,
     Rejected: logging.WARNING,
 }
+
+
+def outcome_name(outcome: Outcome) -> str:
+    """Return the name by which an outcome is counted and logged. A batch that can't be decoded has one of its own."""
+    if isinstance(outcome, Rejected) and outcome.error == "unreadable":
+        return _UNREADABLE
+
+    return _NAMES[type(outcome)]
 
 
 class Observed:
@@ -42,7 +54,7 @@ class Observed:
         outcome = await self._handler(delivery)
         took_s = self._stopwatch() - started_at
 
-        self._metrics.record_done(delivery.record.topic, OUTCOME_NAMES[type(outcome)])
+        self._metrics.record_done(delivery.record.topic, outcome_name(outcome))
 
         level = _LEVELS.get(type(outcome), logging.INFO)
         if logger.isEnabledFor(level):
@@ -54,7 +66,7 @@ class Observed:
 def _log_fields(delivery: Delivery, outcome: Outcome, took_s: float) -> dict[str, object]:
     """Return the fields of the log line. A rejected record adds its error and reason, and nothing of its content."""
     fields = delivery.record.log_fields
-    fields["outcome"] = OUTCOME_NAMES[type(outcome)]
+    fields["outcome"] = outcome_name(outcome)
     fields["took_s"] = round(took_s, 6)
     fields["tries"] = delivery.tries
 

@@ -57,7 +57,11 @@ class Assignment:
         has_timestamp = record.timestamp_ms >= 0
         timestamp_s = record.timestamp_ms / 1000 if has_timestamp else self._clock().timestamp()
 
-        return tracker.track(record.offset, timestamp_s, self._stopwatch())
+        ticket = tracker.track(record.offset, timestamp_s, self._stopwatch())
+        if ticket is not None:
+            tracker.skip_to(record.last_offset + 1)
+
+        return ticket
 
     def finish(self, partition: Partition, ticket: Ticket) -> None:
         """Mark a record as done. A ticket of an earlier epoch has no effect."""

@@ -59,6 +59,7 @@ class Lanes(Generic[_Item]):
         self._handle = handle
         self._lanes: dict[Hashable, deque[tuple[_Item, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
         self._failure: BaseException | None = None
 
     def items(self) -> Iterator[_Item]:
@@ -77,7 +78,11 @@ class Lanes(Generic[_Item]):
             self._open(lane, deque([(item, size)]))
 
     async def drain(self, timeout_s: float) -> None:
-        """Wait until every item is done, the time is up, or an item failed."""
+        """Let the items that have started finish, for ``timeout_s`` at most. No other one starts until ``drop``.
+
+        Otherwise a rebalance would wait for everything that is queued behind a hot key.
+        """
+        self._draining = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
@@ -90,6 +95,7 @@ class Lanes(Generic[_Item]):
 
         self._lanes.clear()
         self.capacity.reset()
+        self._draining = False
 
     def raise_failure(self) -> None:
         """Raise the first error that an item raised, if any."""
@@ -106,6 +112,9 @@ class Lanes(Generic[_Item]):
 
     async def _run(self, lane: Hashable, queue: deque[tuple[_Item, int]]) -> None:
         while queue:
+            if self._draining:
+                return
+
             item, size = queue[0]
             await self._handle(item)
             queue.popleft()

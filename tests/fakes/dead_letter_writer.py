@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from consumers.ports import Headers, KafkaUnavailable
+from consumers.ports import Headers, KafkaUnavailable, RecordRefused
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,15 @@ class Written:
 
 
 class FakeDeadLetterWriter:
-    """Fulfils ``DeadLetterWriter``: keeps what it acknowledges in ``written``; ``failures`` calls raise before that."""
+    """Implements ``DeadLetterWriter``: keeps what it acknowledges in ``written``; ``failures`` calls raise before that.
 
-    def __init__(self) -> None:
+    A record of more than ``max_bytes`` is refused.
+    """
+
+    def __init__(self, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.written: list[Written] = []
         self.failures = 0
+        self._max_bytes = max_bytes
 
     async def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """Acknowledge, or raise."""
@@ -29,4 +33,12 @@ class FakeDeadLetterWriter:
         if self.failures:
             self.failures -= 1
             raise KafkaUnavailable
+        if _size(key, value, headers) > self._max_bytes:
+            raise RecordRefused
+
         self.written.append(Written(topic, key, value, headers))
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    texts = sum(len(name) + len(text or b"") for name, text in headers)
+    return len(key or b"") + len(value or b"") + texts

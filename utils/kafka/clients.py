@@ -15,6 +15,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from consumers.ports import KafkaUnavailable
 from utils.kafka.access import KafkaAccess
+from utils.kafka.codecs import bound_decompression
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ async def temporary_consumer(access: KafkaAccess, group_id: str | None = None) -
 
 async def start_consumer(consumer: Any, timeout_s: float) -> None:
     """Connect. After ``KafkaUnavailable``, or a cancellation, no connection is left open."""
+    bound_decompression()
     try:
         async with kafka_call(timeout_s):
             await consumer.start()

@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer
-from utils.kafka.source import as_record
+from utils.kafka.polling import as_record
 
 _SETTINGS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,

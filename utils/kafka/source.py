@@ -3,13 +3,16 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
 from consumers.ports import AssignmentListener, KafkaUnavailable, Partition, Record
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, temporary_consumer
+from utils.kafka.polling import Poller
+
+_MAX_PARTITION_BYTES: Final = 1024 * 1024
 
 SETTINGS: Final[Mapping[str, Any]] = {
     "enable_auto_commit": False,
@@ -24,14 +27,13 @@ SETTINGS: Final[Mapping[str, Any]] = {
     "max_poll_interval_ms": 120_000,
     "request_timeout_ms": 40_000,  # above the rebalance timeout, which is how long a JoinGroup waits
     "fetch_max_bytes": 8 * 1024 * 1024,
-    "max_partition_fetch_bytes": 1024 * 1024,
+    "max_partition_fetch_bytes": _MAX_PARTITION_BYTES,
 }
 """What the worker relies on (BRIDGE, rule 12).
 
 No deserializers: one that raises blocks its partition for ever.
 """
 
-_LOG_APPEND_TIME: Final = 1
 _CALL_TIMEOUT_S: Final = 10.0
 _CHECK_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 45.0  # joining waits up to 30 s for a rebalance; giving up sooner starts the next one
@@ -82,11 +84,11 @@ class KafkaSource:
         """Return records, or none after about ``timeout_ms``.
 
         Never cancelled. Raises ``KafkaUnavailable``.
+
+        A batch that can't be decoded is one record, with ``unreadable`` set.
         """
         async with kafka_call(None):
-            batches = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
-
-        return [as_record(record) for batch in batches.values() for record in batch]
+            return await Poller(self._consumer, _MAX_PARTITION_BYTES).poll(timeout_ms, max_records)
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Stop reading these partitions until the next rebalance. Ignores those not assigned."""
@@ -195,17 +197,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Report the partitions owned from now on."""
         await self._listener.on_assigned([Partition(*partition) for partition in assigned])
-
-
-def as_record(record: ConsumerRecord[Any, Any]) -> Record:
-    """Convert a record of aiokafka."""
-    return Record(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers=tuple(record.headers),
-        timestamp_ms=record.timestamp,
-        log_append_time=record.timestamp_type == _LOG_APPEND_TIME,
-    )

@@ -1,6 +1,7 @@
 """Dead letters are written before their outcome is returned, and too many of them stop consumption."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -46,6 +47,33 @@ async def test_key_value_and_headers_are_kept_byte_for_byte() -> None:
     writer = FakeDeadLetterWriter()
     assert await dead_lettering(writer)(delivery()) == REJECTED
     assert writer.written == [Written("otp.submitted.dlt", b"\x00key", b"\xff value", [*HEADERS, *OWN_HEADERS])]
+
+
+async def test_a_value_that_the_topic_cannot_take_is_replaced_by_its_size_and_digest() -> None:
+    """Its partition goes on: key, headers and origin are kept, and the value can be recognised."""
+    writer = FakeDeadLetterWriter(max_bytes=1_000)
+    large = replace(RECORD, value=b"x" * 2_000)
+
+    assert await dead_lettering(writer)(delivery(large)) == REJECTED
+
+    digest = hashlib.sha256(b"x" * 2_000).hexdigest().encode()
+    replaced = [("dlt-value-size", b"2000"), ("dlt-value-sha256", digest)]
+    assert writer.written == [
+        Written("otp.submitted.dlt", b"\x00key", None, [*HEADERS, *OWN_HEADERS, *replaced]),
+    ]
+
+
+async def test_headers_that_the_topic_cannot_take_are_left_out() -> None:
+    """The origin, the reason and the digest are written even if key and headers alone are too large."""
+    writer = FakeDeadLetterWriter(max_bytes=1_000)
+    large = replace(RECORD, headers=[("x", b"y" * 2_000)])
+
+    assert await dead_lettering(writer)(delivery(large)) == REJECTED
+
+    (written,) = writer.written
+    assert (written.key, written.value) == (None, None)
+    assert list(written.headers)[: len(OWN_HEADERS)] == OWN_HEADERS
+    assert dict(written.headers)["dlt-value-size"] == b"7"
 
 
 async def test_a_tombstone_stays_a_tombstone() -> None:

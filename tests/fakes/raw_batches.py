@@ -1,0 +1,65 @@
+"""Record batches as bytes, also such as no client library writes, and how to hand them to a broker."""
+
+import asyncio
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+_PLACEHOLDER: Final = "????"
+_CRC_OFFSET: Final = 17
+_ATTRIBUTES_OFFSET: Final = 21
+_WITHIN_S: Final = 10.0
+_TRY_AGAIN_S: Final = 0.1
+
+
+def batch(values: Sequence[bytes], *, compression: int = 0, headers: Sequence[tuple[str, bytes]] = ()) -> bytes:
+    """Return a batch of records without keys. ``compression``: Kafka's number of the codec, 0 for none."""
+    builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, 0, 1 << 30)
+    for offset, value in enumerate(values):
+        builder.append(offset, int(time.time() * 1_000), None, value, list(headers))
+
+    return bytes(builder.build())
+
+
+def unreadable_batch(values: Sequence[bytes]) -> bytes:
+    """Return a batch that brokers take and aiokafka can't decode: the name of its header is not UTF-8."""
+    data = batch(values, headers=[(_PLACEHOLDER, b"")])
+    data = data.replace(_PLACEHOLDER.encode(), b"\xff" * len(_PLACEHOLDER))
+
+    return data[:_CRC_OFFSET] + struct.pack(">I", calc_crc32c(data[_ATTRIBUTES_OFFSET:])) + data[_ATTRIBUTES_OFFSET:]
+
+
+async def produce(bootstrap_servers: str, topic: str, partition: int, data: bytes) -> None:
+    """Append a batch to a partition as it is. Raises what the broker answers, if it refuses."""
+    place = TopicPartition(topic, partition)
+    request = ProduceRequest(None, -1, 10_000, [(topic, [(partition, data)])])
+    client = AIOKafkaClient(bootstrap_servers=bootstrap_servers)
+
+    try:
+        await client.bootstrap()
+        async with asyncio.timeout(_WITHIN_S):
+            while error := await _refusal(client, place, request):
+                if not error.retriable:  # a topic that was made just now may have no leader yet
+                    raise error
+                await asyncio.sleep(_TRY_AGAIN_S)
+    finally:
+        await client.close()
+
+
+async def _refusal(client: Any, place: TopicPartition, request: ProduceRequest) -> type[KafkaError] | None:
+    await client.force_metadata_update()
+    await client._wait_on_metadata(place.topic)
+    answer = await client.send(client.cluster.leader_for_partition(place), request)
+
+    [(_, [(_, code, *_)])] = answer.topics
+    error: type[KafkaError] = for_code(code)
+
+    return error if code else None

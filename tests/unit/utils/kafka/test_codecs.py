@@ -1,0 +1,69 @@
+"""Compressed batches are read, whatever the codec, and none may expand without limit."""
+
+from collections.abc import Callable
+
+import cramjam
+import pytest
+from aiokafka import TopicPartition, codec
+
+from tests.fakes.raw_batches import batch
+from utils.kafka.batches import Fetched, decode
+from utils.kafka.codecs import MAX_DECOMPRESSED_BYTES, bound_decompression
+
+GZIP = 1
+SNAPPY = 2
+LZ4 = 3
+ZSTD = 4
+CODECS = pytest.mark.parametrize("compression", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
+PLACE = TopicPartition("topic", 0)
+
+
+bound_decompression()  # as every client does when it starts
+
+
+def read(compression: int, *values: bytes) -> Fetched:
+    """Read values back from a compressed batch."""
+    return decode(PLACE, batch(values, compression=compression), 0)
+
+
+@CODECS
+def test_a_compressed_batch_is_read(compression: int) -> None:
+    """The values of a batch are the same after compression and decompression."""
+    fetched = read(compression, b"one", b"two" * 100_000)
+
+    assert fetched.unreadable is None
+    assert [record.value for record in fetched.records] == [b"one", b"two" * 100_000]
+
+
+@CODECS
+def test_a_batch_that_expands_beyond_the_limit_is_unreadable(compression: int) -> None:
+    """It is reported with its offsets, and is not decompressed in full."""
+    fetched = read(compression, b"fine", bytes(MAX_DECOMPRESSED_BYTES))
+
+    assert fetched.records == []
+    assert fetched.unreadable is not None
+    assert fetched.unreadable.header[:2] == (0, 1)
+    assert fetched.unreadable.error == "DecompressionError"
+
+
+@pytest.mark.parametrize(
+    ("compress", "decompress"),
+    [
+        (codec.gzip_encode, codec.gzip_decode),
+        (codec.snappy_encode, codec.snappy_decode),
+        (codec.lz4_encode, codec.lz4_decode),
+        (codec.zstd_encode, codec.zstd_decode),
+    ],
+)
+def test_the_limit_is_exact(compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes]) -> None:
+    """Exactly the limit is decompressed; one byte more is refused."""
+    largest = bytes(MAX_DECOMPRESSED_BYTES)
+
+    assert decompress(compress(largest)) == largest
+    with pytest.raises(cramjam.DecompressionError):
+        decompress(compress(largest + b"x"))
+
+
+def test_snappy_without_blocks_is_read() -> None:
+    """Clients other than Java's write snappy without xerial's blocks."""
+    assert codec.snappy_decode(cramjam.snappy.compress_raw(b"plain")) == b"plain"
