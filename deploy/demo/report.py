@@ -33,7 +33,11 @@ def _entry(entry: Entry) -> dict[str, str]:
 
 
 def _person(person: Person) -> dict[str, Any]:
-    outcome = {"right": person.state == "right", "expected": person.expected, "results": person.results}
+    outcome = {
+        "right": person.state == "right",
+        "expected": person.expected,
+        "results": person.results,
+    }
     latencies = {
         "request_to_mail_s": person.request_to_mail_s,
         "submit_to_result_s": person.submit_to_result_s,

@@ -16,7 +16,13 @@ from deploy.demo.people import Person
 
 _MARKS: Final = {"in": "→", "mail": "✉", "out": "←", "dead": "✝", "stack": "·"}
 _STYLES: Final = {"in": "cyan", "mail": "yellow", "out": "green", "dead": "red", "stack": "dim"}
-_STATES: Final = {"waiting": "dim", "signing in": "cyan", "done": "green", "right": "bold green", "wrong": "bold red"}
+_STATES: Final = {
+    "waiting": "dim",
+    "signing in": "cyan",
+    "done": "green",
+    "right": "bold green",
+    "wrong": "bold red",
+}
 _MAX_FEED_LINES: Final = 12
 _MIN_FEED_LINES: Final = 4
 _FRAME_LINES: Final = 13  # of the table, the panels and the numbers
@@ -90,7 +96,10 @@ def _screen(journal: Journal, people: list[Person], height: int) -> RenderableTy
     shows_mail = lines_with_mail >= _MIN_FEED_LINES
     feed_lines = max(1, min(_MAX_FEED_LINES, lines_with_mail if shows_mail else lines_without_mail))
 
-    parts: list[RenderableType] = [_people_table(people), _feed(journal.entries[-feed_lines:], feed_lines)]
+    parts: list[RenderableType] = [
+        _people_table(people),
+        _feed(journal.entries[-feed_lines:], feed_lines),
+    ]
     if shows_mail:
         parts.append(Panel(Text(mail), title="the last mail, as received"))
     parts.append(Text(gauges_line(journal), style="bold"))

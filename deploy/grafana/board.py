@@ -42,7 +42,13 @@ def _board() -> dict[str, Any]:
 
 
 def _datasource_variable() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
+    return {
+        "name": "datasource",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+        "refresh": 1,
+    }
 
 
 def _instance_variable() -> dict[str, Any]:
@@ -89,7 +95,14 @@ def _panels() -> list[dict[str, Any]]:
 
 def _row(title: str, y: int, number: int) -> dict[str, Any]:
     place = {"x": 0, "y": y, "w": 24, "h": 1}
-    return {"id": number, "type": "row", "title": title, "collapsed": False, "gridPos": place, "panels": []}
+    return {
+        "id": number,
+        "type": "row",
+        "title": title,
+        "collapsed": False,
+        "gridPos": place,
+        "panels": [],
+    }
 
 
 def _graph(panel: Panel, place: dict[str, int], number: int) -> dict[str, Any]:
@@ -127,7 +140,12 @@ def _targets(panel: Panel) -> list[dict[str, Any]]:
 def _field_defaults(panel: Panel) -> dict[str, Any]:
     """Return unit and style. A dashed line marks the value at which an alert fires."""
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
-    style: dict[str, Any] = {"lineWidth": 1, "fillOpacity": 10, "showPoints": "never", "spanNulls": False}
+    style: dict[str, Any] = {
+        "lineWidth": 1,
+        "fillOpacity": 10,
+        "showPoints": "never",
+        "spanNulls": False,
+    }
 
     if panel.limit is not None:
         steps.append({"color": "red", "value": panel.limit})

@@ -1,7 +1,8 @@
 """Remove what a worker does not need from the image's file system. Runs as root while the image is built.
 
-Kept are Python, ``env`` (it blocks a SIGTERM during the start), libraries, certificates, and the list of installed
-packages, which scanners read. Removed are shells, package managers, all other programs, and setuid bits.
+Kept are Python, ``env`` (it blocks a SIGTERM during the start), libraries, certificates,
+and the list of installed packages, which scanners read. Removed are shells, package
+managers, all other programs, and setuid bits.
 """
 
 import shutil
@@ -9,7 +10,14 @@ import stat
 from pathlib import Path
 from typing import Final
 
-PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+PROGRAM_FOLDERS: Final = (
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+)
 KEPT: Final = ("env", "python")
 FOLDERS: Final = (
     "/usr/lib/apt",

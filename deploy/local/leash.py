@@ -1,8 +1,9 @@
 """Run a command that ends when its owner does, however the owner ends (even by SIGKILL).
 
-Called as ``python leash.py GRACE_S COMMAND…`` with a pipe as standard input. The owner keeps the other end. When the
-pipe closes, because the owner closed it or is gone, the command gets SIGTERM, and SIGKILL after ``GRACE_S`` seconds.
-The exit code is the command's own. This takes a process of its own: nothing else works on both Linux and macOS without
+Called as ``python leash.py GRACE_S COMMAND…`` with a pipe as standard input. The owner
+keeps the other end. When the pipe closes, because the owner closed it or is gone, the
+command gets SIGTERM, and SIGKILL after ``GRACE_S`` seconds. The exit code is the command's
+own. This takes a process of its own: nothing else works on both Linux and macOS without
 depending on the thread that started the command (as PR_SET_PDEATHSIG does).
 """
 

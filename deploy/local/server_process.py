@@ -27,7 +27,8 @@ class ServerProcess(ABC):
     def start(self) -> None:
         """Start the server and return once it answers. Raises ``StackError``.
 
-        If it does not start, it is tried again with other ports: another process may have taken one.
+        If it does not start, it is tried again with other ports: another process may have
+        taken one.
         """
         for remaining in reversed(range(_TRIES)):
             self._child = Child(self._name.lower())

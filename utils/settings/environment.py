@@ -1,7 +1,8 @@
 """Environment variables: which ones a model is read from, secrets in files, and misspelt names.
 
-pydantic-settings does the reading (prefix, nesting). This module adds what it lacks: secrets in a file named by the
-same variable plus ``_FILE``, and warnings about variables that nothing reads.
+pydantic-settings does the reading (prefix, nesting). This module adds what it lacks:
+secrets in a file named by the same variable plus ``_FILE``, and warnings about variables
+that nothing reads.
 """
 
 import difflib

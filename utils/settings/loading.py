@@ -1,7 +1,7 @@
 """Reads the settings from the environment and refuses unsafe ones (CONTRACT: settings; SECURITY S12, S17, S18).
 
-All problems are found at once. Each is a sentence that names the variable and says what to do. No sentence ever holds
-a value: it may be a secret.
+All problems are found at once. Each is a sentence that names the variable and says what to
+do. No sentence ever holds a value: it may be a secret.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,8 @@ def load_settings(
 ) -> Settings:
     """Read the settings; call ``warn`` with a sentence for whatever is odd but allowed. Raises ``SettingsError``.
 
-    ``only`` limits problems and warnings to variables with these prefixes: emitting an event needs no mail server.
+    ``only`` limits problems and warnings to variables with these prefixes: emitting an
+    event needs no mail server.
     """
     tree, problems = read_tree(environ, Settings)
     settings, invalid = _parse(tree)

@@ -9,8 +9,19 @@ from schemas.policy import MAX_EVENT_AGE_S, LimitPolicy, OtpPolicy, Policy, Time
 from utils.settings.environment import DELIMITER, PREFIX
 from utils.settings.field_types import Lower
 from utils.settings.guesses import guess_probability
-from utils.settings.sections import CodecServerSettings, ConsumerSettings, DeadLetterSettings, DnsSettings
-from utils.settings.sections import HttpSettings, KafkaSettings, KeySettings, LimitSettings, LogSettings
+from utils.settings.sections import (
+    CodecServerSettings,
+    ConsumerSettings,
+    DeadLetterSettings,
+    DnsSettings,
+)
+from utils.settings.sections import (
+    HttpSettings,
+    KafkaSettings,
+    KeySettings,
+    LimitSettings,
+    LogSettings,
+)
 from utils.settings.sections import MailSettings, SmtpSettings, TemporalSettings, TurnstileSettings
 from workflows.names import mail_task_queue
 
@@ -51,7 +62,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,
+        **__: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Use the arguments only: ``load_settings`` reads the environment that it is given."""
         return (init_settings,)

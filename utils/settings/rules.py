@@ -1,6 +1,7 @@
 """Rules that span several settings: what cannot work, what production refuses, what is merely odd (SECURITY S12, S18).
 
-Each rule yields sentences. A sentence starts with the name of a variable, says what to do, and never holds a value.
+Each rule yields sentences. A sentence starts with the name of a variable, says what to do,
+and never holds a value.
 """
 
 from collections.abc import Iterator
@@ -28,9 +29,17 @@ class _Required(NamedTuple):
 
 _REQUIRED_IN_PRODUCTION: Final = (
     _Required("smtp", "host", "set it to the host name of your mail server", "using localhost"),
-    _Required("smtp", "sender", "set it to the address that mails come from", "using signin@signin-worker.test"),
     _Required(
-        "turnstile", "secret", "set it to the secret key of your widget", "using a test secret that always passes"
+        "smtp",
+        "sender",
+        "set it to the address that mails come from",
+        "using signin@signin-worker.test",
+    ),
+    _Required(
+        "turnstile",
+        "secret",
+        "set it to the secret key of your widget",
+        "using a test secret that always passes",
     ),
     _Required("keys", "account", MAKE_A_KEY, _RANDOM_KEY),
     _Required("keys", "code", f"set it to id:base64; {MAKE_A_KEY}", _RANDOM_KEY),

@@ -1,6 +1,7 @@
 """The sections of the settings (CONTRACT: settings): types, ranges and defaults.
 
-The text below a field is its help in ``signin-worker check --help`` and in docs/reference.md.
+The text below a field is its help in ``signin-worker check --help`` and in
+docs/reference.md.
 """
 
 from email.utils import parseaddr
@@ -10,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from schemas.policy import LimitPolicy
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
-from utils.settings.field_types import Brokers, CommaList, File, Folder, IpAddresses, Lower, Origins, Port, Sender
+from utils.settings.field_types import (
+    Brokers,
+    CommaList,
+    File,
+    Folder,
+    IpAddresses,
+    Lower,
+    Origins,
+    Port,
+    Sender,
+)
 from utils.settings.field_types import Token, Topic, Upper, Url
 from utils.settings.key_rings import Key, KeyRing, random_key, random_key_ring
 

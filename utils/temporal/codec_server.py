@@ -84,7 +84,10 @@ def _unauthorized(request: Request) -> Response:
 
 def _log_read(request: Request, decrypted: Sequence[Payload | None]) -> None:
     counts = {"payloads": len(decrypted), "not_opened": decrypted.count(None)}
-    logger.info("sensitive_read", extra={"audit_event": "sensitive_read:payloads", **counts, **_caller(request)})
+    logger.info(
+        "sensitive_read",
+        extra={"audit_event": "sensitive_read:payloads", **counts, **_caller(request)},
+    )
 
 
 async def _decrypt(codec: PayloadCodec, payload: Payload) -> Payload | None:

@@ -7,7 +7,10 @@ from typing import Final, Literal
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -50,7 +53,8 @@ async def missing_attributes(client: Client) -> frozenset[str]:
 async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
     """Tell whether mailboxes may set search attributes. ``auto`` means: if the namespace has them.
 
-    A server that does not answer the question (no permission, no operator service) counts as one without them.
+    A server that does not answer the question (no permission, no operator service) counts
+    as one without them.
     """
     if wanted != "auto":
         return wanted == "on"

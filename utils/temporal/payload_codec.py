@@ -1,7 +1,8 @@
 """Encryption of everything that Temporal stores: AES-256-GCM under a ring of keys (SECURITY S17).
 
-Rotation takes two steps: append the new key on every worker, then move it to the front. A worker that does not have a
-payload's key (yet) raises ``UnknownKey``. The workflow task or activity is then retried, so nothing is lost.
+Rotation takes two steps: append the new key on every worker, then move it to the front. A
+worker that does not have a payload's key (yet) raises ``UnknownKey``. The workflow task or
+activity is then retried, so nothing is lost.
 """
 
 import os
@@ -32,9 +33,9 @@ class CorruptPayload(Exception):
 class EncryptionCodec(PayloadCodec):
     """Encrypts with the newest key, decrypts with any.
 
-    ``ring`` maps key ids to keys of 32 bytes, newest first. The payload's metadata holds the id, which is
-    authenticated. An unencrypted payload passes through: it comes from an operator's command line, or from a time
-    before the key was set.
+    ``ring`` maps key ids to keys of 32 bytes, newest first. The payload's metadata holds
+    the id, which is authenticated. An unencrypted payload passes through: it comes from an
+    operator's command line, or from a time before the key was set.
     """
 
     def __init__(self, ring: Mapping[str, bytes]) -> None:

@@ -20,8 +20,8 @@ _THREADS_VARIABLE: Final = "TOKIO_WORKER_THREADS"
 class SdkTelemetry:
     """The SDK's runtime. It exports its metrics to a loopback port, which ``metrics`` reads.
 
-    The SDK serves its metrics on an endpoint of its own and cannot write to another one. So its page is fetched and
-    appended to the worker's.
+    The SDK serves its metrics on an endpoint of its own and cannot write to another one. So
+    its page is fetched and appended to the worker's.
     """
 
     def __init__(self) -> None:

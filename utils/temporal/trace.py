@@ -60,7 +60,8 @@ async def trace_sign_in(
 ) -> Trace:
     """Return what Temporal knows of a sign-in, and where its records are in Kafka. Raises ``TemporalUnavailable``.
 
-    ``mailbox``, its pseudonym, helps where no attempt was accepted or Temporal has forgotten attempt 1.
+    ``mailbox``, its pseudonym, helps where no attempt was accepted or Temporal has
+    forgotten attempt 1.
     """
     trace = await trace_workflows(client, signin_id, mailbox)
     start = trace.moments[0].at if trace.moments else datetime.now(UTC) - _WITHOUT_A_START
@@ -197,7 +198,13 @@ class _TraceReader:
                 self._account = message.account
                 self._add(event, "mailbox", "attempt handed over", attempt=message.attempt)
             case Refusal():
-                self._add(event, "mailbox", "attempt refused", attempt=message.attempt, reason=message.reason)
+                self._add(
+                    event,
+                    "mailbox",
+                    "attempt refused",
+                    attempt=message.attempt,
+                    reason=message.reason,
+                )
             case Submission():
                 self._account = self._account or message.account
                 self._add(event, "mailbox", "code submitted", submission_id=message.submission_id)

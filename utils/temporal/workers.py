@@ -28,11 +28,13 @@ SHARED_MODULES: Final = (
 )
 """Modules that workflows share with the worker, instead of loading them for each workflow instance.
 
-They hold no state, and of ``activities`` workflows only use the names. The workflows themselves stay in the sandbox.
+They hold no state, and of ``activities`` workflows only use the names. The workflows
+themselves stay in the sandbox.
 """
 
-# A task that finds no poller is written to the database and read again. Requests arrive with their start, and most
-# activities with the task that schedules them. Mailboxes and mails arrive in bursts.
+# A task that finds no poller is written to the database and read again. Requests arrive
+# with their start, and most activities with the task that schedules them. Mailboxes and
+# mails arrive in bursts.
 _REQUEST_POLLERS: Final = PollerBehaviorSimpleMaximum(10)
 _MAILBOX_POLLERS: Final = PollerBehaviorSimpleMaximum(40)
 _MAIL_POLLERS: Final = PollerBehaviorSimpleMaximum(30)
@@ -62,9 +64,10 @@ def build_workers(
 ) -> list[Worker]:
     """Return three workers: for requests, for mailboxes, and for mail alone. The first two run all other activities.
 
-    Workflows run without the SDK's sandbox (docs/adr/0014); tests pass ``sandbox()`` as ``runner``. ``client`` must be
-    connected. On shutdown, each worker gives its activities ``graceful_s`` seconds before it cancels them.
-    ``mails_per_second`` delays mails, it never rejects them.
+    Workflows run without the SDK's sandbox (docs/adr/0014); tests pass ``sandbox()`` as
+    ``runner``. ``client`` must be connected. On shutdown, each worker gives its activities
+    ``graceful_s`` seconds before it cancels them. ``mails_per_second`` delays mails, it
+    never rejects them.
     """
     shared: dict[str, Any] = {
         "interceptors": list(interceptors),

@@ -6,8 +6,9 @@ The first of these that applies:
 2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
 3. child processes of this one: Temporal and Java from PyPI, Kafka's jars from Maven Central.
 
-Docker is used only on request, even where it is installed: so the same command does the same on every machine, and a
-Docker that cannot pull images breaks nothing. On machines with Docker, ``described`` mentions the option.
+Docker is used only on request, even where it is installed: so the same command does the
+same on every machine, and a Docker that cannot pull images breaks nothing. On machines with
+Docker, ``described`` mentions the option.
 """
 
 import os
@@ -92,7 +93,9 @@ def choose_kafka(environment: Mapping[str, str] = os.environ) -> Kafka:
     if address := environment.get("SIGNIN_TEST_KAFKA"):
         return GivenKafka(address)
     if _backend(environment) == "docker":
-        from deploy.local.servers.containers import KafkaContainer  # only this needs the Docker client
+        from deploy.local.servers.containers import (
+            KafkaContainer,
+        )  # only this needs the Docker client
 
         return KafkaContainer()
     return LocalKafka()

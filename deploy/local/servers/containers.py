@@ -28,8 +28,9 @@ class KafkaContainer:
 
     def start(self) -> None:
         """Start the container and return once the broker answers. Raises ``StackError``."""
-        # The port is chosen here because the broker must tell it to its clients. The broker is a client of its own
-        # (it verifies transactions by a request to itself), so the port must be the same inside the container.
+        # The port is chosen here because the broker must tell it to its clients. The broker
+        # is a client of its own (it verifies transactions by a request to itself), so the
+        # port must be the same inside the container.
         (port,) = free_ports(1)
         self.bootstrap_servers = f"{LOOPBACK}:{port}"
         environment = _kafka_environment(port)

@@ -1,7 +1,8 @@
 """A local DNS server over UDP with a scripted zone.
 
-Every name under ``example`` and ``test`` (reserved for such uses by RFC 2606) has a mail exchanger, and no other name
-exists, unless the zone says otherwise. ``DEFAULT_ZONE`` lists names that differ.
+Every name under ``example`` and ``test`` (reserved for such uses by RFC 2606) has a mail
+exchanger, and no other name exists, unless the zone says otherwise. ``DEFAULT_ZONE`` lists
+names that differ.
 """
 
 import asyncio

@@ -61,8 +61,9 @@ rootLogger.appenderRef.console.ref = console
 class LocalKafka(ServerProcess):
     """One broker on free ports of the loopback interface. All its data goes when it stops.
 
-    ``settings`` are added to the broker's own. With ``proxied_as``, the port of a proxy, the broker also listens at
-    ``behind_proxy``, and tells clients that connect there to use the proxy's port from then on.
+    ``settings`` are added to the broker's own. With ``proxied_as``, the port of a proxy,
+    the broker also listens at ``behind_proxy``, and tells clients that connect there to use
+    the proxy's port from then on.
     """
 
     def __init__(self, *, proxied_as: int | None = None, settings: Mapping[str, str] | None = None) -> None:

@@ -21,8 +21,8 @@ _DIGEST: Final = "91e99fe3638473b79edb85486d60766c1fa601393f2dfcd04249610ae13ee4
 def jars_folder() -> Path:
     """Return the folder with all jars of the broker. Fetches them (45 MB) if they are missing.
 
-    If two processes need them at once, one fetches them while the other waits. The folder appears complete or not at
-    all. Raises ``StackError``.
+    If two processes need them at once, one fetches them while the other waits. The folder
+    appears complete or not at all. Raises ``StackError``.
     """
     folder = _folder()
     with _lock(folder.with_name(f"{folder.name}.lock")):

@@ -64,7 +64,8 @@ class ReceivedMail:
 class MailServer:
     """Listens on a free port between ``start`` and ``stop``.
 
-    ``security`` is as in ``SIGNIN_SMTP__SECURITY``. With ``credentials``, clients must log in before they send.
+    ``security`` is as in ``SIGNIN_SMTP__SECURITY``. With ``credentials``, clients must log
+    in before they send.
     """
 
     def __init__(

@@ -1,9 +1,10 @@
 """A local server that speaks Turnstile's siteverify, with answers that can be scripted.
 
-A widget binds its token to a sign-in, but the call does not say to which. So a valid test token names its sign-in:
-``passing_token`` returns ``pass.<sign-in id>.<anything>``. As with Cloudflare, a token is valid once, or again with the
-same idempotency key. Any other token is invalid. With Cloudflare's test secret every token passes, and the answer is
-like theirs: marked, and bound to no sign-in.
+A widget binds its token to a sign-in, but the call does not say to which. So a valid test
+token names its sign-in: ``passing_token`` returns ``pass.<sign-in id>.<anything>``. As with
+Cloudflare, a token is valid once, or again with the same idempotency key. Any other token
+is invalid. With Cloudflare's test secret every token passes, and the answer is like theirs:
+marked, and bound to no sign-in.
 """
 
 import asyncio
@@ -36,7 +37,8 @@ TEST_SECRET: Final = "1x0000000000000000000000000000000AA"  # Cloudflare's own, 
 class Answer:
     """The answer to one call, given after ``delay_s``.
 
-    A body that is a mapping is sent as JSON and overrides members of the usual answer. Text is sent as it is.
+    A body that is a mapping is sent as JSON and overrides members of the usual answer. Text
+    is sent as it is.
     """
 
     body: Mapping[str, Any] | str | None = None

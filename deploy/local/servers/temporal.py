@@ -21,14 +21,18 @@ _INHERITED_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 class LocalTemporal(ServerProcess):
     """One dev server on free ports of the loopback interface.
 
-    It keeps its state in memory. If it is ``durable``, it keeps it in a file: then it can be killed and started again.
-    ``settings`` are the server's dynamic configuration.
+    It keeps its state in memory. If it is ``durable``, it keeps it in a file: then it can
+    be killed and started again. ``settings`` are the server's dynamic configuration.
     """
 
     namespace: Final = "default"
 
     def __init__(
-        self, *, ui: bool = False, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})
+        self,
+        *,
+        ui: bool = False,
+        durable: bool = False,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__("Temporal")
         self.address = ""
@@ -48,8 +52,23 @@ class LocalTemporal(ServerProcess):
         ui = ["--ui-port", str(ui_port), "--ui-disable-news-fetch"] if self._ui else ["--headless"]
         database = ["--db-filename", str(child.folder / "temporal.db")] if self._durable else []
 
-        self._command = [str(executable("temporal")), "server", "start-dev", "--ip", LOOPBACK, "--log-level", "error"]
-        self._command += ["--port", str(port), "--http-port", str(http_port), "--metrics-port", str(metrics_port)]
+        self._command = [
+            str(executable("temporal")),
+            "server",
+            "start-dev",
+            "--ip",
+            LOOPBACK,
+            "--log-level",
+            "error",
+        ]
+        self._command += [
+            "--port",
+            str(port),
+            "--http-port",
+            str(http_port),
+            "--metrics-port",
+            str(metrics_port),
+        ]
         self._command += [*ui, *database, *_dynamic_config(self._settings)]
 
         self.address = f"{LOOPBACK}:{port}"
@@ -84,4 +103,8 @@ def _dynamic_config(settings: Mapping[str, str]) -> list[str]:
 
 def _environment(home: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
-    return {**kept, "HOME": str(home), "TMPDIR": str(home)}  # whatever it writes is removed with the folder
+    return {
+        **kept,
+        "HOME": str(home),
+        "TMPDIR": str(home),
+    }  # whatever it writes is removed with the folder
