@@ -1,7 +1,7 @@
-"""What the adaptive limit gets out of a real Temporal dev server, against fixed numbers of calls under way.
+"""What the adaptive limit gets from a real Temporal dev server, compared with fixed numbers of concurrent calls.
 
-The ways are measured in short turns, one after the other and over again, and compared by their medians: so a machine
-that is busy with other things is as busy for each of them.
+Each way of calling is measured in short turns, one after another and again, and they are compared by their medians. So
+a machine that is busy with other things is as busy for each of them.
 
     python -m tests.benchmarks.adaptive_limit [SECONDS_A_TURN] [TURNS]
 """
@@ -41,14 +41,14 @@ Call = Callable[[Gateway], Awaitable[object]]
 
 @dataclass
 class Turns:
-    """What one way of calling got done: calls a second of each turn, and the seconds that its calls took."""
+    """The results of one way of calling: calls a second of each turn, and the seconds that its calls took."""
 
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
 
 
 class Timed:
-    """A gateway that notes how long Temporal takes for each call."""
+    """A gateway around a gateway. It measures how long Temporal takes for each call."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -63,9 +63,9 @@ class Timed:
         return await self._timed(self._gateway.submit(submission))
 
     async def _timed(self, call: Awaitable[Outcome]) -> Outcome:
-        begun_at = time.perf_counter()
+        started_at = time.perf_counter()
         outcome = await call
-        self.latencies.append(time.perf_counter() - begun_at)
+        self.latencies.append(time.perf_counter() - started_at)
         return outcome
 
 
@@ -77,7 +77,7 @@ async def start(gateway: Gateway) -> object:
 
 
 async def submit(gateway: Gateway) -> object:
-    """Signal one of a thousand mailboxes, started where it does not run."""
+    """Signal one of a thousand mailboxes with start."""
     email = f"ada{uuid.uuid4().int % 1000}@example.com"
     content = decode_submission(submission_record(email=email, submission_id=uuid.uuid4().hex), utc_now())
     assert isinstance(content, ReceivedSubmission)
@@ -85,7 +85,7 @@ async def submit(gateway: Gateway) -> object:
 
 
 async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> int:
-    """Call from so many at a time for so long; return how many calls were answered."""
+    """Let ``callers`` call for so long; return how many calls were answered."""
     ends_at = time.perf_counter() + seconds
     answered = 0
 
@@ -104,54 +104,65 @@ async def press(call: Call, gateway: Gateway, callers: int, seconds: float) -> i
 
 
 async def measure(gateway: Gateway, call: Call, seconds: float, turns: int) -> dict[str, Turns]:
-    """Take turns."""
+    """Measure every way in turns."""
     timed = Timed(gateway)
     metrics = FakeConsumerMetrics()
     guarded = GuardedGateway(timed, Breaker(), metrics)
     ways: dict[str, tuple[Gateway, int]] = {str(number): (timed, number) for number in FIXED}
     ways["adaptive"] = (guarded, BACKLOG)
-    found = {way: Turns() for way in ways}
+    results = {way: Turns() for way in ways}
+
     await press(call, timed, 4, seconds)
     await press(call, guarded, BACKLOG, seconds)
 
     for _ in range(turns):
         for way, (through, callers) in ways.items():
             timed.latencies.clear()
-            begun_at = time.perf_counter()
+            started_at = time.perf_counter()
             answered = await press(call, through, callers, seconds)
-            found[way].rates.append(answered / (time.perf_counter() - begun_at))
-            found[way].latencies += timed.latencies
+            results[way].rates.append(answered / (time.perf_counter() - started_at))
+            results[way].latencies += timed.latencies
 
     print(f"limits of the last moves: {metrics.limits[-20:]}")
 
-    return found
+    return results
 
 
-def report(name: str, found: dict[str, Turns]) -> None:
+def report(name: str, results: dict[str, Turns]) -> None:
     """Print a line for each way."""
-    best = max(median(turns.rates) for way, turns in found.items() if way != "adaptive")
+    best = max(median(turns.rates) for way, turns in results.items() if way != "adaptive")
+
     print(f"{name}: calls a second, share of the best fixed number, p50 and p99 in ms")
-    for way, turns in found.items():
+    for way, turns in results.items():
         rate = median(turns.rates)
-        p99 = quantiles(turns.latencies, n=100)[98]
-        print(f"  {way:>8} {rate:7.0f} {rate / best:6.0%} {median(turns.latencies) * 1e3:8.1f} {p99 * 1e3:8.1f}")
+        p50_ms = 1e3 * median(turns.latencies)
+        p99_ms = 1e3 * quantiles(turns.latencies, n=100)[98]
+        print(f"  {way:>8} {rate:7.0f} {rate / best:6.0%} {p50_ms:8.1f} {p99_ms:8.1f}")
 
 
 async def main(seconds: float, turns: int) -> None:
     """Measure on a server of its own."""
     server = LocalTemporal()
     server.start()
+
     try:
-        client = await Client.connect(
-            server.address,
-            data_converter=pydantic_data_converter,
-            retry_config=RetryConfig(max_elapsed_time_millis=1500, max_retries=3),
-        )
-        gateway = TemporalGateway(client, "nobody", Policy(), Pseudonyms(bytes(32)), CodeKeys({"k": bytes(32)}))
+        gateway = await gateway_to(server)
         for name, call in (("start", start), ("signal with start", submit)):
             report(name, await measure(gateway, call, seconds, turns))
     finally:
         server.stop()
+
+
+async def gateway_to(server: LocalTemporal) -> TemporalGateway:
+    """Return a gateway to a server whose task queues nobody polls."""
+    client = await Client.connect(
+        server.address,
+        data_converter=pydantic_data_converter,
+        retry_config=RetryConfig(max_elapsed_time_millis=1500, max_retries=3),
+    )
+    keys = CodeKeys({"k": bytes(32)})
+
+    return TemporalGateway(client, "nobody", Policy(), Pseudonyms(bytes(32)), keys)
 
 
 if __name__ == "__main__":

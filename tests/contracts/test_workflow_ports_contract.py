@@ -30,34 +30,34 @@ POLICY = Policy(otp=OtpPolicy(digits=6))
 
 
 class Stage(Protocol):
-    """Both ports, and what lies behind them."""
+    """Both ports, and ways to reach behind them."""
 
     @property
     def mailboxes(self) -> Mailboxes:
-        """What is tested."""
+        """The port under test."""
         ...
 
     @property
     def first_attempts(self) -> FirstAttempts:
-        """What is tested."""
+        """The port under test."""
         ...
 
     @property
     def cut_off(self) -> FirstAttempts:
-        """One without Temporal."""
+        """The port of somebody who cannot reach Temporal."""
         ...
 
     @property
     def cut_off_mailboxes(self) -> Mailboxes:
-        """One without Temporal."""
+        """The port of somebody who cannot reach Temporal."""
         ...
 
-    async def told(self, mailbox: str) -> Sequence[str]:
-        """Return what a mailbox was told, and the digits of its policy."""
+    async def messages(self, mailbox: str) -> Sequence[str]:
+        """Return the messages that a mailbox was handed, and the digits of its policy."""
         ...
 
-    async def let(self, signin_id: str, become: str) -> None:
-        """Let attempt 1 ``stay``, ``fail``, be ``terminated`` or be ``accepted``."""
+    async def put_first_attempt(self, signin_id: str, state: str) -> None:
+        """Put attempt 1 in a state: ``stay``, ``fail``, ``terminated`` or ``accepted``."""
         ...
 
 
@@ -72,17 +72,17 @@ class FakeStage:
         self.cut_off_mailboxes = FakeMailboxes()
         self.cut_off_mailboxes.script(TemporalUnavailable, TemporalUnavailable)
 
-    async def told(self, mailbox: str) -> Sequence[str]:
-        """Read what the fake keeps."""
+    async def messages(self, mailbox: str) -> Sequence[str]:
+        """Read them from the fake."""
         mine = [(message, policy) for to, message, policy in self.mailboxes.handed if to == mailbox]
         return [f"{type(message).__name__} {message.attempt}" for message, _ in mine] + [str(mine[0][1].otp.digits)]
 
-    async def let(self, signin_id: str, become: str) -> None:
+    async def put_first_attempt(self, signin_id: str, state: str) -> None:
         """Script the fake."""
-        if become == "stay":
+        if state == "stay":
             self.first_attempts.running(signin_id)
         else:
-            self.first_attempts.closed(signin_id, ACCEPTED if become == "accepted" else None)
+            self.first_attempts.closed(signin_id, ACCEPTED if state == "accepted" else None)
 
 
 class TemporalStage:
@@ -96,23 +96,23 @@ class TemporalStage:
         self.cut_off = TemporalFirstAttempts(nowhere)
         self.cut_off_mailboxes = TemporalMailboxes(nowhere, task_queue)
 
-    async def told(self, mailbox: str) -> Sequence[str]:
-        """Ask the workflow."""
+    async def messages(self, mailbox: str) -> Sequence[str]:
+        """Query the workflow."""
         handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
         return await handle.query(MailboxStandIn.kinds)
 
-    async def let(self, signin_id: str, become: str) -> None:
-        """Start a workflow and wait until it is as wanted."""
+    async def put_first_attempt(self, signin_id: str, state: str) -> None:
+        """Start a workflow, and wait until it is in that state."""
         handle = await self._client.start_workflow(
             "sign_in_workflow",
-            "stay" if become == "terminated" else become,
+            "stay" if state == "terminated" else state,
             id=sign_in_workflow_id(signin_id, 1),
             task_queue=self._task_queue,
         )
-        if become == "terminated":
+        if state == "terminated":
             await handle.terminate()
 
-        if become != "stay":
+        if state != "stay":
             await asyncio.gather(handle.result(), return_exceptions=True)
 
 
@@ -144,18 +144,22 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
     )
 
 
-async def test_a_mailbox_is_told_in_order_whether_it_was_there_or_not(stage: Stage) -> None:
-    """The first message opens it, under the policy that was given."""
-    mailbox, signin_id = uuid.uuid4().hex, uuid.uuid4().hex
+async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(stage: Stage) -> None:
+    """The first message starts the mailbox with the policy that was given."""
+    mailbox = uuid.uuid4().hex
+    signin_id = uuid.uuid4().hex
+
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
     await stage.mailboxes.hand_over(mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale"), POLICY)
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 3), POLICY)
-    assert await stage.told(mailbox) == ["Challenge 1", "Refusal 2", "Challenge 3", "6"]
+    assert await stage.messages(mailbox) == ["Challenge 1", "Refusal 2", "Challenge 3", "6"]
 
 
-async def test_what_a_mailbox_has_taken(stage: Stage) -> None:
-    """Only what was handed over to this very mailbox; one that never ran has taken nothing."""
-    mailbox, signin_id = uuid.uuid4().hex, uuid.uuid4().hex
+async def test_a_mailbox_knows_which_sign_ins_it_has_taken(stage: Stage) -> None:
+    """Those were handed over to this very mailbox. One that never ran has taken none."""
+    mailbox = uuid.uuid4().hex
+    signin_id = uuid.uuid4().hex
+
     assert not await stage.mailboxes.has_taken(mailbox, signin_id)
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
     assert await stage.mailboxes.has_taken(mailbox, signin_id)
@@ -164,12 +168,12 @@ async def test_what_a_mailbox_has_taken(stage: Stage) -> None:
 
 
 async def test_a_sign_in_that_was_never_seen_is_unknown(stage: Stage) -> None:
-    """There is no such workflow."""
+    """No workflow has its id."""
     assert await stage.first_attempts.read(uuid.uuid4().hex) == FirstAttempt(status="unknown")
 
 
 @pytest.mark.parametrize(
-    ("become", "seen"),
+    ("state", "seen"),
     [
         ("stay", FirstAttempt(status="running")),
         ("fail", FirstAttempt(status="closed")),
@@ -177,15 +181,15 @@ async def test_a_sign_in_that_was_never_seen_is_unknown(stage: Stage) -> None:
         ("accepted", FirstAttempt(status="closed", outcome=ACCEPTED)),
     ],
 )
-async def test_how_the_first_attempt_stands(stage: Stage, become: str, seen: FirstAttempt) -> None:
-    """Only one that came to its own end has an outcome."""
+async def test_the_state_of_the_first_attempt_is_read(stage: Stage, state: str, seen: FirstAttempt) -> None:
+    """Only an attempt that completed has an outcome."""
     signin_id = uuid.uuid4().hex
-    await stage.let(signin_id, become)
+    await stage.put_first_attempt(signin_id, state)
     assert await stage.first_attempts.read(signin_id) == seen
 
 
-async def test_without_temporal_all_is_unavailable(stage: Stage) -> None:
-    """The caller tries again; nothing is taken for unknown."""
+async def test_without_temporal_every_call_is_unavailable(stage: Stage) -> None:
+    """The caller tries again; no sign-in is taken for unknown."""
     with pytest.raises(TemporalUnavailable):
         await stage.cut_off.read(uuid.uuid4().hex)
     with pytest.raises(TemporalUnavailable):

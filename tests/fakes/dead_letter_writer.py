@@ -8,7 +8,7 @@ from consumers.ports import Headers, KafkaUnavailable, RecordRefused
 
 @dataclass(frozen=True)
 class Written:
-    """One dead letter."""
+    """A dead letter."""
 
     topic: str
     key: bytes | None

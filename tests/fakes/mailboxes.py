@@ -44,7 +44,7 @@ class FakeFirstAttempts:
         self.down = False
 
     def running(self, signin_id: str) -> None:
-        """Let attempt 1 be at work."""
+        """Let attempt 1 be running."""
         self.known[signin_id] = FirstAttempt(status="running")
 
     def closed(self, signin_id: str, outcome: SignInOutcome | None) -> None:
@@ -52,7 +52,7 @@ class FakeFirstAttempts:
         self.known[signin_id] = FirstAttempt(status="closed", outcome=outcome)
 
     async def read(self, signin_id: str) -> FirstAttempt:
-        """Tell how attempt 1 stands."""
+        """Return the state of attempt 1."""
         self.asked.append(signin_id)
         if self.down:
             raise TemporalUnavailable

@@ -1,4 +1,4 @@
-"""Temporal's client, as far as the consumer calls it."""
+"""Temporal's client, as far as the gateway calls it."""
 
 from typing import Any, cast
 
@@ -13,11 +13,11 @@ class FakeTemporalClient:
         self.error: Exception | None = None
 
     async def start_workflow(self, workflow: str, arg: Any, **options: Any) -> None:
-        """Note the call, or raise."""
+        """Keep the call, or raise."""
         if self.error is not None:
             raise self.error
         self.calls.append((workflow, arg, options))
 
     def as_client(self) -> Client:
-        """Return itself as what it stands for."""
+        """Return itself under the type of the real client."""
         return cast(Client, self)

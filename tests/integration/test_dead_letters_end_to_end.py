@@ -1,4 +1,4 @@
-"""A bad deploy, as an operator lives through it: the real worker, the real commands, real servers."""
+"""An operator stops and repairs a bad deploy, with the real worker, commands and servers."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from tests.fakes.inbound import request_data
-from utils.kafka.dead_letters import KafkaReplayStore
 from utils.kafka.access import KafkaAccess
+from utils.kafka.dead_letters import KafkaReplayStore
 
 SIGN_INS = 5
 WITHIN_S = 60
@@ -41,9 +41,9 @@ class Operator:
         self._servers = settings["SIGNIN_KAFKA__BOOTSTRAP_SERVERS"]
 
     async def start(self, **different: str) -> None:
-        """Start the worker, with some settings different; return once it is ready."""
+        """Start the worker with some other settings; return once it is ready."""
         self.child.start([sys.executable, "-m", "signin_worker", "run"], self._environment() | different)
-        await eventually(lambda: self.is_ready(), "ready", within_s=WITHIN_S)
+        await eventually(self.is_ready, "ready", within_s=WITHIN_S)
 
     async def command(self, *arguments: str) -> str:
         """Run a command that succeeds; return what it prints."""
@@ -63,16 +63,16 @@ class Operator:
         return output.decode()
 
     async def is_ready(self) -> bool:
-        """Tell whether the worker is."""
-        return (await self._asked("/readyz")).startswith('{"ready":true')
+        """Tell whether the worker is ready."""
+        return (await self._get("/readyz")).startswith('{"ready":true')
 
     async def is_halted(self) -> bool:
-        """Tell whether it says that a breaker is open, in both places."""
-        return "halted" in await self._asked("/readyz") and await self.metric("signin_consumer_breaker_open") == 1
+        """Tell whether readiness and metrics both say that a breaker is open."""
+        return "halted" in await self._get("/readyz") and await self.metric("signin_consumer_breaker_open") == 1
 
     async def metric(self, name: str, **labels: str) -> float:
         """Return the sum of the samples with these labels."""
-        families = text_string_to_metric_families(await self._asked("/metrics"))
+        families = text_string_to_metric_families(await self._get("/metrics"))
         samples = (sample for family in families for sample in family.samples if sample.name == name)
         return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
@@ -107,12 +107,12 @@ class Operator:
         return [(dict(record.headers)["ce_type"].decode(), record.key.decode()) for record in records]
 
     async def forget_replays(self) -> None:
-        """Turn back what is remembered, as an operator can, or as a crash before every note would have left it."""
+        """Reset the replay mark, as an operator can, or as a crash before every save would leave it."""
         group = f"{self.topics.group_id}.dlt-replay"
-        async with KafkaReplayStore(KafkaAccess(self._servers), group) as memory:
-            await memory.save(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
+        async with KafkaReplayStore(KafkaAccess(self._servers), group) as store:
+            await store.save(Partition(self.topics.dead_letters[0], 0), ReplayMark(0, ""))
 
-    async def _asked(self, path: str) -> str:
+    async def _get(self, path: str) -> str:
         try:
             async with httpx.AsyncClient(trust_env=False) as client:
                 return (await client.get(self._base + path)).text
@@ -137,15 +137,17 @@ def operator(worker_settings: dict[str, str], topics: Topics) -> Iterator[Operat
 
 
 @pytest.mark.timeout(300)
-async def test_a_bad_deploy_is_stopped_and_made_good(operator: Operator, mail_server: MailServer) -> None:
-    """Two topics mixed up: the breaker stops it. Put right, each person gets one mail, however often it is replayed."""
-    topics, requests = operator.topics, [request_data(n, email=f"p{n}@mail.example") for n in range(SIGN_INS)]
+async def test_a_bad_deploy_is_stopped_and_repaired(operator: Operator, mail_server: MailServer) -> None:
+    """A worker with swapped topics is stopped by its breaker. Once repaired, replays send each person one mail."""
+    topics = operator.topics
+    requests = [request_data(n, email=f"p{n}@mail.example") for n in range(SIGN_INS)]
+
     for request in requests:
         request |= {"signin_id": secrets.token_urlsafe(16), "requested_at": datetime.now(UTC).isoformat()}
         request["turnstile_token"] = passing_token(request["signin_id"])
 
-    mixed_up = {"SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted, "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested}
-    await operator.start(**mixed_up, SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="3")
+    swapped = {"SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted, "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested}
+    await operator.start(**swapped, SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="3")
     await operator.emit(requests)
     await eventually(operator.is_halted, "the breaker is open", within_s=WITHIN_S)
 
@@ -169,10 +171,10 @@ async def test_a_bad_deploy_is_stopped_and_made_good(operator: Operator, mail_se
 
     assert await operator.command("dlt", "replay") == f"put back: {SIGN_INS}\n"
 
-    async def all_known() -> bool:
+    async def all_are_duplicates() -> bool:
         return await operator.metric("signin_consumer_records_total", outcome="duplicate") == SIGN_INS
 
-    await eventually(all_known, "every record was known already", within_s=WITHIN_S)
+    await eventually(all_are_duplicates, "every record is a duplicate", within_s=WITHIN_S)
 
     assert len(mail_server.mails) == SIGN_INS
 

@@ -1,4 +1,4 @@
-"""The error table against the real server: what it answers, wherever it can be made to."""
+"""The error table against a real server, wherever the server can be made to raise the error."""
 
 import asyncio
 import signal
@@ -26,7 +26,8 @@ from utils.temporal.client import connect
 from utils.temporal.mailboxes import TemporalMailboxes
 
 _KEY: Final = bytes(32)
-_BLOB, _MESSAGE = 2_100_000, 4_500_000
+_LARGE_BLOB: Final = 2_100_000
+_LARGE_MESSAGE: Final = 4_500_000
 _FEW_SIGNALS: Final = 5
 _SOON: Final = timedelta(seconds=2)
 
@@ -45,14 +46,14 @@ async def client(address: str, namespace: str = LocalTemporal.namespace) -> Clie
     return await connect({"key": _KEY}, environ={"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": namespace})
 
 
-def gateway(own: Client) -> TemporalGateway:
+def gateway(temporal_client: Client) -> TemporalGateway:
     """Return the gateway under test, on a task queue that nobody polls."""
     keys = CodeKeys({"key": _KEY})
-    return TemporalGateway(own, "nobody-polls", Policy(), Pseudonyms(_KEY), keys, _SOON)
+    return TemporalGateway(temporal_client, "nobody-polls", Policy(), Pseudonyms(_KEY), keys, _SOON)
 
 
 def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
-    """Return a new request. What no emitter can bring past the decoder is put into it afterwards."""
+    """Return a new request. Values that the decoder would reject are put into it afterwards."""
     now = datetime.now(UTC)
     data = request_data(signin_id=new_signin_id())
     content = decode_request(record(REQUESTED, data), now)
@@ -62,50 +63,52 @@ def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
 
 
 def submission(number: int) -> ReceivedSubmission:
-    """Return a submission to the one mailbox of this server."""
+    """Return a submission to the only mailbox of this server."""
     content = decode_submission(record(SUBMITTED, submission_data(number)), datetime.now(UTC))
     assert isinstance(content, ReceivedSubmission)
     return content
 
 
 async def test_the_same_request_again_is_a_duplicate(temporal: Temporal) -> None:
-    """OK is applied, ALREADY_EXISTS a duplicate."""
-    own, asked = gateway(await client(temporal.address)), request()
-    assert [await own.start(asked), await own.start(asked)] == [Applied(), Duplicate()]
+    """OK means applied, ALREADY_EXISTS a duplicate."""
+    tested = gateway(await client(temporal.address))
+    new_request = request()
+
+    assert [await tested.start(new_request), await tested.start(new_request)] == [Applied(), Duplicate()]
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [request(token="x" * _BLOB), request(token="x" * _MESSAGE), request(signin_id="x" * 1_001)],
-    ids=["a blob of 2.1 MB", "a message of 4.5 MB", "an id of more than 1,000"],
+    "new_request",
+    [request(token="x" * _LARGE_BLOB), request(token="x" * _LARGE_MESSAGE), request(signin_id="x" * 1_001)],
+    ids=["a blob of 2.1 MB", "a message of 4.5 MB", "an id above 1,000 characters"],
 )
-async def test_what_temporal_will_never_take_is_rejected(temporal: Temporal, asked: ReceivedRequest) -> None:
-    """A blob of 2.1 MB, a message of 4.5 MB, an id above 1,000: dead letters, once and for all."""
-    outcome = await gateway(await client(temporal.address)).start(asked)
+async def test_what_temporal_will_never_take_is_rejected(temporal: Temporal, new_request: ReceivedRequest) -> None:
+    """A blob of 2.1 MB, a message of 4.5 MB and an id above 1,000 characters become dead letters."""
+    outcome = await gateway(await client(temporal.address)).start(new_request)
     assert isinstance(outcome, Rejected)
     assert outcome.error == "refused"
 
 
-async def test_a_namespace_that_is_not_there_is_a_mistake_of_settings(temporal: Temporal) -> None:
-    """Consumption stops; nothing is dead-lettered."""
-    own = gateway(await client(temporal.address, "nowhere"))
+async def test_a_missing_namespace_is_misconfigured(temporal: Temporal) -> None:
+    """Consumption stops, and nothing is dead-lettered."""
+    tested = gateway(await client(temporal.address, "nowhere"))
     with pytest.raises(Misconfigured):
-        await own.start(request())
+        await tested.start(request())
     with pytest.raises(Misconfigured):
-        await own.submit(submission(1))
+        await tested.submit(submission(1))
 
 
-async def test_a_run_that_is_full_of_signals_concerns_one_mailbox(own_server: LocalTemporal) -> None:
-    """The limit is lowered from 10,000. The next run takes the same signal: a matter of this key, and of time."""
+async def test_a_mailbox_that_is_full_of_signals_is_busy(own_server: LocalTemporal) -> None:
+    """Its next run takes the same signal, so other mailboxes go on. The limit is lowered from 10,000 here."""
     own_server.process.kill()
     own_server.start_again({"history.maximumSignalsPerExecution": str(_FEW_SIGNALS)})
     whole = await client(own_server.address)
-    own = gateway(whole)
+    tested = gateway(whole)
     for number in range(_FEW_SIGNALS):
-        assert await own.submit(submission(number)) == Applied()
+        assert await tested.submit(submission(number)) == Applied()
 
     with pytest.raises(KeyBusy):
-        await own.submit(submission(_FEW_SIGNALS))
+        await tested.submit(submission(_FEW_SIGNALS))
 
     mailbox = Pseudonyms(_KEY).mailbox(submission(0).address)
     refusal = Refusal(signin_id=new_signin_id(), attempt=2, reason="stale")
@@ -114,53 +117,53 @@ async def test_a_run_that_is_full_of_signals_concerns_one_mailbox(own_server: Lo
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())
 
 
-async def test_a_server_that_is_asked_too_often_throttles(own_server: LocalTemporal) -> None:
-    """With one call a second allowed; the calls that were turned away are for later, not for the dead letters."""
+async def test_a_server_that_is_called_too_often_throttles(own_server: LocalTemporal) -> None:
+    """One call a second is allowed here. Calls that are turned away are retried, not dead-lettered."""
     own_server.process.kill()
     own_server.start_again({"frontend.namespaceRPS": "1", "frontend.namespaceBurstRatio": "1.0"})
-    own = gateway(await client(own_server.address))
-    answers = await asyncio.gather(*(own.start(request()) for _ in range(20)), return_exceptions=True)
+    tested = gateway(await client(own_server.address))
+    answers = await asyncio.gather(*(tested.start(request()) for _ in range(20)), return_exceptions=True)
     assert any(isinstance(answer, Throttled) for answer in answers)
     assert all(isinstance(answer, Applied | Throttled) for answer in answers)
 
 
 async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None:
-    """Within the call's own limit, not the SDK's 30 s; thawed, it has the request once, whatever it did meanwhile."""
-    own = gateway(await client(own_server.address))
-    asked = request()
+    """The call ends within its own limit, not the SDK's 30 s. Once thawed, the server has the request once."""
+    tested = gateway(await client(own_server.address))
+    new_request = request()
     own_server.process.signal(signal.SIGSTOP)
     async with asyncio.timeout(20):
         with pytest.raises(Unreachable):
-            await own.start(asked)
+            await tested.start(new_request)
 
     own_server.process.signal(signal.SIGCONT)
 
-    assert await _patiently(own, asked) in (Applied(), Duplicate())
-    assert await own.start(asked) == Duplicate()
+    assert await _start_once_reachable(tested, new_request) in (Applied(), Duplicate())
+    assert await tested.start(new_request) == Duplicate()
 
 
-async def test_a_dead_server_is_unreachable_and_comes_back(own_server: LocalTemporal) -> None:
-    """A connection that was lost is made anew by the next call."""
-    own = gateway(await client(own_server.address))
+async def test_a_server_that_restarts_is_unreachable_meanwhile(own_server: LocalTemporal) -> None:
+    """The next call after the restart connects again."""
+    tested = gateway(await client(own_server.address))
     own_server.process.kill()
     with pytest.raises(Unreachable):
-        await own.start(request())
+        await tested.start(request())
     own_server.start_again()
-    assert await _patiently(own, request()) == Applied()
+    assert await _start_once_reachable(tested, request()) == Applied()
 
 
-async def test_a_server_that_was_never_there_is_unreachable() -> None:
-    """A client that connects with its first call raises no gRPC error but ``RuntimeError``."""
+async def test_a_server_that_never_answered_is_unreachable() -> None:
+    """A client that connects with its first call raises ``RuntimeError`` instead of a gRPC error."""
     nobody = {"TEMPORAL_ADDRESS": "127.0.0.1:1", "TEMPORAL_NAMESPACE": "default"}
-    own = gateway(await connect({"key": _KEY}, environ=nobody, lazy=True))
+    tested = gateway(await connect({"key": _KEY}, environ=nobody, lazy=True))
     with pytest.raises(Unreachable):
-        await own.start(request())
+        await tested.start(request())
 
 
-async def _patiently(own: TemporalGateway, asked: ReceivedRequest) -> Outcome:
+async def _start_once_reachable(tested: TemporalGateway, new_request: ReceivedRequest) -> Outcome:
     async with asyncio.timeout(60):
         while True:
             try:
-                return await own.start(asked)
+                return await tested.start(new_request)
             except Unreachable:
                 continue

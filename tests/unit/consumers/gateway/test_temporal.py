@@ -1,4 +1,4 @@
-"""Calls to Temporal, and what its answers mean."""
+"""The calls that the gateway makes to Temporal."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def submission() -> ReceivedSubmission:
 
 
 async def test_a_request_starts_its_workflow_once() -> None:
-    """Its id is made of sign-in and attempt, and no id is ever used twice."""
+    """The workflow's id is made of sign-in and attempt, and no id is ever used twice."""
     client = FakeTemporalClient()
 
     assert await gateway(client).start(request(attempt=2)) == Applied()
@@ -71,14 +71,14 @@ async def test_a_request_starts_its_workflow_once() -> None:
 
 
 async def test_a_request_known_to_temporal_is_a_duplicate() -> None:
-    """Running or closed."""
+    """It makes no difference whether that workflow is running or closed."""
     client = FakeTemporalClient()
     client.error = WorkflowAlreadyStartedError("id", "type")
     assert await gateway(client).start(request()) == Duplicate()
 
 
-async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> None:
-    """Nothing of it shows the address or the code: pseudonyms and a seal do."""
+async def test_a_submission_is_signalled_to_its_mailbox_with_start() -> None:
+    """The call contains pseudonyms and a seal instead of the address and the code."""
     client = FakeTemporalClient()
 
     assert await gateway(client).submit(submission()) == Applied()
@@ -105,16 +105,16 @@ async def test_a_submission_is_signalled_to_its_mailbox_started_if_need_be() -> 
     assert "1234" not in sent
 
 
-async def test_a_mailbox_that_is_just_being_started_is_busy() -> None:
-    """The same signal goes again."""
+async def test_a_mailbox_that_is_being_started_is_busy() -> None:
+    """So the same signal is sent again."""
     client = FakeTemporalClient()
     client.error = WorkflowAlreadyStartedError("id", "type")
     with pytest.raises(KeyBusy):
         await gateway(client).submit(submission())
 
 
-async def test_errors_leave_translated() -> None:
-    """Refusals as an outcome, all others raised; the server's own words stay behind."""
+async def test_errors_are_translated() -> None:
+    """A refusal is returned as an outcome, any other error is raised. The server's own text is left out."""
     client = FakeTemporalClient()
     client.error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "blob of ada@example.com too large")
     assert await gateway(client).start(request()) == Rejected("refused", "temporal: INVALID_ARGUMENT")
@@ -124,8 +124,8 @@ async def test_errors_leave_translated() -> None:
     assert caught.value.__context__ is None
 
 
-async def test_a_bug_is_no_answer_of_temporal() -> None:
-    """It goes through as it is."""
+async def test_a_bug_is_not_translated() -> None:
+    """It is raised as it is."""
     client = FakeTemporalClient()
     client.error = TypeError("a bug")
     with pytest.raises(TypeError):
