@@ -17,20 +17,22 @@ from tests.redteam.programme import FULL, NAMES, SHORT, findings
 from tests.redteam.report import DOCUMENT, number, write
 from tests.redteam.scene import Size
 
-_WIDTH_OF_FILES: Final = 160
+_WIDTH_WITHOUT_TERMINAL: Final = 160
 
 
 def main() -> int:
-    """Return 0 if every bound holds, 1 if one does not, 69 if the servers could not be started."""
-    parser = argparse.ArgumentParser(prog="make redteam ARGS=…", description="The abuse list, tried for real.")
-    parser.add_argument("--attack", action="append", choices=NAMES, metavar="NAME", help=f"only: {', '.join(NAMES)}")
-    parser.add_argument("--short", action="store_true", help="the scale of make test")
-    parser.add_argument("--no-report", action="store_true", help="leave docs/redteam.md as it is")
+    """Return 0 if every bound holds, 1 if one does not, 69 if the servers do not start."""
+    parser = argparse.ArgumentParser(prog="make redteam ARGS=…", description="Run the attacks of the abuse list.")
+    parser.add_argument(
+        "--attack", action="append", choices=NAMES, metavar="NAME", help=f"only this one, of: {', '.join(NAMES)}"
+    )
+    parser.add_argument("--short", action="store_true", help="use the small scale of make test")
+    parser.add_argument("--no-report", action="store_true", help="do not write docs/redteam.md")
     options = parser.parse_args()
-    logging.getLogger().addHandler(logging.NullHandler())  # what attacks make our own parts say is no result
+    logging.getLogger().addHandler(logging.NullHandler())  # attacks make the tests' own servers log errors
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = _WIDTH_OF_FILES
+        console.width = _WIDTH_WITHOUT_TERMINAL
 
     size = SHORT if options.short else FULL
 
@@ -57,7 +59,7 @@ async def _programme(console: Console, size: Size, names: Sequence[str], *, repo
                 console.print(f"  {text}", style="red", markup=False)
 
             found.append(finding)
-            if report:  # one by one: an interrupted run keeps what it has shown
+            if report:  # after each attack, so that an interrupted run keeps its findings
                 write([finding], "short" if size == SHORT else "full")
 
     return found
@@ -74,7 +76,7 @@ def _table(found: Sequence[Finding]) -> Table:
             holds = "[green]yes[/]" if one.holds and not finding.problems else "[red]NO[/]"
             table.add_row(finding.name, one.tried, f"{one.tries:,}", through, number(one.at_most), holds)
         if not finding.counts:
-            table.add_row(finding.name, "–", "–", "it could not be tried", "–", "[red]NO[/]")
+            table.add_row(finding.name, "–", "–", "the attack failed to run", "–", "[red]NO[/]")
 
     return table
 

@@ -1,4 +1,4 @@
-"""What an attack is, and running one."""
+"""Defines an attack, runs it and records the finding."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ _WITHIN_S: Final = 1_200
 
 @dataclass(frozen=True)
 class Count:
-    """What was tried, how often, what got through, and how much of that may: ``bound`` says by which rule."""
+    """What was tried, how often, and how much got through: at most ``at_most`` may, because of ``bound``."""
 
     tried: str
     tries: int
@@ -24,13 +24,13 @@ class Count:
 
     @property
     def holds(self) -> bool:
-        """Whether no more got through than may."""
+        """Whether no more got through than is allowed."""
         return self.through <= self.at_most
 
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack. ``why`` names the requirements it is aimed at; ``short`` ones run in ``make test`` too."""
+    """One attack. ``why`` names the requirements that it tests; ``short`` attacks also run in ``make test``."""
 
     name: str
     why: str
@@ -40,7 +40,7 @@ class Attack:
 
 @dataclass
 class Finding:
-    """What an attack showed. ``problems``: why its counts mean nothing."""
+    """The result of an attack. ``problems`` say why its counts are meaningless."""
 
     name: str
     why: str
@@ -50,11 +50,11 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether all went as it has to, and no more got through than may."""
+        """Whether the attack ran without problems, and no more got through than is allowed."""
         return bool(self.counts) and not self.problems and all(count.holds for count in self.counts)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it."""
+        """Return the finding as a member of ``docs/redteam.json``."""
         return {
             "why": self.why,
             "holds": self.holds,
@@ -65,7 +65,7 @@ class Finding:
 
 
 async def run(attack: Attack, scene: Scene) -> Finding:
-    """Try an attack. Whatever goes wrong is in the finding."""
+    """Run an attack. The finding includes whatever went wrong."""
     finding = Finding(attack.name, attack.why)
     begun = time.monotonic()
     try:

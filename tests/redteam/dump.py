@@ -1,4 +1,4 @@
-"""All that is stored or shown, as an attacker with access would take it away."""
+"""Everything that is stored or shown, as an attacker with access would copy it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from tests.redteam.scene import Scene
 
 @dataclass
 class Corpus:
-    """What lies in one place: so many things, and their bytes. ``opened``: with the payload key."""
+    """The contents of one place: the number of things and their bytes. ``opened``: decrypted with the payload key."""
 
     place: str
     things: int
@@ -25,12 +25,12 @@ class Corpus:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """The total number of bytes."""
         return sum(map(len, self.blobs))
 
 
 async def dump(scene: Scene) -> list[Corpus]:
-    """Take it all: Temporal, its database, Kafka, the log, the metrics. Not the inbound topics, nor dead values."""
+    """Copy Temporal, its database, Kafka, the log and the metrics; not the inbound topics and dead letters' values."""
     histories = await _histories(scene)
     return [
         *histories,
@@ -43,13 +43,12 @@ async def dump(scene: Scene) -> list[Corpus]:
 
 
 async def _histories(scene: Scene) -> list[Corpus]:
-    """Return what Temporal stores of each workflow: listed, as it is, and opened with the payload key."""
+    """Return what Temporal stores of each workflow: its listing, its raw history, and its decrypted payloads."""
     temporal = scene.stage.temporal
     executions = [one async for one in temporal.list_workflows(scene.stage.topics.workflows)]
     events = [event for one in executions for event in await _events(scene, one)]
     raw = [event.SerializeToString() for event in events]
     codec = temporal.data_converter.payload_codec
-
     assert codec is not None
 
     payloads = [payload for event in events for payload in _payloads(event)]
@@ -68,10 +67,11 @@ async def _events(scene: Scene, run: WorkflowExecution) -> list[HistoryEvent]:
 
 
 def _payloads(message: Message) -> Iterator[Payload]:
-    """Yield all payloads in a message, however deep."""
+    """Yield all payloads in a message, at any depth."""
     if isinstance(message, Payload):
         yield message
         return
+
     for _, value in message.ListFields():
         for inner in _members(value):
             yield from _payloads(inner)
@@ -94,7 +94,7 @@ async def _results(scene: Scene) -> Corpus:
 
 
 async def _dead_letters(scene: Scene) -> Corpus:
-    """Return the headers that the worker wrote; key, value and the others are the record's own."""
+    """Return the headers that the worker added. Key, value and the other headers are the original record's."""
     topics = scene.stage.topics.dead_letters
     records = [one for topic in topics for one in await read_topic(scene.servers.kafka.bootstrap_servers, topic)]
     return Corpus("headers of dead letters", len(records), [b"\n".join(_headers(one, "dlt-")) for one in records])
@@ -116,21 +116,19 @@ async def _metrics(scene: Scene) -> Corpus:
 
 
 def _database(scene: Scene) -> Corpus:
-    """Return the files of Temporal's own database: what it stores beside histories, tasks above all."""
+    """Return the files of Temporal's own database, which holds tasks and more besides the histories."""
     files = sorted(scene.servers.temporal.process.folder.glob("temporal.db*"))
     return Corpus("files of Temporal's database", len(files), [file.read_bytes() for file in files])
 
 
 async def compares_in_histories(scene: Scene, address: str) -> int:
-    """Return how many compares of codes stand in the histories of a mailbox."""
+    """Return how many compares of codes the history of a mailbox holds."""
     handle = scene.stage.temporal.get_workflow_handle(f"mailbox/{scene.stage.mailbox_pseudonym(address)}")
     codec = scene.stage.temporal.data_converter.payload_codec
-
     assert codec is not None
 
     events = [event async for event in handle.fetch_history_events()]
     names = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
     markers = [payload for event in events for payload in _payloads(event.marker_recorded_event_attributes)]
     local = [b'"activity_type":"verify_otp_activity"' in payload.data for payload in await codec.decode(markers)]
-
     return sum(local) + names.count("verify_otp_activity")

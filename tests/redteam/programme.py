@@ -1,4 +1,4 @@
-"""All attacks, in the order of the report, by the settings of the worker that they are aimed at."""
+"""All attacks, in the order of the report, grouped by the settings of the worker that they attack."""
 
 from collections.abc import AsyncIterator, Collection
 from typing import Final, NamedTuple
@@ -17,12 +17,12 @@ from tests.redteam.attacks import (
     traces,
     years,
 )
-from tests.redteam.scene import Size, scene
+from tests.redteam.scene import Size, open_scene
 
 FULL: Final = Size()
 SHORT: Final = Size(flood=60, others=3, challenge_s=3, days=0)
 
-# The stage of the fault programme is lenient, since faults take long. These are the worker's own defaults again.
+# The fault programme's stage relaxes some settings, since faults take long. This restores the worker's defaults.
 _DEFAULTS: Final = {
     "SIGNIN_OTP__LIFETIME_S": "300",
     "SIGNIN_OTP__SHORTEST_RESEND_S": "60",
@@ -34,7 +34,7 @@ _DEFAULTS: Final = {
 
 
 class Group(NamedTuple):
-    """Attacks on one worker, and the settings that it has beside the defaults."""
+    """Attacks on one worker, and its settings besides the defaults."""
 
     settings: dict[str, str]
     attacks: tuple[Attack, ...]
@@ -46,7 +46,7 @@ GROUPS: Final = (
         (
             *(*mails.ATTACKS, *guesses.ATTACKS, *sign_ins.ATTACKS, *locks.ATTACKS, *addresses.ATTACKS),
             *(*challenges.ATTACKS, *oracles.ATTACKS, *records.ATTACKS, *years.ATTACKS),
-            *traces.ATTACKS,  # last: they look at all that the others have left behind
+            *traces.ATTACKS,  # last, because they search everything that the others left behind
         ),
     ),
     Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20"}, (*guesses.MANY_SENDS, *addresses.MANY_SENDS)),
@@ -54,17 +54,17 @@ GROUPS: Final = (
     Group({"SIGNIN_LIMITS__MAILS_PER_SECOND": "2"}, mails.DRAINING),
 )
 NAMES: Final = tuple(attack.name for group in GROUPS for attack in group.attacks)
-CHOSEN: Final = tuple(attack.name for group in GROUPS for attack in group.attacks if attack.short)
+SELECTED: Final = tuple(attack.name for group in GROUPS for attack in group.attacks if attack.short)
 
 
 async def findings(servers: Servers, size: Size, names: Collection[str]) -> AsyncIterator[Finding]:
-    """Try these attacks, one after the other."""
+    """Run these attacks one after the other and yield their findings."""
     for group in GROUPS:
         attacks = [attack for attack in group.attacks if attack.name in names]
         if not attacks:
             continue
 
         settings = {**_DEFAULTS, "SIGNIN_TIMES__CHALLENGE_S": str(size.challenge_s), **group.settings}
-        async with scene(servers, size, settings) as place:
+        async with open_scene(servers, size, settings) as scene:
             for attack in attacks:
-                yield await run(attack, place)
+                yield await run(attack, scene)

@@ -1,4 +1,4 @@
-"""What an attacker can do: emit events as anybody, at any rate, read their own mails, and hear results."""
+"""What an attacker can do: emit events as anybody at any rate, read the attacker's own mails, receive results."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,7 @@ _CLIENT: Final = {"ip": "203.0.113.7", "user_agent": _BROWSER, "locale": "en-GB"
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: the whole programme, or what fits into ``make test``."""
+    """The size of a run: the whole programme, or what fits into ``make test``."""
 
     flood: int = 1_000
     others: int = 20
@@ -42,7 +42,7 @@ class Size:
 
 
 class Scene:
-    """One worker with its topics, and the attacker's end. All addresses and all tokens hold a mark to search for."""
+    """One worker with its topics, and the attacker's means. All addresses and tokens contain a mark to search for."""
 
     def __init__(self, stage: Stage, worker: LocalWorker, size: Size) -> None:
         self.stage = stage
@@ -58,10 +58,10 @@ class Scene:
         return f"{name}.{self.address_mark}.{_digits(11)}@{domain}"
 
     def token(self, signin_id: str) -> str:
-        """Return a token that a person got for this sign-in."""
+        """Return a valid token for this sign-in."""
         return f"pass.{signin_id}.{self.token_mark}{uuid.uuid4().hex}"
 
-    async def ask(
+    async def request(
         self,
         address: str,
         *,
@@ -72,65 +72,66 @@ class Scene:
         headers: Headers = (),
         **client: Any,
     ) -> str:
-        """Emit ``signin.requested``, with what is told about the client; return the sign-in's id."""
+        """Emit ``signin.requested``, optionally with other members of ``client``; return the sign-in's id."""
         signin_id = signin_id or new_signin_id()
         token = self.token(signin_id) if token is None else token
         event = request_event(signin_id, address, attempt=attempt, token=token, client=_CLIENT | client)
-        note = Request(signin_id, attempt)
+        entry = Request(signin_id, attempt)
         value = json.dumps(event).encode()
+
         for _ in range(times):
-            await self.stage.upstream.emit(self.stage.topics.requested, signin_id.encode(), value, headers, note)
+            await self.stage.upstream.emit(self.stage.topics.requested, signin_id.encode(), value, headers, entry)
 
         return signin_id
 
-    async def type(self, signin_id: str, address: str, code: str, *, submission_id: str = "", times: int = 1) -> str:
+    async def submit(self, signin_id: str, address: str, code: str, *, submission_id: str = "", times: int = 1) -> str:
         """Emit ``otp.submitted``; return the submission's id."""
         return await self.stage.upstream.submit(signin_id, address, code, submission_id=submission_id, times=times)
 
-    async def flood(self, signin_id: str, address: str, codes: Iterable[str]) -> int:
+    async def submit_all(self, signin_id: str, address: str, codes: Iterable[str]) -> int:
         """Submit many codes at once; return how many."""
-        waiting = list(codes)
-        for start in range(0, len(waiting), _AT_ONCE):
-            some = waiting[start : start + _AT_ONCE]
-            await asyncio.gather(*(self.type(signin_id, address, code) for code in some))
-        return len(waiting)
+        pending = list(codes)
+        for start in range(0, len(pending), _AT_ONCE):
+            batch = pending[start : start + _AT_ONCE]
+            await asyncio.gather(*(self.submit(signin_id, address, code) for code in batch))
+        return len(pending)
 
-    async def heard(self, signin_ids: Iterable[str], count: int = 1) -> None:
-        """Wait until there are so many results of each of these sign-ins, or it is over."""
+    async def wait_for_results(self, signin_ids: Iterable[str], count: int = 1) -> None:
+        """Wait until each of these sign-ins has ``count`` results or has ended."""
         for signin_id in signin_ids:
             with contextlib.suppress(SignInEnded):
                 await self.stage.upstream.wait_for_results(signin_id, count, _PATIENCE_S)
 
-    async def done(self) -> None:
-        """Wait until the worker has taken all that was emitted, and a moment for what must not come."""
+    async def wait_until_done(self) -> None:
+        """Wait until the worker has handled all events, and a moment longer for effects that must not occur."""
         await self.stage.wait_until_recovered()
         await asyncio.sleep(1)
 
-    async def said(self) -> Mapping[str, list[ResultRecord]]:
-        """Return what was said about each sign-in, repeats left out."""
+    async def results(self) -> Mapping[str, list[ResultRecord]]:
+        """Return the results of each sign-in, without repeats."""
         first: dict[str, dict[str, ResultRecord]] = defaultdict(dict)
         for one in await read_results(self.servers.kafka.bootstrap_servers, self.stage.topics.results):
             first[one.signin_id].setdefault(one.event_id, one)
         return defaultdict(list, {signin_id: list(own.values()) for signin_id, own in first.items()})
 
-    async def kinds(self, signin_id: str) -> list[str]:
-        """Return what was said about a sign-in: type and reason."""
-        return [one.kind for one in (await self.said())[signin_id]]
+    async def result_kinds(self, signin_id: str) -> list[str]:
+        """Return the type and reason of each result of a sign-in."""
+        return [one.kind for one in (await self.results())[signin_id]]
 
-    async def compares(self, signin_ids: Collection[str]) -> int:
-        """Return how many submissions were compared, by the results."""
-        said = await self.said()
+    async def count_compares(self, signin_ids: Collection[str]) -> int:
+        """Return how many submissions were compared, according to the results."""
+        results = await self.results()
         return sum(
             one.kind.startswith(("otp.rejected wrong_code", "signin.succeeded"))
             for signin_id in signin_ids
-            for one in said[signin_id]
+            for one in results[signin_id]
         )
 
     def mails(self, address: str) -> list[ReceivedMail]:
-        """Return the mails that arrived in the mailbox of an address, however it was spelt."""
-        wanted = parse_address(address)
-        assert wanted is not None
-        return [mail for mail in self.all_mails() if wanted.mailbox in map(_mailbox, mail.recipients)]
+        """Return the mails that arrived in the mailbox of an address, in whatever spelling."""
+        parsed = parse_address(address)
+        assert parsed is not None
+        return [mail for mail in self.all_mails() if parsed.mailbox in map(_mailbox, mail.recipients)]
 
     def all_mails(self) -> list[ReceivedMail]:
         """Return all mails of this scene."""
@@ -140,23 +141,26 @@ class Scene:
             if mail.accepted and any(self.address_mark in recipient for recipient in mail.recipients)
         ]
 
-    async def signed_in(self, address: str, **client: Any) -> str:
-        """Sign in as its owner, from asking to the right code; return the sign-in's id."""
-        signin_id, code = await self.code(address, **client)
-        await self.type(signin_id, address, code)
-        await self.heard([signin_id], 2)
-        assert "signin.succeeded" in await self.kinds(signin_id), (
-            f"the owner is kept out: {await self.kinds(signin_id)}"
-        )
+    async def sign_in(self, address: str, **client: Any) -> str:
+        """Sign in as the owner of an address: request a code and submit it. Returns the sign-in's id."""
+        signin_id, code = await self.request_code(address, **client)
+        await self.submit(signin_id, address, code)
+        await self.wait_for_results([signin_id], 2)
+        kinds = await self.result_kinds(signin_id)
+
+        assert "signin.succeeded" in kinds, f"the owner is locked out: {kinds}"
+
         return signin_id
 
-    async def code(self, address: str, **client: Any) -> tuple[str, str]:
-        """Ask for a code, and read it; return the sign-in's id and the code."""
+    async def request_code(self, address: str, **client: Any) -> tuple[str, str]:
+        """Request a code and read it; return the sign-in's id and the code."""
         before = len(self.mails(address))
-        signin_id = await self.ask(address, **client)
-        await self.heard([signin_id])
+        signin_id = await self.request(address, **client)
+        await self.wait_for_results([signin_id])
         mails = self.mails(address)
-        assert len(mails) > before, f"no mail: {await self.kinds(signin_id)}"
+
+        assert len(mails) > before, f"no mail: {await self.result_kinds(signin_id)}"
+
         return signin_id, mails[-1].code()
 
     def assert_alive(self) -> None:
@@ -164,26 +168,26 @@ class Scene:
         assert self.worker.process.running, self.worker.process.last_output()
 
 
-def wrong(code: str, count: int) -> list[str]:
-    """Return so many different codes, none of them the right one."""
+def wrong_codes(code: str, count: int) -> list[str]:
+    """Return ``count`` different wrong codes."""
     others = (mistyped(f"{number:0{len(code)}d}") for number in range(count + 1))
     return [other for other in others if other != code][:count]
 
 
 def network(number: int) -> str:
-    """Return an address in another /24 for every number."""
+    """Return an IP address in a different /24 for each number."""
     return f"10.{number // 256 % 256}.{number % 256}.9"
 
 
 @asynccontextmanager
-async def scene(servers: Servers, size: Size, settings: Mapping[str, str]) -> AsyncIterator[Scene]:
-    """Set up topics, keys and a worker of its own, and clear them away."""
-    async with open_stage(servers, Scale(), dict(settings)) as place:
-        yield Scene(place, await place.start_worker(), size)
+async def open_scene(servers: Servers, size: Size, settings: Mapping[str, str]) -> AsyncIterator[Scene]:
+    """Set up a worker with its own topics and keys, and tear it down."""
+    async with open_stage(servers, Scale(), dict(settings)) as stage:
+        yield Scene(stage, await stage.start_worker(), size)
 
 
 def _digits(count: int) -> str:
-    """Draw digits, which no folding of case or of look-alikes changes."""
+    """Return random digits, which no folding of case or look-alikes changes."""
     return "".join(secrets.choice("0123456789") for _ in range(count))
 
 

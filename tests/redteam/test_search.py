@@ -1,4 +1,4 @@
-"""A search that finds nothing shows nothing unless it finds what is there."""
+"""The search for secrets finds those that are there, and only those."""
 
 import base64
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _SECRETS = Secrets({"address": (_MARK,)}, frozenset({_CODE}))
 @pytest.mark.parametrize(
     ("form", "encode"),
     [
-        ("in clear", bytes),
+        ("in plaintext", bytes),
         ("in base64", base64.b64encode),
         ("in base64", base64.urlsafe_b64encode),
         ("in base64", lambda text: base64.b64encode(text).rstrip(b"=")),
@@ -26,14 +26,14 @@ _SECRETS = Secrets({"address": (_MARK,)}, frozenset({_CODE}))
     ],
 )
 @pytest.mark.parametrize(("kind", "secret"), [("address", _MARK), ("code", _CODE + b".")])
-def test_what_is_there_is_found(
+def test_a_secret_is_found_in_every_form(
     before: bytes, form: str, encode: Callable[[bytes], bytes], kind: str, secret: bytes
 ) -> None:
-    """In every form, wherever in a group of characters it begins, between others of the alphabet."""
+    """A secret is found in every form, at any offset within a group of characters, among other text."""
     hidden = b'x"token": "' + encode(before + secret) + b'", '
     assert f"{kind} {form}" in _SECRETS.found_in(hidden)
 
 
-def test_what_is_not_there_is_not_found() -> None:
-    """Neither longer numbers that hold a code's digits, nor the digits of a mark in another order."""
+def test_similar_bytes_are_not_found() -> None:
+    """Longer numbers that contain a code, and a mark with its digits in another order, are not reported."""
     assert not _SECRETS.found_in(b"1.7940718253e9 407182530 ada.712345678901243 407 182 53 %zz QUJD")

@@ -1,4 +1,4 @@
-"""Addresses and what is said about clients: look-alikes, injection, networks that are forged."""
+"""Addresses and client data: look-alikes, injection, and forged networks."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ _HEADERS: Final = {
 _PER_FORM: Final = 4
 
 Change = Callable[[str, str], str]
-"""An owner's local part and domain to another's address."""
+"""Turns the local part and domain of an owner's address into another address."""
 
 _LOOK_ALIKES: Final[dict[str, Change]] = {
     "dotless i": lambda local, domain: f"{local.replace('i', 'ı')}@{domain}",
@@ -69,7 +69,7 @@ _HOSTILE: Final[tuple[Change, ...]] = (
     lambda local, domain: f"{local}@{domain}%0d%0aBcc:{_EVIL}@{domain}",
     lambda local, domain: f"{local}{'x' * 60}@{domain}",
 )
-_SAID_OF_CLIENTS: Final[tuple[dict[str, Any], ...]] = tuple(
+_HOSTILE_CLIENTS: Final[tuple[dict[str, Any], ...]] = tuple(
     {field: text}
     for field in ("locale", "user_agent", "ip")
     for text in (
@@ -100,7 +100,7 @@ _FORGED: Final[dict[str, tuple[Any, ...]]] = {
 
 
 async def looking_alike(scene: Scene) -> list[Count]:
-    """Sign in with addresses that look like, or could be folded to, somebody else's."""
+    """Sign in with addresses that look like a victim's, or might be folded to it."""
     pairs = [_pair(scene, change) for change in _LOOK_ALIKES.values()]
     fates = dict(zip(_LOOK_ALIKES, await asyncio.gather(*(_fate(scene, *pair) for pair in pairs)), strict=True))
     kinds = Counter(fates.values())
@@ -109,11 +109,11 @@ async def looking_alike(scene: Scene) -> list[Count]:
 
     return [
         Count(
-            tried=f"addresses like somebody's: {', '.join(_LOOK_ALIKES)}",
+            tried=f"addresses that look like a victim's: {', '.join(_LOOK_ALIKES)}",
             tries=len(pairs),
             through=kinds["taken over"],
             what=f"accounts whose mail went elsewhere; {kinds['same']} are the owner's own address, {kinds['other']} "
-            f"another account, {kinds['none']} no address",
+            f"another account, {kinds['none']} no valid address",
             at_most=0,
             bound="none",
         )
@@ -121,14 +121,17 @@ async def looking_alike(scene: Scene) -> list[Count]:
 
 
 async def injecting(scene: Scene) -> list[Count]:
-    """Put headers, recipients, commands and markup into all that gets near a mail."""
+    """Put headers, recipients, commands and markup into every value that could reach a mail."""
     before = len(scene.servers.mail_server.mails)
     hostile = [change(*scene.address().rsplit("@", 1)) for change in _HOSTILE]
-    by_address = await asyncio.gather(*(scene.ask(one) for one in hostile))
-    honest = [scene.address() for _ in _SAID_OF_CLIENTS]
-    by_client = [scene.ask(address, **said) for address, said in zip(honest, _SAID_OF_CLIENTS, strict=True)]
-    await scene.heard([*by_address, *await asyncio.gather(*by_client)])
-    await scene.done()
+    by_address = await asyncio.gather(*(scene.request(one) for one in hostile))
+
+    honest = [scene.address() for _ in _HOSTILE_CLIENTS]
+    requests = (scene.request(address, **client) for address, client in zip(honest, _HOSTILE_CLIENTS, strict=True))
+    by_client = await asyncio.gather(*requests)
+
+    await scene.wait_for_results([*by_address, *by_client])
+    await scene.wait_until_done()
     mails = scene.servers.mail_server.mails[before:]
     arrived = {recipient for mail in mails for recipient in mail.recipients}
 
@@ -138,10 +141,10 @@ async def injecting(scene: Scene) -> list[Count]:
 
     return [
         Count(
-            tried="line ends, lists, commands, templates, markup in the address, the locale, the user agent, the ip",
+            tried="line ends, lists, commands, templates and markup in the address, locale, user agent and ip",
             tries=len(hostile) + len(honest),
             through=sum(_is_tampered(mail, allowed) for mail in mails),
-            what="mails with another recipient, another header, or any of it in their bytes",
+            what="mails with another recipient, another header, or any of the injected text",
             at_most=0,
             bound="none",
         )
@@ -149,13 +152,13 @@ async def injecting(scene: Scene) -> list[Count]:
 
 
 async def forging(scene: Scene) -> list[Count]:
-    """Ask from one network in every way its addresses can be written, to be taken for many networks."""
+    """Write the addresses of one network in every possible way, so as to pass for many networks."""
     counts = []
     for network, forms in _FORGED.items():
         victim = scene.address("forged")
-        signin_ids = await asyncio.gather(*(scene.ask(victim, ip=ip) for ip in _PER_FORM * forms))
-        await scene.heard(signin_ids)
-        kinds = [(await scene.said())[one][0].kind for one in signin_ids]
+        signin_ids = await asyncio.gather(*(scene.request(victim, ip=ip) for ip in _PER_FORM * forms))
+        await scene.wait_for_results(signin_ids)
+        kinds = [(await scene.results())[one][0].kind for one in signin_ids]
 
         assert "signin.rejected throttled" in kinds and "signin.code_sent" in kinds, kinds
 
@@ -166,7 +169,7 @@ async def forging(scene: Scene) -> list[Count]:
                 through=len(scene.mails(victim)),
                 what="mails, with 20 allowed in an hour",
                 at_most=scene.policy.limits.sends_per_day // 2,
-                bound="half of SIGNIN_LIMITS__SENDS_PER_DAY: one network",
+                bound="half of SIGNIN_LIMITS__SENDS_PER_DAY, the share of one network",
             )
         )
 
@@ -179,14 +182,14 @@ def _pair(scene: Scene, change: Change) -> tuple[str, str]:
 
 
 async def _fate(scene: Scene, victim: str, alike: str) -> str:
-    """Tell whether the look-alike is no address, another account, or the victim's; then also where its mail went."""
-    owner = await scene.ask(victim)
-    attacker = await scene.ask(alike, ip="198.51.100.1")
-    await scene.heard([owner, attacker])
-    said = await scene.said()
-    accounts = [json.loads(said[one][0].value).get("account") for one in (owner, attacker)]
+    """Tell whether a look-alike is no valid address, another account, or the victim's, and where its mail went."""
+    owner = await scene.request(victim)
+    attacker = await scene.request(alike, ip="198.51.100.1")
+    await scene.wait_for_results([owner, attacker])
+    results = await scene.results()
+    accounts = [json.loads(results[one][0].value).get("account") for one in (owner, attacker)]
 
-    assert said[owner][0].kind == "signin.code_sent", said[owner][0].kind
+    assert results[owner][0].kind == "signin.code_sent", results[owner][0].kind
 
     if accounts[1] is None:
         return "none"
@@ -200,7 +203,7 @@ async def _fate(scene: Scene, victim: str, alike: str) -> str:
 
 
 def _ascii_folded(recipient: str) -> str:
-    """Fold ASCII case, as every mail server that matters does, and nothing else."""
+    """Fold only ASCII case, as every relevant mail server does."""
     return "".join(one.lower() if one.isascii() else one for one in recipient)
 
 

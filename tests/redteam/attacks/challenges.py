@@ -1,4 +1,4 @@
-"""Turnstile: tokens that are no good, and a siteverify that lies, dawdles or is away."""
+"""Turnstile: invalid tokens, and a siteverify server that lies, is slow or is down."""
 
 import asyncio
 from collections import defaultdict
@@ -11,59 +11,61 @@ from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
 from tests.faults.upstream import new_signin_id
 
-_EVERY_CALL: Final = 40
+_MAX_CALLS: Final = 40
 _HUGE: Final = 48 * 1024 * 1024
-_LONGEST_TOKEN: Final = 2_048
-_MOST_MEMORY_MB: Final = 512
+_MAX_TOKEN_LENGTH: Final = 2_048
+_MAX_MEMORY_MB: Final = 512
 
 
 @dataclass(frozen=True)
 class _Try:
-    """A token; ``answer`` is what siteverify says of it, every time."""
+    """A token, and siteverify's ``answer`` to every call for it."""
 
     token: str
     answer: Answer | None = None
 
 
 async def bad_tokens(scene: Scene) -> list[Count]:
-    """Use tokens: missing, made up, spent, another's, or solved on another page, for something else, long ago."""
+    """Use tokens that are missing, made up, spent or somebody else's, or that are for another page, action or time."""
     spent = await _spent(scene)
-    anothers = _fresh(scene)
-    tries = [_Try(token) for token in ("", "made-up", "x" * (_LONGEST_TOKEN + 1), spent, anothers)]
-    tries += [_Try(_fresh(scene), Answer(body=body)) for body in _bodies()]
-    return [await _count(scene, tries, "tokens: missing, made up, spent, another's; other host, action, cdata, time")]
+    somebody_elses = _fresh(scene)
+    tries = [_Try(token) for token in ("", "made-up", "x" * (_MAX_TOKEN_LENGTH + 1), spent, somebody_elses)]
+    tries += [_Try(_fresh(scene), Answer(body=body)) for body in _wrong_bodies()]
+    tried = "tokens: missing, made up, spent, somebody else's; for another host, action, cdata or time"
+    return [await _count(scene, tries, tried)]
 
 
 async def lying(scene: Scene) -> list[Count]:
-    """Let siteverify answer anything but what it should."""
+    """Let siteverify give every kind of wrong answer."""
     scene.stage.peak_rss = 0
-    tries = [_Try(_fresh(scene), answer) for answer in _answers(scene)]
-    count = await _count(scene, tries, "siteverify away, slow, redirecting, with half-truths, garbage, 48 MB")
+    tries = [_Try(_fresh(scene), answer) for answer in _broken_answers(scene)]
+    count = await _count(scene, tries, "siteverify down, slow or redirecting, with wrong members, garbage or 48 MB")
+
     keys = defaultdict[str, set[str]](set)
     for call in scene.servers.siteverify.calls:
         keys[call.get("response", "")].add(call.get("idempotency_key", ""))
 
-    ours = {one.token: keys[one.token] for one in tries}
-    calls = sum(call.get("response") in ours for call in scene.servers.siteverify.calls)
+    keys_by_token = {one.token: keys[one.token] for one in tries}
+    calls = sum(call.get("response") in keys_by_token for call in scene.servers.siteverify.calls)
 
-    assert calls > len(tries), f"{calls} calls: nothing was tried again"
+    assert calls > len(tries), f"{calls} calls: no call was retried"
 
     return [
         count,
         Count(
-            tried="calls of siteverify for these",
+            tried="calls to siteverify for these tokens",
             tries=calls,
-            through=sum(len(own) != 1 for own in ours.values()),
-            what="tokens without one idempotency_key for all their calls",
+            through=sum(len(own) != 1 for own in keys_by_token.values()),
+            what="tokens whose calls did not share one idempotency_key",
             at_most=0,
             bound="none",
         ),
         Count(
-            tried="bytes of one answer",
+            tried="bytes in one answer",
             tries=_HUGE,
             through=scene.stage.peak_rss // 1_000_000,
-            what="MB of memory that the worker took at most",
-            at_most=_MOST_MEMORY_MB,
+            what="MB of memory at the worker's peak",
+            at_most=_MAX_MEMORY_MB,
             bound="as in the fault programme",
         ),
     ]
@@ -74,45 +76,46 @@ async def _count(scene: Scene, tries: list[_Try], tried: str) -> Count:
     victims = [scene.address() for _ in tries]
     for one in tries:
         if one.answer is not None:
-            scene.servers.siteverify.script(one.token, *[one.answer] * _EVERY_CALL)
+            scene.servers.siteverify.script(one.token, *[one.answer] * _MAX_CALLS)
 
-    asking = (_ask(scene, victim, one) for victim, one in zip(victims, tries, strict=True))
-    signin_ids = await asyncio.gather(*asking)
-    await scene.heard(signin_ids)
-    said = await scene.said()
-    kinds = {said[one][0].kind for one in signin_ids}
+    requests = (_request(scene, victim, one) for victim, one in zip(victims, tries, strict=True))
+    signin_ids = await asyncio.gather(*requests)
+    await scene.wait_for_results(signin_ids)
+    results = await scene.results()
+    kinds = {results[one][0].kind for one in signin_ids}
     mails = len(scene.all_mails()) - before
-    await scene.signed_in(scene.address())
+    await scene.sign_in(scene.address())
 
     assert kinds <= {"signin.rejected challenge_failed", "signin.rejected challenge_unavailable"} or mails, kinds
 
     return Count(tried, len(tries), mails, "mails; an honest person then signed in", 0, "none: it fails closed")
 
 
-async def _ask(scene: Scene, victim: str, one: _Try) -> str:
-    """Ask under the sign-in that the token was made for, unless it was made for none."""
+async def _request(scene: Scene, victim: str, one: _Try) -> str:
+    """Request a code under the sign-in that the token was issued for, if there is one."""
     parts = one.token.split(".")
     is_ours = one.answer is not None and len(parts) == 3
-    return await scene.ask(victim, signin_id=parts[1] if is_ours else "", token=one.token)
+    return await scene.request(victim, signin_id=parts[1] if is_ours else "", token=one.token)
 
 
 async def _spent(scene: Scene) -> str:
-    """Sign in; return the token, which is spent now."""
+    """Sign in; return the token that this spent."""
     signin_id = new_signin_id()
     token = scene.token(signin_id)
-    await scene.signed_in(scene.address(), signin_id=signin_id, token=token)
+    await scene.sign_in(scene.address(), signin_id=signin_id, token=token)
     return token
 
 
 def _fresh(scene: Scene) -> str:
-    """Return a good token of a sign-in that is not opened by itself."""
+    """Return a valid token for a sign-in that has not been opened."""
     return scene.token(new_signin_id())
 
 
-def _bodies() -> list[dict[str, Any]]:
-    """Return what siteverify says of tokens that were solved somewhere else, for something else, at another time."""
+def _wrong_bodies() -> list[dict[str, Any]]:
+    """Return siteverify's answers to tokens that are for another page, another action or another time."""
     now = datetime.now(UTC)
     times = [now - timedelta(seconds=301), now - timedelta(days=1), now + timedelta(hours=1), now.replace(tzinfo=None)]
+
     return [
         *({"hostname": name} for name in ("evil.example", f"{HOSTNAME}.evil.example", f"x.{HOSTNAME}", "", None)),
         *({"action": name} for name in ("login", ACTION.upper(), "", None)),
@@ -123,9 +126,10 @@ def _bodies() -> list[dict[str, Any]]:
     ]
 
 
-def _answers(scene: Scene) -> list[Answer]:
-    """Return answers of a siteverify that is away, slow or lies."""
+def _broken_answers(scene: Scene) -> list[Answer]:
+    """Return the answers of a siteverify server that is down, slow or lying."""
     elsewhere = {"location": scene.servers.siteverify.url}
+
     return [
         *(Answer(status=status) for status in (500, 502, 503, 301)),
         Answer(status=204, body=""),

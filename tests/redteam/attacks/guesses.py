@@ -1,4 +1,4 @@
-"""Guesses: many at once, over many sign-ins, over many accounts."""
+"""Guesses: many at once, across many sign-ins, and across many accounts."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.redteam.attack import Attack, Count
 from tests.redteam.dump import compares_in_histories
-from tests.redteam.scene import Scene, network, wrong
+from tests.redteam.scene import Scene, network, wrong_codes
 
 _SIGN_INS: Final = 20
 _ACCOUNTS: Final = 10
@@ -15,14 +15,14 @@ _TRIES: Final = "SIGNIN_OTP__MAX_ATTEMPTS"
 
 
 async def at_once(scene: Scene) -> list[Count]:
-    """Submit wrong codes for one sign-in, all at once, and the right one behind them."""
+    """Submit many wrong codes for one sign-in at once, and the right one last."""
     victim = scene.address()
-    signin_id, code = await scene.code(victim)
-    tries = await scene.flood(signin_id, victim, [*wrong(code, scene.size.flood - 1), code])
-    most = scene.policy.otp.max_attempts
-    await scene.heard([signin_id], most + 2)
-    await scene.done()
-    kinds = await scene.kinds(signin_id)
+    signin_id, code = await scene.request_code(victim)
+    tries = await scene.submit_all(signin_id, victim, [*wrong_codes(code, scene.size.flood - 1), code])
+    max_attempts = scene.policy.otp.max_attempts
+    await scene.wait_for_results([signin_id], max_attempts + 2)
+    await scene.wait_until_done()
+    kinds = await scene.result_kinds(signin_id)
 
     assert "signin.failed too_many_attempts" in kinds, kinds
 
@@ -30,9 +30,9 @@ async def at_once(scene: Scene) -> list[Count]:
         Count(
             tried="codes for one sign-in at once, the right one last",
             tries=tries,
-            through=await scene.compares([signin_id]),
+            through=await scene.count_compares([signin_id]),
             what="compares, by the results",
-            at_most=most,
+            at_most=max_attempts,
             bound=_TRIES,
         ),
         Count(
@@ -40,25 +40,25 @@ async def at_once(scene: Scene) -> list[Count]:
             tries=tries,
             through=await compares_in_histories(scene, victim),
             what="compares, by the history of the mailbox",
-            at_most=most,
+            at_most=max_attempts,
             bound=_TRIES,
         ),
     ]
 
 
 async def over_sign_ins(scene: Scene) -> list[Count]:
-    """Open many sign-ins of one account side by side, from two networks, and guess at each."""
+    """Open many parallel sign-ins of one account, from two networks, and guess at each."""
     victim = scene.address()
-    most = scene.policy.otp.max_attempts
-    opening = (scene.ask(victim, ip=network(number % 2)) for number in range(_SIGN_INS))
-    signin_ids = await asyncio.gather(*opening)
-    await scene.heard(signin_ids)
-    said = await scene.said()
-    opened = [one for one in signin_ids if said[one][0].kind == "signin.code_sent"]
-    guessing = (scene.flood(one, victim, wrong("00000000", most)) for one in opened)
+    max_attempts = scene.policy.otp.max_attempts
+    requests = (scene.request(victim, ip=network(number % 2)) for number in range(_SIGN_INS))
+    signin_ids = await asyncio.gather(*requests)
+    await scene.wait_for_results(signin_ids)
+    results = await scene.results()
+    opened = [one for one in signin_ids if results[one][0].kind == "signin.code_sent"]
+    guessing = (scene.submit_all(one, victim, wrong_codes("00000000", max_attempts)) for one in opened)
     tries = sum(await asyncio.gather(*guessing))
-    await scene.heard(opened, 1 + most)
-    compares = await scene.compares(opened)
+    await scene.wait_for_results(opened, 1 + max_attempts)
+    compares = await scene.count_compares(opened)
 
     assert len(opened) == _SIGN_INS and compares, f"{len(opened)} sign-ins, {compares} compares"
 
@@ -66,7 +66,7 @@ async def over_sign_ins(scene: Scene) -> list[Count]:
 
     return [
         Count(
-            tried=f"codes for {len(opened)} sign-ins of one account, {most} each, two networks",
+            tried=f"codes for {len(opened)} sign-ins of one account, {max_attempts} each, from two networks",
             tries=tries,
             through=compares,
             what="compares in an hour",
@@ -77,14 +77,14 @@ async def over_sign_ins(scene: Scene) -> list[Count]:
 
 
 async def spraying(scene: Scene) -> list[Count]:
-    """Guess at many accounts from one network, as far as each lets one."""
+    """Guess at many accounts from one network, as often as each account allows."""
     accounts = [scene.address("sprayed") for _ in range(_ACCOUNTS)]
     opened: dict[str, list[str]] = {account: [] for account in accounts}
     tries = 0
     for _ in range(_ROUNDS):
-        tries += sum(await asyncio.gather(*(_sprayed(scene, account, opened[account]) for account in accounts)))
+        tries += sum(await asyncio.gather(*(_spray(scene, account, opened[account]) for account in accounts)))
 
-    compares = {account: await scene.compares(own) for account, own in opened.items()}
+    compares = {account: await scene.count_compares(own) for account, own in opened.items()}
     share = scene.policy.limits.failures_per_day // 2
     chance = sum(compares.values()) / 10**scene.policy.otp.digits
 
@@ -95,23 +95,23 @@ async def spraying(scene: Scene) -> list[Count]:
             tried=f"codes for {_ACCOUNTS} accounts from one network",
             tries=tries,
             through=max(compares.values()),
-            what=f"compares of the account that was tried most; a hit on any of them: {chance:.1e}",
+            what=f"compares for the account with the most; chance of a hit on any account: {chance:.1e}",
             at_most=share,
-            bound="half of SIGNIN_LIMITS__FAILURES_PER_DAY an account; none over all accounts: that is upstream's",
+            bound="half of SIGNIN_LIMITS__FAILURES_PER_DAY per account; a limit across accounts is upstream's job",
         )
     ]
 
 
-async def _sprayed(scene: Scene, account: str, opened: list[str]) -> int:
-    """Open a sign-in and guess; return how often."""
-    signin_id = await scene.ask(account)
+async def _spray(scene: Scene, account: str, opened: list[str]) -> int:
+    """Open a sign-in and guess; return the number of guesses."""
+    signin_id = await scene.request(account)
     opened.append(signin_id)
-    await scene.heard([signin_id])
-    if (await scene.kinds(signin_id))[0] != "signin.code_sent":
+    await scene.wait_for_results([signin_id])
+    if (await scene.result_kinds(signin_id))[0] != "signin.code_sent":
         return 0
 
-    tries = await scene.flood(signin_id, account, wrong("00000000", scene.policy.otp.max_attempts))
-    await scene.heard([signin_id], 1 + tries)
+    tries = await scene.submit_all(signin_id, account, wrong_codes("00000000", scene.policy.otp.max_attempts))
+    await scene.wait_for_results([signin_id], 1 + tries)
 
     return tries
 

@@ -1,11 +1,11 @@
-"""Locking the owner out by failing in their name."""
+"""Locking out the owner of an account by failing in their name."""
 
 import asyncio
 import json
 from typing import Final
 
 from tests.redteam.attack import Attack, Count
-from tests.redteam.scene import Scene, wrong
+from tests.redteam.scene import Scene, wrong_codes
 
 _ATTACKER = "198.51.100.66"
 _ELSEWHERE = "192.0.2.44"
@@ -14,46 +14,46 @@ _SIGN_INS: Final = 12
 
 
 async def for_an_hour(scene: Scene) -> list[Count]:
-    """Fail from one network as often as an hour lets one; the owner comes from another, and from a trusted device."""
+    """Fail from one network as often as an hour allows; the owner comes from another one, and from a trusted device."""
     victim = scene.address("owner")
     tries = await _guess(scene, victim, sign_ins=5)
-    from_elsewhere = await scene.ask(victim, ip=_ELSEWHERE)
-    await scene.heard([from_elsewhere])
-    (answer,) = (await scene.said())[from_elsewhere]
+    from_elsewhere = await scene.request(victim, ip=_ELSEWHERE)
+    await scene.wait_for_results([from_elsewhere])
+    (answer,) = (await scene.results())[from_elsewhere]
 
     assert answer.kind == "signin.rejected locked", answer.kind
 
-    await scene.signed_in(victim, ip=_ELSEWHERE, trusted_device=True)
+    await scene.sign_in(victim, ip=_ELSEWHERE, trusted_device=True)
 
     return [
         Count(
-            tried="codes from one network; then the owner from another one, on a new device",
+            tried="codes from one network; then the owner requests one from another network, on a new device",
             tries=tries,
             through=json.loads(answer.value)["retry_after_s"],
-            what="seconds that a new device has to wait; a trusted one signed in at once",
+            what="seconds until a new device may sign in; a trusted one signed in at once",
             at_most=_HOUR_S,
-            bound="the hour of SIGNIN_LIMITS__FAILURES_PER_HOUR, which is not divided by network",
+            bound="the hour of SIGNIN_LIMITS__FAILURES_PER_HOUR, which is not split by network",
         )
     ]
 
 
 async def for_a_day(scene: Scene) -> list[Count]:
-    """Fail and ask for mails from one network until nothing works there; the owner comes from another."""
+    """Fail and request mails from one network until nothing works there; the owner comes from another one."""
     victim = scene.address("owner")
     tries = await _guess(scene, victim, sign_ins=_SIGN_INS)
-    signin_ids = [one for one, own in (await scene.said()).items() if own]
-    compares = await scene.compares(signin_ids)
-    kept_out = 0
+    signin_ids = [one for one, own in (await scene.results()).items() if own]
+    compares = await scene.count_compares(signin_ids)
+    locked_out = 0
 
     for trusted, ip in ((False, _ELSEWHERE), (True, _ELSEWHERE), (True, _ATTACKER)):
         try:
-            await scene.signed_in(victim, ip=ip, trusted_device=trusted)
+            await scene.sign_in(victim, ip=ip, trusted_device=trusted)
         except AssertionError:
-            kept_out += 1
+            locked_out += 1
 
     return [
         Count(
-            tried=f"codes for {_SIGN_INS} sign-ins of an account from one network, with 20 failures and mails an hour",
+            tried=f"codes for {_SIGN_INS} sign-ins of an account from one network, at 20 failures and mails an hour",
             tries=tries,
             through=compares,
             what="compares for that network",
@@ -61,27 +61,27 @@ async def for_a_day(scene: Scene) -> list[Count]:
             bound="half of SIGNIN_LIMITS__FAILURES_PER_DAY",
         ),
         Count(
-            tried="the owner: from another network, from a trusted device there, from one in the attacker's network",
+            tried="the owner: from another network, and from trusted devices there and in the attacker's network",
             tries=3,
-            through=kept_out,
-            what="times kept out",
+            through=locked_out,
+            what="times locked out",
             at_most=0,
-            bound="half of the day is for others, and trusted devices have budgets of their own",
+            bound="half of the daily limit is for other networks; trusted devices have their own limits",
         ),
     ]
 
 
 async def _guess(scene: Scene, victim: str, sign_ins: int) -> int:
-    """Open sign-ins from the attacker's network and guess until they are locked; return how many guesses were made."""
-    signin_ids = await asyncio.gather(*(scene.ask(victim, ip=_ATTACKER) for _ in range(sign_ins)))
-    await scene.heard(signin_ids)
-    said = await scene.said()
-    opened = [one for one in signin_ids if said[one][0].kind == "signin.code_sent"]
-    most = scene.policy.otp.max_attempts
+    """Open sign-ins from the attacker's network and guess until they are locked; return the number of guesses."""
+    signin_ids = await asyncio.gather(*(scene.request(victim, ip=_ATTACKER) for _ in range(sign_ins)))
+    await scene.wait_for_results(signin_ids)
+    results = await scene.results()
+    opened = [one for one in signin_ids if results[one][0].kind == "signin.code_sent"]
+    max_attempts = scene.policy.otp.max_attempts
     tries = 0
     for signin_id in opened:
-        tries += await scene.flood(signin_id, victim, wrong("00000000", most))
-        await scene.heard([signin_id], 1 + most)
+        tries += await scene.submit_all(signin_id, victim, wrong_codes("00000000", max_attempts))
+        await scene.wait_for_results([signin_id], 1 + max_attempts)
 
     return tries
 

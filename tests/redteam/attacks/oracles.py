@@ -1,4 +1,4 @@
-"""Oracles: what times, and answers to too many questions, could tell."""
+"""Oracles: what timing, and the answers to too many requests, could disclose."""
 
 import inspect
 import json
@@ -11,29 +11,29 @@ from typing import Any, Final
 from activities import codes, keyed
 from activities.codes import CodeKeys
 from tests.redteam.attack import Attack, Count
-from tests.redteam.scene import Scene, network, wrong
+from tests.redteam.scene import Scene, network, wrong_codes
 
 _SIGN_IN: Final = "s" * 22
-_ASKS: Final = 7
+_REQUESTS: Final = 7
 
 
 async def counting_operations(scene: Scene) -> list[Count]:
-    """Count the operations of a compare: for the right code, and for codes that are right up to some digit."""
+    """Count the operations of a compare for the right code, and for codes that are wrong in one digit."""
     keys = CodeKeys({"k": bytes(range(32))})
     right = keys.derive("k", "ada", _SIGN_IN, "nonce", scene.policy.otp.digits)
     guesses = [right, *(_wrong_at(right, place) for place in range(len(right)))]
     seals = [keys.seal(_SIGN_IN, guess)[1] for guess in guesses]
     counts = [operations(partial(keys.matches, seal, "k", _SIGN_IN, right)) for seal in seals]
 
-    assert counts[0] > 0, "nothing was counted"
+    assert counts[0] > 0, "no operations were counted"
     assert "hmac.compare_digest(" in inspect.getsource(CodeKeys.matches)
 
     return [
         Count(
-            tried=f"compares: the right code, and one wrong at each of its digits; {counts[0]} operations each",
+            tried=f"compares of the right code and of codes wrong in one digit; {counts[0]} operations per compare",
             tries=len(guesses),
             through=len(set(counts)) - 1,
-            what="that took another number of operations; the compare itself is hmac.compare_digest",
+            what="other numbers of operations; the compare itself is hmac.compare_digest",
             at_most=0,
             bound="none",
         )
@@ -41,10 +41,11 @@ async def counting_operations(scene: Scene) -> list[Count]:
 
 
 async def telling_accounts_apart(scene: Scene) -> list[Count]:
-    """Ask too often for an account that has signed in before, and for one that never has; compare all answers."""
-    known, unknown = scene.address(), scene.address()
+    """Send too many requests for an account that has signed in before and for a new one; compare the answers."""
+    known = scene.address()
+    unknown = scene.address()
     for number in range(2):
-        await scene.signed_in(known, ip=network(number), trusted_device=True)
+        await scene.sign_in(known, ip=network(number), trusted_device=True)
 
     shapes = [await _shapes(scene, address) for address in (known, unknown)]
 
@@ -52,10 +53,10 @@ async def telling_accounts_apart(scene: Scene) -> list[Count]:
 
     return [
         Count(
-            tried="requests and wrong codes for an account with a past and for one without",
+            tried="requests and wrong codes for an account with a history and for one without",
             tries=2 * len(shapes[0]),
             through=sum(one != other for one, other in zip(*shapes, strict=True)),
-            what="answers of another kind, with other members or another retry time",
+            what="answers that differ in kind or members",
             at_most=0,
             bound="none",
         )
@@ -63,7 +64,7 @@ async def telling_accounts_apart(scene: Scene) -> list[Count]:
 
 
 def operations(call: Callable[[], object]) -> int:
-    """Return how many operations of Python our own code takes for a call."""
+    """Return how many Python operations our own code executes during a call."""
     counted = 0
     own = {codes.__file__, keyed.__file__}
 
@@ -85,19 +86,19 @@ def operations(call: Callable[[], object]) -> int:
 
 
 async def _shapes(scene: Scene, address: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Return what is said, without values that differ from one sign-in to the next."""
+    """Return the kind and members of each result, without the values, which differ between sign-ins."""
     signin_ids = []
-    for number in range(_ASKS):
-        signin_ids.append(await scene.ask(address, ip=network(number)))
-        await scene.heard([signin_ids[-1]])
+    for number in range(_REQUESTS):
+        signin_ids.append(await scene.request(address, ip=network(number)))
+        await scene.wait_for_results([signin_ids[-1]])
 
-    for code in wrong("00000000", 3):
-        await scene.type(signin_ids[0], address, code)
+    for code in wrong_codes("00000000", 3):
+        await scene.submit(signin_ids[0], address, code)
 
-    await scene.heard([signin_ids[0]], 4)
-    said = await scene.said()
+    await scene.wait_for_results([signin_ids[0]], 4)
+    results = await scene.results()
 
-    return [(one.kind, tuple(json.loads(one.value))) for signin_id in signin_ids for one in said[signin_id]]
+    return [(one.kind, tuple(json.loads(one.value))) for signin_id in signin_ids for one in results[signin_id]]
 
 
 def _wrong_at(code: str, place: int) -> str:

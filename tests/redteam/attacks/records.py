@@ -1,4 +1,4 @@
-"""Records: poison, and whole topics again."""
+"""Records: poison, and whole topics that are read again."""
 
 import asyncio
 from typing import Final
@@ -15,22 +15,22 @@ _POISON: Final[tuple[bytes | None, ...]] = (
 
 
 async def poisoning(scene: Scene) -> list[Count]:
-    """Emit what no one can apply, on both topics; people sign in between."""
+    """Emit records that cannot be applied to both topics, while people sign in."""
     before = await _dead_letters(scene)
     poison = [value for value in _POISON for _ in range(max(1, scene.size.flood // 50))]
     topics = scene.stage.topics.inbound
-    some = (scene.stage.upstream.poison(topic, value) for value in poison for topic in topics)
-    _, *_ = await asyncio.gather(scene.signed_in(scene.address()), *some)
-    await scene.done()
-    await scene.signed_in(scene.address())
+    emitting = (scene.stage.upstream.poison(topic, value) for value in poison for topic in topics)
+    await asyncio.gather(scene.sign_in(scene.address()), *emitting)
+    await scene.wait_until_done()
+    await scene.sign_in(scene.address())
     tries = len(topics) * len(poison)
 
     return [
         Count(
-            tried=f"records that nobody can apply, {len(_POISON)} kinds on each topic",
+            tried=f"records that cannot be applied, {len(_POISON)} kinds on each topic",
             tries=tries,
             through=tries - (await _dead_letters(scene) - before),
-            what="not among the dead letters; people signed in meanwhile and afterwards",
+            what="missing from the dead letters; people signed in meanwhile and afterwards",
             at_most=0,
             bound="none",
         )
@@ -38,32 +38,34 @@ async def poisoning(scene: Scene) -> list[Count]:
 
 
 async def reading_again(scene: Scene) -> list[Count]:
-    """Set the group's offsets to 0 and let the worker read all again that ever was emitted."""
-    await scene.signed_in(scene.address())
-    await scene.done()
+    """Reset the group's offsets to 0 and let the worker read everything again."""
+    await scene.sign_in(scene.address())
+    await scene.wait_until_done()
     stage = scene.stage
-    results = sum(len(own) for own in (await scene.said()).values())
+    results = sum(len(own) for own in (await scene.results()).values())
     mails = len(scene.all_mails())
+
     await stage.terminate(scene.worker)
-    done = await stage.committed_offsets()
-    await stage.admin.commit(stage.topics.group_id, {place: 0 for place in done})
+    committed = await stage.committed_offsets()
+    await stage.admin.commit(stage.topics.group_id, {place: 0 for place in committed})
     await scene.worker.start()
-    await scene.done()
-    await scene.signed_in(scene.address())
-    tries = sum(done.values())
-    more_results = sum(len(own) for own in (await scene.said()).values()) - results
-    counted = (("mails", len(scene.all_mails()) - mails - 1), ("results", more_results - 2))
+    await scene.wait_until_done()
+
+    await scene.sign_in(scene.address())  # one more mail and two more results
+    tries = sum(committed.values())
+    new_results = sum(len(own) for own in (await scene.results()).values()) - results - 2
+    new_mails = len(scene.all_mails()) - mails - 1
 
     return [
         Count(
             tried="records of both topics, read a second time from the start",
             tries=tries,
             through=number,
-            what=f"{what} that there were not before; then somebody signed in",
+            what=f"new {what}; somebody then signed in",
             at_most=0,
             bound="none",
         )
-        for what, number in counted
+        for what, number in (("mails", new_mails), ("results", new_results))
     ]
 
 

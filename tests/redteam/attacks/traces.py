@@ -1,4 +1,4 @@
-"""Traces: all that the attacks before this one have left behind, searched for secrets."""
+"""Traces: searches everything that earlier attacks left behind for secrets."""
 
 import asyncio
 from base64 import b64decode
@@ -7,17 +7,17 @@ from typing import Final
 
 from tests.redteam.attack import Attack, Count
 from tests.redteam.dump import Corpus, dump
-from tests.redteam.scene import Scene, wrong
+from tests.redteam.scene import Scene, wrong_codes
 from tests.redteam.search import Secrets
 
 _KEYS: Final = ("SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__CODE", "SIGNIN_KEYS__PAYLOAD")
-_NOT_IN_CLEAR: Final = "in clear, URL-encoded, in base64, in hex"
+_FORMS: Final = "in plaintext, URL-encoded, in base64 or in hex"
 
 
 async def searching(scene: Scene) -> list[Count]:
-    """Search what is stored and shown for every code, address, token and key of this run."""
-    await _mixed(scene)
-    await scene.done()
+    """Search everything stored or shown for every code, address, token and key of this run."""
+    await _cause_all_kinds(scene)
+    await scene.wait_until_done()
     secrets = _secrets(scene)
 
     assert len(secrets.codes) > 1, "no codes to look for"
@@ -26,24 +26,26 @@ async def searching(scene: Scene) -> list[Count]:
     opened = next(corpus for corpus in corpora if corpus.opened)
     known = _found(opened, secrets)
 
-    assert known["address in clear"] and known["token in clear"], f"the search is blind: {dict(known)}"
+    assert known["address in plaintext"] and known["token in plaintext"], (
+        f"the search finds nothing even where it must: {dict(known)}"
+    )
     assert all(corpus.size for corpus in corpora), [corpus.place for corpus in corpora if not corpus.size]
 
     return [await _count(corpus, secrets) for corpus in corpora]
 
 
 async def _count(corpus: Corpus, secrets: Secrets) -> Count:
-    if corpus.opened:  # what is encrypted holds addresses and tokens: they are the workflows' business
+    if corpus.opened:  # encrypted payloads hold addresses and tokens, which the workflows need
         secrets = Secrets({kind: own for kind, own in secrets.marks.items() if "key" in kind}, secrets.codes)
 
     found = await asyncio.to_thread(_found, corpus, secrets)
-    looked_for = "codes and keys" if corpus.opened else "codes, addresses, tokens, keys"
+    secret_kinds = "codes or keys" if corpus.opened else "codes, addresses, tokens or keys"
 
     return Count(
         tried=f"bytes of {corpus.things:,} × {corpus.place}",
         tries=corpus.size,
         through=found.total(),
-        what=f"finds of {len(secrets.codes)} {looked_for} {_NOT_IN_CLEAR}" + (f": {dict(found)}" if found else ""),
+        what=f"finds of {len(secrets.codes)} {secret_kinds} {_FORMS}" + (f": {dict(found)}" if found else ""),
         at_most=0,
         bound="none",
     )
@@ -53,13 +55,13 @@ def _found(corpus: Corpus, secrets: Secrets) -> Counter[str]:
     return sum((secrets.found_in(blob) for blob in corpus.blobs), Counter[str]())
 
 
-async def _mixed(scene: Scene) -> None:
-    """Let something of each kind happen: a success, wrong codes, a refusal, a dead letter that holds secrets."""
+async def _cause_all_kinds(scene: Scene) -> None:
+    """Cause one event of each kind: a success, wrong codes, a rejection, and dead letters that hold secrets."""
     victim = scene.address()
-    signin_id, code = await scene.code(victim)
-    await scene.flood(signin_id, victim, [*wrong(code, 2), code])
-    await scene.ask(scene.address(domain="nxdomain.test"))
-    await scene.ask(scene.address(), token=scene.token_mark)
+    signin_id, code = await scene.request_code(victim)
+    await scene.submit_all(signin_id, victim, [*wrong_codes(code, 2), code])
+    await scene.request(scene.address(domain="nxdomain.test"))
+    await scene.request(scene.address(), token=scene.token_mark)
     for topic in scene.stage.topics.inbound:
         await scene.stage.upstream.poison(topic, f'{{"email": "{victim}", "code": "{code}", "x": '.encode())
         await scene.stage.upstream.poison(topic, f'{{"signin_id": "{victim}", "attempt": "{code}"}}'.encode())

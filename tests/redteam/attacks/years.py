@@ -1,4 +1,4 @@
-"""Low and slow: a year of guessing at the rate that is allowed."""
+"""Low and slow: a year of guessing at the allowed rate."""
 
 import itertools
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.fakes.stage import ADA, Stage
 from tests.fakes.time_skipping import time_skipping_server
 from tests.fakes.waiting import until
 from tests.redteam.attack import Attack, Count
-from tests.redteam.scene import Scene, network, wrong
+from tests.redteam.scene import Scene, network, wrong_codes
 from utils.settings.guesses import guess_probability
 from workflows.rules.jobs import CompareCode
 
@@ -22,21 +22,21 @@ _HOUR_S: Final = 3_600
 _DAY_S: Final = 24 * _HOUR_S
 _YEAR: Final = 365
 _NEVER_LOCKED: Final = 10**9
-_BURSTS: Final = (False, False, True)  # sign-ins tried an hour: of strangers in two networks, of a trusted device
+_BURSTS: Final = (False, False, True)  # sign-ins per hour: from strangers in two networks, and from a trusted device
 
 
 async def a_year(scene: Scene) -> list[Count]:
-    """Drive the rules themselves through a year of hours: every try that they let one have is had."""
+    """Drive the rules directly through a year, hour by hour, and use every try that they allow."""
     policy = scene.policy
     lenient = policy.model_copy(update={"limits": _without_a_row(policy.limits)})
     return [
-        _count(policy, *guessed(policy, _YEAR), "hours of a year of guessing, by the rules of the mailbox", _YEAR),
+        _count(policy, *guessed(policy, _YEAR), "codes in a year of guessing, by the rules of the mailbox", _YEAR),
         _count(lenient, *guessed(lenient, _YEAR), "the same, without the lock after 100 failures in a row", _YEAR),
     ]
 
 
 async def some_days(scene: Scene) -> list[Count]:
-    """Drive the real workflow on Temporal's time-skipping server through some days, and the rules beside it."""
+    """Drive the real workflow on Temporal's time-skipping server through some days, and compare it with the rules."""
     days = scene.size.days
     by_rules, _ = guessed(scene.policy, days)
     async with time_skipping_server() as environment:
@@ -46,11 +46,11 @@ async def some_days(scene: Scene) -> list[Count]:
 
     assert compares == by_rules, f"{compares} compares of the workflow, {by_rules} by the rules"
 
-    return [_count(scene.policy, compares, tries, f"codes in {days} days, on a server that skips time", days)]
+    return [_count(scene.policy, compares, tries, f"codes in {days} days, on a time-skipping server", days)]
 
 
 def guessed(policy: Policy, days: int) -> tuple[int, int]:
-    """Return how many compares an attacker gets in so many days, and how many codes were submitted for that."""
+    """Return how many compares an attacker gets in ``days`` days, and how many codes that took."""
     world = MailboxWorld(policy)
     compares = tries = 0
     for hour in range(24 * days):
@@ -68,7 +68,7 @@ def guessed(policy: Policy, days: int) -> tuple[int, int]:
 
 
 def _compared(world: MailboxWorld) -> int:
-    """Do what there is to do; return how many compares that were."""
+    """Run all jobs; return how many of them were compares."""
     compares = 0
     while world.take_jobs() or world.jobs:
         compares += isinstance(world.jobs[0], CompareCode)
@@ -91,8 +91,8 @@ async def _guess_at_the_workflow(
         return len(compares), tries
 
 
-async def _burst(stage: Stage, about: dict[str, str | bool], most: int) -> int:
-    """Open a sign-in and guess until it is over; return how often."""
+async def _burst(stage: Stage, about: dict[str, str | bool], max_attempts: int) -> int:
+    """Open a sign-in and guess until it ends; return the number of guesses."""
     handle = await stage.request(client=about)
     await handle.result()
     signin_id = handle.id.split("/")[1]
@@ -100,12 +100,12 @@ async def _burst(stage: Stage, about: dict[str, str | bool], most: int) -> int:
     if stage.outcomes(signin_id) != ["signin.code_sent"]:
         return 0
 
-    for code in wrong(stage.code(ADA), most):
+    for code in wrong_codes(stage.code(ADA), max_attempts):
         await stage.submit(signin_id, code)
 
-    await until(lambda: len(stage.outcomes(signin_id)) > most)
+    await until(lambda: len(stage.outcomes(signin_id)) > max_attempts)
 
-    return most
+    return max_attempts
 
 
 def _without_a_row(limits: LimitPolicy) -> LimitPolicy:
@@ -121,7 +121,7 @@ def _count(policy: Policy, compares: int, tries: int, tried: str, days: int) -> 
         tried=tried,
         tries=tries,
         through=compares,
-        what=f"compares, so a hit with {compares / 10**policy.otp.digits:.1e}; a year is allowed {chance:.1e}",
+        what=f"compares, a chance of {compares / 10**policy.otp.digits:.1e} of a hit; {chance:.1e} a year is allowed",
         at_most=a_day * days,
         bound="SIGNIN_LIMITS__FAILURES_PER_DAY and __TRUSTED_FAILURES_PER_DAY, every day",
     )
