@@ -78,7 +78,11 @@ class KafkaCheck:
     def judge(self, cluster: ClusterDescription, settings: TopicSettings) -> list[Finding]:
         """Return a finding for each thing that is wrong, or one for an area where nothing is."""
         brokers = "1 broker" if cluster.brokers == 1 else f"{cluster.brokers} brokers"
-        topics = [*self._missing(cluster), *self._topics(cluster, settings), *self._partitions(cluster)]
+        topics = [
+            *self._missing(cluster),
+            *self._topics(cluster, settings),
+            *self._partitions(cluster),
+        ]
         rights = [*self._topic_rights(cluster), *self._group_rights(cluster)]
 
         return [
@@ -116,37 +120,39 @@ class KafkaCheck:
 
     def _replicas(self, name: str, topic: TopicDescription, minimum: int) -> Iterator[Finding]:
         """Compare the replicas with ``minimum``, the number that ``acks=all`` waits for."""
-        setting = f"{name}: {_MIN_IN_SYNC} is {minimum}"
+        setting = f"{name}: {_MIN_IN_SYNC} is {minimum} with replication factor {topic.replicas}"
 
         if minimum > topic.replicas:
-            text = f"{setting}, but there are only {topic.replicas} replicas: nothing can be written."
+            text = f"{setting}: nothing can be written."
             lower = {_MIN_IN_SYNC: str(max(1, topic.replicas - 1))}
             yield Finding.failed(_TOPICS, text, self._commands.set_config(name, lower))
 
         elif topic.in_sync < minimum and not topic.leaderless:
-            text = f"{setting}, but a partition has only {topic.in_sync} in sync: nothing can be written to it."
+            text = f"{setting}, but a partition has {topic.in_sync} in sync: nothing can be written to it."
             yield Finding.failed(_TOPICS, text, "start the brokers that are down.")
 
         elif minimum == topic.replicas > 1:
-            text = f"{setting} of {topic.replicas} replicas: nothing can be written while any broker is down."
+            text = f"{setting}: nothing can be written while any broker is down."
             lower = {_MIN_IN_SYNC: str(minimum - 1)}
             yield Finding.warning(_TOPICS, text, self._commands.set_config(name, lower))
 
         elif minimum == 1 and topic.replicas > 2:  # noqa: PLR2004 - two replicas can promise no more
-            text = f"{setting} of {topic.replicas} replicas: a record that only one broker acknowledged can be lost."
+            text = f"{setting}: a record that only one broker acknowledged can be lost."
             yield Finding.warning(_TOPICS, text, self._commands.set_config(name, {_MIN_IN_SYNC: "2"}))
 
     def _settings(self, plan: TopicPlan, settings: Mapping[str, str]) -> Iterator[Finding]:
         differing = differing_settings(plan, settings)
         if differing:
-            text = ", ".join(f"{name} is {actual}, not {plan.settings[name]}" for name, actual in differing.items())
             planned = {name: plan.settings[name] for name in differing}
-            yield Finding.warning(_TOPICS, f"{plan.name}: {text}.", self._commands.set_config(plan.name, planned))
+            deviations = (f"{name} is {actual}, not {planned[name]}" for name, actual in differing.items())
+            text = f"{plan.name}: {', '.join(deviations)}."
+            yield Finding.warning(_TOPICS, text, self._commands.set_config(plan.name, planned))
 
     def _partitions(self, cluster: ClusterDescription) -> Iterator[Finding]:
         """Compare the partition counts of the inbound topics: workers get pairs of partitions."""
-        inbound = {use.plan.name: cluster.topics.get(use.plan.name) for use in self._uses if READ in use.required}
-        counts = {name: topic.partitions for name, topic in inbound.items() if topic is not None and topic.partitions}
+        inbound = [use.plan.name for use in self._uses if READ in use.required]
+        topics = {name: cluster.topics.get(name) for name in inbound}
+        counts = {name: topic.partitions for name, topic in topics.items() if topic and topic.partitions}
 
         for name, count in counts.items():
             largest = max(counts.values())

@@ -52,9 +52,9 @@ def test_topics_as_planned_give_no_problem() -> None:
     [
         ({"leaderless": 2}, "2", False, "2 of 6 partitions have no leader", "start the brokers"),
         ({"replicas": 1, "in_sync": 1}, "1", True, "is lost with its broker", "reassign-partitions"),
-        ({"replicas": 2, "in_sync": 2}, "3", False, "only 2 replicas: nothing can be written", "replicas=1"),
-        ({"in_sync": 1}, "2", False, "a partition has only 1 in sync", "start the brokers"),
-        ({}, "3", True, "3 of 3 replicas: nothing can be written while any", "min.insync.replicas=2"),
+        ({"replicas": 2, "in_sync": 2}, "3", False, "replication factor 2: nothing can be written", "replicas=1"),
+        ({"in_sync": 1}, "2", False, "a partition has 1 in sync", "start the brokers"),
+        ({}, "3", True, "replication factor 3: nothing can be written while any", "min.insync.replicas=2"),
         ({}, "1", True, "a record that only one broker acknowledged can be lost", "min.insync.replicas=2"),
     ],
 )
