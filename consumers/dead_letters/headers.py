@@ -35,9 +35,10 @@ _ATTEMPTS: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the ``dlt-*`` headers of a record say. It may be false: whoever writes to a topic can write any header.
+    """What the ``dlt-*`` headers of a record say.
 
-    Empty or None: the header is missing or malformed. ``has_value``: the record still has its value.
+    It may be false: whoever writes to a topic can write any header. Empty or None: the
+    header is missing or malformed. ``has_value``: the record still has its value.
     """
 
     topic: str = ""
@@ -53,7 +54,8 @@ class Provenance:
 def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
     """Return the record's own headers unchanged, and then those that say where it came from and why.
 
-    A record that was put back keeps its first origin and its first failure, and counts one more attempt.
+    A record that was put back keeps its first origin and its first failure, and counts
+    one more attempt.
     """
     before = _dlt_headers(record.headers)
     origin = _first_origin(before, record.topic)
@@ -118,17 +120,25 @@ def _origin_of(record: Record) -> dict[str, str]:
 
 
 def _range_of(record: Record) -> dict[str, str]:
-    """Return the end of a batch that could not be decoded. A record has none: its offset says it all."""
+    """Return the end of a batch that could not be decoded.
+
+    A record has none: its offset says it all.
+    """
     return {} if record.unreadable is None else {DltHeader.LAST_OFFSET: str(record.last_offset)}
 
 
 def _first_origin(before: dict[str, str], topic: str) -> dict[str, str] | None:
     """Return the origin that a record was put back with, or None if it is incomplete.
 
-    A record is only ever put back on the topic it came from. An emitter made up any other origin.
+    A record is only ever put back on the topic it came from. An emitter made up any
+    other origin.
     """
     origin = {name: before.get(name, "") for name in _ORIGIN}
-    numbers = (origin[DltHeader.PARTITION], origin[DltHeader.OFFSET], origin[DltHeader.TIMESTAMP])
+    numbers = (
+        origin[DltHeader.PARTITION],
+        origin[DltHeader.OFFSET],
+        origin[DltHeader.TIMESTAMP],
+    )
     is_complete = origin[DltHeader.TOPIC] == topic and all(_NUMBER.fullmatch(number) for number in numbers)
 
     return origin if is_complete else None

@@ -38,13 +38,19 @@ class DeadLetter:
 
     @property
     def failed_at(self) -> datetime:
-        """When it failed first. If the headers do not say, when it was written to the dead-letter topic."""
+        """When it failed first.
+
+        If the headers do not say, when it was written to the dead-letter topic.
+        """
         return self.provenance.failed_at or _instant(self.record.timestamp_ms)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are meant: those that match every given field. ``since`` is included, ``until`` is not."""
+    """Which dead letters are meant: those that match every given field.
+
+    ``since`` is included, ``until`` is not.
+    """
 
     error: str | None = None
     since: datetime | None = None
@@ -65,7 +71,8 @@ class Selection:
 class PartitionRange:
     """A partition of dead letters at one moment: its offsets from ``first`` to before ``end``.
 
-    ``saved`` is what Kafka stores of the offsets that were put back, ``replayed`` the same to work with.
+    ``saved`` is what Kafka stores of the offsets that were put back, ``replayed`` the
+    same to work with.
     """
 
     partition: Partition
@@ -76,7 +83,10 @@ class PartitionRange:
 
 
 def dead_letter(record: Record) -> DeadLetter:
-    """Read a record of a dead-letter topic. This never fails, whatever the record holds."""
+    """Read a record of a dead-letter topic.
+
+    This never fails, whatever the record holds.
+    """
     return DeadLetter(record, provenance_of(record.headers), _signin_id(record))
 
 
@@ -96,7 +106,10 @@ async def partition_ranges(reader: DeadLetterReader, store: ReplayStore, topics:
 async def selected_letters(
     reader: DeadLetterReader, ranges: Sequence[PartitionRange], selection: Selection
 ) -> AsyncIterator[tuple[DeadLetter, bool]]:
-    """Yield each selected letter, and whether it was put back. Raises ``KafkaUnavailable``."""
+    """Yield each selected letter, and whether it was put back.
+
+    Raises ``KafkaUnavailable``.
+    """
     for part in ranges:
         async for record in reader.read(part.partition, part.first, part.end):
             letter = dead_letter(record)

@@ -1,8 +1,9 @@
 """What may be seen of a dead letter (SECURITY S8): its form, but never a code, an address or a token.
 
-A dead letter is one because it does not have the agreed form. So masking by field names would miss what it is for: a
-code may stand under any name, or in bytes that are not JSON. Instead, every text is shown as its *shape* (``*`` for a
-letter, ``#`` for a digit), unless it has a form that no code, address or token has.
+A dead letter is one because it does not have the agreed form. So masking by field names
+would miss what it is for: a code may stand under any name, or in bytes that are not
+JSON. Instead, every text is shown as its *shape* (``*`` for a letter, ``#`` for a
+digit), unless it has a form that no code, address or token has.
 """
 
 import re
@@ -28,7 +29,8 @@ _MEDIA_TYPE: Final = r"[a-z]+/[a-z+.-]+(; ?charset=[A-Za-z0-9-]{1,16})?"
 _TRACEPARENT: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 _KAFKA_NAME: Final = r"[A-Za-z0-9._-]{1,249}"
 _WORDS: Final = r"[A-Za-z][A-Za-z_.-]{0,63}"
-# Names, rules, and a line and a column of five digits at most: no room for a code, however it is spaced, and no "@".
+# Names, rules, and a line and a column of five digits at most: no room for a code,
+# however it is spaced, and no "@".
 _REASON: Final = r"(?!.*(\d[ -]*){6})[\w.:;,/ -]{1,200}"
 _NAME: Final = re.compile(r"(?!.*\d{4})[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _MEMBER: Final = re.compile(r'(?<=")([A-Za-z_]{1,40})(?="\s*:)|[^"]+|"')
@@ -65,7 +67,10 @@ _SHOWN_AS_IS: Final = {
 
 
 def masked_key(key: bytes | None) -> str | None:
-    """Return a record's key. It is shown as it is if it may be a sign-in's id, as it should."""
+    """Return a record's key.
+
+    It is shown as it is if it may be a sign-in's id, as it should.
+    """
     return None if key is None else _shown("signin_id", _text(key))
 
 
@@ -95,8 +100,8 @@ def masked_letter(letter: DeadLetter) -> dict[str, str | int | None]:
 def masked_value(record: Record) -> dict[str, Any]:
     """Return the value's size, and its ``json`` with masked texts, or its ``shape`` if it is not JSON.
 
-    Of bytes that are not text, only the size and the place of the first such byte are shown: in a binary format they
-    may be a code as they are.
+    Of bytes that are not text, only the size and the place of the first such byte are
+    shown: in a binary format they may be a code as they are.
     """
     value = record.value
     if value is None:
@@ -112,7 +117,10 @@ def masked_value(record: Record) -> dict[str, Any]:
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        return {**size, "note": f"not UTF-8 from byte {error.start} on{_bom(value)}: nothing of it is shown"}
+        return {
+            **size,
+            "note": f"not UTF-8 from byte {error.start} on{_bom(value)}: nothing of it is shown",
+        }
 
     return {**size, "shape": _cut(shape(text[:_MAX_SHAPE]), len(text), _MAX_SHAPE)}
 

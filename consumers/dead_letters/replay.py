@@ -1,8 +1,9 @@
 """Put dead letters back on the topics they came from.
 
-A letter counts as put back once Kafka has acknowledged the record and the mark that says so. After a crash in between,
-the next replay puts it back again; its ids are the same, so it is applied once. A letter that was not selected, or was
-passed over, stays to be put back later.
+A letter counts as put back once Kafka has acknowledged the record and the mark that
+says so. After a crash in between, the next replay puts it back again; its ids are the
+same, so it is applied once. A letter that was not selected, or was passed over, stays
+to be put back later.
 """
 
 import asyncio
@@ -12,7 +13,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from consumers.dead_letters.letters import DeadLetter, PartitionRange, Selection, dead_letter
+from consumers.dead_letters.letters import (
+    DeadLetter,
+    PartitionRange,
+    Selection,
+    dead_letter,
+)
 from consumers.dead_letters.replayed_offsets import MAX_METADATA_LENGTH
 from consumers.ports import (
     DeadLetterReader,
@@ -45,7 +51,10 @@ class ReplayStopped(Exception):
 
 
 class AnotherReplay(ReplayStopped):
-    """Raised when another replay has saved a mark since this one looked. The other one continues."""
+    """Raised when another replay has saved a mark since this one looked.
+
+    The other one continues.
+    """
 
 
 class TooScattered(ReplayStopped):
@@ -54,7 +63,10 @@ class TooScattered(ReplayStopped):
 
 @dataclass(frozen=True)
 class ReplayFilter:
-    """Which letters are put back. To end loops, a letter dead-lettered ``max_attempts`` times is passed over."""
+    """Which letters are put back.
+
+    To end loops, a letter dead-lettered ``max_attempts`` times is passed over.
+    """
 
     selection: Selection = Selection()
     max_attempts: int = 5
@@ -92,9 +104,17 @@ class ReplayListener(Protocol):
 
 
 class RateLimiter:
-    """Lets at most ``per_second`` through, a few of them at once. After a pause it does not catch up."""
+    """Lets at most ``per_second`` through, a few of them at once.
 
-    def __init__(self, per_second: float, stopwatch: Stopwatch = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
+    After a pause it does not catch up.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        stopwatch: Stopwatch = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._interval_s = 1 / per_second
         self._stopwatch = stopwatch
         self._sleep = sleep
@@ -110,7 +130,10 @@ class RateLimiter:
 
 @dataclass
 class _Batch:
-    """Letters that are put back together, and then marked together. It is full after a second at the latest."""
+    """Letters that are put back together, and then marked together.
+
+    It is full after a second at the latest.
+    """
 
     started_at: float
     letters: list[DeadLetter] = field(default_factory=list)
@@ -154,7 +177,9 @@ async def pending_letters(
 
 
 class Replay:
-    """Puts letters back in batches, one partition after the other. The order within a sign-in is kept.
+    """Puts letters back in batches, one partition after the other.
+
+    The order within a sign-in is kept.
 
     ``report`` says what has become of the letters so far.
     """
@@ -180,10 +205,14 @@ class Replay:
         self._stopwatch = stopwatch
         self._sleep = sleep
         self._max_metadata_length = max_metadata_length
+
         self.report = ReplayReport()
 
     async def run(self, ranges: Sequence[PartitionRange]) -> ReplayReport:
-        """Return what became of the letters. Raises ``KafkaUnavailable`` and ``ReplayStopped``."""
+        """Return what became of the letters.
+
+        Raises ``KafkaUnavailable`` and ``ReplayStopped``.
+        """
         for part in ranges:
             await self._replay(part)
         return self.report

@@ -1,7 +1,8 @@
 """Which dead letters of a partition were put back, in a form that Kafka stores for us (docs/adr/0010).
 
-A committed offset says that all offsets below it are done. Some above it may be done too, where others in between were
-not selected or were passed over. They are a bitmap, in the metadata that Kafka stores beside a committed offset.
+A committed offset says that all offsets below it are done. Some above it may be done
+too, where others in between were not selected or were passed over. They are a bitmap,
+in the metadata that Kafka stores beside a committed offset.
 """
 
 import base64
@@ -30,7 +31,8 @@ class ReplayedOffsets:
     def from_mark(cls, mark: ReplayMark | None, first: int, end: int) -> "ReplayedOffsets":
         """Read what Kafka stored for a partition that holds the offsets from ``first`` to before ``end``.
 
-        An offset beyond the end belongs to an earlier topic of that name. In doubt an offset is not done.
+        An offset beyond the end belongs to an earlier topic of that name. In doubt an
+        offset is not done.
         """
         if mark is None or mark.offset > end:
             return cls(first)
@@ -81,7 +83,10 @@ def _packed(bitmap: int) -> str:
 
 
 def _unpacked(metadata: str) -> int:
-    """Return the bitmap, or 0 for metadata that is not ours. After a reset of the group it is empty."""
+    """Return the bitmap, or 0 for metadata that is not ours.
+
+    After a reset of the group it is empty.
+    """
     if not metadata.startswith(_PREFIX):
         return 0
 

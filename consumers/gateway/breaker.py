@@ -12,10 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class Breaker:
-    """Opens after ``threshold`` unreachable answers in a row, or one that is misconfigured. Any other answer closes it.
+    """Opens after ``threshold`` unreachable answers in a row, or one that is misconfigured.
 
-    While it is open, one call at a time probes, after ``probe_after_s``, which doubles up to ``longest_probe_s``.
-    A misconfigured Temporal is probed every ``longest_probe_s`` only.
+    Any other answer closes it. While it is open, one call at a time probes, after
+    ``probe_after_s``, which doubles up to ``longest_probe_s``. A misconfigured Temporal
+    is probed every ``longest_probe_s`` only.
     """
 
     def __init__(
@@ -44,13 +45,17 @@ class Breaker:
     def stops_intake(self) -> bool:
         """Whether nothing new may be read: it is open, and there is a call to probe with.
 
-        A rebalance drops all calls. If intake stayed stopped then, there would never be another probe.
+        A rebalance drops all calls. If intake stayed stopped then, there would never be
+        another probe.
         """
         return self.is_open and self._probe.locked()
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """Wait until a call may be made. What the block returns or raises moves the breaker."""
+        """Wait until a call may be made.
+
+        What the block returns or raises moves the breaker.
+        """
         while self.is_open:
             async with self._probe:
                 await self._sleep_unless_closed()
@@ -104,5 +109,9 @@ class Breaker:
 
         if not self.is_open and (is_misconfigured or self._failures >= self._threshold):
             level = logging.ERROR if is_misconfigured else logging.WARNING
-            logger.log(level, "no usable answer from Temporal: consumption stops", extra={"reason": str(error)})
+            logger.log(
+                level,
+                "no usable answer from Temporal: consumption stops",
+                extra={"reason": str(error)},
+            )
             self._closed.clear()

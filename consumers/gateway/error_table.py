@@ -1,18 +1,28 @@
 """What Temporal's errors mean. No other module looks at their details or their texts.
 
-The table serves both directions: the consumer's calls, and the messages that activities hand over to a mailbox
-(``utils.temporal.mailboxes``).
+The table serves both directions: the consumer's calls, and the messages that activities
+hand over to a mailbox (``utils.temporal.mailboxes``).
 """
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from temporalio.api.enums.v1 import ResourceExhaustedCause
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, ResourceExhaustedFailure
+from temporalio.api.errordetails.v1 import (
+    NamespaceNotFoundFailure,
+    ResourceExhaustedFailure,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from consumers.outcomes import KeyBusy, Misconfigured, NotNow, Rejected, Throttled, Unreachable
+from consumers.outcomes import (
+    KeyBusy,
+    Misconfigured,
+    NotNow,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
 
 SIGNAL_LIMIT_TEXT: Final = "limit for signal events"
 MESSAGE_SIZE_TEXT: Final = "larger than max"
@@ -22,7 +32,9 @@ NO_CONNECTION: Final = (RuntimeError, OSError)
 """What a client raises whose connection could not be made."""
 
 
-def translate(error: RPCError | RuntimeError | OSError | WorkflowAlreadyStartedError) -> NotNow | Rejected:
+def translate(
+    error: RPCError | RuntimeError | OSError | WorkflowAlreadyStartedError,
+) -> NotNow | Rejected:
     """Return what an error means for the record or message that was sent.
 
     The server's own text is left out, since it may quote an address.
@@ -38,7 +50,10 @@ def translate(error: RPCError | RuntimeError | OSError | WorkflowAlreadyStartedE
 
 
 def is_missing_workflow(error: BaseException) -> bool:
-    """Tell whether Temporal knows no such workflow. A missing namespace is NOT_FOUND too, but a matter of settings."""
+    """Tell whether Temporal knows no such workflow.
+
+    A missing namespace is NOT_FOUND too, but a matter of settings.
+    """
     if not isinstance(error, RPCError):
         return False
     return error.status is RPCStatusCode.NOT_FOUND and not _is_missing_namespace(error)
@@ -46,7 +61,10 @@ def is_missing_workflow(error: BaseException) -> bool:
 
 def needs_operator(error: RPCError) -> bool:
     """Tell whether a look-up fails until an operator acts: there is no permission, or no such namespace."""
-    is_denied = error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+    is_denied = error.status in (
+        RPCStatusCode.PERMISSION_DENIED,
+        RPCStatusCode.UNAUTHENTICATED,
+    )
     return is_denied or (error.status is RPCStatusCode.NOT_FOUND and _is_missing_namespace(error))
 
 
@@ -103,15 +121,23 @@ ERROR_TABLE: Final = (
     Row(_on(_CODES.RESOURCE_EXHAUSTED), _has_text(MESSAGE_SIZE_TEXT), _refused),
     Row(_on(_CODES.RESOURCE_EXHAUSTED), _is_busy_workflow, KeyBusy),
     Row(_on(_CODES.RESOURCE_EXHAUSTED), _always, Throttled),
-    # A start whose workflow exists raises an exception of its own. Any other error concerns a workflow in transition.
+    # A start whose workflow exists raises an exception of its own. Any other error
+    # concerns a workflow in transition.
     Row(_on(_CODES.ALREADY_EXISTS), _always, KeyBusy),
-    # A start, with or without a signal, can only miss the namespace. UNIMPLEMENTED: the server is no Temporal.
+    # A start, with or without a signal, can only miss the namespace. UNIMPLEMENTED: the
+    # server is no Temporal.
     Row(
-        _on(_CODES.PERMISSION_DENIED, _CODES.UNAUTHENTICATED, _CODES.NOT_FOUND, _CODES.UNIMPLEMENTED),
+        _on(
+            _CODES.PERMISSION_DENIED,
+            _CODES.UNAUTHENTICATED,
+            _CODES.NOT_FOUND,
+            _CODES.UNIMPLEMENTED,
+        ),
         _always,
         Misconfigured,
     ),
-    # The call may have been applied, so the same ids are sent again. Unknown statuses belong here: nothing is lost.
+    # The call may have been applied, so the same ids are sent again. Unknown statuses
+    # belong here: nothing is lost.
     Row(frozenset(_CODES), _always, Unreachable),
 )
 """The first row that fits decides."""

@@ -15,8 +15,8 @@ from consumers.ports import ConsumerMetrics, Stopwatch
 class GuardedGateway:
     """A gateway around a gateway: the limit decides how many calls are under way, the breaker whether there are any.
 
-    A record that waits for its next try holds no slot. A busy key says nothing about the server, so it teaches the
-    limit nothing.
+    A record that waits for its next try holds no slot. A busy key says nothing about
+    the server, so it teaches the limit nothing.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """How many calls may be under way: as many as the server works on, and a few more that wait (docs/adr/0011).
 
-By Little's law ``limit * (1 - base / latency)`` of the calls are waiting somewhere, where ``base`` is the latency of a
-call that has hardly any others beside it. Each round of samples moves the limit towards the one at which
-``sqrt(limit)`` calls wait::
+By Little's law ``limit * (1 - base / latency)`` of the calls are waiting somewhere,
+where ``base`` is the latency of a call that has hardly any others beside it. Each round
+of samples moves the limit towards the one at which ``sqrt(limit)`` calls wait::
 
     limit = limit * 3 * base / latency + sqrt(limit)
 
@@ -19,8 +19,9 @@ from typing import Final
 
 _BASE_SAMPLES: Final = 30
 _ROUND_SAMPLES: Final = 16
-# In one round, latency takes at most this share of the limit. So latency alone never takes it below 4, where half of
-# the limit equals its root: a base that was measured too low costs little.
+# In one round, latency takes at most this share of the limit. So latency alone never
+# takes it below 4, where half of the limit equals its root: a base that was measured
+# too low costs little.
 _MIN_GRADIENT: Final = 0.5
 _TOLERANCE: Final = 3.0
 _BACK_OFF: Final = 0.5
@@ -29,10 +30,12 @@ _MEASURING_SHARE: Final = 0.02
 
 @dataclass(frozen=True)
 class Sample:
-    """One call that ended. Times are seconds of one clock; calls of one ``kind`` take about equally long.
+    """One call that ended.
 
-    ``concurrency``: the most calls that were under way at any time while this one was, itself included.
-    ``overloaded``: the server said so, or did not answer in time.
+    Times are seconds of one clock; calls of one ``kind`` take about equally long.
+
+    ``concurrency``: the most calls that were under way at any time while this one was,
+    itself included. ``overloaded``: the server said so, or did not answer in time.
     """
 
     kind: Hashable
@@ -50,11 +53,12 @@ class Sample:
 class AdaptiveLimit:
     """Decides by nothing but samples, given in the order in which the calls ended.
 
-    Calls of which at most ``minimum`` were under way measure the base. If too few of them were seen within
-    ``base_interval_s``, the limit drops to ``minimum`` until there were enough: a base measured under load would
-    include waiting, and let the limit creep up for ever. The slower the calls, the longer the interval, so that
-    measuring takes a small share of the time. The minimum is above 1, so that one call that hangs meanwhile does not
-    stop all others.
+    Calls of which at most ``minimum`` were under way measure the base. If too few of
+    them were seen within ``base_interval_s``, the limit drops to ``minimum`` until
+    there were enough: a base measured under load would include waiting, and let the
+    limit creep up for ever. The slower the calls, the longer the interval, so that
+    measuring takes a small share of the time. The minimum is above 1, so that one call
+    that hangs meanwhile does not stop all others.
     """
 
     def __init__(
@@ -140,7 +144,10 @@ class AdaptiveLimit:
         self._base_samples_missing = _BASE_SAMPLES
 
     def _begin_round(self, now: float) -> None:
-        """Forget the last round's samples. Calls that started before ``now`` had another limit, and do not count."""
+        """Forget the last round's samples.
+
+        Calls that started before ``now`` had another limit, and do not count.
+        """
         self._round_started_at = now
         self._round_samples = 0
         self._limit_was_reached = False

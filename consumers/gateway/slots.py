@@ -14,7 +14,10 @@ from consumers.ports import Stopwatch
 
 @dataclass(eq=False)
 class Call:
-    """A call that holds a slot. ``concurrency``: the most calls that were under way while it was, itself included."""
+    """A call that holds a slot.
+
+    ``concurrency``: the most calls that were under way while it was, itself included.
+    """
 
     started_at: float = math.nan
     concurrency: int = 0
@@ -23,11 +26,12 @@ class Call:
 class CallSlots:
     """Hands out the slots, and lets the limit learn from the calls.
 
-    A call that neither ``succeeded`` nor was ``overloaded`` teaches the limit nothing: it was cancelled, or its answer
-    concerns one key only. ``limit_changed`` is called with the first limit and with each new one.
+    A call that neither ``succeeded`` nor was ``overloaded`` teaches the limit nothing:
+    it was cancelled, or its answer concerns one key only. ``limit_changed`` is called
+    with the first limit and with each new one.
 
-    ``stopwatch`` times the calls. The event loop's clock would not do: uvloop's counts milliseconds, and stands still
-    within a turn.
+    ``stopwatch`` times the calls. The event loop's clock would not do: uvloop's counts
+    milliseconds, and stands still within a turn.
     """
 
     def __init__(
@@ -66,14 +70,17 @@ class CallSlots:
 
     def succeeded(self, call: Call, kind: Hashable) -> None:
         """Note that the server did its work; calls of one ``kind`` take about equally long."""
-        self._learn(Sample(kind, call.started_at, self._stopwatch(), call.concurrency))
+        self._learn(call, kind)
 
     def overloaded(self, call: Call) -> None:
         """Note that the server had too much to do."""
-        self._learn(Sample(None, call.started_at, self._stopwatch(), call.concurrency, overloaded=True))
+        self._learn(call, None, overloaded=True)
 
     def pause(self, seconds: float) -> None:
-        """Hand out no slot for so long. Slots that are held stay held, and of several pauses the longest counts."""
+        """Hand out no slot for so long.
+
+        Slots that are held stay held, and of several pauses the longest counts.
+        """
         loop = asyncio.get_running_loop()
 
         if self._pause is not None:
@@ -87,7 +94,10 @@ class CallSlots:
         self._pause = None
         self._serve_waiting()
 
-    def _learn(self, sample: Sample) -> None:
+    def _learn(self, call: Call, kind: Hashable, overloaded: bool = False) -> None:
+        ended_at = self._stopwatch()
+        sample = Sample(kind, call.started_at, ended_at, call.concurrency, overloaded)
+
         self._limit.record(sample)
         self._report_limit()
 
@@ -107,7 +117,8 @@ class CallSlots:
         try:
             await turn
         except asyncio.CancelledError:
-            # It may have been served and then cancelled within one turn of the event loop. The slot goes to the next.
+            # It may have been served and then cancelled within one turn of the event
+            # loop. The slot goes to the next.
             if not turn.cancelled():
                 self._release()
             raise

@@ -1,4 +1,7 @@
-"""Temporal as the consumer's gateway. Its errors leave as what they mean (``consumers.gateway.error_table``)."""
+"""Temporal as the consumer's gateway.
+
+Its errors leave as what they mean (``consumers.gateway.error_table``).
+"""
 
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -27,13 +30,17 @@ from workflows.names import (
     sign_in_workflow_id,
 )
 
-# A request's workflow ends within two minutes, unless Kafka does not take its result: then it must keep trying.
+# A request's workflow ends within two minutes, unless Kafka does not take its result:
+# then it must keep trying.
 _SIGN_IN_RUN: Final = timedelta(days=1)
 _WORKFLOW_TASK: Final = timedelta(seconds=10)
 
 
 class TemporalGateway:
-    """Starts and signals the workflows. Every call is idempotent: repeating a delivery changes nothing."""
+    """Starts and signals the workflows.
+
+    Every call is idempotent: repeating a delivery changes nothing.
+    """
 
     def __init__(
         self,
@@ -52,11 +59,17 @@ class TemporalGateway:
         self._rpc_timeout = rpc_timeout
 
     async def start(self, request: ReceivedRequest) -> Outcome:
-        """Start the request's workflow. It is a duplicate if its id was ever used. Raises ``NotNow``."""
+        """Start the request's workflow.
+
+        It is a duplicate if its id was ever used. Raises ``NotNow``.
+        """
         return await _translated(self._start(request))
 
     async def submit(self, submission: ReceivedSubmission) -> Outcome:
-        """Signal the mailbox's workflow, which remembers submission ids; start it if needed. Raises ``NotNow``."""
+        """Signal the mailbox's workflow, which remembers submission ids; start it if needed.
+
+        Raises ``NotNow``.
+        """
         return await _translated(self._submit(submission))
 
     async def _start(self, request: ReceivedRequest) -> Outcome:
@@ -88,7 +101,11 @@ class TemporalGateway:
         return Applied()
 
     async def _submit(self, submission: ReceivedSubmission) -> Outcome:
-        """Signal with start. The run has no timeout: a mailbox ends by itself once it has nothing to remember."""
+        """Signal with start.
+
+        The run has no timeout: a mailbox ends by itself once it has nothing to
+        remember.
+        """
         mailbox = self._pseudonyms.mailbox(submission.address)
 
         await self._client.start_workflow(
@@ -107,7 +124,10 @@ class TemporalGateway:
         return Applied()
 
     def _sealed(self, submission: ReceivedSubmission) -> Submission:
-        """Build the signal. The plaintext code goes no further: only its seal enters Temporal."""
+        """Build the signal.
+
+        The plaintext code goes no further: only its seal enters Temporal.
+        """
         event = submission.event
         key_id, seal = self._code_keys.seal(event.signin_id, event.code)
 

@@ -12,7 +12,16 @@ from consumers.handling.dispatch import Handler
 from consumers.handling.retrying import Backoff
 from consumers.intake import Delivery
 from consumers.outcomes import Outcome, Rejected
-from consumers.ports import Clock, DeadLetterWriter, Headers, KafkaUnavailable, Record, RecordRefused, Sleep, Stopwatch
+from consumers.ports import (
+    Clock,
+    DeadLetterWriter,
+    Headers,
+    KafkaUnavailable,
+    Record,
+    RecordRefused,
+    Sleep,
+    Stopwatch,
+)
 from consumers.ports import utc_now
 from schemas.topics import dead_letter_topic
 
@@ -22,7 +31,10 @@ _MINUTE_S: Final = 60.0
 
 
 class DeadLetterBreaker:
-    """Opens at more than ``per_minute`` dead letters in a minute, and stops consumption until ``resume``. 0: never."""
+    """Stops consumption at more than ``per_minute`` dead letters in a minute.
+
+    It stays open until ``resume``. A limit of 0 turns it off.
+    """
 
     def __init__(self, per_minute: int = 10_000, stopwatch: Stopwatch = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -42,14 +54,17 @@ class DeadLetterBreaker:
         return self.is_open
 
     def resume(self) -> bool:
-        """Close the breaker and count from zero: an operator asks for it. Return whether it was open."""
+        """Close the breaker and count from zero; return whether it was open."""
         was_open = self.is_open
         self._counted_at.clear()
         self._closed.set()
         return was_open
 
     async def admit(self) -> None:
-        """Count one dead letter that is about to be written. While the breaker is open, wait for ``resume`` first."""
+        """Count one dead letter that is about to be written.
+
+        While the breaker is open, wait for ``resume`` first.
+        """
         while not self._count():
             await self._closed.wait()
 
@@ -65,7 +80,10 @@ class DeadLetterBreaker:
             self._counted_at.popleft()
 
         if len(self._counted_at) >= self._per_minute:
-            logger.error("too many dead letters in a minute: consumption stops", extra={"limit": self._per_minute})
+            logger.error(
+                "too many dead letters in a minute: consumption stops",
+                extra={"limit": self._per_minute},
+            )
             self._closed.clear()
             return False
 
@@ -74,7 +92,10 @@ class DeadLetterBreaker:
 
 
 class DeadLettering:
-    """A handler around a handler. It returns a rejection only once Kafka has the dead letter."""
+    """Writes dead letters: a handler around a handler.
+
+    It returns a rejection only once Kafka has the dead letter.
+    """
 
     def __init__(
         self,
@@ -95,7 +116,10 @@ class DeadLettering:
         self._sleep = sleep
 
     async def __call__(self, delivery: Delivery) -> Outcome:
-        """Return the handler's outcome. While Kafka does not take a dead letter, try again."""
+        """Return the handler's outcome.
+
+        While Kafka does not take a dead letter, try again.
+        """
         outcome = await self._handler(delivery)
 
         if isinstance(outcome, Rejected):
@@ -114,7 +138,10 @@ class DeadLettering:
                 return await self._write_what_fits(record, headers)
             except KafkaUnavailable:
                 delivery.postponed = "dead_letter_not_written"
-                logger.warning("a dead letter could not be written: its offset stays open", extra=record.log_fields)
+                logger.warning(
+                    "a dead letter could not be written: its offset stays open",
+                    extra=record.log_fields,
+                )
                 await self._sleep(wait_s)
 
     async def _write_what_fits(self, record: Record, headers: Headers) -> None:
@@ -125,7 +152,10 @@ class DeadLettering:
         with contextlib.suppress(RecordRefused):
             return await self._writer.write(topic, record.key, record.value, headers)
 
-        logger.error("a dead letter is too large: its value is replaced by size and digest", extra=record.log_fields)
+        logger.error(
+            "a dead letter is too large: its value is replaced by size and digest",
+            extra=record.log_fields,
+        )
         with contextlib.suppress(RecordRefused):
             return await self._writer.write(topic, record.key, None, shortened)
 

@@ -22,13 +22,20 @@ class Gateway(Protocol):
         ...
 
     async def submit(self, submission: ReceivedSubmission) -> Outcome:
-        """Signal the mailbox's workflow, starting it if it does not run. Raises ``NotNow``."""
+        """Signal the mailbox's workflow, starting it if it does not run.
+
+        Raises ``NotNow``.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class AgeLimits:
-    """How old events may be. A request older than ``max_event_age_s`` is applied: its workflow calls it ``stale``."""
+    """How old events may be.
+
+    A request older than ``max_event_age_s`` is applied: its workflow calls it
+    ``stale``.
+    """
 
     max_event_age_s: float = 300
     lifetime_s: float = 300

@@ -24,7 +24,8 @@ _UNREADABLE: Final = "unreadable"
 ALL_OUTCOMES: Final = (*_NAMES.values(), _UNREADABLE)
 """Every name that an outcome can have."""
 
-# A topic that is read again yields millions of late and ignored records, and the counter says all there is to know.
+# A topic that is read again yields millions of late and ignored records, and the
+# counter says all there is to know.
 _LEVELS: Final[Mapping[type[Outcome], int]] = {
     Late: logging.DEBUG,
     Ignored: logging.DEBUG,
@@ -33,7 +34,10 @@ _LEVELS: Final[Mapping[type[Outcome], int]] = {
 
 
 def outcome_name(outcome: Outcome) -> str:
-    """Return the name by which an outcome is counted and logged. A batch that can't be decoded has one of its own."""
+    """Return the name by which an outcome is counted and logged.
+
+    A batch that can't be decoded has one of its own.
+    """
     if isinstance(outcome, Rejected) and outcome.error == "unreadable":
         return _UNREADABLE
 
@@ -43,7 +47,12 @@ def outcome_name(outcome: Outcome) -> str:
 class Observed:
     """The outermost handler: it counts and logs a record once, when the record is done."""
 
-    def __init__(self, handler: Handler, metrics: ConsumerMetrics, stopwatch: Stopwatch = time.monotonic) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        metrics: ConsumerMetrics,
+        stopwatch: Stopwatch = time.monotonic,
+    ) -> None:
         self._handler = handler
         self._metrics = metrics
         self._stopwatch = stopwatch
@@ -64,7 +73,10 @@ class Observed:
 
 
 def _log_fields(delivery: Delivery, outcome: Outcome, took_s: float) -> dict[str, object]:
-    """Return the fields of the log line. A rejected record adds its error and reason, and nothing of its content."""
+    """Return the fields of the log line.
+
+    A rejected record adds its error and reason, and nothing of its content.
+    """
     fields = delivery.record.log_fields
     fields["outcome"] = outcome_name(outcome)
     fields["took_s"] = round(took_s, 6)
@@ -86,6 +98,9 @@ def _ids(content: Content) -> dict[str, object]:
         case ReceivedRequest(event=request):
             return {"signin_id": request.signin_id, "attempt": request.attempt}
         case ReceivedSubmission(event=submission):
-            return {"signin_id": submission.signin_id, "submission_id": submission.submission_id}
+            return {
+                "signin_id": submission.signin_id,
+                "submission_id": submission.submission_id,
+            }
         case Rejected():
             return {}

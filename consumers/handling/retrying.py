@@ -1,4 +1,7 @@
-"""Retry a delivery for as long as it takes. Waits grow, and no two records wait equally long."""
+"""Retry a delivery for as long as it takes.
+
+Waits grow, and no two records wait equally long.
+"""
 
 import asyncio
 import logging
@@ -34,7 +37,10 @@ class Backoff:
 
 
 class Retrying:
-    """A handler around a handler. ``NotNow`` never leaves it: it retries until there is an outcome, or is cancelled."""
+    """Retries: a handler around a handler.
+
+    ``NotNow`` never leaves it: it retries until there is an outcome, or is cancelled.
+    """
 
     def __init__(
         self,

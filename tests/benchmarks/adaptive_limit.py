@@ -1,9 +1,10 @@
 """What the adaptive limit gets from a real Temporal dev server, compared with fixed numbers of concurrent calls.
 
-Each way of calling is measured in short turns, one after another and again, and they are compared by their medians. So
-a machine that is busy with other things is as busy for each of them.
+Each way of calling is measured in short turns, one after another and again, and they
+are compared by their medians. So a machine that is busy with other things is as busy
+for each of them.
 
-    python -m tests.benchmarks.adaptive_limit [SECONDS_A_TURN] [TURNS]
+python -m tests.benchmarks.adaptive_limit [SECONDS_A_TURN] [TURNS]
 """
 
 import asyncio
@@ -21,7 +22,12 @@ from temporalio.service import RetryConfig
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
+from consumers.decode import (
+    ReceivedRequest,
+    ReceivedSubmission,
+    decode_request,
+    decode_submission,
+)
 from consumers.gateway.breaker import Breaker
 from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.temporal import TemporalGateway

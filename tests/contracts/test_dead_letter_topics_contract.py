@@ -126,7 +126,10 @@ async def stage(request: pytest.FixtureRequest, kafka: Kafka, topics: Topics) ->
 
     access = KafkaAccess(kafka.bootstrap_servers)
     producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
-    async with KafkaDeadLetterReader(access) as reader, KafkaReplayStore(access, topics.group_id) as store:
+    async with (
+        KafkaDeadLetterReader(access) as reader,
+        KafkaReplayStore(access, topics.group_id) as store,
+    ):
         yield KafkaStage(kafka.bootstrap_servers, topics, reader, store, producer)
 
     await producer.close()
@@ -139,11 +142,18 @@ async def read(stage: Stage, first: int, end: int) -> list[tuple[int, bytes | No
 
 
 async def test_a_topic_is_read_between_its_bounds(stage: Stage) -> None:
-    """Reading begins at any offset, ends before any other, and can be repeated. Removed records are left out."""
+    """Reading begins at any offset, ends before any other, and can be repeated.
+
+    Removed records are left out.
+    """
     await stage.prepare()
     bounds: Mapping[Partition, tuple[int, int]] = await stage.reader.bounds(stage.dead_letters.topic)
     assert bounds == {stage.dead_letters: (1, 4)}
-    assert await read(stage, 1, 4) == [(1, b"1", [("h", None)]), (2, b"2", [("h", None)]), (3, b"3", [("h", None)])]
+    assert await read(stage, 1, 4) == [
+        (1, b"1", [("h", None)]),
+        (2, b"2", [("h", None)]),
+        (3, b"3", [("h", None)]),
+    ]
     assert [offset for offset, *_ in await read(stage, 2, 3)] == [2]
     assert [offset for offset, *_ in await read(stage, 0, 2)] == [1]
     assert await read(stage, 4, 4) == []
@@ -189,7 +199,17 @@ async def test_the_mark_saved_last_is_loaded(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "headers"),
     [
-        (b"\xff\x00", b"\xfe{", [("a", b"1"), ("a", b"2"), ("empty", b""), ("null", None), ("dlt-topic", b"x")]),
+        (
+            b"\xff\x00",
+            b"\xfe{",
+            [
+                ("a", b"1"),
+                ("a", b"2"),
+                ("empty", b""),
+                ("null", None),
+                ("dlt-topic", b"x"),
+            ],
+        ),
         (b"tombstone", None, []),
         (None, b"no key", []),
         (None, None, [("neither", b"key nor value")]),
@@ -212,7 +232,9 @@ async def test_a_record_is_put_back_even_if_its_partition_is_gone(stage: Stage) 
                 await stage.inbound.put_back(stage.requested, partition, Record("", 0, 0, key, value))
 
 
-async def test_a_record_that_is_too_large_is_refused_and_others_are_not(stage: Stage) -> None:
+async def test_a_record_that_is_too_large_is_refused_and_others_are_not(
+    stage: Stage,
+) -> None:
     """A refusal is another error than an outage."""
     with pytest.raises(RecordRefused):
         await stage.inbound.put_back(stage.requested, 0, Record("", 0, 0, b"k", b"x" * 3_000_000))

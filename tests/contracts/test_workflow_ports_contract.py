@@ -144,7 +144,9 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
     )
 
 
-async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(stage: Stage) -> None:
+async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(
+    stage: Stage,
+) -> None:
     """The first message starts the mailbox with the policy that was given."""
     mailbox = uuid.uuid4().hex
     signin_id = uuid.uuid4().hex
@@ -152,11 +154,19 @@ async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(stage: S
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
     await stage.mailboxes.hand_over(mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale"), POLICY)
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 3), POLICY)
-    assert await stage.messages(mailbox) == ["Challenge 1", "Refusal 2", "Challenge 3", "6"]
+    assert await stage.messages(mailbox) == [
+        "Challenge 1",
+        "Refusal 2",
+        "Challenge 3",
+        "6",
+    ]
 
 
 async def test_a_mailbox_knows_which_sign_ins_it_has_taken(stage: Stage) -> None:
-    """Those were handed over to this very mailbox. One that never ran has taken none."""
+    """Those were handed over to this very mailbox.
+
+    One that never ran has taken none.
+    """
     mailbox = uuid.uuid4().hex
     signin_id = uuid.uuid4().hex
 

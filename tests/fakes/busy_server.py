@@ -9,9 +9,11 @@ from tests.fakes.virtual_time import loop_time
 
 
 class BusyServer:
-    """Fulfils ``Gateway``. It works on ``capacity`` calls at a time, ``service_s()`` each; the others queue.
+    """Fulfils ``Gateway``.
 
-    With ``per_second`` it throttles calls above that rate. Up to one second's worth of unused calls is saved.
+    It works on ``capacity`` calls at a time, ``service_s()`` each; the others queue.
+    With ``per_second`` it throttles calls above that rate. Up to one second's worth of
+    unused calls is saved.
     """
 
     def __init__(self, capacity: int, service_s: Callable[[], float], per_second: float = 0.0) -> None:

@@ -4,11 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 
-from consumers.ports import KafkaUnavailable, Partition, Record, RecordRefused, ReplayMark
+from consumers.ports import (
+    KafkaUnavailable,
+    Partition,
+    Record,
+    RecordRefused,
+    ReplayMark,
+)
 
 
 class FakeDeadLetterTopics:
-    """Fulfils ``DeadLetterReader`` and ``ReplayStore``. While ``down`` is set, everything raises.
+    """Fulfils ``DeadLetterReader`` and ``ReplayStore``.
+
+    While ``down`` is set, everything raises.
 
     ``lost_saves``: so many calls of ``save`` raise, and save nothing.
     """
@@ -92,7 +100,10 @@ class PutBackRecord:
 
 
 class FakeInboundWriter:
-    """Fulfils ``InboundWriter``. Records above ``max_bytes`` are refused; ``failures`` calls raise."""
+    """Fulfils ``InboundWriter``.
+
+    Records above ``max_bytes`` are refused; ``failures`` calls raise.
+    """
 
     def __init__(self, max_bytes: int = 1_000_000) -> None:
         self.written: list[PutBackRecord] = []

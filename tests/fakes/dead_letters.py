@@ -36,8 +36,24 @@ def letter_record(
     partition: int = 0,
 ) -> Record:
     """Return the dead letter of the record at offset ``number`` of ``topic``, dead-lettered so many ``times``."""
-    record = Record(topic, partition, number, signin_id(number).encode(), value, headers, 1_800_000_000_000)
+    record = Record(
+        topic,
+        partition,
+        number,
+        signin_id(number).encode(),
+        value,
+        headers,
+        1_800_000_000_000,
+    )
     for _ in range(times):
         own = dead_letter_headers(record, Rejected(error, "code: missing"), "group", failed_at)
         record = Record(topic, partition, number, record.key, value, own, record.timestamp_ms)
-    return Record(dead_letter_topic(topic), 0, 0, record.key, value, record.headers, record.timestamp_ms)
+    return Record(
+        dead_letter_topic(topic),
+        0,
+        0,
+        record.key,
+        value,
+        record.headers,
+        record.timestamp_ms,
+    )

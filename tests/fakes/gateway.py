@@ -9,10 +9,12 @@ from consumers.outcomes import Applied, Duplicate, NotNow, Outcome
 
 
 class FakeGateway:
-    """Fulfils ``Gateway``: remembers what it applied by id. ``answers`` is a queue of scripted answers.
+    """Fulfils ``Gateway``: remembers what it applied by id.
 
-    An answer is an outcome to return, an exception to raise, or None to apply. While ``down`` is set, every call raises
-    what it makes. A call waits while ``gate`` is clear, and then lets others run ``turns`` times.
+    ``answers`` is a queue of scripted answers. An answer is an outcome to return, an
+    exception to raise, or None to apply. While ``down`` is set, every call raises what
+    it makes. A call waits while ``gate`` is clear, and then lets others run ``turns``
+    times.
     """
 
     def __init__(self) -> None:

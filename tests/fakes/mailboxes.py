@@ -36,7 +36,10 @@ class FakeMailboxes:
 
 
 class FakeFirstAttempts:
-    """Fulfils ``FirstAttempts``: ``known`` by sign-in id; any other is ``unknown``. ``down`` makes every call raise."""
+    """Fulfils ``FirstAttempts``: ``known`` by sign-in id; any other is ``unknown``.
+
+    ``down`` makes every call raise.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, FirstAttempt] = {}

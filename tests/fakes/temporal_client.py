@@ -6,7 +6,10 @@ from temporalio.client import Client
 
 
 class FakeTemporalClient:
-    """Keeps the calls of ``start_workflow``: workflow, argument and options. Raises ``error`` if it is set."""
+    """Keeps the calls of ``start_workflow``: workflow, argument and options.
+
+    Raises ``error`` if it is set.
+    """
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any, dict[str, Any]]] = []

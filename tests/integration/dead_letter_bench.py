@@ -11,7 +11,12 @@ from typer.testing import CliRunner
 
 from consumers.dead_letters.headers import dead_letter_headers
 from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
-from consumers.dead_letters.replay import RateLimiter, Replay, ReplayFilter, ReplayReport
+from consumers.dead_letters.replay import (
+    RateLimiter,
+    Replay,
+    ReplayFilter,
+    ReplayReport,
+)
 from consumers.outcomes import Rejected
 from consumers.ports import DeadLetterReader, Headers, Record, ReplayStore
 from deploy.local.places import PROJECT
@@ -57,7 +62,15 @@ class DeadLetterBench:
         partition: int = 1,
     ) -> None:
         """Write the dead letter of a submission as the consumer does, with ``forged`` headers behind its own."""
-        record = Record(self.topics.submitted, partition, number, key, value, headers, 1_800_000_000_000)
+        record = Record(
+            self.topics.submitted,
+            partition,
+            number,
+            key,
+            value,
+            headers,
+            1_800_000_000_000,
+        )
         rejected = Rejected(error, "value: bad")
         written = dead_letter_headers(record, rejected, self.topics.group_id, FAILED_AT)
 
@@ -66,14 +79,24 @@ class DeadLetterBench:
 
     async def replay(self, selection: Selection = ALL, store: KafkaReplayStore | None = None) -> ReplayReport:
         """Replay once."""
-        async with KafkaDeadLetterReader(self.access) as reader, store or self.store() as opened:
+        async with (
+            KafkaDeadLetterReader(self.access) as reader,
+            store or self.store() as opened,
+        ):
             ranges = await partition_ranges(reader, opened, self.topics.dead_letters)
             return await self.replay_of(reader, opened, selection).run(ranges)
 
     def replay_of(self, reader: DeadLetterReader, store: ReplayStore, selection: Selection = ALL) -> Replay:
         """Return a replay that has not begun."""
         inbound = KafkaInboundWriter(self.producer)
-        return Replay(reader, store, inbound, ReplayFilter(selection), SilentListener(), RateLimiter(1e6))
+        return Replay(
+            reader,
+            store,
+            inbound,
+            ReplayFilter(selection),
+            SilentListener(),
+            RateLimiter(1e6),
+        )
 
     def store(self) -> KafkaReplayStore:
         """Return the store that the commands use."""
@@ -91,7 +114,14 @@ class DeadLetterBench:
                 while len(records) < sum(ends.values()):
                     batches = await consumer.getmany(timeout_ms=200)
                     records += [
-                        Record(each.topic, each.partition, each.offset, each.key, each.value, list(each.headers))
+                        Record(
+                            each.topic,
+                            each.partition,
+                            each.offset,
+                            each.key,
+                            each.value,
+                            list(each.headers),
+                        )
                         for batch in batches.values()
                         for each in batch
                     ]

@@ -33,10 +33,19 @@ class StoreOfKilled(KafkaReplayStore):
         raise KafkaUnavailable("killed")
 
 
-async def test_the_command_puts_letters_back_byte_for_byte_and_once(bench: DeadLetterBench) -> None:
-    """Repeats, nulls and tombstones return where they came from. The second time nothing is left."""
+async def test_the_command_puts_letters_back_byte_for_byte_and_once(
+    bench: DeadLetterBench,
+) -> None:
+    """Repeats, nulls and tombstones return where they came from.
+
+    The second time nothing is left.
+    """
     cases: Sequence[tuple[bytes | None, bytes | None, Headers]] = [
-        (b"\xff\x00", b"\xfe{", [("a", b"1"), ("a", b"2"), ("empty", b""), ("null", None)]),
+        (
+            b"\xff\x00",
+            b"\xfe{",
+            [("a", b"1"), ("a", b"2"), ("empty", b""), ("null", None)],
+        ),
         (b"tombstone", None, []),
         (None, b"no key", [("content-type", b"\xff")]),
         (None, None, []),
@@ -65,9 +74,17 @@ async def test_the_command_puts_letters_back_byte_for_byte_and_once(bench: DeadL
     assert len(await bench.inbound()) == 4
 
 
-async def test_letters_left_out_by_a_filter_are_put_back_later(bench: DeadLetterBench) -> None:
+async def test_letters_left_out_by_a_filter_are_put_back_later(
+    bench: DeadLetterBench,
+) -> None:
     """Whatever the order of filters, each letter goes back once."""
-    errors: Sequence[DeadLetterError] = ("schema", "not_json", "schema", "refused", "not_json")
+    errors: Sequence[DeadLetterError] = (
+        "schema",
+        "not_json",
+        "schema",
+        "refused",
+        "not_json",
+    )
     for number, error in enumerate(errors):
         await bench.add(number, b"%d" % number, error=error)
 
@@ -80,8 +97,13 @@ async def test_letters_left_out_by_a_filter_are_put_back_later(bench: DeadLetter
     assert (await bench.replay()).put_back == 0
 
 
-async def test_after_a_crash_before_the_mark_is_saved_letters_are_put_back_again(bench: DeadLetterBench) -> None:
-    """Nothing is lost. The worker applies the letter once, since its ids are the same."""
+async def test_after_a_crash_before_the_mark_is_saved_letters_are_put_back_again(
+    bench: DeadLetterBench,
+) -> None:
+    """Nothing is lost.
+
+    The worker applies the letter once, since its ids are the same.
+    """
     await bench.add(0, b"0")
     with pytest.raises(KafkaUnavailable, match="killed"):
         await bench.replay(store=StoreOfKilled(bench.access, f"{bench.topics.group_id}.dlt-replay"))
@@ -102,7 +124,9 @@ async def test_of_two_replays_at_once_one_stops(bench: DeadLetterBench) -> None:
     assert (await bench.replay()).put_back == 0
 
 
-async def test_a_letter_with_a_forged_origin_is_not_put_back(bench: DeadLetterBench) -> None:
+async def test_a_letter_with_a_forged_origin_is_not_put_back(
+    bench: DeadLetterBench,
+) -> None:
     """It is written neither to the other inbound topic, nor to the results, nor to any other topic."""
     for number, topic in enumerate((bench.topics.requested, bench.topics.results, "elsewhere")):
         await bench.add(number, forged=[("dlt-topic", topic.encode())])
@@ -116,17 +140,24 @@ async def test_a_letter_with_a_forged_origin_is_not_put_back(bench: DeadLetterBe
     assert await bench.values() == [b"genuine"]
 
 
-async def test_a_letter_that_comes_again_and_again_is_passed_over(bench: DeadLetterBench) -> None:
+async def test_a_letter_that_comes_again_and_again_is_passed_over(
+    bench: DeadLetterBench,
+) -> None:
     """A loop ends by itself, and ``--max-attempts`` lets the letter through."""
     await bench.add(0, forged=[("dlt-attempts", b"5")])
     code, output, _ = await bench.command("replay")
     assert code == 0
     place = f"{bench.topics.dead_letters[1]}/0/0"
-    assert output.splitlines()[:2] == [f"passed over {place}: dead-lettered 5 times", "put back: 0"]
+    assert output.splitlines()[:2] == [
+        f"passed over {place}: dead-lettered 5 times",
+        "put back: 0",
+    ]
     assert (await bench.lines("replay", "--max-attempts", "6"))[-1]["put_back"] == 1
 
 
-async def test_a_letter_too_large_for_its_topic_does_not_stop_the_replay(bench: DeadLetterBench) -> None:
+async def test_a_letter_too_large_for_its_topic_does_not_stop_the_replay(
+    bench: DeadLetterBench,
+) -> None:
     """Dead-letter topics take larger records than inbound topics."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bench.access.bootstrap_servers)
     await admin.start()
@@ -139,11 +170,16 @@ async def test_a_letter_too_large_for_its_topic_does_not_stop_the_replay(bench: 
 
     report = await bench.replay()
 
-    assert (report.put_back, dict(report.passed_over)) == (19, {"larger than its topic allows": 1})
+    assert (report.put_back, dict(report.passed_over)) == (
+        19,
+        {"larger than its topic allows": 1},
+    )
     assert set(await bench.values()) == {b"%d" % number for number in range(1, 20)}
 
 
-async def test_records_of_an_aborted_transaction_are_skipped(bench: DeadLetterBench) -> None:
+async def test_records_of_an_aborted_transaction_are_skipped(
+    bench: DeadLetterBench,
+) -> None:
     """Offsets without a record do not hold the mark back, even at the end."""
     topic = bench.topics.dead_letters[1]
     servers = bench.access.bootstrap_servers
@@ -161,14 +197,19 @@ async def test_records_of_an_aborted_transaction_are_skipped(bench: DeadLetterBe
     assert await bench.values() == [b"0"]
 
 
-async def test_a_letter_is_listed_and_shown_without_its_secrets(bench: DeadLetterBench) -> None:
+async def test_a_letter_is_listed_and_shown_without_its_secrets(
+    bench: DeadLetterBench,
+) -> None:
     """Neither the table, nor the JSON, nor the whole letter holds a code or an address."""
     value = json.dumps(submission_data(7, code=CODE, email=ADDRESS)).encode()
     await bench.add(0, value, key=signin_id(7).encode(), headers=[("user", ADDRESS.encode())])
     await bench.add(1, f'{{"code": "{CODE}", "email": "{ADDRESS}"'.encode())
     await bench.add(2, CODE.encode("utf-16"))
     topic = bench.topics.dead_letters[1]
-    outputs = [(await bench.command("list"))[1], (await bench.command("list", "--json"))[1]]
+    outputs = [
+        (await bench.command("list"))[1],
+        (await bench.command("list", "--json"))[1],
+    ]
     for offset in range(3):
         outputs.append((await bench.command("show", f"{topic}/0/{offset}"))[1])
 
@@ -186,7 +227,14 @@ async def test_a_dry_run_lists_what_a_replay_puts_back(bench: DeadLetterBench) -
     for number in range(3):
         await bench.add(number, b"%d" % number, key=signin_id(number).encode())
 
-    only = ("--signin-id", signin_id(1), "--topic", bench.topics.submitted, "--since", "2026-11-23T09:00:00Z")
+    only = (
+        "--signin-id",
+        signin_id(1),
+        "--topic",
+        bench.topics.submitted,
+        "--since",
+        "2026-11-23T09:00:00Z",
+    )
     [would] = await bench.lines("replay", "--dry-run", *only)
 
     assert (would["signin_id"], would["would_be_put_back"]) == (signin_id(1), True)

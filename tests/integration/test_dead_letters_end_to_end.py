@@ -42,7 +42,10 @@ class Operator:
 
     async def start(self, **different: str) -> None:
         """Start the worker with some other settings; return once it is ready."""
-        self.child.start([sys.executable, "-m", "signin_worker", "run"], self._environment() | different)
+        self.child.start(
+            [sys.executable, "-m", "signin_worker", "run"],
+            self._environment() | different,
+        )
         await eventually(self.is_ready, "ready", within_s=WITHIN_S)
 
     async def command(self, *arguments: str) -> str:
@@ -81,7 +84,9 @@ class Operator:
         async with AIOKafkaProducer(bootstrap_servers=self._servers) as producer:
             for value in values:
                 await producer.send_and_wait(
-                    self.topics.requested, json.dumps(value).encode(), value["signin_id"].encode()
+                    self.topics.requested,
+                    json.dumps(value).encode(),
+                    value["signin_id"].encode(),
                 )
 
     async def count(self, topic: str) -> int:
@@ -138,15 +143,24 @@ def operator(worker_settings: dict[str, str], topics: Topics) -> Iterator[Operat
 
 @pytest.mark.timeout(300)
 async def test_a_bad_deploy_is_stopped_and_repaired(operator: Operator, mail_server: MailServer) -> None:
-    """A worker with swapped topics is stopped by its breaker. Once repaired, replays send each person one mail."""
+    """A worker with swapped topics is stopped by its breaker.
+
+    Once repaired, replays send each person one mail.
+    """
     topics = operator.topics
     requests = [request_data(n, email=f"p{n}@mail.example") for n in range(SIGN_INS)]
 
     for request in requests:
-        request |= {"signin_id": secrets.token_urlsafe(16), "requested_at": datetime.now(UTC).isoformat()}
+        request |= {
+            "signin_id": secrets.token_urlsafe(16),
+            "requested_at": datetime.now(UTC).isoformat(),
+        }
         request["turnstile_token"] = passing_token(request["signin_id"])
 
-    swapped = {"SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted, "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested}
+    swapped = {
+        "SIGNIN_KAFKA__REQUESTED_TOPIC": topics.submitted,
+        "SIGNIN_KAFKA__SUBMITTED_TOPIC": topics.requested,
+    }
     await operator.start(**swapped, SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="3")
     await operator.emit(requests)
     await eventually(operator.is_halted, "the breaker is open", within_s=WITHIN_S)

@@ -13,14 +13,34 @@ from temporalio.client import Client
 from activities.codes import CodeKeys
 from activities.errors import TemporalUnavailable
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
+from consumers.decode import (
+    ReceivedRequest,
+    ReceivedSubmission,
+    decode_request,
+    decode_submission,
+)
 from consumers.gateway.temporal import TemporalGateway
-from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, Outcome, Rejected, Throttled, Unreachable
+from consumers.outcomes import (
+    Applied,
+    Duplicate,
+    KeyBusy,
+    Misconfigured,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
 from deploy.local.servers.backends import Temporal
 from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from schemas.signals import Refusal
-from tests.fakes.inbound import REQUESTED, SUBMITTED, record, request_data, submission_data
+from tests.fakes.inbound import (
+    REQUESTED,
+    SUBMITTED,
+    record,
+    request_data,
+    submission_data,
+)
 from tests.faults.upstream import new_signin_id
 from utils.temporal.client import connect
 from utils.temporal.mailboxes import TemporalMailboxes
@@ -43,7 +63,10 @@ def own_server() -> Iterator[LocalTemporal]:
 
 async def client(address: str, namespace: str = LocalTemporal.namespace) -> Client:
     """Connect as the worker does."""
-    return await connect({"key": _KEY}, environ={"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": namespace})
+    return await connect(
+        {"key": _KEY},
+        environ={"TEMPORAL_ADDRESS": address, "TEMPORAL_NAMESPACE": namespace},
+    )
 
 
 def gateway(temporal_client: Client) -> TemporalGateway:
@@ -53,7 +76,10 @@ def gateway(temporal_client: Client) -> TemporalGateway:
 
 
 def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
-    """Return a new request. Values that the decoder would reject are put into it afterwards."""
+    """Return a new request.
+
+    Values that the decoder would reject are put into it afterwards.
+    """
     now = datetime.now(UTC)
     data = request_data(signin_id=new_signin_id())
     content = decode_request(record(REQUESTED, data), now)
@@ -74,12 +100,19 @@ async def test_the_same_request_again_is_a_duplicate(temporal: Temporal) -> None
     tested = gateway(await client(temporal.address))
     new_request = request()
 
-    assert [await tested.start(new_request), await tested.start(new_request)] == [Applied(), Duplicate()]
+    assert [await tested.start(new_request), await tested.start(new_request)] == [
+        Applied(),
+        Duplicate(),
+    ]
 
 
 @pytest.mark.parametrize(
     "new_request",
-    [request(token="x" * _LARGE_BLOB), request(token="x" * _LARGE_MESSAGE), request(signin_id="x" * 1_001)],
+    [
+        request(token="x" * _LARGE_BLOB),
+        request(token="x" * _LARGE_MESSAGE),
+        request(signin_id="x" * 1_001),
+    ],
     ids=["a blob of 2.1 MB", "a message of 4.5 MB", "an id above 1,000 characters"],
 )
 async def test_what_temporal_will_never_take_is_rejected(temporal: Temporal, new_request: ReceivedRequest) -> None:
@@ -98,8 +131,13 @@ async def test_a_missing_namespace_is_misconfigured(temporal: Temporal) -> None:
         await tested.submit(submission(1))
 
 
-async def test_a_mailbox_that_is_full_of_signals_is_busy(own_server: LocalTemporal) -> None:
-    """Its next run takes the same signal, so other mailboxes go on. The limit is lowered from 10,000 here."""
+async def test_a_mailbox_that_is_full_of_signals_is_busy(
+    own_server: LocalTemporal,
+) -> None:
+    """Its next run takes the same signal, so other mailboxes go on.
+
+    The limit is lowered from 10,000 here.
+    """
     own_server.process.kill()
     own_server.start_again({"history.maximumSignalsPerExecution": str(_FEW_SIGNALS)})
     whole = await client(own_server.address)
@@ -117,8 +155,13 @@ async def test_a_mailbox_that_is_full_of_signals_is_busy(own_server: LocalTempor
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())
 
 
-async def test_a_server_that_is_called_too_often_throttles(own_server: LocalTemporal) -> None:
-    """One call a second is allowed here. Calls that are turned away are retried, not dead-lettered."""
+async def test_a_server_that_is_called_too_often_throttles(
+    own_server: LocalTemporal,
+) -> None:
+    """One call a second is allowed here.
+
+    Calls that are turned away are retried, not dead-lettered.
+    """
     own_server.process.kill()
     own_server.start_again({"frontend.namespaceRPS": "1", "frontend.namespaceBurstRatio": "1.0"})
     tested = gateway(await client(own_server.address))
@@ -128,7 +171,10 @@ async def test_a_server_that_is_called_too_often_throttles(own_server: LocalTemp
 
 
 async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None:
-    """The call ends within its own limit, not the SDK's 30 s. Once thawed, the server has the request once."""
+    """The call ends within its own limit, not the SDK's 30 s.
+
+    Once thawed, the server has the request once.
+    """
     tested = gateway(await client(own_server.address))
     new_request = request()
     own_server.process.signal(signal.SIGSTOP)
@@ -142,7 +188,9 @@ async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None
     assert await tested.start(new_request) == Duplicate()
 
 
-async def test_a_server_that_restarts_is_unreachable_meanwhile(own_server: LocalTemporal) -> None:
+async def test_a_server_that_restarts_is_unreachable_meanwhile(
+    own_server: LocalTemporal,
+) -> None:
     """The next call after the restart connects again."""
     tested = gateway(await client(own_server.address))
     own_server.process.kill()

@@ -35,7 +35,13 @@ class Player:
         """The limit now."""
         return self._limit.limit
 
-    def call(self, latency_s: float, concurrency: int, kind: str = "start", overloaded: bool = False) -> None:
+    def call(
+        self,
+        latency_s: float,
+        concurrency: int,
+        kind: str = "start",
+        overloaded: bool = False,
+    ) -> None:
         """Make one call that starts now."""
         started_at = self.now
         self.now += latency_s

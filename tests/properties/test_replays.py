@@ -35,7 +35,10 @@ class Silent:
 
 
 class Replays(RuleBasedStateMachine):
-    """Letters are known by their values. ``repeatable`` counts how often a lost mark may have repeated each of them."""
+    """Letters are known by their values.
+
+    ``repeatable`` counts how often a lost mark may have repeated each of them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +48,12 @@ class Replays(RuleBasedStateMachine):
         self.poison: set[bytes] = set()
         self.repeatable: Counter[bytes | None] = Counter()
 
-    @rule(error=st.sampled_from(ERRORS), gap=st.integers(0, 2), partition=PARTITIONS, poison=st.booleans())
+    @rule(
+        error=st.sampled_from(ERRORS),
+        gap=st.integers(0, 2),
+        partition=PARTITIONS,
+        poison=st.booleans(),
+    )
     def fail(self, error: DeadLetterError, gap: int, partition: int, poison: bool) -> None:
         """Write a dead letter. A poisonous one has been dead-lettered too often."""
         value = b"%d" % len(self.errors)
@@ -56,13 +64,20 @@ class Replays(RuleBasedStateMachine):
 
     @rule(error=st.sampled_from([None, *ERRORS]))
     def put_back(self, error: DeadLetterError | None) -> None:
-        """Put back the letters with an error, or all. None of them is left then, except the poisonous ones."""
+        """Put back the letters with an error, or all.
+
+        None of them is left then, except the poisonous ones.
+        """
         asyncio.run(self._replay(error))
         kept = {record.value for log in self.topics.logs.values() for record in log}
         meant = {value for value, its in self.errors.items() if error in (None, its) and value in kept}
         assert meant - self.poison <= set(self.inbound.values)
 
-    @rule(error=st.sampled_from([None, *ERRORS]), failures=st.integers(1, 8), lost_saves=st.integers(0, 1))
+    @rule(
+        error=st.sampled_from([None, *ERRORS]),
+        failures=st.integers(1, 8),
+        lost_saves=st.integers(0, 1),
+    )
     def put_back_in_trouble(self, error: DeadLetterError | None, failures: int, lost_saves: int) -> None:
         """Do the same while Kafka takes only some records, or loses a mark."""
         before = Counter(self.inbound.values)

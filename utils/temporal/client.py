@@ -8,7 +8,10 @@ from typing import Final
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+)
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RetryConfig, RPCError
@@ -46,8 +49,9 @@ async def connect(
 ) -> Client:
     """Return a client set up by Temporal's own variables and profiles.
 
-    ``environ`` replaces the process's environment. A ``lazy`` client connects with its first call; any other raises
-    ``TemporalUnavailable`` when the server does not answer. Raises ``TemporalSettingsError``.
+    ``environ`` replaces the process's environment. A ``lazy`` client connects with its
+    first call; any other raises ``TemporalUnavailable`` when the server does not
+    answer. Raises ``TemporalSettingsError``.
     """
     config = _config(environ)
 
@@ -78,9 +82,10 @@ def _config(environ: Mapping[str, str] | None) -> ClientConnectConfig:
 
 
 async def namespace_retention(client: Client) -> timedelta:
-    """Return how long the namespace remembers closed workflows. Raises ``TemporalUnavailable`` or ``RPCError``.
+    """Return how long the namespace remembers closed workflows.
 
-    The latter only where an operator must act: there is no such namespace, or no permission.
+    Raises ``TemporalUnavailable``, or ``RPCError`` where an operator must act: there is
+    no such namespace, or no permission.
     """
     request = DescribeNamespaceRequest(namespace=client.namespace)
 

@@ -19,9 +19,10 @@ class TemporalFirstAttempts:
         self._client = client
 
     async def read(self, signin_id: str) -> FirstAttempt:
-        """Return the state of ``signin/<signin_id>/1`` without waiting for it. Raises ``TemporalUnavailable``.
+        """Return the state of ``signin/<signin_id>/1`` without waiting for it.
 
-        A missing namespace is an outage: it does not make the sign-in unknown.
+        Raises ``TemporalUnavailable``. A missing namespace is an outage: it does not
+        make the sign-in unknown.
         """
         try:
             return await self._read(sign_in_workflow_id(signin_id, 1))

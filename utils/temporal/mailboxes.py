@@ -2,11 +2,20 @@
 
 from typing import Final
 
-from temporalio.client import Client, WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.client import (
+    Client,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
-from activities.errors import HandOverRefused, SideEffectError, TemporalUnavailable, UnknownKey
+from activities.errors import (
+    HandOverRefused,
+    SideEffectError,
+    TemporalUnavailable,
+    UnknownKey,
+)
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow, translate
 from consumers.outcomes import Rejected
 from schemas.mailbox import MailboxInput
@@ -24,7 +33,13 @@ from workflows.names import (
 )
 from workflows.visibility import INITIAL_ATTRIBUTES
 
-_UNANSWERED: Final = (*NO_CONNECTION, WorkflowQueryFailedError, WorkflowQueryRejectedError, UnknownKey, CorruptPayload)
+_UNANSWERED: Final = (
+    *NO_CONNECTION,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    UnknownKey,
+    CorruptPayload,
+)
 
 
 class TemporalMailboxes:
@@ -35,7 +50,10 @@ class TemporalMailboxes:
         self._task_queue = task_queue
 
     async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
-        """Signal ``mailbox/<mailbox>`` with start. Raises ``TemporalUnavailable`` or ``HandOverRefused``."""
+        """Signal ``mailbox/<mailbox>`` with start.
+
+        Raises ``TemporalUnavailable`` or ``HandOverRefused``.
+        """
         signal = OPEN_OR_RESEND_SIGNAL if isinstance(message, Challenge) else REFUSE_RESEND_SIGNAL
 
         try:
@@ -55,14 +73,22 @@ class TemporalMailboxes:
             raise hand_over_error(error) from None
 
     async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell whether attempt 1 of a sign-in was ever handed over to a mailbox. Raises ``TemporalUnavailable``.
+        """Tell whether attempt 1 of a sign-in was ever handed over to a mailbox.
 
-        Temporal answers a query only after every signal that it acknowledged before.
+        Raises ``TemporalUnavailable``. Temporal answers a query only after every signal
+        that it acknowledged before.
         """
         handle = self._client.get_workflow_handle(mailbox_workflow_id(mailbox))
 
         try:
-            return bool(await handle.query(HAS_TAKEN_QUERY, signin_id, result_type=bool, rpc_timeout=RPC_TIMEOUT))
+            return bool(
+                await handle.query(
+                    HAS_TAKEN_QUERY,
+                    signin_id,
+                    result_type=bool,
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+            )
         except (RPCError, *_UNANSWERED) as error:
             if is_missing_workflow(error):
                 return False

@@ -9,7 +9,10 @@ from tests.fakes.inbound import REQUESTED, record, request_record, submission_re
 
 
 def test_lanes_follow_the_payload() -> None:
-    """Requests share a lane per sign-in, submissions per mailbox whatever the tag. A rejected record has its own."""
+    """Requests share a lane per sign-in, submissions per mailbox whatever the tag.
+
+    A rejected record has its own.
+    """
     again = receive(replace(request_record(), offset=7))
     assert request().lane == again.lane != receive(request_record(1)).lane
 

@@ -4,7 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.dead_letters.headers import Provenance, dead_letter_headers, provenance_of
+from consumers.dead_letters.headers import (
+    Provenance,
+    dead_letter_headers,
+    provenance_of,
+)
 from consumers.outcomes import Rejected
 from consumers.ports import Headers, Record
 from tests.fakes.dead_letters import OWN_HEADERS
@@ -24,7 +28,13 @@ def rejected_again(headers: Headers) -> dict[str, bytes | None]:
 def test_a_record_put_back_keeps_its_first_origin() -> None:
     """Attempts are counted up; error, reason and group are the latest."""
     headers = rejected_again([("a", b"1"), *OWN_HEADERS])
-    for name in ("dlt-topic", "dlt-partition", "dlt-offset", "dlt-timestamp", "dlt-failed-at"):
+    for name in (
+        "dlt-topic",
+        "dlt-partition",
+        "dlt-offset",
+        "dlt-timestamp",
+        "dlt-failed-at",
+    ):
         assert headers[name] == dict(OWN_HEADERS)[name]
 
     assert headers["dlt-attempts"] == b"2"
@@ -44,7 +54,9 @@ def test_a_record_put_back_keeps_its_first_origin() -> None:
         ("dlt-partition", "٣".encode()),
     ],
 )
-def test_an_incomplete_or_foreign_origin_is_replaced(broken: tuple[str, bytes | None]) -> None:
+def test_an_incomplete_or_foreign_origin_is_replaced(
+    broken: tuple[str, bytes | None],
+) -> None:
     """An emitter made it up, since a record is only ever put back on the topic it came from."""
     headers = rejected_again([*OWN_HEADERS, broken])
     assert headers["dlt-topic"] == b"otp.submitted"

@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from consumers.dead_letters.letters import Selection, dead_letter, partition_ranges, selected_letters
+from consumers.dead_letters.letters import (
+    Selection,
+    dead_letter,
+    partition_ranges,
+    selected_letters,
+)
 from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import KafkaUnavailable, Record
 from schemas.topics import dead_letter_topic
@@ -29,7 +34,14 @@ def as_value(data: object) -> bytes:
     [
         Record(TOPIC, 0, 0, None, as_value(submission_data(7))),
         Record(TOPIC, 0, 0, b"\xff", as_value({"signin_id": signin_id(7), "code": 1})),
-        Record(TOPIC, 0, 0, None, as_value({"data": {"signin_id": signin_id(7)}}), ENVELOPED),
+        Record(
+            TOPIC,
+            0,
+            0,
+            None,
+            as_value({"data": {"signin_id": signin_id(7)}}),
+            ENVELOPED,
+        ),
         Record(
             TOPIC,
             0,
@@ -39,12 +51,26 @@ def as_value(data: object) -> bytes:
             ENVELOPED,
         ),
         Record(TOPIC, 0, 0, signin_id(7).encode(), b"{"),
-        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value({"signin_id": "ada@example.com"})),
+        Record(
+            TOPIC,
+            0,
+            0,
+            signin_id(7).encode(),
+            as_value({"signin_id": "ada@example.com"}),
+        ),
         Record(TOPIC, 0, 0, signin_id(7).encode(), as_value([])),
-        Record(TOPIC, 0, 0, signin_id(7).encode(), as_value(submission_data(8, code="1" * MAX_VALUE_BYTES))),
+        Record(
+            TOPIC,
+            0,
+            0,
+            signin_id(7).encode(),
+            as_value(submission_data(8, code="1" * MAX_VALUE_BYTES)),
+        ),
     ],
 )
-def test_the_sign_in_is_read_from_the_value_or_else_from_the_key(record: Record) -> None:
+def test_the_sign_in_is_read_from_the_value_or_else_from_the_key(
+    record: Record,
+) -> None:
     """The value is read in every form in which an event may arrive, however little of it is valid."""
     assert dead_letter(record).signin_id == signin_id(7)
 
@@ -56,7 +82,10 @@ def test_a_letter_without_an_id_has_no_sign_in(value: bytes | None) -> None:
 
 
 def test_without_a_time_of_failure_the_broker_s_timestamp_counts() -> None:
-    """So every letter can be selected by time. A timestamp that is no time counts as the epoch's beginning."""
+    """So every letter can be selected by time.
+
+    A timestamp that is no time counts as the epoch's beginning.
+    """
     record = Record(TOPIC, 0, 0, None, None, (), 1_700_000_000_000)
     assert dead_letter(record).failed_at == datetime.fromtimestamp(1_700_000_000, UTC)
     for no_time in (-1, 2**62):
@@ -89,7 +118,12 @@ async def test_each_letter_comes_with_whether_it_was_put_back() -> None:
 
     ranges = await partition_ranges(topics, topics, [TOPIC, "a.dlt"])
 
-    assert [part.partition for part in ranges] == [(TOPIC, 0), (TOPIC, 1), ("a.dlt", 0), ("a.dlt", 1)]
+    assert [part.partition for part in ranges] == [
+        (TOPIC, 0),
+        (TOPIC, 1),
+        ("a.dlt", 0),
+        ("a.dlt", 1),
+    ]
 
     ranges[0].replayed.add(1)
     seen = [

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dead_letters.letters import dead_letter
-from consumers.dead_letters.masking import masked_headers, masked_key, masked_letter, masked_value
+from consumers.dead_letters.masking import (
+    masked_headers,
+    masked_key,
+    masked_letter,
+    masked_value,
+)
 from consumers.decode import MAX_VALUE_BYTES
 from consumers.ports import Record
 from schemas.topics import dead_letter_topic
@@ -47,7 +52,12 @@ def test_a_submission_shows_ids_and_times_but_neither_code_nor_address() -> None
 
 def test_a_request_shows_no_token_and_nothing_of_the_client() -> None:
     """A client may have put anything into its user agent."""
-    client = {"ip": "203.0.113.7", "user_agent": f"Mozilla {ADDRESS}", "locale": "de", "trusted_device": True}
+    client = {
+        "ip": "203.0.113.7",
+        "user_agent": f"Mozilla {ADDRESS}",
+        "locale": "de",
+        "trusted_device": True,
+    }
     data = request_data(1, email=ADDRESS, turnstile_token=TOKEN, client=client, attempt=2)
     shown = shown_of(as_value(data))["json"]
     assert shown["client"]["trusted_device"] is True
@@ -61,8 +71,20 @@ def test_a_request_shows_no_token_and_nothing_of_the_client() -> None:
         {"otp": CODE, "e_mail": ADDRESS, "captcha": TOKEN},
         {"code": int(CODE), "email": [ADDRESS, {"deep": [[CODE]]}]},
         {ADDRESS: CODE, CODE: ADDRESS, "x" + CODE: None},
-        {"attempt": int(CODE), "signin_id": ADDRESS, "submission_id": CODE, "requested_at": CODE, "type": ADDRESS},
-        {"attempt": CODE, "signin_id": TOKEN, "time": ADDRESS, "specversion": CODE, "traceparent": CODE},
+        {
+            "attempt": int(CODE),
+            "signin_id": ADDRESS,
+            "submission_id": CODE,
+            "requested_at": CODE,
+            "type": ADDRESS,
+        },
+        {
+            "attempt": CODE,
+            "signin_id": TOKEN,
+            "time": ADDRESS,
+            "specversion": CODE,
+            "traceparent": CODE,
+        },
         [CODE, ADDRESS, TOKEN, float(CODE)],
         ADDRESS,
         int(CODE),
@@ -79,8 +101,14 @@ def test_secrets_under_any_name_and_of_any_type_are_masked(data: object) -> None
     ("value", "shown"),
     [
         (f'{{"code": "{CODE}"'.encode(), '{"code": "########"'),
-        (f"{{'email': '{ADDRESS}'}}".encode(), "{'*****': '***.********+*@*******.***'}"),
-        (f"email={ADDRESS}&code={CODE}".encode(), "*****=***.********+*@*******.***&****=########"),
+        (
+            f"{{'email': '{ADDRESS}'}}".encode(),
+            "{'*****': '***.********+*@*******.***'}",
+        ),
+        (
+            f"email={ADDRESS}&code={CODE}".encode(),
+            "*****=***.********+*@*******.***&****=########",
+        ),
         (
             f'{{"email": "{ADDRESS}", "code": {CODE},}}'.encode(),
             '{"email": "***.********+*@*******.***", "code": ########,}',
@@ -95,7 +123,12 @@ def test_text_that_is_not_json_is_shown_as_its_shape(value: bytes, shown: str) -
 
 
 @pytest.mark.parametrize(
-    "value", [f'{{"code": "{CODE}"}}'.encode("utf-16"), CODE.encode() + b"\xff", b"\x1f\x8b" + CODE.encode()]
+    "value",
+    [
+        f'{{"code": "{CODE}"}}'.encode("utf-16"),
+        CODE.encode() + b"\xff",
+        b"\x1f\x8b" + CODE.encode(),
+    ],
 )
 def test_bytes_that_are_not_text_are_not_shown(value: bytes) -> None:
     """In a binary format they may be a code as they are."""
@@ -134,7 +167,10 @@ def test_a_key_is_shown_if_it_may_be_a_sign_ins_id() -> None:
 
 
 def test_known_headers_are_shown_if_their_value_has_the_right_form() -> None:
-    """Those are the letter's own, and those that route and trace. Any other value is shown as its shape."""
+    """Those are the letter's own, and those that route and trace.
+
+    Any other value is shown as its shape.
+    """
     parent = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01"
     headers = [
         ("content-type", b"application/json; charset=utf-8"),
@@ -178,10 +214,22 @@ def test_our_own_reasons_are_shown(reason: str) -> None:
     assert masked_headers([("dlt-reason", reason.encode())]) == [("dlt-reason", reason)]
 
 
-@pytest.mark.parametrize("reason", [f"code {CODE}", f"code: {SPACED}", "9-0-4-1-7-2", ADDRESS, "a\x1b[31m", "a\nb"])
+@pytest.mark.parametrize(
+    "reason",
+    [f"code {CODE}", f"code: {SPACED}", "9-0-4-1-7-2", ADDRESS, "a\x1b[31m", "a\nb"],
+)
 def test_a_reason_written_by_somebody_else_is_masked(reason: str) -> None:
     """It may hold anything, so a reason is shown only in the form of ours."""
-    letter = dead_letter(Record(dead_letter_topic(SUBMITTED), 0, 0, None, None, [("dlt-reason", reason.encode())]))
+    letter = dead_letter(
+        Record(
+            dead_letter_topic(SUBMITTED),
+            0,
+            0,
+            None,
+            None,
+            [("dlt-reason", reason.encode())],
+        )
+    )
     assert not [secret for secret in (*SECRETS, "9-0-4", "\x1b") if secret in str(masked_letter(letter)["reason"])]
 
 
@@ -204,20 +252,36 @@ def test_a_letter_is_summed_up_in_eight_members() -> None:
 def test_a_record_without_provenance_is_summed_up_too() -> None:
     """Its place is known, and its other members are empty."""
     members = masked_letter(dead_letter(Record("otp.submitted.dlt", 1, 2, None, None, (), 0)))
-    assert [members[name] for name in ("place", "origin", "error", "key")] == ["otp.submitted.dlt/1/2", None, "", None]
+    assert [members[name] for name in ("place", "origin", "error", "key")] == [
+        "otp.submitted.dlt/1/2",
+        None,
+        "",
+        None,
+    ]
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Return texts with a code or an address somewhere. The bar prevents them from having the form of an id."""
+    """Return texts with a code or an address somewhere.
+
+    The bar prevents them from having the form of an id.
+    """
     around = st.text(string.printable + "äß٣🔑\x00\x1b", max_size=20)
-    return st.builds(lambda a, secret, b: f"{a}|{secret}{b}", around, st.sampled_from([CODE, SPACED, ADDRESS]), around)
+    return st.builds(
+        lambda a, secret, b: f"{a}|{secret}{b}",
+        around,
+        st.sampled_from([CODE, SPACED, ADDRESS]),
+        around,
+    )
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | texts() | st.just(int(CODE)) | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["code", "email", "signin_id", "attempt", "type", "data"]) | texts(), inner)
+        | st.dictionaries(
+            st.sampled_from(["code", "email", "signin_id", "attempt", "type", "data"]) | texts(),
+            inner,
+        )
     ),
     max_leaves=8,
 )

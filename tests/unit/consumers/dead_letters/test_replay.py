@@ -1,94 +1,23 @@
 """Dead letters are put back on the topics they came from."""
 
 import random
-from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
-from consumers.dead_letters.letters import DeadLetter, Selection, partition_ranges
+from consumers.dead_letters.letters import Selection, partition_ranges
 from consumers.dead_letters.replay import (
     AnotherReplay,
     RateLimiter,
-    Replay,
-    ReplayFilter,
     ReplayReport,
     TooScattered,
     pending_letters,
 )
-from consumers.ports import KafkaUnavailable, Partition, Record, ReplayMark
+from consumers.ports import KafkaUnavailable, Record, ReplayMark
 from schemas.dead_letters import DeadLetterError
-from schemas.topics import dead_letter_topic
-from tests.fakes.dead_letter_topics import FakeDeadLetterTopics, FakeInboundWriter
 from tests.fakes.dead_letters import letter_record
 from tests.fakes.inbound import REQUESTED, SUBMITTED
-from tests.fakes.naps import FakeNaps
-
-TOPIC = dead_letter_topic(SUBMITTED)
-PARTITION = Partition(TOPIC, 0)
-ALL = Selection()
-
-
-class FakeListener:
-    """Fulfils ``ReplayListener``."""
-
-    def __init__(self) -> None:
-        self.stayed: list[tuple[int, str]] = []
-        self.offsets = 0
-
-    def passed_over(self, letter: DeadLetter, reason: str) -> None:
-        """Keep the offset and the reason."""
-        self.stayed.append((letter.record.offset, reason))
-
-    def advanced(self, offsets: int) -> None:
-        """Count the offsets."""
-        self.offsets += offsets
-
-
-class Bench:
-    """A dead-letter topic of submissions, and replays of it."""
-
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.topics = FakeDeadLetterTopics(TOPIC)
-        self.inbound = FakeInboundWriter()
-        self.listener = FakeListener()
-        self.naps = FakeNaps(instant=True)
-        self.max_metadata_length = 4_096
-        for record in records:
-            self.topics.append(record)
-
-    async def replay(self, selection: Selection = ALL, *, max_attempts: int = 5, seconds: float = 0) -> ReplayReport:
-        """Replay once. Each look at the stopwatch takes ``seconds``."""
-        now = [0.0]
-
-        def stopwatch() -> float:
-            now[0] += seconds
-            return now[0]
-
-        ranges = await partition_ranges(self.topics, self.topics, [TOPIC])
-        replay = Replay(
-            self.topics,
-            self.topics,
-            self.inbound,
-            ReplayFilter(selection, max_attempts),
-            self.listener,
-            RateLimiter(1e9),
-            stopwatch,
-            self.naps.sleep,
-            self.max_metadata_length,
-        )
-
-        return await replay.run(ranges)
-
-    def unfiltered(self) -> Replay:
-        """Return a replay that has not looked at the topics yet."""
-        rate = RateLimiter(1e9)
-        return Replay(self.topics, self.topics, self.inbound, ReplayFilter(), self.listener, rate)
-
-    @property
-    def mark(self) -> ReplayMark | None:
-        """The mark that was saved last."""
-        return self.topics.marks.get(PARTITION)
+from tests.fakes.replays import PARTITION, TOPIC, ReplayBench
 
 
 def letters(count: int) -> list[Record]:
@@ -99,7 +28,7 @@ def letters(count: int) -> list[Record]:
 async def test_a_letter_is_put_back_as_it_is() -> None:
     """Key, value and all headers, the letter's own included, return to the topic and partition they came from."""
     record = letter_record(3, value=b"\xff\x00", headers=[("a", b"1"), ("a", None)], partition=2)
-    bench = Bench([record])
+    bench = ReplayBench([record])
 
     assert await bench.replay() == ReplayReport(put_back=1)
 
@@ -113,7 +42,7 @@ async def test_a_letter_is_put_back_as_it_is() -> None:
 
 async def test_nothing_is_put_back_a_second_time() -> None:
     """A later replay puts back only the letters that came since."""
-    bench = Bench(letters(3))
+    bench = ReplayBench(letters(3))
     assert (await bench.replay()).put_back == 3
     assert await bench.replay() == ReplayReport()
 
@@ -126,7 +55,7 @@ async def test_nothing_is_put_back_a_second_time() -> None:
 
 async def test_no_mark_is_saved_where_nothing_changed() -> None:
     """The partition may be empty, or the filter may have left out everything."""
-    bench = Bench()
+    bench = ReplayBench()
     await bench.replay()
     bench.topics.append(letter_record(0))
     await bench.replay(Selection(error="refused"))
@@ -135,8 +64,14 @@ async def test_no_mark_is_saved_where_nothing_changed() -> None:
 
 async def test_letters_left_out_by_a_filter_are_put_back_later() -> None:
     """Whatever the order of filters, each letter goes back once."""
-    errors: list[DeadLetterError] = ["schema", "not_json", "schema", "refused", "not_json"]
-    bench = Bench(letter_record(number, value=b"%d" % number, error=error) for number, error in enumerate(errors))
+    errors: list[DeadLetterError] = [
+        "schema",
+        "not_json",
+        "schema",
+        "refused",
+        "not_json",
+    ]
+    bench = ReplayBench(letter_record(number, value=b"%d" % number, error=error) for number, error in enumerate(errors))
 
     assert (await bench.replay(Selection(error="not_json"))).put_back == 2
     assert await bench.replay(Selection(error="not_json")) == ReplayReport()
@@ -148,7 +83,7 @@ async def test_letters_left_out_by_a_filter_are_put_back_later() -> None:
 
 async def test_gaps_and_records_removed_by_retention_are_skipped() -> None:
     """Offsets without a record do not hold the mark back."""
-    bench = Bench()
+    bench = ReplayBench()
     bench.topics.append(letter_record(0, value=b"0"), gap=4)
     bench.topics.append(letter_record(1, value=b"1"), gap=3)
     bench.topics.ends[PARTITION] += 2
@@ -165,11 +100,19 @@ async def test_gaps_and_records_removed_by_retention_are_skipped() -> None:
 
 async def test_a_letter_that_comes_again_and_again_is_passed_over() -> None:
     """It is reported and stays until ``max_attempts`` is raised; letters behind it are put back."""
-    bench = Bench([letter_record(0, value=b"loop", times=5), letter_record(1, value=b"fine", times=4)])
+    bench = ReplayBench(
+        [
+            letter_record(0, value=b"loop", times=5),
+            letter_record(1, value=b"fine", times=4),
+        ]
+    )
 
     report = await bench.replay()
 
-    assert (report.put_back, dict(report.passed_over)) == (1, {"dead-lettered 5 times": 1})
+    assert (report.put_back, dict(report.passed_over)) == (
+        1,
+        {"dead-lettered 5 times": 1},
+    )
     assert bench.listener.stayed == [(0, "dead-lettered 5 times")]
     assert await bench.replay() == ReplayReport(0, report.passed_over)
     assert (await bench.replay(max_attempts=6)).put_back == 1
@@ -180,7 +123,7 @@ async def test_a_letter_that_comes_again_and_again_is_passed_over() -> None:
 async def test_a_letter_with_a_forged_origin_is_not_put_back(topic: str) -> None:
     """A letter goes back to the topic of its own dead-letter topic, or not at all."""
     genuine = letter_record(0)
-    bench = Bench([replace(genuine, headers=[*genuine.headers, ("dlt-topic", topic.encode())])])
+    bench = ReplayBench([replace(genuine, headers=[*genuine.headers, ("dlt-topic", topic.encode())])])
 
     assert (await bench.replay()).put_back == 0
     assert bench.inbound.written == []
@@ -189,14 +132,14 @@ async def test_a_letter_with_a_forged_origin_is_not_put_back(topic: str) -> None
 
 async def test_a_letter_without_an_origin_is_not_put_back() -> None:
     """Somebody other than the worker wrote it."""
-    bench = Bench([Record(TOPIC, 0, 0, b"k", b"v")])
+    bench = ReplayBench([Record(TOPIC, 0, 0, b"k", b"v")])
     assert (await bench.replay()).put_back == 0
     assert bench.inbound.written == []
 
 
 async def test_after_a_crash_before_the_mark_is_saved_letters_are_put_back_again() -> None:
     """The worker applies them once, since their ids are the same."""
-    bench = Bench(letters(2))
+    bench = ReplayBench(letters(2))
     bench.topics.lost_saves = 1
 
     with pytest.raises(KafkaUnavailable):
@@ -208,7 +151,7 @@ async def test_after_a_crash_before_the_mark_is_saved_letters_are_put_back_again
 
 async def test_an_outage_loses_no_mark_of_what_kafka_took() -> None:
     """When Kafka goes away in the middle, the next replay puts back only what it did not take."""
-    bench = Bench(letters(3))
+    bench = ReplayBench(letters(3))
     bench.inbound.failures = 7  # of nine tries, three per letter
 
     with pytest.raises(KafkaUnavailable):
@@ -221,7 +164,7 @@ async def test_an_outage_loses_no_mark_of_what_kafka_took() -> None:
 
 async def test_a_failed_write_is_retried() -> None:
     """One refused record makes the producer fail for all others that are under way."""
-    bench = Bench(letters(1))
+    bench = ReplayBench(letters(1))
     bench.inbound.failures = 2
     assert (await bench.replay()).put_back == 1
     assert bench.naps.taken == [0.2, 1.0]
@@ -229,11 +172,14 @@ async def test_a_failed_write_is_retried() -> None:
 
 async def test_a_record_that_kafka_refuses_does_not_stop_the_replay() -> None:
     """It is reported and stays, and is not retried within this replay."""
-    bench = Bench([letter_record(0, value=b"x" * 2_000_000), *letters(2)[1:]])
+    bench = ReplayBench([letter_record(0, value=b"x" * 2_000_000), *letters(2)[1:]])
 
     report = await bench.replay()
 
-    assert (report.put_back, dict(report.passed_over)) == (1, {"larger than its topic allows": 1})
+    assert (report.put_back, dict(report.passed_over)) == (
+        1,
+        {"larger than its topic allows": 1},
+    )
     assert bench.listener.stayed == [(0, "larger than its topic allows")]
     assert bench.naps.taken == []
 
@@ -241,7 +187,7 @@ async def test_a_record_that_kafka_refuses_does_not_stop_the_replay() -> None:
 async def test_the_order_within_a_sign_in_is_kept() -> None:
     """It is kept even when the first of the letters has to be retried."""
     same = letter_record(7)
-    bench = Bench(replace(same, value=str(number).encode()) for number in range(4))
+    bench = ReplayBench(replace(same, value=str(number).encode()) for number in range(4))
     bench.inbound.failures = 1
     await bench.replay()
     assert bench.inbound.values == [b"0", b"1", b"2", b"3"]
@@ -249,7 +195,7 @@ async def test_the_order_within_a_sign_in_is_kept() -> None:
 
 async def test_only_letters_from_before_the_start_are_put_back() -> None:
     """A letter that fails again at once comes back behind the end, so every replay ends."""
-    bench = Bench(letters(2))
+    bench = ReplayBench(letters(2))
     ranges = await partition_ranges(bench.topics, bench.topics, [TOPIC])
     bench.topics.append(letter_record(9))
 
@@ -258,8 +204,11 @@ async def test_only_letters_from_before_the_start_are_put_back() -> None:
 
 
 async def test_a_replay_stops_when_another_one_has_saved_a_mark() -> None:
-    """The one that saves first continues. Letters that both put back are applied once."""
-    bench = Bench(letters(2))
+    """The one that saves first continues.
+
+    Letters that both put back are applied once.
+    """
+    bench = ReplayBench(letters(2))
     ranges = await partition_ranges(bench.topics, bench.topics, [TOPIC])
 
     assert (await bench.replay()).put_back == 2
@@ -272,9 +221,12 @@ async def test_a_replay_stops_when_another_one_has_saved_a_mark() -> None:
 
 
 async def test_a_replay_stops_when_its_mark_becomes_too_long() -> None:
-    """The marks from before stay. A replay without a filter leaves no holes, so it continues from there."""
+    """The marks from before stay.
+
+    A replay without a filter leaves no holes, so it continues from there.
+    """
     draw = random.Random(1)
-    bench = Bench(letter_record(n, error=draw.choice(["schema", "not_json"])) for n in range(2_000))
+    bench = ReplayBench(letter_record(n, error=draw.choice(["schema", "not_json"])) for n in range(2_000))
     bench.max_metadata_length = 200
 
     with pytest.raises(TooScattered):
@@ -288,8 +240,8 @@ async def test_a_replay_stops_when_its_mark_becomes_too_long() -> None:
 
 async def test_marks_are_saved_after_each_second_or_batch() -> None:
     """A replay that is killed loses the marks of one second, or of one batch if it is fast."""
-    slow = Bench(letters(5))
-    fast = Bench(letters(1_100))
+    slow = ReplayBench(letters(5))
+    fast = ReplayBench(letters(1_100))
     await slow.replay(seconds=1)
     await fast.replay()
     assert (slow.topics.saves, fast.topics.saves) == (5, 3)
@@ -297,7 +249,7 @@ async def test_marks_are_saved_after_each_second_or_batch() -> None:
 
 async def test_pending_letters_can_be_read_without_putting_them_back() -> None:
     """A dry run lists them, and saves no mark."""
-    bench = Bench(letters(3))
+    bench = ReplayBench(letters(3))
     await bench.replay(Selection(signin_id="0" * 22))
     [part] = await partition_ranges(bench.topics, bench.topics, [TOPIC])
 

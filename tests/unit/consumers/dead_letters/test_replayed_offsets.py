@@ -46,7 +46,10 @@ def test_offsets_removed_by_retention_count_as_done() -> None:
     assert [offset for offset in range(10) if offset not in loaded] == [4, 5, 7, 8, 9]
 
 
-@pytest.mark.parametrize("metadata", ["", "z1:", "z1:%%%", "z1:AAAA", "z9:eJxjAAAAAQAB", "somebody else's", "z1:ü"])
+@pytest.mark.parametrize(
+    "metadata",
+    ["", "z1:", "z1:%%%", "z1:AAAA", "z9:eJxjAAAAAQAB", "somebody else's", "z1:ü"],
+)
 def test_metadata_of_somebody_else_adds_nothing(metadata: str) -> None:
     """The offset counts, and no offset above it is taken for done."""
     assert ReplayedOffsets.from_mark(ReplayMark(5, metadata), 0, 10).mark() == ReplayMark(5, "")

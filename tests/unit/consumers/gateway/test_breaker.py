@@ -52,7 +52,9 @@ async def test_probes_become_rarer_until_one_is_answered() -> None:
     assert naps.taken == [1, 2, 4, 5, 5, 1]
 
 
-async def test_a_wrong_configuration_opens_it_at_once_and_is_probed_seldom(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_configuration_opens_it_at_once_and_is_probed_seldom(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """An operator has to act, so the log has an error."""
     naps = FakeNaps(instant=True)
     breaker = Breaker(threshold=5, probe_after_s=1, longest_probe_s=60, sleep=naps.sleep)

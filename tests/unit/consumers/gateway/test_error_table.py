@@ -2,7 +2,11 @@
 
 import pytest
 from temporalio.api.enums.v1 import ResourceExhaustedCause
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure, NotFoundFailure, ResourceExhaustedFailure
+from temporalio.api.errordetails.v1 import (
+    NamespaceNotFoundFailure,
+    NotFoundFailure,
+    ResourceExhaustedFailure,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -14,7 +18,14 @@ from consumers.gateway.error_table import (
     needs_operator,
     translate,
 )
-from consumers.outcomes import KeyBusy, Misconfigured, NotNow, Rejected, Throttled, Unreachable
+from consumers.outcomes import (
+    KeyBusy,
+    Misconfigured,
+    NotNow,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
 from deploy.local.places import PROJECT
 from tests.fakes.rpc_errors import rpc_error
 from tests.structure.sources import product
@@ -54,12 +65,30 @@ def test_every_status_has_a_meaning(status: RPCStatusCode) -> None:
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
-        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events"), KeyBusy),
-        (rpc_error(RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit."), Rejected),
-        (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "grpc: received message larger than max (5 vs. 4)"), Rejected),
+        (
+            rpc_error(
+                RPCStatusCode.INVALID_ARGUMENT,
+                "exceeded workflow execution limit for signal events",
+            ),
+            KeyBusy,
+        ),
+        (
+            rpc_error(RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit."),
+            Rejected,
+        ),
+        (
+            rpc_error(
+                RPCStatusCode.RESOURCE_EXHAUSTED,
+                "grpc: received message larger than max (5 vs. 4)",
+            ),
+            Rejected,
+        ),
         (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy."), KeyBusy),
         (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "", BUSY), KeyBusy),
-        (rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "", NotFoundFailure(), TOO_MANY), Throttled),
+        (
+            rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "", NotFoundFailure(), TOO_MANY),
+            Throttled,
+        ),
         (rpc_error(RPCStatusCode.CANCELLED, "Timeout expired"), Unreachable),
     ],
 )
@@ -93,7 +122,13 @@ def test_permissions_and_the_namespace_need_an_operator() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [SIGNAL_LIMIT_TEXT, MESSAGE_SIZE_TEXT, BUSY_WORKFLOW_TEXT, "temporalio.api.errordetails"]
+    "text",
+    [
+        SIGNAL_LIMIT_TEXT,
+        MESSAGE_SIZE_TEXT,
+        BUSY_WORKFLOW_TEXT,
+        "temporalio.api.errordetails",
+    ],
 )
 def test_only_the_table_looks_at_texts_and_details(text: str) -> None:
     """No other product module names a text of Temporal's server, or a detail of its errors."""

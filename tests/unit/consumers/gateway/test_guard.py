@@ -5,7 +5,12 @@ import time
 
 import pytest
 
-from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
+from consumers.decode import (
+    ReceivedRequest,
+    ReceivedSubmission,
+    decode_request,
+    decode_submission,
+)
 from consumers.gateway.breaker import Breaker
 from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.limiter import AdaptiveLimit
@@ -41,9 +46,18 @@ def guarded_by(
     stopwatch: Stopwatch = time.monotonic,
     initial: int = 64,
 ) -> GuardedGateway:
-    """Return the gateway under test. Once its limit has measured the base, it is ``initial``."""
+    """Return the gateway under test.
+
+    Once its limit has measured the base, it is ``initial``.
+    """
     limit = AdaptiveLimit(initial=initial)
-    return GuardedGateway(gateway, breaker or Breaker(), metrics or FakeConsumerMetrics(), limit, stopwatch)
+    return GuardedGateway(
+        gateway,
+        breaker or Breaker(),
+        metrics or FakeConsumerMetrics(),
+        limit,
+        stopwatch,
+    )
 
 
 async def measure_base(gateway: FakeGateway, guarded: GuardedGateway) -> None:

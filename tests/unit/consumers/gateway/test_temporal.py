@@ -11,7 +11,12 @@ from temporalio.service import RPCStatusCode
 from activities.addresses import parse_address
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
-from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
+from consumers.decode import (
+    ReceivedRequest,
+    ReceivedSubmission,
+    decode_request,
+    decode_submission,
+)
 from consumers.gateway.temporal import TemporalGateway
 from consumers.outcomes import Applied, Duplicate, KeyBusy, Rejected, Unreachable
 from schemas.mailbox import MailboxInput
@@ -114,7 +119,10 @@ async def test_a_mailbox_that_is_being_started_is_busy() -> None:
 
 
 async def test_errors_are_translated() -> None:
-    """A refusal is returned as an outcome, any other error is raised. The server's own text is left out."""
+    """A refusal is returned as an outcome, any other error is raised.
+
+    The server's own text is left out.
+    """
     client = FakeTemporalClient()
     client.error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "blob of ada@example.com too large")
     assert await gateway(client).start(request()) == Rejected("refused", "temporal: INVALID_ARGUMENT")

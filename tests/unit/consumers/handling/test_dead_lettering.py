@@ -34,7 +34,9 @@ async def reject(delivery: Delivery) -> Outcome:
 
 
 def dead_lettering(
-    writer: FakeDeadLetterWriter, breaker: DeadLetterBreaker | None = None, naps: FakeNaps | None = None
+    writer: FakeDeadLetterWriter,
+    breaker: DeadLetterBreaker | None = None,
+    naps: FakeNaps | None = None,
 ) -> DeadLettering:
     """Return the handler under test."""
     sleep = (naps or FakeNaps(instant=True)).sleep
@@ -107,8 +109,13 @@ async def test_the_outcome_waits_for_kafkas_acknowledgement() -> None:
     assert len(writer.written) == 1
 
 
-async def test_too_many_in_a_minute_stop_consumption_until_resumed(caplog: pytest.LogCaptureFixture) -> None:
-    """The letter above the limit opens the breaker and is not written. After ``resume`` the count starts at zero."""
+async def test_too_many_in_a_minute_stop_consumption_until_resumed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The letter above the limit opens the breaker and is not written.
+
+    After ``resume`` the count starts at zero.
+    """
     seconds = [0.0]
     writer = FakeDeadLetterWriter()
     breaker = DeadLetterBreaker(2, lambda: seconds[0])

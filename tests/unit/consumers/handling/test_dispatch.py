@@ -32,7 +32,10 @@ async def test_requests_are_started_and_submissions_submitted() -> None:
     ],
 )
 async def test_the_age_of_an_event_decides_whether_it_is_applied(delivery: Delivery, outcome: Outcome) -> None:
-    """Old requests are applied, since their workflow calls them stale. Beyond the horizon, nothing has a result."""
+    """Old requests are applied, since their workflow calls them stale.
+
+    Beyond the horizon, nothing has a result.
+    """
     gateway = FakeGateway()
     assert await dispatch(delivery, gateway) == outcome
     assert gateway.calls == (outcome == Applied())

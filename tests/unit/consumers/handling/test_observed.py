@@ -6,7 +6,16 @@ import pytest
 
 from consumers.handling.observed import Observed
 from consumers.handling.retrying import Backoff, Retrying
-from consumers.outcomes import Applied, Duplicate, Ignored, Late, NotNow, Outcome, Rejected, Unreachable
+from consumers.outcomes import (
+    Applied,
+    Duplicate,
+    Ignored,
+    Late,
+    NotNow,
+    Outcome,
+    Rejected,
+    Unreachable,
+)
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.deliveries import dispatch, request
 from tests.fakes.gateway import FakeGateway
@@ -64,7 +73,11 @@ async def test_each_record_is_one_line_of_the_log(
 
     assert (line.levelno, line.message) == (level, "record")
     assert (fields["topic"], fields["partition"], fields["offset"]) == (REQUESTED, 0, 0)
-    assert (fields["tries"], fields["postponed"], fields["attempt"]) == (2, "unreachable", 1)
+    assert (fields["tries"], fields["postponed"], fields["attempt"]) == (
+        2,
+        "unreachable",
+        1,
+    )
     assert fields["took_s"] >= 0 and len(fields["signin_id"]) == 22
     assert fields.get("error") == getattr(outcome, "error", None)
     assert "ada@" not in str(fields) and "0.abc" not in str(fields)

@@ -24,10 +24,17 @@ async def test_not_now_is_tried_again_until_there_is_an_outcome() -> None:
 
     assert await handle(request()) == Applied()
     assert naps.taken == [0.1, 1.0, 0.2, 0.5, 0.5]
-    assert metrics.postponed == {"key_busy": 2, "throttled": 1, "unreachable": 1, "misconfigured": 1}
+    assert metrics.postponed == {
+        "key_busy": 2,
+        "throttled": 1,
+        "unreachable": 1,
+        "misconfigured": 1,
+    }
 
 
-async def test_a_record_that_takes_long_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_record_that_takes_long_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """The warning names its place and the reason, and nothing of its content."""
     gateway = FakeGateway()
     gateway.answers.extend([KeyBusy() for _ in range(20)])

@@ -7,7 +7,12 @@ from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
 from deploy.local.servers.backends import Temporal
-from utils.temporal.client import TemporalSettingsError, connect, data_converter, namespace_retention
+from utils.temporal.client import (
+    TemporalSettingsError,
+    connect,
+    data_converter,
+    namespace_retention,
+)
 
 KEYS = {"k1": b"1" * 32}
 NOWHERE = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
@@ -21,7 +26,9 @@ NOWHERE = {"TEMPORAL_ADDRESS": "127.0.0.1:1"}
         {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere.pem"},
     ],
 )
-async def test_unusable_settings_raise_one_kind_of_error(environ: dict[str, str]) -> None:
+async def test_unusable_settings_raise_one_kind_of_error(
+    environ: dict[str, str],
+) -> None:
     """Whatever the SDK raised, a command can exit with 78."""
     with pytest.raises(TemporalSettingsError):
         await connect(KEYS, environ=environ)
@@ -53,7 +60,10 @@ async def test_the_namespace_says_how_long_it_remembers(temporal: Temporal) -> N
 
 async def test_a_missing_namespace_is_not_an_outage(temporal: Temporal) -> None:
     """Its error leaves as it is, since only an operator can help."""
-    variables = {"TEMPORAL_ADDRESS": temporal.address, "TEMPORAL_NAMESPACE": "there-is-none"}
+    variables = {
+        "TEMPORAL_ADDRESS": temporal.address,
+        "TEMPORAL_NAMESPACE": "there-is-none",
+    }
     client = await connect(KEYS, environ=variables)
 
     with pytest.raises(RPCError):

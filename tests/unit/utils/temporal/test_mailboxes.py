@@ -18,7 +18,9 @@ KEYS = {"k1": b"1" * 32}
 
 
 @pytest.mark.parametrize("status", RPCStatusCode)
-def test_a_hand_over_is_refused_only_for_an_invalid_argument(status: RPCStatusCode) -> None:
+def test_a_hand_over_is_refused_only_for_an_invalid_argument(
+    status: RPCStatusCode,
+) -> None:
     """Every other status is tried again."""
     wanted = HandOverRefused if status is RPCStatusCode.INVALID_ARGUMENT else TemporalUnavailable
     assert type(hand_over_error(rpc_error(status, "some text"))) is wanted
@@ -33,8 +35,16 @@ def test_a_hand_over_is_refused_only_for_an_invalid_argument(status: RPCStatusCo
             HandOverRefused,
         ),
         (RPCStatusCode.RESOURCE_EXHAUSTED, "Workflow is busy.", TemporalUnavailable),
-        (RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit.", HandOverRefused),
-        (RPCStatusCode.INVALID_ARGUMENT, "exceeded workflow execution limit for signal events", TemporalUnavailable),
+        (
+            RPCStatusCode.INVALID_ARGUMENT,
+            "Blob data size exceeds limit.",
+            HandOverRefused,
+        ),
+        (
+            RPCStatusCode.INVALID_ARGUMENT,
+            "exceeded workflow execution limit for signal events",
+            TemporalUnavailable,
+        ),
     ],
 )
 def test_the_text_decides_between_two_meanings_of_a_status(
@@ -55,9 +65,14 @@ async def test_a_server_that_is_down_is_unavailable() -> None:
         await TemporalFirstAttempts(client).read(SIGNIN_ID)
 
 
-async def test_a_missing_namespace_does_not_make_a_sign_in_unknown(temporal: Temporal) -> None:
+async def test_a_missing_namespace_does_not_make_a_sign_in_unknown(
+    temporal: Temporal,
+) -> None:
     """Nothing may be decided on it: the calls are tried again."""
-    variables = {"TEMPORAL_ADDRESS": temporal.address, "TEMPORAL_NAMESPACE": "there-is-none"}
+    variables = {
+        "TEMPORAL_ADDRESS": temporal.address,
+        "TEMPORAL_NAMESPACE": "there-is-none",
+    }
     client = await connect(KEYS, environ=variables)
 
     with pytest.raises(TemporalUnavailable):
@@ -67,7 +82,9 @@ async def test_a_missing_namespace_does_not_make_a_sign_in_unknown(temporal: Tem
         await TemporalMailboxes(client, "queue").hand_over("m", REFUSAL, Policy())
 
 
-async def test_a_workflow_id_above_1000_characters_is_refused(temporal: Temporal) -> None:
+async def test_a_workflow_id_above_1000_characters_is_refused(
+    temporal: Temporal,
+) -> None:
     """Temporal will never take it."""
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address})
 

@@ -42,7 +42,10 @@ class SampleWorkflow:
         """Send a mail on its own queue, then fail."""
         timeout = timedelta(seconds=10)
         queue = await workflow.execute_activity(
-            send_email_activity, address, task_queue=mail_queue, start_to_close_timeout=timeout
+            send_email_activity,
+            address,
+            task_queue=mail_queue,
+            start_to_close_timeout=timeout,
         )
         await workflow.execute_activity(refuse_activity, address, start_to_close_timeout=timeout)
         return queue
@@ -62,7 +65,9 @@ def workers(client: Client, queue: str) -> list[Worker]:
     )
 
 
-async def test_mail_runs_on_its_own_queue_and_histories_are_encrypted(temporal: Temporal) -> None:
+async def test_mail_runs_on_its_own_queue_and_histories_are_encrypted(
+    temporal: Temporal,
+) -> None:
     """Mail runs on its own queue; inputs, results and failures are encrypted; the SDK's metrics are readable."""
     telemetry = SdkTelemetry()
     client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address}, runtime=telemetry.runtime)
@@ -71,7 +76,10 @@ async def test_mail_runs_on_its_own_queue_and_histories_are_encrypted(temporal: 
 
     async with requests, mail:
         handle = await client.start_workflow(
-            "sample_workflow", args=["ada@example.com", mail_task_queue(queue)], id=queue, task_queue=queue
+            "sample_workflow",
+            args=["ada@example.com", mail_task_queue(queue)],
+            id=queue,
+            task_queue=queue,
         )
         with pytest.raises(WorkflowFailureError) as failed:
             await handle.result()
