@@ -14,7 +14,7 @@ from consumers.gateway.limiter import AdaptiveLimit
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.loop import ConsumerLoop
 from consumers.handling.observed import Observed
-from consumers.ports import Partition, RecordSource
+from consumers.ports import DeadLetterWriter, Partition, RecordSource
 from consumers.handling.retrying import Backoff, Retrying
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
@@ -46,6 +46,7 @@ class ComposedConsumer:
         source: RecordSource,
         limits: ConsumerLimits,
         topics: tuple[str, str] = (REQUESTED, SUBMITTED),
+        writer: DeadLetterWriter | None = None,
     ) -> None:
         self.gateway = FakeGateway()
         self.writer = FakeDeadLetterWriter()
@@ -56,7 +57,7 @@ class ComposedConsumer:
         guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
         dispatcher = Dispatcher(guarded, AgeLimits())
         retrying = Retrying(dispatcher, self.metrics, Backoff(0.001, 0.002))
-        dead_lettering = DeadLettering(retrying, self.writer, self.dead_letter_breaker, "group")
+        dead_lettering = DeadLettering(retrying, writer or self.writer, self.dead_letter_breaker, "group")
 
         self.loop = ConsumerLoop(
             source,

@@ -13,6 +13,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
+GZIP: Final = 1
 _PLACEHOLDER: Final = "????"
 _CRC_OFFSET: Final = 17
 _ATTRIBUTES_OFFSET: Final = 21

@@ -5,10 +5,12 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.protocol.fetch import FetchRequest
 
 from consumers.ports import KafkaUnavailable, Partition, Record
 from deploy.local.servers.backends import Kafka
@@ -196,3 +198,44 @@ async def test_a_failed_start_can_be_repeated(access: KafkaAccess, topics: Topic
         with pytest.raises(KafkaUnavailable):
             await source.start(Listener())
     await source.stop()
+
+
+async def test_pauses_do_not_fetch_records_again(access: KafkaAccess, topics: Topics) -> None:
+    """A partition that is paused and resumed again and again is fetched about once: what was prefetched is kept."""
+    await send_filler(access, topics.requested, count=2_000, size=500)
+
+    async with joined(access, topics) as (source, _):
+        fetched = count_fetched_bytes(source)
+        handled = 0
+        async with asyncio.timeout(60):
+            while handled < 2_000:
+                records = await source.poll(200, 20)
+                handled += len(records)
+                source.pause([Partition(topics.requested, 0)])
+                await source.poll(1, 20)
+                source.resume([Partition(topics.requested, 0)])
+
+    assert sum(fetched) / (2_000 * 500) < 2
+
+
+async def send_filler(access: KafkaAccess, topic: str, count: int, size: int) -> None:
+    """Produce ``count`` records of ``size`` bytes to partition 0."""
+    async with AIOKafkaProducer(bootstrap_servers=access.bootstrap_servers, linger_ms=5) as producer:
+        sent = [await producer.send(topic, b"x" * size, partition=0) for _ in range(count)]
+        await asyncio.gather(*sent)
+
+
+def count_fetched_bytes(source: KafkaSource) -> list[int]:
+    """Return a list that grows by the bytes of records in each answer to a fetch."""
+    client = source._consumer._client
+    send = client.send
+    sizes: list[int] = []
+
+    async def counting_send(node: int, request: Any, **options: Any) -> Any:
+        answer = await send(node, request, **options)
+        if isinstance(request, FetchRequest):
+            sizes.extend(len(partition[-1]) for _, partitions in answer.topics for partition in partitions)
+        return answer
+
+    client.send = counting_send
+    return sizes

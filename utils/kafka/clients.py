@@ -56,6 +56,7 @@ async def temporary_consumer(access: KafkaAccess, group_id: str | None = None) -
 
     It commits nothing by itself.
     """
+    bound_decompression()
     consumer = AIOKafkaConsumer(**access.options(), group_id=group_id, enable_auto_commit=False)
     try:
         yield consumer
