@@ -28,6 +28,8 @@ SIGNAL_LIMIT_TEXT: Final = "limit for signal events"
 MESSAGE_SIZE_TEXT: Final = "larger than max"
 BUSY_WORKFLOW_TEXT: Final = "workflow is busy"
 
+_DENIED: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+
 NO_CONNECTION: Final = (RuntimeError, OSError)
 """What a client raises whose connection could not be made."""
 
@@ -54,22 +56,25 @@ def is_missing_workflow(error: BaseException) -> bool:
 
     A missing namespace is NOT_FOUND too, but a matter of settings.
     """
-    if not isinstance(error, RPCError):
+    is_not_found = isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND
+    return is_not_found and not _is_missing_namespace(error)
+
+
+def needs_operator(error: BaseException) -> bool:
+    """Tell whether a look-up fails until an operator acts.
+
+    There is no permission, or no such namespace.
+    """
+    is_denied = isinstance(error, RPCError) and error.status in _DENIED
+    return is_denied or _is_missing_namespace(error)
+
+
+def _is_missing_namespace(error: BaseException) -> bool:
+    if not isinstance(error, RPCError) or error.status is not RPCStatusCode.NOT_FOUND:
         return False
-    return error.status is RPCStatusCode.NOT_FOUND and not _is_missing_namespace(error)
 
-
-def needs_operator(error: RPCError) -> bool:
-    """Tell whether a look-up fails until an operator acts: there is no permission, or no such namespace."""
-    is_denied = error.status in (
-        RPCStatusCode.PERMISSION_DENIED,
-        RPCStatusCode.UNAUTHENTICATED,
-    )
-    return is_denied or (error.status is RPCStatusCode.NOT_FOUND and _is_missing_namespace(error))
-
-
-def _is_missing_namespace(error: RPCError) -> bool:
-    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+    namespace = NamespaceNotFoundFailure.DESCRIPTOR
+    return any(detail.Is(namespace) for detail in error.grpc_status.details)
 
 
 def _always(_: RPCError) -> bool:

@@ -91,11 +91,9 @@ async def namespace_retention(client: Client) -> timedelta:
 
     try:
         answer = await client.workflow_service.describe_namespace(request, timeout=RPC_TIMEOUT)
-    except RPCError as error:
+    except (RPCError, *NO_CONNECTION) as error:
         if needs_operator(error):
             raise
-        raise TemporalUnavailable from None
-    except NO_CONNECTION:
         raise TemporalUnavailable from None
 
     return answer.config.workflow_execution_retention_ttl.ToTimedelta()

@@ -74,11 +74,9 @@ async def create_namespace(client: Client, retention: timedelta) -> NamespaceRep
         created = await _register(client, retention)
         added = await _add_attributes(client)
         actual_retention = await namespace_retention(client)
-    except RPCError as error:
+    except (RPCError, *NO_CONNECTION) as error:
         if needs_operator(error):
             raise
-        raise TemporalUnavailable from None
-    except NO_CONNECTION:
         raise TemporalUnavailable from None
 
     return NamespaceReport(client.namespace, created, actual_retention, added)

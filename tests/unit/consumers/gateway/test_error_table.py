@@ -119,6 +119,7 @@ def test_permissions_and_the_namespace_need_an_operator() -> None:
     assert needs_operator(MISSING_NAMESPACE)
     assert not needs_operator(MISSING_WORKFLOW)
     assert not needs_operator(rpc_error(RPCStatusCode.UNAVAILABLE))
+    assert not needs_operator(RuntimeError())
 
 
 @pytest.mark.parametrize(
