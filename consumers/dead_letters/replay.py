@@ -39,26 +39,19 @@ _WAITS_S: Final = (0.2, 1.0)
 _MIN_NAP_S: Final = 0.05
 
 
-class ReplayStopped(Exception):
-    """Base: this replay ends early. The marks say what it did before.
-
-    ::
-
-        ReplayStopped
-        ├── AnotherReplay      another replay is putting back the same letters
-        └── TooScattered       Kafka cannot store which letters were put back
-    """
-
-
-class AnotherReplay(ReplayStopped):
+class AnotherReplay(Exception):
     """Raised when another replay has saved a mark since this one looked.
 
-    The other one continues.
+    The other one continues, and the marks say what this one did before.
     """
 
 
-class TooScattered(ReplayStopped):
-    """Raised when the letters that were put back lie too scattered among the others for one mark."""
+class TooScattered(Exception):
+    """Raised when the letters that were put back lie too scattered for one mark.
+
+    The mark would be longer than what Kafka stores beside an offset. The one saved last
+    stays valid.
+    """
 
 
 @dataclass(frozen=True)
@@ -211,7 +204,7 @@ class Replay:
     async def run(self, ranges: Sequence[PartitionRange]) -> ReplayReport:
         """Return what became of the letters.
 
-        Raises ``KafkaUnavailable`` and ``ReplayStopped``.
+        Raises ``KafkaUnavailable``, ``AnotherReplay`` and ``TooScattered``.
         """
         for part in ranges:
             await self._replay(part)
