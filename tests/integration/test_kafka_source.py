@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+from aiokafka.errors import CorruptRecordException
 from aiokafka.protocol.fetch import FetchRequest
 
 from consumers.ports import KafkaUnavailable, Partition, Record
@@ -216,6 +217,38 @@ async def test_pauses_do_not_fetch_records_again(access: KafkaAccess, topics: To
                 source.resume([Partition(topics.requested, 0)])
 
     assert sum(fetched) / (2_000 * 500) < 2
+
+
+@pytest.mark.parametrize("error", [ValueError(), CorruptRecordException()])
+async def test_a_poll_that_raises_keeps_the_detection_of_missing_polls(
+    access: KafkaAccess, topics: Topics, error: Exception
+) -> None:
+    """aiokafka goes on to measure how long nobody has polled, whether or not the poll had begun to wait for records."""
+    await send_filler(access, topics.requested, count=1, size=1)
+
+    async with joined(access, topics) as (source, _):
+        await read(source, 1)
+        consumer = source._consumer
+        with pytest.raises((KafkaUnavailable, ValueError)):
+            consumer._fetcher.fetched_records = raising(error)
+            await source.poll(100, 100)
+        with pytest.raises((KafkaUnavailable, ValueError)):
+            consumer._coordinator.check_errors = raising(error)
+            await source.poll(100, 100)
+
+        await asyncio.sleep(0.01)
+        assert consumer._subscription.fetcher_idle_time > 0
+        del consumer._fetcher.fetched_records
+        del consumer._coordinator.check_errors
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    """Return a function that raises."""
+
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
 
 
 async def send_filler(access: KafkaAccess, topic: str, count: int, size: int) -> None:

@@ -20,7 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 # last offset delta (4), first and max timestamp (8 each), … (https://kafka.apache.org/documentation/#recordbatch).
 _BATCH_START: Final = struct.Struct(">qi")
 _HEADER: Final = struct.Struct(">qiibIhiqq")
-_MAX_WAIT_MS: Final = 500
+_MAX_WAIT_MS: Final = 0
 _REPLICA_SINCE: Final = 11
 
 

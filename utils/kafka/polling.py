@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaError, UnsupportedCodecError
 
-from consumers.ports import KafkaUnavailable, Record, Unreadable
+from consumers.ports import Record, Unreadable
 from utils.kafka.batches import Fetched, UnreadableBatch, fetch
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Poller:
         self._max_partition_bytes = max_partition_bytes
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Return records, or none after about ``timeout_ms``. Raises errors of aiokafka and ``KafkaUnavailable``."""
+        """Return records, or none after about ``timeout_ms``. Raises errors of aiokafka."""
         assignment = self._assignment()
         before = self._positions()
         if not before:
@@ -48,12 +48,20 @@ class Poller:
             self._seek(assignment, before)
             if not _concerns_a_batch(error):
                 raise
-            return await self._read_one_by_one(assignment, before, max_records)
+            records = await self._read_one_by_one(assignment, before, max_records)
+            if records is None:
+                raise
+            return records
 
         return [as_record(record) for batch in batches.values() for record in batch]
 
-    async def _read_one_by_one(self, assignment: Any, positions: Positions, max_records: int) -> Sequence[Record]:
-        """Return what stands before the batches that can't be decoded, and these. Other partitions are left alone."""
+    async def _read_one_by_one(
+        self, assignment: Any, positions: Positions, max_records: int
+    ) -> Sequence[Record] | None:
+        """Return what stands before the batches that can't be decoded, and these; None if there is no such batch.
+
+        Other partitions are left alone.
+        """
         client = self._consumer._client
         fetched = {
             partition: await fetch(client, partition, position, self._max_partition_bytes)
@@ -71,7 +79,7 @@ class Poller:
                 read_up_to[partition] = taken[-1].last_offset + 1
 
         if not records:
-            raise KafkaUnavailable("a batch could not be decoded")
+            return None
 
         return records if self._seek(assignment, read_up_to) else []
 
@@ -103,7 +111,7 @@ class Poller:
     def _count_poll_as_ended(self) -> None:
         """Do what ``getmany`` leaves undone when it raises: it would never again notice that polling has stopped."""
         subscription = self._consumer._subscription
-        subscription._fetch_count -= 1
+        subscription._fetch_count = 0  # there is one poll at a time
         subscription._last_fetch_ended = time.monotonic()
 
 
