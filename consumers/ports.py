@@ -31,6 +31,10 @@ class KafkaUnavailable(Exception):
     """Raised by ports when a call to Kafka fails. Trying again may help."""
 
 
+class KafkaMisconfigured(KafkaUnavailable):
+    """Raised when Kafka will refuse the call until an operator acts. Its text says what is wrong, and what to do."""
+
+
 class RecordRefused(KafkaUnavailable):
     """Raised when Kafka refuses a record for its size. Trying again helps only after a change of Kafka's settings."""
 

@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from consumers.ports import KafkaUnavailable
 from utils.kafka.access import KafkaAccess
 from utils.kafka.codecs import bound_decompression
+from utils.kafka.error_table import translate
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,10 @@ _STOP_TIMEOUT_S: Final = 5.0
 
 @asynccontextmanager
 async def kafka_call(timeout_s: float | None) -> AsyncIterator[None]:
-    """Raise ``KafkaUnavailable`` for every error of aiokafka in the block, and after ``timeout_s`` seconds."""
+    """Raise what ``error_table`` says for every error of aiokafka in the block.
+
+    Raises ``KafkaUnavailable`` after ``timeout_s`` seconds.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -33,9 +37,8 @@ async def kafka_call(timeout_s: float | None) -> AsyncIterator[None]:
         limit = "in time" if timeout_s is None else f"within {timeout_s:g} s"
         raise KafkaUnavailable(f"no answer {limit}") from None
     except (KafkaError, ConsumerStoppedError, OSError) as error:
-        kind = type(error).__name__
-        logger.debug("a call to Kafka failed", extra={"error": kind})
-        raise KafkaUnavailable(kind) from None
+        logger.debug("a call to Kafka failed", extra={"error": type(error).__name__})
+        raise translate(error) from None
 
 
 @asynccontextmanager

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from consumers.ports import Headers, KafkaUnavailable, RecordRefused
+from consumers.ports import Headers, KafkaUnavailable
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import stopped_cleanly
+from utils.kafka.error_table import translate
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,6 @@ MAX_DEAD_LETTER_BYTES: Final = 8 * 1024 * 1024
 """Above any record that a broker accepts by default, plus the headers we add."""
 
 _MAX_RESULT_BYTES: Final = 1024 * 1024
-_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 _TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LINGER_MS: Final = 2
@@ -142,10 +142,8 @@ class ReliableProducer:
 
 
 def _refusal(error: Exception, topic: str) -> KafkaUnavailable:
-    kind = type(error).__name__
-    logger.warning("Kafka did not accept a record", extra={"topic": topic, "error": kind})
-
-    return RecordRefused(kind) if isinstance(error, _TOO_LARGE) else KafkaUnavailable(kind)
+    logger.warning("Kafka did not accept a record", extra={"topic": topic, "error": type(error).__name__})
+    return translate(error)
 
 
 async def _enqueue(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.ports import KafkaMisconfigured
 from deploy.local.servers.certificates import loopback_certificate
 from utils.kafka.access import KafkaAccess
 
@@ -35,3 +36,19 @@ def test_a_client_certificate_is_loaded(tmp_path: Path) -> None:
     _, certfile = loopback_certificate(tmp_path)
     access = KafkaAccess("b:9092", "SSL", certfile=str(certfile), keyfile=str(tmp_path / "key.pem"))
     assert access.options()["ssl_context"] is not None
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["missing", "unreadable"])
+@pytest.mark.parametrize("file", ["cafile", "certfile", "keyfile"])
+def test_a_certificate_file_that_cannot_be_used_is_a_matter_of_configuration(
+    tmp_path: Path, file: str, content: str | None
+) -> None:
+    """The error names the files, so that ``run`` can wait for them and say what it waits for."""
+    _, certificate = loopback_certificate(tmp_path)
+    broken = tmp_path / "broken.pem"
+    if content is not None:
+        broken.write_text(content)
+    files = {"cafile": str(certificate), "certfile": str(certificate), "keyfile": str(tmp_path / "key.pem"), file: str(broken)}
+
+    with pytest.raises(KafkaMisconfigured, match=str(broken)):
+        KafkaAccess("b:9092", "SSL", **files).options()
