@@ -1,10 +1,9 @@
-"""The lag that the worker shows, beside what the broker, kcat and Burrow say of the same group, second by second.
+"""Compares the worker's reported lag with the broker, kcat and Burrow for the same group, once per second.
 
     python -m tests.benchmarks.lag_watchers [--burrow COMMAND] [--kcat COMMAND] [--json FILE]
 
-kcat tells the ends of partitions only; the committed offsets that they are compared with are the broker's. Burrow has
-to be one that knows Kafka 4 (1.2, as in Debian 12, speaks a protocol that Kafka has given up); without the option it is
-left out.
+kcat only reports the end offsets of partitions; the committed offsets come from the broker. Burrow must support Kafka 4
+(version 1.2, as in Debian 12, uses a protocol that Kafka no longer supports). Without ``--burrow`` it is left out.
 """
 
 import argparse
@@ -35,8 +34,8 @@ from tests.faults.stage import Stage, open_stage
 
 _PHASE_S: Final = 40
 _REST_S: Final = 10
-_LOOK_EVERY_S: Final = 1.0
-_LOOKS_BACK: Final = 2  # a commit is a second old at most, and so is what the worker shows
+_OBSERVE_EVERY_S: Final = 1.0
+_TOLERANCE: Final = 2  # observations; a commit is at most a second old, and so is the lag that the worker reports
 _PEOPLE_PER_S: Final = 100
 _SLOW_S: Final = 0.2
 _BURROW: Final = """\
@@ -72,8 +71,8 @@ min-distance = 1
 
 
 @dataclass
-class Look:
-    """What each watcher said at one moment: records that wait, over all partitions. None: it did not know."""
+class Observation:
+    """The lag that each watcher reported at one moment: records over all partitions. None if it did not know."""
 
     phase: str
     at_s: float
@@ -84,112 +83,113 @@ class Look:
 
 
 class Watchers:
-    """Everybody who watches the group of a stage."""
+    """The watchers of a stage's consumer group."""
 
-    def __init__(self, scene: Stage, kcat: str, burrow_url: str | None) -> None:
-        self._scene = scene
+    def __init__(self, stage: Stage, kcat: str, burrow_url: str | None) -> None:
+        self._stage = stage
         self._kcat = kcat
         self._burrow_url = burrow_url
         self._begun = time.monotonic()
-        self.looks: list[Look] = []
+        self.observations: list[Observation] = []
 
-    async def look(self, phase: str) -> Look:
-        """Ask all of them at once."""
-        (worker,) = self._scene.workers
-        said, known, wanted, kcat_ends, burrow = await asyncio.gather(
-            gauges.lag(worker), self._scene.committed_offsets(), self._ends(), self._ends_by_kcat(), self._burrow()
+    async def observe(self, phase: str) -> None:
+        """Ask all watchers at once."""
+        (worker,) = self._stage.workers
+        by_worker, committed, ends, kcat_ends, burrow = await asyncio.gather(
+            gauges.lag(worker), self._stage.committed_offsets(), self._ends(), self._ends_by_kcat(), self._burrow()
         )
-        lag = sum(end - known.get(place, 0) for place, end in wanted.items())
-        by_kcat = sum(end - known.get(place, 0) for place, end in kcat_ends.items()) if kcat_ends else None
-        look = Look(phase, time.monotonic() - self._begun, sum(said.values()), lag, by_kcat, burrow)
-        self.looks.append(look)
 
-        return look
+        at_s = time.monotonic() - self._begun
+        lag = sum(end - committed.get(place, 0) for place, end in ends.items())
+        by_kcat = sum(end - committed.get(place, 0) for place, end in kcat_ends.items()) if kcat_ends else None
+        self.observations.append(Observation(phase, at_s, sum(by_worker.values()), lag, by_kcat, burrow))
 
     async def _ends(self) -> Mapping[tuple[str, int], int]:
-        return await end_offsets(self._scene.servers.kafka.bootstrap_servers, self._scene.topics)
+        return await end_offsets(self._stage.servers.kafka.bootstrap_servers, self._stage.topics)
 
     async def _ends_by_kcat(self) -> Mapping[tuple[str, int], int]:
         places = [f"{topic}:{number}:-1" for topic, number in await self._ends()]
-        wanted = [part for place in places for part in ("-t", place)]
-        asked = await asyncio.create_subprocess_exec(
-            *(self._kcat, "-b", self._scene.servers.kafka.bootstrap_servers, "-Q", *wanted),
+        options = [part for place in places for part in ("-t", place)]
+        kcat = await asyncio.create_subprocess_exec(
+            *(self._kcat, "-b", self._stage.servers.kafka.bootstrap_servers, "-Q", *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-        lines = (await asked.communicate())[0].decode().splitlines()
-        told = [line.split() for line in lines]  # topic [0] offset 17
+        output, _ = await kcat.communicate()
+        lines = [line.split() for line in output.decode().splitlines()]  # topic [0] offset 17
 
-        return {(topic, int(number.strip("[]"))): int(offset) for topic, number, _, offset in told}
+        return {(topic, int(number.strip("[]"))): int(offset) for topic, number, _, offset in lines}
 
     async def _burrow(self) -> int | None:
         if self._burrow_url is None:
             return None
         async with httpx.AsyncClient(trust_env=False) as client:
-            answer = await client.get(f"{self._burrow_url}/v3/kafka/local/consumer/{self._scene.topics.group_id}/lag")
+            answer = await client.get(f"{self._burrow_url}/v3/kafka/local/consumer/{self._stage.topics.group_id}/lag")
         return int(answer.json()["status"]["totallag"]) if answer.is_success else None
 
 
 async def main() -> int:
-    """Run the phases and show the table. 0: at rest all said the same, and under load the worker was near."""
+    """Run the phases and print the table. Return 0 if the worker's lag agreed with the broker's, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.lag_watchers", description=__doc__)
-    parser.add_argument("--burrow", metavar="COMMAND", help="a Burrow that knows Kafka 4")
+    parser.add_argument("--burrow", metavar="COMMAND", help="a Burrow that supports Kafka 4")
     parser.add_argument("--kcat", metavar="COMMAND", default="kcat")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write down every look")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all observations to this file")
     options = parser.parse_args()
 
-    async with running_servers() as servers, open_stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as scene:
-        await scene.start_worker()
+    async with running_servers() as servers, open_stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as stage:
+        await stage.start_worker()
         async with _burrow(options.burrow, servers.kafka.bootstrap_servers) as url:
-            watchers = Watchers(scene, options.kcat, url)
+            watchers = Watchers(stage, options.kcat, url)
             with Progress(transient=True) as progress:
                 task = progress.add_task("watching", total=2 * (_PHASE_S + _REST_S))
-                await _phases(watchers, scene, lambda: progress.advance(task))
+                await _phases(watchers, stage, lambda: progress.advance(task))
 
     if options.json:
-        options.json.write_text(json.dumps([asdict(look) for look in watchers.looks], indent=1) + "\n")
+        options.json.write_text(
+            json.dumps([asdict(observation) for observation in watchers.observations], indent=1) + "\n"
+        )
 
     console = Console()
-    console.print(_table(watchers.looks))
+    console.print(_table(watchers.observations))
 
-    return 0 if all(_agrees(watchers.looks, number) for number in range(len(watchers.looks))) else 1
+    return 0 if all(_agrees(watchers.observations, number) for number in range(len(watchers.observations))) else 1
 
 
-async def _phases(watchers: Watchers, scene: Stage, advance: Callable[[], None]) -> None:
+async def _phases(watchers: Watchers, stage: Stage, advance: Callable[[], None]) -> None:
     for phase, delay_s in (("under load", 0.0), ("Temporal slow", _SLOW_S)):
-        scene.servers.temporal_proxy.delay_s = delay_s
-        sending = asyncio.create_task(_send(scene))
+        stage.servers.temporal_proxy.delay_s = delay_s
+        sending = asyncio.create_task(_send_requests(stage))
         until = time.monotonic() + _PHASE_S
 
         while time.monotonic() < until:
-            await watchers.look(phase)
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await watchers.observe(phase)
+            await asyncio.sleep(_OBSERVE_EVERY_S)
             advance()
 
         sending.cancel()
-        scene.servers.temporal_proxy.delay_s = 0
-        await scene.wait_until_recovered()
-        await asyncio.sleep(3)  # Burrow asks for ends once a second, and hears of commits as they come
+        stage.servers.temporal_proxy.delay_s = 0
+        await stage.wait_until_recovered()
+        await asyncio.sleep(3)  # Burrow reads end offsets once a second, and commits as they come
 
         for _ in range(_REST_S):
-            await watchers.look("at rest")
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await watchers.observe("at rest")
+            await asyncio.sleep(_OBSERVE_EVERY_S)
             advance()
 
 
-async def _send(scene: Stage) -> None:
+async def _send_requests(stage: Stage) -> None:
     while True:
-        people = [scene.new_person() for _ in range(_PEOPLE_PER_S)]
-        await asyncio.gather(asyncio.sleep(1), *(_bot(person) for person in people))
+        people = [stage.new_person() for _ in range(_PEOPLE_PER_S)]
+        await asyncio.gather(asyncio.sleep(1), *(_request_as_bot(person) for person in people))
 
 
-async def _bot(person: Person) -> None:
+async def _request_as_bot(person: Person) -> None:
     await person.asks_for_code(token="made-up-by-a-bot")
 
 
 @asynccontextmanager
 async def _burrow(command: str | None, servers: str) -> AsyncIterator[str | None]:
-    """Run Burrow with a folder of its own; give where it answers."""
+    """Run Burrow in its own folder; yield its URL."""
     if command is None:
         yield None
         return
@@ -207,34 +207,47 @@ async def _burrow(command: str | None, servers: str) -> AsyncIterator[str | None
             await running.wait()
 
 
-def _agrees(looks: list[Look], number: int) -> bool:
-    """Tell whether what the worker said lies within what the broker's own lag was around that moment."""
-    look = looks[number]
-    if look.phase == "at rest":
-        return look.worker == look.broker
-    around = [one.broker for one in looks[max(0, number - _LOOKS_BACK) : number + _LOOKS_BACK + 1]]
-    return min(around) - _PEOPLE_PER_S <= look.worker <= max(around) + _PEOPLE_PER_S
+def _agrees(observations: list[Observation], number: int) -> bool:
+    """Tell whether the worker's lag lies within the range of the broker's own lag around that moment."""
+    observation = observations[number]
+    if observation.phase == "at rest":
+        return observation.worker == observation.broker
+    around = [one.broker for one in observations[max(0, number - _TOLERANCE) : number + _TOLERANCE + 1]]
+    return min(around) - _PEOPLE_PER_S <= observation.worker <= max(around) + _PEOPLE_PER_S
 
 
-def _table(looks: list[Look]) -> Table:
+def _table(observations: list[Observation]) -> Table:
     table = Table(title="Lag in records, against the broker's own", caption="differences: median, largest")
-    for heading in ("phase", "looks", "the broker's, median", "largest", "worker", "kcat", "Burrow", "worker agrees"):
+    for heading in (
+        "phase",
+        "observations",
+        "the broker's, median",
+        "largest",
+        "worker",
+        "kcat",
+        "Burrow",
+        "worker agrees",
+    ):
         table.add_column(heading, justify="right")
 
-    for phase in dict.fromkeys(look.phase for look in looks):
-        own = [look for look in looks if look.phase == phase]
-        agreed = sum(_agrees(looks, number) for number, look in enumerate(looks) if look.phase == phase)
-        others = (_apart(own, watcher) for watcher in ("worker", "kcat", "burrow"))
-        broker = [look.broker for look in own]
+    for phase in dict.fromkeys(observation.phase for observation in observations):
+        own = [observation for observation in observations if observation.phase == phase]
+        agreed = sum(
+            _agrees(observations, number)
+            for number, observation in enumerate(observations)
+            if observation.phase == phase
+        )
+        others = (_difference(own, watcher) for watcher in ("worker", "kcat", "burrow"))
+        broker = [observation.broker for observation in own]
         row = (phase, len(own), f"{median(broker):g}", max(broker), *others, f"{agreed} of {len(own)}")
         table.add_row(*map(str, row))
 
     return table
 
 
-def _apart(looks: list[Look], watcher: str) -> str:
-    apart = [abs(said - look.broker) for look in looks if (said := getattr(look, watcher)) is not None]
-    return f"{median(apart):g}, {max(apart)}" if apart else "–"
+def _difference(observations: list[Observation], watcher: str) -> str:
+    differences = [abs(lag - one.broker) for one in observations if (lag := getattr(one, watcher)) is not None]
+    return f"{median(differences):g}, {max(differences)}" if differences else "–"
 
 
 if __name__ == "__main__":

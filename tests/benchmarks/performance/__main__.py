@@ -1,4 +1,4 @@
-"""``make bench`` and ``make bench-scale``: measure, show, and write down."""
+"""``make bench`` and ``make bench-scale``: measure, print the figures and write the pages."""
 
 import argparse
 import asyncio
@@ -12,32 +12,36 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]  # has no types
 
 from deploy.local.places import StackError
-from tests.benchmarks.performance.arena import arena
+from tests.benchmarks.performance.arena import open_arena
 from tests.benchmarks.performance.figures import TARGETS
-from tests.benchmarks.performance.programme import FULL, SHORT, Measured, Scale, measure
+from tests.benchmarks.performance.programme import FULL, SHORT, Measurements, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
-from tests.benchmarks.performance.scaling import LONG, WAITING, Load, several_workers, waiting
+from tests.benchmarks.performance.scaling import LONG, WAITING, Load, cost_beside_waiting, several_workers
 
 _LOOK_S: Final = 5.0
 
 
 def main() -> int:
-    """Return 0 unless somebody was not let through: what is slow is a figure, what is wrong is a failure."""
+    """Return 0 if everybody could sign in, 1 if not or if the stack failed. A missed target is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.performance", description=__doc__)
-    parser.add_argument("--scale", action="store_true", help="many who wait, and several workers, instead of the rest")
-    parser.add_argument("--waiting", metavar="COUNT", type=int, default=10_000, help="with --scale: how many wait")
-    parser.add_argument("--short", action="store_true", help="little of everything: to see that it runs")
     parser.add_argument(
-        "--setting", metavar="NAME=VALUE", type=_pair, action="append", default=[], help="a dynamic one, of Temporal"
+        "--scale", action="store_true", help="measure many waiting people and several workers instead of the rest"
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where the documents go")
+    parser.add_argument(
+        "--waiting", metavar="COUNT", type=int, default=10_000, help="with --scale: how many people wait"
+    )
+    parser.add_argument("--short", action="store_true", help="a small run, to see that everything works")
+    parser.add_argument(
+        "--setting", metavar="NAME=VALUE", type=_pair, action="append", default=[], help="a dynamic setting of Temporal"
+    )
+    parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where to write the pages")
     options = parser.parse_args()
     if options.waiting not in WAITING and not options.short:
         parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
 
     settings = dict(options.setting)
     busy = psutil.cpu_percent(interval=_LOOK_S)
-    found = Measured()
+    found = Measurements()
 
     try:
         if options.scale:
@@ -53,44 +57,44 @@ def main() -> int:
 
     _show(found)
 
-    return 0 if found.is_whole else 1
+    return 0 if found.is_complete else 1
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
-async def _measured(scale: Scale, found: Measured, settings: Mapping[str, str]) -> None:
-    async with arena(settings=settings) as scene:
-        await measure(scene, scale, found, partial(_say, time.monotonic()))
+async def _measured(scale: Scale, found: Measurements, settings: Mapping[str, str]) -> None:
+    async with open_arena(settings=settings) as arena:
+        await measure(arena, scale, found, partial(_log, time.monotonic()))
 
 
-async def _scaled(load: Load, found: Measured, settings: Mapping[str, str]) -> None:
-    say = partial(_say, time.monotonic())
+async def _scaled(load: Load, found: Measurements, settings: Mapping[str, str]) -> None:
+    log = partial(_log, time.monotonic())
     is_long = load.waiting == LONG
     if not is_long:
-        async with arena(settings=settings) as scene:
-            found.figures["P8"], found.scaled = await several_workers(scene, load, say)
+        async with open_arena(settings=settings) as arena:
+            found.figures["P8"], found.scaled = await several_workers(arena, load, log)
 
-    stack = partial(arena, durable=is_long, settings=settings)
+    stack = partial(open_arena, durable=is_long, settings=settings)
     async with stack() as crowded, stack() as calm:
-        found.figures[WAITING.get(load.waiting, "P7")] = await waiting(crowded, calm, load, say)
+        found.figures[WAITING.get(load.waiting, "P7")] = await cost_beside_waiting(crowded, calm, load, log)
 
 
-def _write(found: Measured, busy_before_percent: float, folder: Path, settings: Mapping[str, str]) -> None:
+def _write(found: Measurements, busy_before_percent: float, folder: Path, settings: Mapping[str, str]) -> None:
     more = {"repeats": found.repeats, "scaled": found.scaled}
-    said = {name: one for name, one in more.items() if one}
-    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **said}, folder, settings)
+    known = {name: one for name, one in more.items() if one}
+    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **known}, folder, settings)
 
 
-def _say(begun: float, text: str) -> None:
+def _log(begun: float, text: str) -> None:
     print(f"{time.monotonic() - begun:5.0f} s  {text}", flush=True)
 
 
-def _show(found: Measured) -> None:
+def _show(found: Measurements) -> None:
     for target in TARGETS:
         if target.name in found.figures:
             member = found.figures[target.name].as_json(target)

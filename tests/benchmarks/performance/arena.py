@@ -1,4 +1,4 @@
-"""The servers of a run, and the three ways to sign people in on them, up and running with their processes known."""
+"""The servers of a run, and the three ways to sign people in on them, each with its running processes."""
 
 import asyncio
 import os
@@ -21,8 +21,8 @@ from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
 from tests.benchmarks.performance.meters import Cost, Meters, Reading, history, server_calls
-from tests.benchmarks.performance.pacing import Took
-from tests.benchmarks.performance.peers import Peer, peer
+from tests.benchmarks.performance.pacing import LoadResult
+from tests.benchmarks.performance.peers import Peer, run_peer
 from utils.settings.loading import load_settings
 
 OURS: Final = "ours"
@@ -41,20 +41,20 @@ _READY_WITHIN_S: Final = 60
 
 @dataclass
 class Turn:
-    """One load borne by one way."""
+    """One load that one way has handled."""
 
-    took: Took
+    result: LoadResult
     cost: Cost
     signins: int
 
     @property
     def per_s(self) -> float:
-        """Complete sign-ins a second."""
-        return self.took.per_s
+        """Complete sign-ins per second."""
+        return self.result.per_s
 
 
 class Way:
-    """One way to sign people in. ``load`` is asked for the load, ``workflow_ids`` for those of one sign-in."""
+    """One way to sign people in. ``load`` makes the load; ``workflow_ids`` returns those of one sign-in."""
 
     def __init__(
         self, name: str, load: Peer, meters: Meters, client: Client, workflow_ids: Callable[[str], list[str]]
@@ -66,35 +66,35 @@ class Way:
         self._workflow_ids = workflow_ids
 
     async def crowd(self, signins: int, seats: int) -> Turn:
-        """Sign so many people in, as fast as it can with ``seats`` of them at once."""
+        """Sign in ``signins`` people as fast as possible, with at most ``seats`` being served at once."""
         return await self._turn("crowd", signins, seats=seats)
 
     async def pace(self, signins: int, per_s: float) -> Turn:
-        """Sign so many people in at a pace."""
+        """Sign in ``signins`` people at a fixed rate."""
         return await self._turn("pace", signins, per_s=per_s)
 
     def cpu_s(self) -> dict[str, float]:
-        """Return the CPU seconds that its processes have used up to now."""
+        """Return the CPU seconds that this way's processes have used so far."""
         return self._meters.cpu_s()
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
         where = {} if self.name in (FLOOR, FLOOR_PLAIN) else {"way": self.name}
         calls = await server_calls(self._meters.metrics_url)
         before = Reading(self._meters.cpu_s(), calls)
-        took = Took(**await self._load.ask(what, signins=signins, **where, **load))
-        await asyncio.sleep(_SETTLING_S)  # what the last ones leave to be done after their result
+        result = LoadResult(**await self._load.ask(what, signins=signins, **where, **load))
+        await asyncio.sleep(_SETTLING_S)  # for the work that the last sign-ins leave behind
         cpu_s = self._meters.cpu_s()
         calls = await server_calls(self._meters.metrics_url)
         cost = self._meters.cost(before, Reading(cpu_s, calls), signins)
         cost.events, cost.history_bytes, cost.workflow_tasks = await history(
-            self._client, self._workflow_ids(took.last)
+            self._client, self._workflow_ids(result.last)
         )
 
-        return Turn(took, cost, signins)
+        return Turn(result, cost, signins)
 
 
 class Arena:
-    """Real Kafka and Temporal, and the world around the workers in a process of its own."""
+    """Real Kafka and Temporal, and the world around the workers in its own process."""
 
     def __init__(self, kafka: LocalKafka, temporal: LocalTemporal, world: Peer, client: Client) -> None:
         self.kafka = kafka
@@ -110,14 +110,14 @@ class Arena:
         settings: Mapping[str, str] = MappingProxyType({}),
         kind: type[LocalWorker] = LocalWorker,
     ) -> tuple[Way, LocalWorker]:
-        """Start the real command, with topics of its own."""
+        """Start the real command with its own topics."""
         worker, topics = await self._worker(name, settings, kind)
         await worker.start()
         await self._connect(name, topics)
         return self.way(name, [worker]), worker
 
     async def beside(self, worker: LocalWorker) -> LocalWorker:
-        """Start one more worker with the same settings."""
+        """Start another worker with the same settings."""
         (port,) = free_ports(1)
         another = LocalWorker(worker.settings, port, "another")
         self._exits.push_async_callback(asyncio.to_thread, another.stop)
@@ -125,7 +125,7 @@ class Arena:
         return another
 
     def way(self, name: str, workers: Sequence[LocalWorker]) -> Way:
-        """Return the way that these workers are, together."""
+        """Return the way that these workers form together."""
         keys = load_settings(workers[0].settings, lambda _: None).keys
         names = Pseudonyms(keys.account.get_secret_value())
 
@@ -139,7 +139,7 @@ class Arena:
         return Way(name, self.world, meters, self.client, workflow_ids)
 
     async def ask_world(self, command: str, worker: Child, **arguments: Any) -> Any:
-        """Ask the world, as long as who serves it runs. Raises ``StackError`` once one ended: nobody is served then."""
+        """Send the world a command. Raises ``StackError`` if a server or the worker ends meanwhile."""
         asking = asyncio.create_task(self.world.ask(command, **arguments))
         try:
             while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
@@ -164,7 +164,7 @@ class Arena:
     async def floor(self, *, sandboxed: bool = True) -> tuple[Way, Peer]:
         """Start the floor."""
         name, runner = (FLOOR, "sandboxed") if sandboxed else (FLOOR_PLAIN, "plain")
-        caller = await self._exits.enter_async_context(peer("floor"))
+        caller = await self._exits.enter_async_context(run_peer("floor"))
         pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
         meters = self._meters([psutil.Process(pid)], {CALLER: [caller.process]})
         way = Way(name, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
@@ -172,13 +172,13 @@ class Arena:
 
     @asynccontextmanager
     async def bridge(self) -> AsyncIterator[Peer]:
-        """Run the consumer alone, with topics of its own."""
+        """Run the consumer alone, with its own topics."""
         worker, _ = await self._worker("bridge", {})
-        async with peer("bridging", **worker.settings) as bridge:
+        async with run_peer("bridging", **worker.settings) as bridge:
             yield bridge
 
     async def close(self) -> None:
-        """End all ways."""
+        """Stop all ways."""
         await self._exits.aclose()
 
     async def _worker(
@@ -199,8 +199,8 @@ class Arena:
         return worker, topics
 
     async def _connect(self, name: str, topics: Topics) -> None:
-        told = {"requested": topics.requested, "submitted": topics.submitted, "results": topics.results}
-        await self.world.ask("connect", way=name, bootstrap_servers=self.kafka.bootstrap_servers, **told)
+        names = {"requested": topics.requested, "submitted": topics.submitted, "results": topics.results}
+        await self.world.ask("connect", way=name, bootstrap_servers=self.kafka.bootstrap_servers, **names)
 
     def _meters(
         self, workers: Sequence[psutil.Process], more: Mapping[str, Sequence[psutil.Process]] | None = None
@@ -215,23 +215,25 @@ class Arena:
 
 
 def module_command(name: str) -> list[str]:
-    """Return the command of a module beside this one."""
+    """Return the command that runs a module of this package."""
     return [sys.executable, "-m", f"{__package__}.{name}"]
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a process with the worker's settings."""
+    """Return the environment of a process with these settings of the worker."""
     own = {"PYTHONPATH": str(PROJECT), "PYTHONPYCACHEPREFIX": str(cache_folder() / "pycache")}
     return {**os.environ, **settings, **own}
 
 
 @asynccontextmanager
-async def arena(*, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Arena]:
-    """Start the servers; end everything in reverse.
+async def open_arena(
+    *, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Arena]:
+    """Start the servers; stop everything in reverse order.
 
-    Temporal keeps its state in memory. That takes two mappings of memory for each who waits (3,053 with 1,500), and a
-    process may have 65,530 of them on Linux (``vm.max_map_count``): some 33,000 wait at most, then the server dies.
-    More need ``durable``, which is a file. ``settings`` are dynamic ones of Temporal.
+    Temporal keeps its state in memory. That takes two memory mappings per person who waits (3,053 for 1,500 people),
+    and Linux allows a process 65,530 of them (``vm.max_map_count``): beyond some 33,000 people the server dies. For
+    more, ``durable`` keeps the state in a file. ``settings`` are Temporal's dynamic settings.
     """
     async with AsyncExitStack() as exits:
         kafka = LocalKafka()
@@ -240,9 +242,10 @@ async def arena(*, durable: bool = False, settings: Mapping[str, str] = MappingP
             exits.push_async_callback(asyncio.to_thread, server.stop)
 
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))
-        world = await exits.enter_async_context(peer("world"))
+        world = await exits.enter_async_context(run_peer("world"))
         client = await Client.connect(temporal.address, namespace=LocalTemporal.namespace)
-        scene = Arena(kafka, temporal, world, client)
-        exits.push_async_callback(scene.close)
-        scene.small_servers = await world.ask("addresses")
-        yield scene
+
+        arena = Arena(kafka, temporal, world, client)
+        exits.push_async_callback(arena.close)
+        arena.small_servers = await world.ask("start")
+        yield arena

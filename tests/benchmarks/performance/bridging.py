@@ -1,6 +1,7 @@
-"""The consumer alone, and a bare loop of the same calls, in one process of their own: no worker runs (P5).
+"""The consumer alone, and a bare loop of the same calls, in one process without a Temporal worker (P5).
 
-Asked over ``peers``. The consumer is composed as the command composes it; an interceptor of its client times the calls.
+The benchmark sends it commands through ``peers``. The consumer is composed as the real command composes it, and an
+interceptor of its client times the calls.
 """
 
 import asyncio
@@ -37,17 +38,17 @@ _CLIENT: Final = {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0 Firefox/140.0"
 
 
 class CallTimes(Interceptor):
-    """Notes when each start began and how long it took."""
+    """Records when each call began and how long it took."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[float, float]] = []
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
-        """Stand before the client."""
+        """Wrap the client."""
         return _Timing(next, self.calls)
 
-    def told(self) -> dict[str, Any]:
-        """Return the rate from the first call to the last, and what each took."""
+    def summary(self) -> dict[str, Any]:
+        """Return the rate from the first call to the last, and how long each call took."""
         begun = min(at for at, _ in self.calls)
         ended = max(at + took for at, took in self.calls)
         return {"per_s": len(self.calls) / (ended - begun), "took_s": [took for _, took in self.calls]}
@@ -66,7 +67,7 @@ class _Timing(OutboundInterceptor):
 
 
 class Bridging:
-    """What is asked of this process."""
+    """The commands that the benchmark sends to this process."""
 
     def __init__(self, settings: Settings, client: Client, times: CallTimes) -> None:
         self._settings = settings
@@ -89,7 +90,7 @@ class Bridging:
                 await asyncio.sleep(_EVERY_S)
 
     async def bridge(self, kind: str, events: int) -> dict[str, Any]:
-        """Put so many events on Kafka at once, and let the consumer bring them to Temporal."""
+        """Put ``events`` events into Kafka at once, and let the consumer pass them on to Temporal."""
         self._times.calls.clear()
         for number in range(events):
             event = self._record(kind, number)
@@ -99,10 +100,10 @@ class Bridging:
             while len(self._times.calls) < events:
                 await asyncio.sleep(_EVERY_S)
 
-        return self._times.told()
+        return self._times.summary()
 
     async def loop(self, kind: str, callers: int, events: int) -> dict[str, Any]:
-        """Make as many calls of the same kind from so many callers at once, with nothing around them."""
+        """Make the same calls directly, from ``callers`` concurrent callers."""
         settings = self._settings
         gateway = TemporalGateway(
             self._client,
@@ -124,7 +125,7 @@ class Bridging:
 
         await asyncio.gather(*map(call_on, range(callers)))
 
-        return self._times.told()
+        return self._times.summary()
 
     async def stop(self) -> None:
         """End the consumer."""
@@ -143,7 +144,7 @@ class Bridging:
 
 
 async def main() -> None:
-    """Serve."""
+    """Serve commands until stdin is closed."""
     settings = load_settings(os.environ, lambda _: None)
     times = CallTimes()
     plain = await connect(settings.keys.payload.get_secret_value())

@@ -1,11 +1,11 @@
-"""The capacity model: what was measured for one sign-in, times many. Each run makes ``docs/capacity.md`` of it."""
+"""The capacity model: the measured cost of one sign-in times a rate. Each run writes it to ``docs/capacity.md``."""
 
 import math
 from typing import Any, Final
 
 _RATES: Final = (100, 1_000, 10_000)
 _BUSY: Final = 0.6
-"""The share of a core that may be in use on average: the rest is for peaks, deploys and a neighbour that died."""
+"""The share of a core that may be in use on average. The rest is for peaks, deployments and failed processes."""
 _PARTITIONS_PER_PROCESS: Final = 2
 _WRITES: Final = 15
 _WRITES_AT_THE_END: Final = 3
@@ -17,49 +17,53 @@ _DAY_S: Final = 86_400
 _HEAD: Final = """\
 # Capacity
 
-Made by `make bench` from what it measured for one sign-in ([performance](performance.md)), times many. Measured: CPU,
-history, calls; once, by the server's own metrics (`persistence_requests`): 13 updates and 2 creations of executions,
-and 3 updates when a mailbox ends. Assumed, and marked so: what a shard, a database and a mail server can do; replace
-those by your own figures. A rate is that of the peak; the mean of a day is taken as a third of it.
+`make bench` writes this page from what it measured for one sign-in ([performance](performance.md)); do not edit it.
+
+CPU, history and calls are measured. The number of writes was measured once, with the server's own metrics
+(`persistence_requests`): a sign-in takes 13 updates and 2 creations of executions, and 3 more updates when its mailbox
+ends. What a shard, a database and a mail server can do is assumed, and marked as such: use your own figures instead.
+Rates are peak rates; the average over a day is assumed to be a third of the peak.
 
 """
 _TAIL: Final = """
 ## How to read it
 
-* **Workers.** One process uses one core: Python's lock. It scales by processes and by nothing else; they share
-  nothing. {per} sign-ins a second each at {busy} % of a core; P8 shows that three do three times as much.
-* **Partitions.** Two for each process, so that one more or less shifts little. Keys keep their order in a partition;
-  more partitions than processes cost nothing, fewer leave processes idle. Choose for the peak in two years: adding
-  some later moves keys, and two events of one key may then be on their way side by side (they are idempotent; a
-  submission may wait its 10 s).
-* **Temporal.** Writes are transactions on an execution, {writes} for a sign-in and {end} when its mailbox ends. One
-  shard does one at a time: about {shard} a second at 5 ms each and half load (assumed). The number of shards is fixed
-  for the life of a cluster: take the next power of two, and double it. A shard also looks for tasks to hand out 20
-  times a second at most (`history.transferProcessorMaxPollRPS`), and a sign-in that is alone makes it look six times:
-  with fewer than three a second and shard, as here, nobody waits for that. CPU is that of the dev server with its
-  database within: an upper bound for frontend, history and matching together.
-* **Database.** About {cell} such writes a second are one good primary (assumed). Beyond, run **cells**: a Kafka
-  cluster, a Temporal cluster and workers of their own, chosen by a digest of the canonical mailbox where events are
-  emitted. No mailbox ever needs to know of another, so cells share nothing, and one that fails takes its share of the
-  people with it, not all.
-* **Open mailboxes** are the distinct ones of the last day: at most one for each sign-in of a day. History stays for
-  the lingering day and the namespace's retention.
-* **Kafka.** Two records in and two out for a sign-in without detours. CPU is that of one broker with one record in a
-  batch: at these rates records share batches, and it is an upper bound.
-* **Mail.** One for each sign-in. Connections are the rate times the time that the server takes for a mail, {mail} ms
-  here (assumed), each used for `SIGNIN_SMTP__MAILS_PER_CONNECTION` mails. What bounds it is the provider's rate for
-  your senders; `SIGNIN_LIMITS__MAILS_PER_SECOND` holds all workers to it, and mails wait in Temporal, trusted devices
+* **Workers.** A process uses one core, because of Python's global interpreter lock. To scale, add processes; they share
+  nothing. Each handles {per} sign-ins per second at {busy} % of a core. P8 shows that three processes handle three
+  times as many.
+* **Partitions.** Two per process, so that adding or removing a process moves little. Order is kept within a partition.
+  More partitions than processes cost nothing; with fewer, some processes are idle. Plan for the peak in two years:
+  adding partitions later moves keys, and two events of one key may then be handled concurrently. They are idempotent,
+  but a submission may wait up to 10 s.
+* **Temporal.** A write is a transaction on an execution: {writes} per sign-in, and {end} when its mailbox ends. A shard
+  does one write at a time: about {shard} per second, at 5 ms each and half load (assumed). The number of shards is
+  fixed for the life of a cluster: take the next power of two and double it. A shard also looks for tasks at most 20
+  times a second (`history.transferProcessorMaxPollRPS`), and a single sign-in makes it look six times: below three
+  sign-ins per second and shard, as here, nobody waits for that. CPU is that of the dev server including its database:
+  an upper bound for frontend, history and matching together.
+* **Database.** A good primary handles about {cell} such writes per second (assumed). Beyond that, run **cells**, each
+  with its own Kafka cluster, Temporal cluster and workers; the service that emits the events chooses a cell by a digest
+  of the canonical mailbox. Mailboxes are independent, so cells share nothing, and a failed cell affects only its own
+  share of the people.
+* **Open mailboxes** are the distinct mailboxes of the last day: at most one per sign-in. History is kept for the
+  lingering day and the namespace's retention.
+* **Kafka.** A plain sign-in takes two records in and two out. CPU is that of one broker with one record per batch, an
+  upper bound: at these rates, records share batches.
+* **Mail.** One per sign-in. The number of connections is the rate times the mail server's time per mail, {mail} ms here
+  (assumed). Each connection sends `SIGNIN_SMTP__MAILS_PER_CONNECTION` mails. The real limit is your provider's rate;
+  `SIGNIN_LIMITS__MAILS_PER_SECOND` keeps all workers below it. Mails then wait in Temporal, those for trusted devices
   first.
-* **Siteverify** is asked once for each request, DNS once for each domain and its time to live.
+* **Siteverify** gets one call per request. **DNS** gets one per domain and time to live.
 """
 
 
 def rendered(ways: dict[str, Any]) -> str:
-    """Return the document, from ``ways`` as a run describes them."""
+    """Return the page, from the data of the ways in ``docs/performance.json``."""
     ours = ways["ours"]
     per_process = round(_BUSY * 1_000 / _cpu_ms(ours, "worker"))
-    rows = [("sign-ins a second", *(f"{rate:,}" for rate in _RATES)), ("---",) * (len(_RATES) + 1)]
+    rows = [("sign-ins per second", *(f"{rate:,}" for rate in _RATES)), ("---",) * (len(_RATES) + 1)]
     rows += [(name, *(value(ours, rate) for rate in _RATES)) for name, value in _ROWS]
+
     tail = _TAIL.format(
         per=per_process,
         busy=round(_BUSY * 100),
@@ -74,12 +78,12 @@ def rendered(ways: dict[str, Any]) -> str:
 
 
 def processes(ours: dict[str, Any], rate: int) -> int:
-    """Return how many workers ``rate`` sign-ins a second take, two at least."""
+    """Return how many workers ``rate`` sign-ins per second need: at least two."""
     return max(2, math.ceil(rate * _cpu_ms(ours, "worker") / 1_000 / _BUSY))
 
 
 def shards(rate: int) -> int:
-    """Return the history shards: a power of two, twice what the writes take."""
+    """Return the number of history shards: the power of two that the writes need, doubled."""
     needed = rate * (_WRITES + _WRITES_AT_THE_END) / _WRITES_PER_SHARD_AND_S
     return int(2 * 2 ** math.ceil(math.log2(needed)))
 
@@ -105,16 +109,16 @@ def _terabytes(ours: dict[str, Any], rate: int) -> str:
 
 
 _ROWS: Final = (
-    ("worker processes, a core each", lambda ours, rate: f"{processes(ours, rate):,}"),
+    ("worker processes, one core each", lambda ours, rate: f"{processes(ours, rate):,}"),
     ("partitions of each inbound topic", lambda ours, rate: f"{_PARTITIONS_PER_PROCESS * processes(ours, rate):,}"),
-    ("records a second, in and out", lambda ours, rate: f"{4 * rate:,}"),
-    ("Kafka, cores at most", _cores("broker")),
-    ("Temporal, cores at most", _cores("server")),
-    ("Temporal, calls a second", lambda ours, rate: f"{ours['grpc_calls']['value'] * rate:,.0f}"),
-    ("Temporal, writes a second", lambda ours, rate: f"{(_WRITES + _WRITES_AT_THE_END) * rate:,}"),
-    ("history shards, of all cells (assumed)", lambda ours, rate: f"{shards(rate):,}"),
-    ("cells, each with a database (assumed)", lambda ours, rate: f"{_cells(rate):,}"),
-    ("open mailboxes at most, of a mean day", lambda ours, rate: f"{_daily(rate) / 1e6:,.1f} million"),
-    ("history a mean day, before replication", _terabytes),
+    ("records per second, in and out", lambda ours, rate: f"{4 * rate:,}"),
+    ("Kafka, cores (upper bound)", _cores("broker")),
+    ("Temporal, cores (upper bound)", _cores("server")),
+    ("Temporal, calls per second", lambda ours, rate: f"{ours['grpc_calls']['value'] * rate:,.0f}"),
+    ("Temporal, writes per second", lambda ours, rate: f"{(_WRITES + _WRITES_AT_THE_END) * rate:,}"),
+    ("history shards in all cells (assumed)", lambda ours, rate: f"{shards(rate):,}"),
+    ("cells, each with its own database (assumed)", lambda ours, rate: f"{_cells(rate):,}"),
+    ("open mailboxes on an average day (upper bound)", lambda ours, rate: f"{_daily(rate) / 1e6:,.1f} million"),
+    ("history on an average day, before replication", _terabytes),
     ("SMTP connections (assumed)", lambda ours, rate: f"{max(1, math.ceil(rate * _MAIL_S)):,}"),
 )

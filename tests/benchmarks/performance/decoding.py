@@ -1,4 +1,4 @@
-"""How many records a second a core decodes, validates and dispatches, without the calls (P9)."""
+"""Measures how many records per second one core decodes, validates and dispatches, without the calls (P9)."""
 
 import asyncio
 import itertools
@@ -19,22 +19,22 @@ _RECORDS: Final = 4_000
 _CLIENT: Final = {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0 Firefox/140.0", "locale": "en-GB"}
 
 
-class Nowhere:
-    """A gateway to nowhere."""
+class NoOpGateway:
+    """A gateway that makes no calls."""
 
     async def start(self, _request: ReceivedRequest) -> Outcome:
-        """Say that it was done."""
+        """Report success."""
         return Applied()
 
     async def submit(self, _submission: ReceivedSubmission) -> Outcome:
-        """Say that it was done."""
+        """Report success."""
         return Applied()
 
 
 async def records_per_s(rounds: int) -> list[float]:
-    """Return the rate of each round, by the CPU time of this process: half requests, half submissions."""
+    """Return the rate of each round by this process's CPU time. Half of the records are requests, half submissions."""
     records = list(itertools.chain.from_iterable(_pair(number) for number in range(_RECORDS // 2)))
-    await _handle(records)
+    await _handle(records)  # warms up
     return [await _rate(records) for _ in range(rounds)]
 
 
@@ -51,7 +51,7 @@ async def _rate(records: Sequence[Record]) -> float:
 
 async def _handle(records: Sequence[Record]) -> None:
     intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(bytes(32)), FakeConsumerMetrics())
-    dispatch = Dispatcher(Nowhere(), AgeLimits())
+    dispatch = Dispatcher(NoOpGateway(), AgeLimits())
     for record in records:
         await dispatch(intake.receive(record))
 

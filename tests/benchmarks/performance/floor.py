@@ -1,4 +1,4 @@
-"""The floor's calls, in a process of their own, beside the floor's worker: no consumer, no activities, no lingering."""
+"""Makes the floor's calls, in a process beside its worker. It has no consumer, no activities and no lingering."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from typing import Any
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
-from tests.benchmarks.performance.pacing import THINKING_S, Visit, crowded, spaced
+from tests.benchmarks.performance.pacing import THINKING_S, Visit, run_crowd, run_paced
 from tests.benchmarks.performance.peers import serve
 
 _ENDS_WITHIN_S = 5.0
@@ -20,7 +20,7 @@ _APART_S = 0.1
 
 
 class Floor:
-    """What is asked of the floor."""
+    """The commands that the benchmark sends to this process."""
 
     def __init__(self) -> None:
         self._marks: dict[str, asyncio.Future[None]] = defaultdict(asyncio.get_running_loop().create_future)
@@ -40,37 +40,37 @@ class Floor:
         return self._worker.pid
 
     async def crowd(self, signins: int, seats: int) -> dict[str, Any]:
-        """Let people sign in as fast as they are served."""
+        """Let people sign in as fast as possible."""
         self._marks.clear()
-        return (await crowded(self._signs_in, signins, seats)).as_json()
+        return (await run_crowd(self._sign_in, signins, seats)).as_json()
 
     async def pace(self, signins: int, per_s: float) -> dict[str, Any]:
-        """Let people sign in at a pace."""
+        """Let people sign in at a fixed rate."""
         self._marks.clear()
-        return (await spaced(self._signs_in, signins, per_s)).as_json()
+        return (await run_paced(self._sign_in, signins, per_s)).as_json()
 
     async def linger(self, mailboxes: int, per_s: float, seconds: float) -> None:
-        """Start mailboxes at a pace that do nothing but end after so many seconds."""
+        """Start mailboxes at a fixed rate that do nothing and end after ``seconds``."""
         begun = time.perf_counter()
         name = secrets.token_hex(8)
         for number in range(mailboxes):
             await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
-            start = self._client.start_workflow
             mailbox = f"floor-lingerer/{name}/{number}"
-            await start("floor_lingerer", seconds, id=mailbox, task_queue=self._task_queue)
+            await self._client.start_workflow("floor_lingerer", seconds, id=mailbox, task_queue=self._task_queue)
 
     async def bare(self, times: int) -> dict[str, float]:
-        """Measure, on a quiet machine, the median of one signal's call and of one workflow task, in seconds.
+        """Return the median time, on a quiet machine, of one signal's call and of one workflow task, in seconds.
 
-        All are opened before: 50 ms after a workflow's first task its next one waits 32 ms for its poller more often
-        than not, 200 ms after it 3 ms, as that of a person who thinks.
+        All workflows are opened first. The next task of a workflow usually waits 32 ms for its poller if it comes 50 ms
+        after the first one, but 3 ms if it comes after 200 ms, as with people who think.
         """
         names = [secrets.token_hex(16) for _ in range(times)]
         for name in names:
-            await self._opens(name)
+            await self._open(name)
 
         await asyncio.sleep(THINKING_S)
-        calls, tasks = list[float](), list[float]()
+        calls = list[float]()
+        tasks = list[float]()
 
         for name in names:
             await asyncio.sleep(_APART_S)
@@ -83,7 +83,7 @@ class Floor:
         return {"signal_s": median(calls), "task_s": median(tasks)}
 
     async def stop(self) -> None:
-        """End the worker."""
+        """Stop the worker."""
         assert self._worker.stdin is not None
 
         self._worker.stdin.close()
@@ -95,25 +95,25 @@ class Floor:
 
         self._listening.cancel()
 
-    async def _signs_in(self, visit: Visit) -> None:
+    async def _sign_in(self, visit: Visit) -> None:
         name = secrets.token_hex(16)
 
-        async def asks() -> float:
+        async def request() -> float:
             begun = time.perf_counter()
-            await self._opens(name)
+            await self._open(name)
             return time.perf_counter() - begun
 
-        async def submits() -> float:
+        async def submit() -> float:
             begun = time.perf_counter()
             await self._client.get_workflow_handle(f"floor-mailbox/{name}").signal("submit")
             await self._marks[f"over floor-mailbox/{name}"]
             return time.perf_counter() - begun
 
-        await visit.asks(asks)
-        await visit.submits(submits)
-        visit.is_through(name)
+        await visit.request(request)
+        await visit.submit(submit)
+        visit.finish(name)
 
-    async def _opens(self, name: str) -> None:
+    async def _open(self, name: str) -> None:
         start = self._client.start_workflow
         queue = self._task_queue
         await start("floor_request", id=f"floor-request/{name}", task_queue=queue)
@@ -121,7 +121,7 @@ class Floor:
         await self._marks[f"open floor-mailbox/{name}"]
 
     async def _last_task_s(self, workflow_id: str) -> float:
-        """Return the time from the schedule of the last workflow task to its completion, as the server saw it."""
+        """Return the time from scheduling to completion of the last workflow task, by the server's clock."""
         handle = self._client.get_workflow_handle(workflow_id)
         await handle.result()
         begun = ended = 0
@@ -141,7 +141,7 @@ class Floor:
 
 
 async def main() -> None:
-    """Serve."""
+    """Serve commands until stdin is closed."""
     floor = Floor()
     commands = (floor.start, floor.crowd, floor.pace, floor.linger, floor.bare)
     try:

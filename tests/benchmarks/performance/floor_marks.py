@@ -1,8 +1,8 @@
-"""What the floor's workflows tell the process around them: a line on stdout. Passed through the sandbox."""
+"""Lets the floor's workflows report to the process around them: a line on stdout, exempt from the sandbox."""
 
 import os
 
 
 def mark(what: str, workflow_id: str) -> None:
-    """Write a line at once."""
+    """Write a line to stdout without buffering."""
     os.write(1, f"{what} {workflow_id}\n".encode())

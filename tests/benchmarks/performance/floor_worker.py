@@ -1,4 +1,4 @@
-"""The floor's worker, set up as ours is; its stdout tells what its workflows did."""
+"""The floor's worker, configured like ours. Its stdout reports what its workflows did."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ _POLLERS = 40  # as many as ours has for mailboxes
 
 
 async def main(address: str, task_queue: str, sandboxed: bool) -> None:
-    """Work until stdin is closed."""
+    """Run until stdin is closed."""
     client = await Client.connect(address)
     worker = Worker(
         client,
@@ -23,6 +23,7 @@ async def main(address: str, task_queue: str, sandboxed: bool) -> None:
         workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(_POLLERS),
         nonsticky_to_sticky_poll_ratio=0.5,
     )
+
     async with worker:
         await asyncio.to_thread(sys.stdin.read)
 

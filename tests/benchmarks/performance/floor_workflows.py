@@ -1,4 +1,4 @@
-"""The floor: workflows in the shape of ours that do nothing."""
+"""The floor's workflows: the same shape as ours, but they do nothing."""
 
 from temporalio import workflow
 
@@ -12,38 +12,38 @@ class FloorRequest:
 
     @workflow.run
     async def run(self) -> None:
-        """End."""
+        """End at once."""
 
 
 @workflow.defn(name="floor_lingerer")
 class FloorLingerer:
-    """One mailbox that has nothing to do but end."""
+    """One mailbox that only waits and ends."""
 
     @workflow.run
     async def run(self, seconds: float) -> None:
-        """End after so many seconds."""
+        """End after ``seconds``."""
         await workflow.sleep(seconds)
 
 
 @workflow.defn(name="floor_mailbox")
 class FloorMailbox:
-    """One mailbox: opened by a signal that starts it, ended by another."""
+    """One mailbox: a signal starts it, and another signal ends it."""
 
     def __init__(self) -> None:
-        self._is_over = False
+        self._has_ended = False
 
     @workflow.run
     async def run(self) -> None:
         """Wait for the second signal."""
-        await workflow.wait_condition(lambda: self._is_over)
+        await workflow.wait_condition(lambda: self._has_ended)
         mark("over", workflow.info().workflow_id)
 
     @workflow.signal(name="open")
     def open(self) -> None:
-        """Be there."""
+        """Report that the mailbox is open."""
         mark("open", workflow.info().workflow_id)
 
     @workflow.signal(name="submit")
     def submit(self) -> None:
-        """End."""
-        self._is_over = True
+        """End the mailbox."""
+        self._has_ended = True

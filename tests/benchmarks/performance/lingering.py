@@ -1,11 +1,13 @@
-"""What it costs the server when a mailbox that lingered comes to its end (P1b).
+"""Measures what it costs the server when a lingering mailbox ends (P1b).
 
-A day is made short. By the time that mailboxes end, the timers of their codes are long over, so what is measured is
-what happens after a day too: a timer fires, a task is done, a workflow ends. That the timer is set is part of P1: it
-is set in the task after the last result. What is not in it: after a day a worker may have to read the history again.
+The lingering time of a day is shortened. When the mailboxes end, the timers of their codes have long fired, so the
+measurement covers what also happens after a day: a timer fires, a task runs, a workflow ends. Setting the timer is part
+of P1, because it is set in the task after the last result. One thing is missing: after a day, a worker may have to read
+the history again.
 
-Beside it, at the same pace on the same server: whole sign-ins of the floor, since what anything costs a server depends
-on how much else it does at a time; and empty workflows that end by a timer, the least that such an end can cost.
+Two more loads are measured at the same rate on the same server: whole sign-ins of the floor, since the cost of anything
+depends on how much else a server does at that time; and empty workflows that end by a timer, the least that such an end
+can cost.
 """
 
 import asyncio
@@ -32,7 +34,7 @@ _BARE = "floor_lingerer"
 
 @dataclass(frozen=True)
 class Ends:
-    """The server's CPU, ms, without what it uses when idle: for an end of ours, a bare one, a floor's sign-in."""
+    """The server's CPU in ms, less its idle use: per end of ours, per end of an empty workflow, per floor sign-in."""
 
     ours: float
     bare: float
@@ -40,7 +42,7 @@ class Ends:
 
 
 def settings(mailboxes: int) -> dict[str, str]:
-    """Return the settings of a worker whose mailboxes end soon, but one phase after the other."""
+    """Return the settings of a worker whose mailboxes end soon, but after the other phases."""
     return {**SETTINGS, _LINGER: str(_linger_s(mailboxes))}
 
 
@@ -49,14 +51,15 @@ def _opening_s(mailboxes: int) -> float:
 
 
 def _linger_s(mailboxes: int) -> int:
-    """Return when the first ends: after they were opened, others bare, the floor's people, and some quiet."""
+    """Return the lingering time: enough to open ours and the empty ones, run the floor, and be idle for a while."""
     return round(3 * (_opening_s(mailboxes) + _MARGIN_S) + _QUIET_S + 2 * _MARGIN_S)
 
 
-async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailboxes: int) -> Ends | None:
-    """Return what ends cost. None: the machine was too busy, and the mailboxes did not end when they should have."""
+async def costs_of_ends(arena: Arena, ours: Way, floor: Way, bare: Peer, mailboxes: int) -> Ends | None:
+    """Return what ends cost, or None if the machine was too busy and the mailboxes did not end on time."""
     opening_s = _opening_s(mailboxes)
     linger_s = _linger_s(mailboxes)
+
     begun = time.monotonic()
     await ours.pace(mailboxes, _PER_S)
     bare_begun = time.monotonic()
@@ -64,6 +67,7 @@ async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailbox
     await bare.ask("linger", mailboxes=mailboxes, per_s=_PER_S, seconds=bare_s)
     await _until(begun + opening_s + _LIFETIME_S + _MARGIN_S)
     people = await floor.pace(mailboxes, _PER_S)
+
     before = _cpu_s(ours)
     since = time.monotonic()
     await asyncio.sleep(_QUIET_S)
@@ -72,12 +76,12 @@ async def costs_of_ends(scene: Arena, ours: Way, floor: Way, bare: Peer, mailbox
 
     for kind, first_ends_at in ((_OURS, begun + linger_s), (_BARE, bare_begun + bare_s)):
         await _until(first_ends_at - _MARGIN_S / 2)
-        open_before = await _open(scene, kind)
+        open_before = await _open(arena, kind)
         before = _cpu_s(ours)
         since = time.monotonic()
         await _until(first_ends_at + opening_s + _MARGIN_S / 2)
         used_s = _cpu_s(ours) - before - idle_per_s * (time.monotonic() - since)
-        if open_before - await _open(scene, kind) != mailboxes:
+        if open_before - await _open(arena, kind) != mailboxes:
             return None
 
         used_ms[kind] = used_s / mailboxes * 1e3
@@ -89,8 +93,8 @@ def _cpu_s(way: Way) -> float:
     return way.cpu_s()[SERVER]
 
 
-async def _open(scene: Arena, kind: str) -> int:
-    return (await scene.client.count_workflows(f"WorkflowType = '{kind}' AND ExecutionStatus = 'Running'")).count
+async def _open(arena: Arena, kind: str) -> int:
+    return (await arena.client.count_workflows(f"WorkflowType = '{kind}' AND ExecutionStatus = 'Running'")).count
 
 
 async def _until(moment: float) -> None:

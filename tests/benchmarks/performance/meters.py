@@ -1,4 +1,4 @@
-"""What is read off processes and servers before and after a load: CPU, memory, calls, history."""
+"""Reads CPU, memory, calls and history from processes and servers, before and after a load."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ _NOT_OURS: Final = frozenset({"RecordWorkerHeartbeat", "DescribeNamespace"})
 
 @dataclass
 class Reading:
-    """CPU seconds of each process, and how often the server was called for what."""
+    """CPU seconds of each process, and how often each of the server's calls was made."""
 
     cpu_s: Mapping[str, float]
     calls: Counter[str]
@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass
 class Cost:
-    """What one sign-in cost."""
+    """The cost of one sign-in."""
 
     cpu_ms: dict[str, float]
     calls: dict[str, float]
@@ -40,9 +40,9 @@ class Cost:
 
 
 class Meters:
-    """Reads the processes of one way, several under one name as one.
+    """Reads the processes of one way. Processes under the same name are added up.
 
-    The server's page is a megabyte: it is read outside of what is measured.
+    The server's metrics page is a megabyte, so it is read outside the measured period.
     """
 
     def __init__(self, processes: Mapping[str, Sequence[psutil.Process]], metrics_url: str) -> None:
@@ -50,7 +50,7 @@ class Meters:
         self.metrics_url = metrics_url
 
     def cpu_s(self) -> dict[str, float]:
-        """Return the CPU seconds used up to now."""
+        """Return the CPU seconds used so far."""
         return {name: sum(map(_cpu_s, processes)) for name, processes in self._processes.items()}
 
     def memory_mib(self) -> dict[str, float]:
@@ -61,7 +61,7 @@ class Meters:
         }
 
     def cost(self, before: Reading, after: Reading, signins: int) -> Cost:
-        """Return what a sign-in cost between two readings."""
+        """Return the cost of a sign-in between two readings."""
         calls = after.calls - before.calls
         return Cost(
             {name: (after.cpu_s[name] - before.cpu_s[name]) * 1e3 / signins for name in after.cpu_s},
@@ -76,25 +76,26 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 async def server_calls(metrics_url: str) -> Counter[str]:
-    """Return how often each of the server's calls was made up to now."""
+    """Return how often each of the server's calls has been made so far."""
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         page = (await client.get(metrics_url)).text
     return Counter({name: int(float(count)) for name, count in _CALL.findall(page)})
 
 
 def made_calls(calls: Mapping[str, float]) -> float:
-    """Return the calls that do something: polls wait for work, and an idle worker makes them too."""
+    """Return the number of calls without polls, which an idle worker makes too."""
     return sum(count for name, count in calls.items() if name not in _POLLS)
 
 
 async def history(client: Client, workflow_ids: list[str]) -> tuple[int, int, int]:
-    """Return how many events, bytes and workflow tasks the histories of one sign-in's workflows hold."""
+    """Return the number of events, bytes and workflow tasks in the histories of one sign-in's workflows."""
     events = size = tasks = 0
     for workflow_id in workflow_ids:
         handle = client.get_workflow_handle(workflow_id)
-        described = await handle.describe()
-        events += described.history_length
-        size += described.raw_description.workflow_execution_info.history_size_bytes
+        description = await handle.describe()
+        events += description.history_length
+        size += description.raw_description.workflow_execution_info.history_size_bytes
+
         async for event in handle.fetch_history_events():
             tasks += event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 

@@ -1,4 +1,4 @@
-"""How many people there are at once, and how long they think: the same for all ways."""
+"""How many people sign in at once, and how long they take to submit the code: the same for all ways."""
 
 import asyncio
 import time
@@ -13,10 +13,10 @@ from temporalio.service import RPCError
 THINKING_S: Final = 1.0
 
 
-class Stage:
-    """Holds one of ``seats`` while somebody is served, not while they think: so a person types as slowly as people do.
+class Seats:
+    """Limits how many people are served at once. A person holds a seat while being served, not while thinking.
 
-    Somebody who thinks comes before somebody new, or there would be a crowd of those in the end.
+    People who return from thinking come before new ones. Otherwise they would all return together in the end.
     """
 
     def __init__(self, seats: int) -> None:
@@ -30,9 +30,10 @@ class Stage:
         if self._free:
             self._free -= 1
         else:
-            free = asyncio.get_running_loop().create_future()
-            (self._returning if returning else self._new).append(free)
-            await free
+            freed = asyncio.get_running_loop().create_future()
+            queue = self._returning if returning else self._new
+            queue.append(freed)
+            await freed
 
         try:
             yield
@@ -48,84 +49,84 @@ class Stage:
 
 
 @dataclass
-class Took:
-    """What one load took, in seconds: as a whole, and each person's waits."""
+class LoadResult:
+    """How long one load took, in seconds: in total, and each person's waits."""
 
     elapsed_s: float = 0.0
     request_to_mail_s: list[float] = field(default_factory=list)
     submit_to_result_s: list[float] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     signins: int = 0
     last: str = ""
-    """who came through last"""
+    """The sign-in that finished last."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it crosses a pipe."""
+        """Return the result in the form in which it crosses a pipe."""
         return asdict(self)
 
     @property
     def per_s(self) -> float:
-        """Complete sign-ins a second, from the first request to the last result.
+        """Complete sign-ins per second, from the first request to the last result.
 
-        No shorter time is fair: those who came first return together, and a rate while people both come and go tells of
-        such waves.
+        A shorter period would not be fair: those who came first return together, and a rate over part of the load
+        depends on such waves.
         """
-        return (self.signins - len(self.trouble)) / self.elapsed_s
+        return (self.signins - len(self.failures)) / self.elapsed_s
 
 
 class Visit:
-    """One person's way through a load: two turns on the stage, with time to think in between."""
+    """One person's part in a load: being served twice, with time to think in between."""
 
-    def __init__(self, stage: Stage | None, took: Took) -> None:
-        self._stage = stage
-        self._took = took
+    def __init__(self, seats: Seats | None, result: LoadResult) -> None:
+        self._seats = seats
+        self._result = result
 
-    async def asks(self, being_served: Callable[[], Awaitable[float]]) -> None:
-        """Be served with a mail; ``being_served`` returns how long the mail took."""
-        self._took.request_to_mail_s.append(await self._served(being_served, returning=False))
+    async def request(self, call: Callable[[], Awaitable[float]]) -> None:
+        """Request a mail. ``call`` returns how long the mail took."""
+        self._result.request_to_mail_s.append(await self._serve(call, returning=False))
 
-    async def submits(self, being_served: Callable[[], Awaitable[float]]) -> None:
-        """Think, then be served with a result."""
+    async def submit(self, call: Callable[[], Awaitable[float]]) -> None:
+        """Think, then submit a code. ``call`` returns how long the result took."""
         await asyncio.sleep(THINKING_S)
-        self._took.submit_to_result_s.append(await self._served(being_served, returning=True))
+        self._result.submit_to_result_s.append(await self._serve(call, returning=True))
 
-    def is_through(self, name: str) -> None:
-        """Leave."""
-        self._took.last = name
+    def finish(self, name: str) -> None:
+        """Record that this sign-in has finished."""
+        self._result.last = name
 
-    async def _served(self, being_served: Callable[[], Awaitable[float]], *, returning: bool) -> float:
-        if self._stage is None:
-            return await being_served()
-        async with self._stage.seat(returning=returning):
-            return await being_served()
+    async def _serve(self, call: Callable[[], Awaitable[float]], *, returning: bool) -> float:
+        if self._seats is None:
+            return await call()
+        async with self._seats.seat(returning=returning):
+            return await call()
 
 
-async def crowded(person: Callable[[Visit], Awaitable[None]], signins: int, seats: int) -> Took:
-    """Let so many people through, as fast as ``seats`` at once can be served."""
-    took = Took(signins=signins)
-    stage = Stage(seats)
+async def run_crowd(person: Callable[[Visit], Awaitable[None]], signins: int, seats: int) -> LoadResult:
+    """Let ``signins`` people sign in as fast as possible, with at most ``seats`` being served at once."""
+    result = LoadResult(signins=signins)
+    shared = Seats(seats)
     begun = time.perf_counter()
-    await asyncio.gather(*(_carefully(person, Visit(stage, took), took) for _ in range(signins)))
-    took.elapsed_s = time.perf_counter() - begun
-    return took
+    await asyncio.gather(*(_run(person, Visit(shared, result), result) for _ in range(signins)))
+    result.elapsed_s = time.perf_counter() - begun
+    return result
 
 
-async def spaced(person: Callable[[Visit], Awaitable[None]], signins: int, per_s: float) -> Took:
-    """Let so many people begin, evenly spaced, whether or not those before them are through."""
-    took = Took(signins=signins)
+async def run_paced(person: Callable[[Visit], Awaitable[None]], signins: int, per_s: float) -> LoadResult:
+    """Let ``signins`` people start at even intervals, whether or not those before them have finished."""
+    result = LoadResult(signins=signins)
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as people:
         for number in range(signins):
             await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
-            people.create_task(_carefully(person, Visit(None, took), took))
+            people.create_task(_run(person, Visit(None, result), result))
 
-    took.elapsed_s = time.perf_counter() - begun
+    result.elapsed_s = time.perf_counter() - begun
 
-    return took
+    return result
 
 
-async def _carefully(person: Callable[[Visit], Awaitable[None]], visit: Visit, took: Took) -> None:
+async def _run(person: Callable[[Visit], Awaitable[None]], visit: Visit, result: LoadResult) -> None:
     try:
         await person(visit)
     except (TimeoutError, KafkaError, RPCError) as error:
-        took.trouble.append(str(error) or "a result did not come in time")
+        result.failures.append(str(error) or "a result did not come in time")

@@ -1,4 +1,4 @@
-"""The worker with codes that live for hours: settings allow ten minutes, in which one machine opens too few."""
+"""A worker whose codes live for hours. Settings allow ten minutes, in which one machine opens too few sign-ins."""
 
 import sys
 from collections.abc import Callable
@@ -8,36 +8,37 @@ import pydantic
 
 from deploy.local.worker import LocalWorker
 
-_ALLOWED: Final = {"ge": 5, "le": 600}
-_LONGEST_S: Final = 86_400
+_BOUNDS: Final = {"ge": 5, "le": 600}
+_MAX_LIFETIME_S: Final = 86_400
 _LIFETIME_S: Final = 6 * 3_600
 
 
 class PatientWorker(LocalWorker):
-    """The real worker but for that bound. Its other commands are the real ones, under the real settings."""
+    """The real worker without that limit. Its other commands are unchanged, and use the real settings."""
 
     def launch(self) -> None:
-        """Start it and return at once."""
+        """Start the worker and return at once."""
         lifetime = {"SIGNIN_OTP__LIFETIME_S": str(_LIFETIME_S)}
         self.process.start([sys.executable, "-m", __name__, "run"], {**self._environment(), **lifetime})
 
 
-def lifted(field: Callable[..., Any]) -> Callable[..., Any]:
-    """Return pydantic's ``Field`` with the bound on the lifetime of a code lifted to a day."""
+def without_lifetime_limit(field: Callable[..., Any]) -> Callable[..., Any]:
+    """Return pydantic's ``Field`` with the bound on the lifetime of a code without_lifetime_limit to a day."""
 
     def lift(*arguments: Any, **bounds: Any) -> Any:
-        is_lifetime = _ALLOWED.items() <= bounds.items()
-        return field(*arguments, **{**bounds, "le": _LONGEST_S} if is_lifetime else bounds)
+        if _BOUNDS.items() <= bounds.items():
+            bounds["le"] = _MAX_LIFETIME_S
+        return field(*arguments, **bounds)
 
     return lift
 
 
 def main() -> None:
-    """Be ``signin-worker``."""
-    pydantic.Field = lifted(pydantic.Field)
-    from signin_worker import main as be_the_worker  # defines its models, so after the bound is lifted
+    """Run ``signin-worker``."""
+    pydantic.Field = without_lifetime_limit(pydantic.Field)
+    from signin_worker import main as run_worker  # imported only now, because this defines the settings' models
 
-    be_the_worker()
+    run_worker()
 
 
 if __name__ == "__main__":

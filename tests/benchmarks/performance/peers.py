@@ -1,6 +1,6 @@
-"""Processes beside this one that are asked for things, in lines of JSON over their stdin and stdout.
+"""Runs other processes and sends them commands, as lines of JSON over stdin and stdout.
 
-What makes load must not be measured with what bears it, so each stands in a process of its own.
+Whatever causes load must not be measured together with whatever bears it, so each has a process of its own.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import psutil  # type: ignore[import-untyped]  # has no types
 from deploy.local.places import PROJECT, StackError, cache_folder
 
 Command = Callable[..., Awaitable[Any]]
-_LONGEST_LINE: Final = 64 * 1024 * 1024
+_MAX_LINE: Final = 64 * 1024 * 1024
 _END_WITHIN_S: Final = 10
 
 
@@ -30,7 +30,7 @@ class Peer:
         self._asking = asyncio.Lock()
 
     async def ask(self, command: str, **arguments: Any) -> Any:
-        """Have a command carried out and return its answer. Raises ``StackError`` if the process ended instead."""
+        """Send a command and return its answer. Raises ``StackError`` if the process ends instead."""
         stdin = self._running.stdin
         stdout = self._running.stdout
         assert stdin is not None and stdout is not None
@@ -40,12 +40,12 @@ class Peer:
             line = await stdout.readline()
 
         if not line:
-            raise StackError(f"{self._name} ended while it was asked to {command}.")
+            raise StackError(f"{self._name} ended during the command {command}.")
 
         return json.loads(line)
 
     async def end(self) -> None:
-        """Close its stdin, which ends it."""
+        """Close the process's stdin, which ends it."""
         assert self._running.stdin is not None
 
         self._running.stdin.close()
@@ -58,7 +58,7 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(name: str, **environment: str) -> AsyncIterator[Peer]:
+async def run_peer(name: str, **environment: str) -> AsyncIterator[Peer]:
     """Run ``tests.benchmarks.performance.<name>`` as a peer."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"{__package__}.{name}"),
@@ -66,18 +66,19 @@ async def peer(name: str, **environment: str) -> AsyncIterator[Peer]:
         env=os.environ | {"PYTHONPYCACHEPREFIX": str(cache_folder() / "pycache")} | environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        limit=_LONGEST_LINE,
+        limit=_MAX_LINE,
     )
-    other = Peer(process, name)
+
+    peer = Peer(process, name)
     try:
-        yield other
+        yield peer
     finally:
-        await other.end()
+        await peer.end()
 
 
 async def serve(commands: Mapping[str, Command]) -> None:
-    """Carry out what is asked on stdin, one after the other, until it is closed."""
-    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
+    """Run the commands that arrive on stdin, one at a time, until it is closed."""
+    reader = asyncio.StreamReader(limit=_MAX_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
 

@@ -1,4 +1,4 @@
-"""The plot of a run, as SVG: CPU per sign-in of each way, stacked, with sign-ins a second beside it."""
+"""Plots a run as SVG: the CPU per sign-in of each way, stacked, and sign-ins per second beside it."""
 
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -19,15 +19,16 @@ _STYLE: Final = 'font-family="system-ui, sans-serif" font-size="14"'
 
 
 def plotted(ways: dict[str, Any]) -> str:
-    """Return the picture. Bars are medians, their whiskers the spread of the rounds' sums."""
+    """Return the plot. Bars show medians; whiskers show the spread of the rounds' sums."""
     longest = max(_sum(way, 1) for way in ways.values())
     scale = _WIDTH / longest
     height = _TOP + len(ways) * (_BAR + _GAP) + 34
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + _RIGHT}" height="{height}" {_STYLE}>',
         '<rect width="100%" height="100%" fill="white"/>',
-        _text(10, 24, "CPU per sign-in, milliseconds; sign-ins a second at the right", weight="bold"),
+        _text(10, 24, "CPU per sign-in in milliseconds; sign-ins per second on the right", weight="bold"),
     ]
+
     for number, (_, label, colour) in enumerate(_PARTS):
         x = _LEFT + number * 150
         lines += [f'<rect x="{x}" y="36" width="12" height="12" fill="{colour}"/>', _text(x + 18, 47, label)]

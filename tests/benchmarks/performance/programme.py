@@ -1,4 +1,4 @@
-"""All that ``make bench`` measures, in order."""
+"""The measurements of ``make bench``, in order."""
 
 from dataclasses import dataclass, field
 from statistics import median
@@ -11,15 +11,15 @@ from tests.benchmarks.performance.lingering import costs_of_ends, settings
 from tests.benchmarks.performance.peers import Peer
 from tests.benchmarks.performance.rounds import (
     Rounds,
-    Say,
+    Log,
     Turns,
-    compared,
-    compared_at_a_pace,
-    described,
-    idle,
-    interleaved,
-    paced,
-    waits,
+    ratios_in_a_crowd,
+    ratios_at_a_pace,
+    summary,
+    idle_cpu,
+    crowd_rounds,
+    paced_rounds,
+    wait_times,
 )
 
 _IDLE_S: Final = 5.0
@@ -28,7 +28,7 @@ CALLERS: Final = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything, on a machine that others share: in turns, and no longer than on a good day."""
+    """The size of a run. Rounds have time limits, because the machine may be shared."""
 
     rounds: Rounds = Rounds(7, 170)
     signins: int = 150
@@ -51,8 +51,8 @@ SHORT: Final = Scale(Rounds(2, 1), 60, _ONCE, 6.0, _ONCE, 6.0, 24, 1, 10, 1, 50,
 
 
 @dataclass
-class Measured:
-    """What a run has shown."""
+class Measurements:
+    """The results of a run."""
 
     figures: dict[str, Figure] = field(default_factory=dict)
     ways: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -61,55 +61,58 @@ class Measured:
     scaled: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def is_whole(self) -> bool:
-        """Tell whether everybody came through."""
+    def is_complete(self) -> bool:
+        """Whether everybody could sign in."""
         return not any(load.get("not_through") for load in (*self.ways.values(), self.scaled))
 
 
-async def measure(scene: Arena, scale: Scale, found: Measured, say: Say) -> None:
-    """Measure everything. What was found stands in ``found`` also when something fails later."""
-    say("decoding …")
+async def measure(arena: Arena, scale: Scale, found: Measurements, log: Log) -> None:
+    """Measure everything. ``found`` keeps the results so far if something fails later."""
+    log("decoding …")
     found.figures["P9"] = Figure(await records_per_s(5))
-    floor, caller = await scene.floor()
+
+    floor, caller = await arena.floor()
     found.figures |= await _ends(
-        scene, floor, caller, scale, say
+        arena, floor, caller, scale, log
     )  # first: nothing of others comes to its end meanwhile
-    ours, _ = await scene.ours()
-    plain, _ = await scene.floor(sandboxed=False)
-    ways = {FLOOR: floor, OURS: ours, USUAL: await scene.usual(), FLOOR_PLAIN: plain}
-    found.idle = await idle(ways, _IDLE_S)
-    say(f"idle, CPU ms a second: {found.idle}")
-    turns = await interleaved(ways, scale.rounds, scale.signins, say)
-    found.figures |= compared(turns)
-    found.ways = {name: {**described(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
+    ours, _ = await arena.ours()
+    plain, _ = await arena.floor(sandboxed=False)
+    ways = {FLOOR: floor, OURS: ours, USUAL: await arena.usual(), FLOOR_PLAIN: plain}
+    found.idle = await idle_cpu(ways, _IDLE_S)
+    log(f"idle, CPU ms a second: {found.idle}")
+    turns = await crowd_rounds(ways, scale.rounds, scale.signins, log)
+    found.figures |= ratios_in_a_crowd(turns)
+    found.ways = {name: {**summary(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
     del found.ways[FLOOR_PLAIN]
-    await _waits(scene, caller, {name: ways[name] for name in (OURS, USUAL, FLOOR)}, turns, scale, found, say)
-    found.repeats = await scene.world.ask("repeats", way=OURS)
-    found.figures |= await _bridge(scene, scale, say)
+    await _waits(arena, caller, {name: ways[name] for name in (OURS, USUAL, FLOOR)}, turns, scale, found, log)
+    found.repeats = await arena.world.ask("repeats", way=OURS)
+    found.figures |= await _bridge(arena, scale, log)
 
 
 async def _waits(
-    scene: Arena, caller: Peer, ways: dict[str, Way], turns: Turns, scale: Scale, found: Measured, say: Say
+    arena: Arena, caller: Peer, ways: dict[str, Way], turns: Turns, scale: Scale, found: Measurements, log: Log
 ) -> None:
-    most = median(turn.per_s for turn in turns[OURS])
+    peak_per_s = median(turn.per_s for turn in turns[OURS])
     calm: Turns = {OURS: [], USUAL: []}
     bare: list[dict[str, float]] = []
 
     for _ in scale.calm:
-        bare.append(await _bare_ms(scene, caller, scale, say))
-        pair = await paced({name: ways[name] for name in calm}, most * 0.2, scale.calm_s, Rounds(1, 0), say)
+        bare.append(await _bare_ms(arena, caller, scale, log))
+        pair = await paced_rounds(
+            {name: ways[name] for name in calm}, peak_per_s * 0.2, scale.calm_s, Rounds(1, 0), log
+        )
         for name, turns_at_a_pace in pair.items():
             calm[name] += turns_at_a_pace
 
-    busy = await paced(ways, most * 0.8, scale.busy_s, scale.busy, say)
+    busy = await paced_rounds(ways, peak_per_s * 0.8, scale.busy_s, scale.busy, log)
 
     for name in (OURS, USUAL):
         found.ways[name]["waits"] = {
-            "at_20%": waits(calm[name], most * 0.2),
-            "at_80%": waits(busy[name], most * 0.8),
+            "at_20%": wait_times(calm[name], peak_per_s * 0.2),
+            "at_80%": wait_times(busy[name], peak_per_s * 0.8),
         }
 
-    found.figures |= compared_at_a_pace(busy)
+    found.figures |= ratios_at_a_pace(busy)
     p50s = found.ways[OURS]["waits"]["at_20%"]["submit_to_result_p50_ms_of_rounds"]
     notes = {f"{name}, ms": median(each[name] for each in bare) for name in bare[0]}
     notes["ours, ms"] = median(p50s)
@@ -117,21 +120,21 @@ async def _waits(
     found.figures["P6"] = Figure(ratios, notes)
 
 
-async def _bare_ms(scene: Arena, caller: Peer, scale: Scale, say: Say) -> dict[str, float]:
-    """Measure what the wait for a result is compared with, each alone, before each round."""
+async def _bare_ms(arena: Arena, caller: Peer, scale: Scale, log: Log) -> dict[str, float]:
+    """Measure alone, before each round, the calls that the wait for a result is compared with."""
     bare = await caller.ask("bare", times=scale.bare)
-    bare["publish_s"] = await scene.world.ask("publish_s", way=OURS, times=scale.bare)
-    told = {name.removesuffix("_s"): value * 1e3 for name, value in bare.items()}
-    say(f"bare, ms: {', '.join(f'{name} {value:.2f}' for name, value in told.items())}")
-    return told
+    bare["publish_s"] = await arena.world.ask("publish_time_s", way=OURS, times=scale.bare)
+    bare_ms = {name.removesuffix("_s"): value * 1e3 for name, value in bare.items()}
+    log(f"bare, ms: {', '.join(f'{name} {value:.2f}' for name, value in bare_ms.items())}")
+    return bare_ms
 
 
-async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
+async def _bridge(arena: Arena, scale: Scale, log: Log) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
-    async with scene.bridge() as bridge:
+    async with arena.bridge() as bridge:
         for kind in ("starts", "signals"):
             best = await _best_concurrency(bridge, kind, scale)
-            await bridge.ask("bridge", kind=kind, events=scale.bridge_events)  # the limit finds its place
+            await bridge.ask("bridge", kind=kind, events=scale.bridge_events)  # the limit adapts
             rounds = [await _bridge_round(bridge, kind, best, scale, turn) for turn in scale.bridge]
             rates = [crossing["per_s"] / loop["per_s"] for crossing, loop in rounds]
             slow = [_p99(crossing) / _p99(loop) for crossing, loop in rounds]
@@ -142,15 +145,15 @@ async def _bridge(scene: Arena, scale: Scale, say: Say) -> dict[str, Figure]:
             }
             figures[f"P5 {kind}"] = Figure(rates, notes)
             figures[f"P5 {kind}, p99"] = Figure(slow)
-            say(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
+            log(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
 
     return figures
 
 
 async def _best_concurrency(bridge: Peer, kind: str, scale: Scale) -> int:
-    """Return with how many callers a loop is fastest.
+    """Return the number of callers with which a loop is fastest.
 
-    This is found before the rounds that are compared: of seven loops of one round, the best is the luckiest.
+    This is measured before the rounds that are compared. The best of seven loops in one round would be the luckiest.
     """
     rates: dict[int, list[float]] = {callers: [] for callers in CALLERS}
     for _ in range(scale.sweeps):
@@ -164,30 +167,30 @@ async def _best_concurrency(bridge: Peer, kind: str, scale: Scale) -> int:
 async def _bridge_round(
     bridge: Peer, kind: str, callers: int, scale: Scale, turn: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Let both make as many calls, first one, then the other: what a call leaves the server to do is the next one's."""
+    """Let both make the same number of calls, in alternating order: a call leaves work for the server behind."""
     events = scale.bridge_events
-    asked = {"bridge": {}, "loop": {"callers": callers}}
-    told = {
-        what: await bridge.ask(what, kind=kind, events=events, **asked[what])
-        for what in (("bridge", "loop") if turn % 2 else ("loop", "bridge"))
-    }
-    return told["bridge"], told["loop"]
+    arguments = {"bridge": {}, "loop": {"callers": callers}}
+    order = ("bridge", "loop") if turn % 2 else ("loop", "bridge")
+
+    results = {name: await bridge.ask(name, kind=kind, events=events, **arguments[name]) for name in order}
+    return results["bridge"], results["loop"]
 
 
 def _p99(calls: dict[str, Any]) -> float:
     return Waits.of(calls["took_s"]).p99
 
 
-async def _ends(scene: Arena, floor: Way, caller: Peer, scale: Scale, say: Say) -> dict[str, Figure]:
-    ours, worker = await scene.ours("short-lived", settings(scale.ends))
-    tried = [await costs_of_ends(scene, ours, floor, caller, scale.ends) for _ in range(scale.end_rounds)]
+async def _ends(arena: Arena, floor: Way, caller: Peer, scale: Scale, log: Log) -> dict[str, Figure]:
+    ours, worker = await arena.ours("short-lived", settings(scale.ends))
+    rounds = [await costs_of_ends(arena, ours, floor, caller, scale.ends) for _ in range(scale.end_rounds)]
     await worker.end()
-    ends = [one for one in tried if one is not None]
+
+    ends = [one for one in rounds if one is not None]
     if not ends:
-        say("the end of a mailbox: not measured, the machine is too busy")
+        log("the end of a mailbox was not measured: the machine is too busy")
         return {}
 
-    say(f"the end of a mailbox: {ends}")
+    log(f"the end of a mailbox: {ends}")
     notes = {
         "÷ the end of an empty workflow by a timer": median(one.ours / one.bare for one in ends),
         "that end ÷ floor": median(one.bare / one.floor for one in ends),

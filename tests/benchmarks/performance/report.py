@@ -1,4 +1,4 @@
-"""Writes down what a run showed: ``docs/performance.json`` for machines, ``.md``, ``.svg`` and a model for people."""
+"""Writes the figures of a run: ``docs/performance.json`` (data), ``.md`` and ``.svg``, and ``docs/capacity.md``."""
 
 import json
 import os
@@ -25,33 +25,36 @@ _WAYS: Final = {"floor": "floor", "ours": "ours", "usual": "the usual way"}
 _HEAD: Final = """\
 # Performance
 
-Written by `make bench` (and P7 and P8 by `make bench-scale`), not by hand; `docs/performance.json` holds the same and
-more. What runs is real: Kafka, Temporal's dev server with its state in memory (with 50,000 who wait, in a file), SMTP,
-siteverify, DNS, and for *ours* the command `signin-worker run` with its defaults, encryption included. Everything
-shares one machine. People and the small servers stand in a process of their own and are in no figure. Three ways take
+`make bench` writes this page (`make bench-scale` adds P7 and P8); do not edit it. `docs/performance.json` holds the
+same data and more.
+
+The servers are real: Kafka, Temporal's dev server (state in memory; in a file for 50,000 waiting people), SMTP,
+siteverify and DNS. *Ours* is the command `signin-worker run` with its defaults, including encryption. Everything shares
+one machine. The people and the small servers run in a process of their own, which no figure includes. Three ways take
 turns, round by round:
 
-* **floor**: an empty workflow per request and an empty one per mailbox (started by a signal, ended by another): the
-  least that this design can cost Temporal. No consumer, no activities, no encryption, no lingering. Its calls are made
-  by a process beside its worker, so its worker's CPU holds none of them. Its workflows run in the SDK's sandbox, which
-  is the default; ours run without ([ADR 14](adr/0014-room-for-a-flood.md)), so P2 is told against such a floor, too.
-* **ours**: events from Kafka, results to Kafka, all limits. A mailbox lingers on, as in production.
-* **the usual way**: one workflow, every step a normal activity, the SDK's defaults, a consumer that handles one record
-  after the other and commits each. The same activities, mail, keys; no limits, no resends, no lingering.
+* **floor**: one empty workflow per request and one per mailbox, which one signal starts and another ends. This is the
+  least that the design can cost Temporal. It has no consumer, no activities, no encryption and no lingering. Another
+  process makes its calls, so the CPU of its worker does not include them. Its workflows run in the SDK's sandbox, which
+  is the default. Ours run without one ([ADR 14](adr/0014-room-for-a-flood.md)), so P2 also shows a floor without one.
+* **ours**: events from Kafka, results to Kafka, all limits. A mailbox lingers, as in production.
+* **the usual way**: one workflow per sign-in, every step a normal activity, the SDK's defaults, and a consumer that
+  handles and commits one record at a time. It uses the same activities, mail and keys, but has no limits, no resends
+  and no lingering.
 
-In a crowd, at most 32 people are being served at once; each types a second after word of the mail, so that a
-submission never rides on the task of its mail. Everybody has a mailbox of their own. A ratio is taken within a round; a
-value is the median of the rounds, and the spread their lowest and highest.
+*In a crowd*, at most 32 people are being served at once. Each submits the code one second after `signin.code_sent`, so
+that a submission never shares the workflow task of its mail. Everybody has a mailbox of their own. A ratio compares two
+ways within one round. A value is the median of the rounds; the spread is their lowest and highest value.
 
-What a sign-in costs depends on how many there are at a time: an empty one took the server 49 ms of CPU at 6/s, 42 at
-12/s, 36 at 24/s and 31 at 40/s, since what comes together is done together. In a crowd the floor signs in twice as many
-people a second, so P1 and P2 are told twice: at one pace, 80 % of what ours can do, as traffic would have it, and in a
-crowd.
+The cost of a sign-in depends on how many happen at the same time, because the server batches concurrent work: an empty
+one took 49 ms of the server's CPU at 6/s, 42 at 12/s, 36 at 24/s and 31 at 40/s. In a crowd, the floor signs in twice
+as many people per second as ours. P1 and P2 are therefore shown twice: at the same rate (80 % of the highest rate of
+ours), as with given traffic, and in a crowd.
 """
 _ON_WAITS: Final = """\
-Ms, at shares of the most sign-ins a second that ours can do. The dev server has one shard, which looks for tasks 20
-times a second at most: beyond some three sign-ins a second, waits for the next look are in those of ours and of the
-usual way. A cluster is spared them ([operations](operations.md), [ADR 18](adr/0018-what-a-sign-in-costs.md))."""
+Times are in ms, at shares of the highest rate of ours. The dev server has one shard, which looks for tasks at most 20
+times a second. Beyond about three sign-ins per second, the waits of ours and of the usual way include the wait for that
+look. A cluster does not have this wait ([operations](operations.md), [ADR 18](adr/0018-what-a-sign-in-costs.md))."""
 
 
 def write(
@@ -61,18 +64,20 @@ def write(
     folder: Path = FOLDER,
     settings: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Put figures in the place of earlier ones, and write the documents anew. The folder need not exist.
+    """Replace earlier figures with these, and rewrite the pages. Creates the folder if necessary.
 
-    ``settings`` are the dynamic ones that Temporal had.
+    ``settings`` are the dynamic settings that Temporal ran with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "performance.json"
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
+
     here = {"on": datetime.now(UTC).date().isoformat(), "machine": {**machine(), "settings": dict(settings)}}
     members = {each.name: {**figures[each.name].as_json(each), **here} for each in TARGETS if each.name in figures}
     known = {**{name: known.get(name) for name in ("ways", "more")}, **known, **members}
     known["ways"] = ways or known["ways"]
     known["more"] = {**(known["more"] or {}), **more}
+
     data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     (folder / "performance.md").write_text(rendered(known))
     if known["ways"]:
@@ -81,8 +86,8 @@ def write(
 
 
 def rendered(known: dict[str, Any]) -> str:
-    """Return the document for people."""
-    lines = [_HEAD, "## Targets", "", "| | what | target | value | spread | rounds | met |", "|" + "---|" * 7]
+    """Return the page."""
+    lines = [_HEAD, "## Targets", "", "| | figure | target | value | spread | rounds | met |", "|" + "---|" * 7]
     lines += [_target_row(target.name, known[target.name]) for target in TARGETS if target.name in known]
     lines += ["", *_notes(known), ""]
     if known["ways"]:
@@ -90,7 +95,8 @@ def rendered(known: dict[str, Any]) -> str:
         lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
 
     lines += ["## Machine", "", *_machine_lines(known), ""]
-    lines += [f"Before the last run began, other work took {known['more'].get('busy_before_percent', 0):g} % of it."]
+    busy = known["more"].get("busy_before_percent", 0)
+    lines += [f"Before the last run began, other processes used {busy:g} % of the CPU."]
 
     return "\n".join(lines) + "\n"
 
@@ -113,18 +119,18 @@ def _listed(notes: dict[str, float]) -> str:
 
 def _ways_table(ways: dict[str, Any]) -> list[str]:
     rows: list[tuple[str, ...]] = [("", *(_WAYS[name] for name in ways)), ("---",) * (len(ways) + 1)]
-    rows.append(("sign-ins a second", *(_spread(way["signins_per_s"]) for way in ways.values())))
+    rows.append(("sign-ins per second", *(_spread(way["signins_per_s"]) for way in ways.values())))
     for name, what in (("server", "Temporal server"), ("worker", "worker and consumer"), ("broker", "Kafka broker")):
         rows.append((f"CPU ms, {what}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
 
-    rows.append(("worker's CPU when idle, ms a second", *(_idle(way) for way in ways.values())))
+    rows.append(("worker's CPU when idle, ms per second", *(_idle(way) for way in ways.values())))
     rows.append(("history events", *(f"{way['history_events']:g}" for way in ways.values())))
     rows.append(("history bytes", *(f"{way['history_bytes']:,}" for way in ways.values())))
     rows.append(("workflow tasks", *(f"{way['workflow_tasks']:g}" for way in ways.values())))
-    rows.append(("gRPC calls, polls aside", *(_spread(way["grpc_calls"]) for way in ways.values())))
+    rows.append(("gRPC calls without polls", *(_spread(way["grpc_calls"]) for way in ways.values())))
     rows.append(("resident memory of the worker, MiB", *(f"{way['worker_memory_mib']:g}" for way in ways.values())))
     rows.append(("sign-ins measured", *(str(way["signins_measured"]) for way in ways.values())))
-    rows.append(("not through within 120 s", *(str(way["not_through"]) for way in ways.values())))
+    rows.append(("sign-ins not finished within 120 s", *(str(way["not_through"]) for way in ways.values())))
 
     return ["| " + " | ".join(row) + " |" for row in rows]
 
@@ -153,7 +159,7 @@ def _waits_table(ways: dict[str, Any]) -> list[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Describe where this runs, and what."""
+    """Describe the machine and the versions of this run."""
     models = {line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")}
     return {
         "cores": os.cpu_count(),
@@ -171,24 +177,26 @@ def _cpuinfo() -> list[str]:
 
 
 def _machine_lines(known: dict[str, Any]) -> list[str]:
-    """Name each machine with what was measured there: runs may be days apart, and on another one."""
-    there: dict[str, list[str]] = {}
+    """List each machine with the figures measured on it. Runs may be days apart, and on different machines."""
+    figures: dict[str, list[str]] = {}
     for target in TARGETS:
         if target.name in known:
-            there.setdefault(_machine_line(known[target.name]["machine"]), []).append(target.name)
-    if len(there) == 1:
-        return list(there)
-    return [f"* {', '.join(names)}: {line}" for line, names in there.items()]
+            line = _machine_line(known[target.name]["machine"])
+            figures.setdefault(line, []).append(target.name)
+
+    if len(figures) == 1:
+        return list(figures)
+    return [f"* {', '.join(names)}: {line}" for line, names in figures.items()]
 
 
-def _machine_line(told: dict[str, Any]) -> str:
-    packages = ", ".join(f"{name} {told[name]}" for name in _PACKAGES)
+def _machine_line(of: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {of[name]}" for name in _PACKAGES)
     return (
-        f"{told['cores']} cores ({told['cpu']}), {told['memory_gib']} GiB, {told['system']}; Python {told['python']}, "
-        f"Kafka {told['kafka']}, {packages}.{_settings(told)}"
+        f"{of['cores']} cores ({of['cpu']}), {of['memory_gib']} GiB, {of['system']}; Python {of['python']}, "
+        f"Kafka {of['kafka']}, {packages}.{_settings(of)}"
     )
 
 
-def _settings(told: dict[str, Any]) -> str:
-    pairs = ", ".join(f"`{name}={value}`" for name, value in told["settings"].items())
+def _settings(of: dict[str, Any]) -> str:
+    pairs = ", ".join(f"`{name}={value}`" for name, value in of["settings"].items())
     return f" Temporal with {pairs}." if pairs else ""

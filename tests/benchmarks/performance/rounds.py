@@ -1,4 +1,4 @@
-"""The interleaved rounds: the three ways take turns, so that whatever else the machine does is shared between them."""
+"""Interleaved rounds: the three ways take turns, so that other load on the machine affects all of them."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from tests.benchmarks.performance.meters import made_calls
 
 SEATS: Final = 32
 _WARMING_UP: Final = 48
-_LEAST_ROUNDS: Final = 3
+_MIN_ROUNDS: Final = 3
 _PARTS: Final = (SERVER, WORKER, BROKER)
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 Turns = dict[str, list[Turn]]
 
 
-async def idle(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, float]]:
-    """Return the CPU that each process uses while nobody signs in, in milliseconds a second: it is in every cost."""
+async def idle_cpu(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, float]]:
+    """Return the CPU use of each process while nobody signs in, in ms per second. Every cost includes it."""
     before = {name: way.cpu_s() for name, way in ways.items()}
     await asyncio.sleep(seconds)
     return {
@@ -32,21 +32,21 @@ async def idle(ways: Mapping[str, Way], seconds: float) -> dict[str, dict[str, f
 
 @dataclass(frozen=True)
 class Rounds:
-    """How often. A slow machine has fewer: after ``seconds`` none begins, but there are three."""
+    """How many rounds to run. After ``seconds`` no round starts, so a slow machine runs fewer, but at least three."""
 
-    most: int
+    max_rounds: int
     seconds: float
 
     def __iter__(self) -> Iterator[int]:
-        """Count them, from 1."""
+        """Count the rounds, from 1."""
         begun = time.monotonic()
-        for number in range(1, self.most + 1):
-            if number <= _LEAST_ROUNDS or time.monotonic() < begun + self.seconds:
+        for number in range(1, self.max_rounds + 1):
+            if number <= _MIN_ROUNDS or time.monotonic() < begun + self.seconds:
                 yield number
 
 
-async def interleaved(ways: Mapping[str, Way], rounds: Rounds, signins: int, say: Say) -> Turns:
-    """Let each way sign in so many people, in turn, over and over; the floor twice as many, for it is twice as fast."""
+async def crowd_rounds(ways: Mapping[str, Way], rounds: Rounds, signins: int, log: Log) -> Turns:
+    """Let each way sign in ``signins`` people per round, in turn. The floor gets twice as many: it is twice as fast."""
     for way in ways.values():
         await way.crowd(_WARMING_UP, SEATS)
 
@@ -55,19 +55,19 @@ async def interleaved(ways: Mapping[str, Way], rounds: Rounds, signins: int, say
         for name in _rotated(list(ways), number):
             turn = await ways[name].crowd(signins * (2 if name == FLOOR else 1), SEATS)
             turns[name].append(turn)
-            say(f"round {number}, {name}: {_line(turn)}")
+            log(f"round {number}, {name}: {_line(turn)}")
 
     return turns
 
 
 def _rotated(names: list[str], number: int) -> list[str]:
-    """Return the order of a round: nobody always comes after the same one."""
+    """Return the order of a round, so that no way always follows the same one."""
     first = number % len(names)
     return names[first:] + names[:first]
 
 
-def compared(turns: Turns) -> dict[str, Figure]:
-    """Return what shows in a crowd, each ratio from the turns of the same round."""
+def ratios_in_a_crowd(turns: Turns) -> dict[str, Figure]:
+    """Return the figures in a crowd. Each ratio is from turns of the same round."""
     notes = {
         "÷ that of a floor without the sandbox": median(_ratios(turns[OURS], turns[FLOOR_PLAIN], _worker)),
         "÷ that of the usual way": median(_ratios(turns[OURS], turns[USUAL], _worker)),
@@ -80,15 +80,15 @@ def compared(turns: Turns) -> dict[str, Figure]:
     }
 
 
-def compared_at_a_pace(turns: Turns) -> dict[str, Figure]:
-    """Return what it costs to sign in as many people in the same time."""
+def ratios_at_a_pace(turns: Turns) -> dict[str, Figure]:
+    """Return the figures at the same rate: as many people in the same time."""
 
-    def noted(of: Callable[[Turn], float]) -> dict[str, float]:
+    def medians(of: Callable[[Turn], float]) -> dict[str, float]:
         return {f"{name}, ms": median(map(of, turns[name])) for name in (OURS, FLOOR, USUAL)}
 
     return {
-        "P1": Figure(_ratios(turns[OURS], turns[FLOOR], _server), noted(_server)),
-        "P2": Figure(_ratios(turns[OURS], turns[FLOOR], _worker), noted(_worker)),
+        "P1": Figure(_ratios(turns[OURS], turns[FLOOR], _server), medians(_server)),
+        "P2": Figure(_ratios(turns[OURS], turns[FLOOR], _worker), medians(_worker)),
     }
 
 
@@ -100,8 +100,8 @@ def _worker(turn: Turn) -> float:
     return turn.cost.cpu_ms[WORKER]
 
 
-def described(turns: list[Turn]) -> dict[str, Any]:
-    """Return what a sign-in cost one way."""
+def summary(turns: list[Turn]) -> dict[str, Any]:
+    """Return the cost of a sign-in with one way, as a member of ``docs/performance.json``."""
     last = turns[-1].cost
 
     def shown(of: Callable[[Turn], float]) -> dict[str, Any]:
@@ -121,26 +121,26 @@ def described(turns: list[Turn]) -> dict[str, Any]:
         "grpc_calls_by_name": {name: rounded(count) for name, count in sorted(last.calls.items()) if count >= 0.1},
         "worker_memory_mib": rounded(last.memory_mib[WORKER]),
         "signins_measured": sum(turn.signins for turn in turns),
-        "not_through": sum(len(turn.took.trouble) for turn in turns),
+        "not_through": sum(len(turn.result.failures) for turn in turns),
     }
 
 
-async def paced(ways: Mapping[str, Way], per_s: float, seconds: float, rounds: Rounds, say: Say) -> Turns:
-    """Let people come at a pace, in turns."""
+async def paced_rounds(ways: Mapping[str, Way], per_s: float, seconds: float, rounds: Rounds, log: Log) -> Turns:
+    """Let each way in turn sign people in at a fixed rate."""
     turns: Turns = {name: [] for name in ways}
     for number in rounds:
         for name in _rotated(list(ways), number):
             turn = await ways[name].pace(max(10, round(per_s * seconds)), per_s)
             turns[name].append(turn)
-            say(f"at {per_s:.1f}/s, {name}: {_line(turn)}")
+            log(f"at {per_s:.1f}/s, {name}: {_line(turn)}")
     return turns
 
 
-def waits(turns: list[Turn], per_s: float) -> dict[str, Any]:
-    """Return how long people waited at a pace."""
-    mails = [wait for turn in turns for wait in turn.took.request_to_mail_s]
-    results = [wait for turn in turns for wait in turn.took.submit_to_result_s]
-    medians = [Waits.of(turn.took.submit_to_result_s).as_json()["p50"] for turn in turns]
+def wait_times(turns: list[Turn], per_s: float) -> dict[str, Any]:
+    """Return how long people waited at a fixed rate."""
+    mails = [wait for turn in turns for wait in turn.result.request_to_mail_s]
+    results = [wait for turn in turns for wait in turn.result.submit_to_result_s]
+    medians = [Waits.of(turn.result.submit_to_result_s).as_json()["p50"] for turn in turns]
 
     return {
         "signins_per_s": rounded(per_s),
@@ -157,4 +157,4 @@ def _ratios(ours: list[Turn], theirs: list[Turn], of: Callable[[Turn], float]) -
 
 def _line(turn: Turn) -> str:
     cpu = ", ".join(f"{name} {turn.cost.cpu_ms[name]:.1f}" for name in _PARTS)
-    return f"{turn.per_s:.1f} sign-ins/s; CPU ms {cpu}; {len(turn.took.trouble)} not through"
+    return f"{turn.per_s:.1f} sign-ins/s; CPU ms {cpu}; {len(turn.result.failures)} not through"

@@ -1,4 +1,4 @@
-"""What the benchmark says of its measurements: no measurement is taken here."""
+"""How the benchmark evaluates and reports its measurements. Nothing is measured here."""
 
 import asyncio
 import json
@@ -19,18 +19,18 @@ from tests.benchmarks.performance import __main__ as command
 from tests.benchmarks.performance import capacity, report
 from tests.benchmarks.performance.arena import Arena
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
-from tests.benchmarks.performance.pacing import Stage, Took, Visit, crowded
-from tests.benchmarks.performance.patient import lifted
-from tests.benchmarks.performance.programme import Measured
+from tests.benchmarks.performance.pacing import LoadResult, Seats, Visit, run_crowd
+from tests.benchmarks.performance.patient import without_lifetime_limit
+from tests.benchmarks.performance.programme import Measurements
 from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
-from tests.benchmarks.performance.scaling import Load, leave
+from tests.benchmarks.performance.scaling import Load, leave_waiting
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
 
 def one_way(cpu_ms: float) -> dict[str, Any]:
-    """Return a way as a run describes it."""
+    """Return the data of one way, as a run produces it."""
     shown = {"value": cpu_ms, "spread": [cpu_ms - 1, cpu_ms + 1]}
     waits = {"p50": 1.0, "p99": 2.0}
     load = {"signins_per_s": 3.0, "request_to_mail_ms": waits, "submit_to_result_ms": waits}
@@ -51,7 +51,7 @@ def one_way(cpu_ms: float) -> dict[str, Any]:
 
 
 def test_a_figure_is_the_median_of_its_rounds() -> None:
-    """With the lowest, the highest and their number beside it."""
+    """A figure has the median of its rounds, with the lowest and highest value and the number of rounds."""
     member = Figure([1.9, 1.2, 1.25]).as_json(P1)
     assert (member["value"], member["spread"], member["rounds"], member["met"]) == (1.25, [1.2, 1.9], 3, True)
 
@@ -60,70 +60,70 @@ def test_a_figure_is_the_median_of_its_rounds() -> None:
     ("target", "value", "met"), [(P1, 1.31, False), (P1, 1.3, True), (P3, 0.64, False), (P3, 1, True)]
 )
 def test_a_target_is_met_on_its_own_side(target: Any, value: float, met: bool) -> None:
-    """Costs are bounded from above, rates from below."""
+    """A cost must be at most its target, a rate at least."""
     assert Figure([value]).as_json(target)["met"] is met
 
 
-def test_waits_are_told_in_milliseconds() -> None:
-    """The middle one, and the one that one in a hundred exceeds."""
+def test_waits_are_reported_in_milliseconds() -> None:
+    """The report has the median and the 99th percentile, in milliseconds."""
     waits = Waits.of([0.01] * 98 + [0.5] * 2)
     assert (waits.p50, waits.p99) == (10, 500)
 
 
-def test_the_rate_counts_who_came_through() -> None:
-    """From the first request to the last result."""
-    assert Took(elapsed_s=10, signins=30, trouble=["no mail"] * 5).per_s == 2.5
+def test_the_rate_counts_complete_sign_ins() -> None:
+    """The rate is the number of sign-ins without failures, divided by the whole duration of the load."""
+    assert LoadResult(elapsed_s=10, signins=30, failures=["no mail"] * 5).per_s == 2.5
 
 
 @pytest.mark.parametrize(("seconds", "rounds"), [(60, [1, 2, 3, 4, 5]), (0, [1, 2, 3])])
-def test_a_slow_machine_has_fewer_rounds(seconds: float, rounds: list[int]) -> None:
-    """But enough for a median."""
+def test_a_slow_machine_runs_fewer_rounds(seconds: float, rounds: list[int]) -> None:
+    """After the time limit no round starts, but there are at least three, enough for a median."""
     assert list(Rounds(5, seconds)) == rounds
 
 
-async def test_who_thinks_comes_before_who_is_new() -> None:
-    """Else all would come in first, and nobody would be through for long."""
-    stage = Stage(1)
+async def test_people_who_return_are_served_before_new_ones() -> None:
+    """A free seat goes to somebody who returns from thinking, even if a new person has waited longer."""
+    seats = Seats(1)
     served = list[str]()
 
     async def sit(name: str, returning: bool) -> None:
-        async with stage.seat(returning=returning):
+        async with seats.seat(returning=returning):
             served.append(name)
             await asyncio.sleep(0)
 
-    await asyncio.gather(sit("first", False), sit("new", False), sit("thinker", True))
+    await asyncio.gather(sit("first", False), sit("new", False), sit("returning", True))
 
-    assert served == ["first", "thinker", "new"]
+    assert served == ["first", "returning", "new"]
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("error", "failure"),
     [
         (TimeoutError("no mail"), "no mail"),
         (NotLeaderForPartitionError(), "[Error 6] NotLeaderForPartitionError"),
         (RPCError("away", RPCStatusCode.UNAVAILABLE, b""), "away"),
     ],
 )
-async def test_who_is_not_served_is_counted(trouble: Exception, told: str) -> None:
-    """One person's trouble does not end the load of the others."""
+async def test_failed_sign_ins_are_counted(error: Exception, failure: str) -> None:
+    """One person's failure is recorded and does not end the load."""
 
     async def person(visit: Visit) -> None:
-        raise trouble
+        raise error
 
-    took = await crowded(person, 2, 1)
-    assert took.trouble == [told, told]
+    result = await run_crowd(person, 2, 1)
+    assert result.failures == [failure, failure]
 
 
 @pytest.mark.parametrize(("rate", "workers", "history_shards"), [(10, 2, 4), (1_000, 67, 512), (10_000, 667, 4_096)])
-def test_capacity_is_what_one_costs_times_many(rate: int, workers: int, history_shards: int) -> None:
-    """At 40 ms of a worker's CPU and 60 % of a core in use, 15 a second and process; never less than two processes."""
+def test_capacity_follows_from_the_cost_of_one_sign_in(rate: int, workers: int, history_shards: int) -> None:
+    """At 40 ms of CPU and 60 % of a core, a process handles 15 sign-ins a second; there are at least two processes."""
     assert capacity.processes(one_way(40), rate) == workers
     assert capacity.shards(rate) == history_shards
-    assert 6 * rate / history_shards < 20, "a shard's own limit would make people wait"
+    assert 6 * rate / history_shards < 20, "people would wait because of the limit of a shard"
 
 
-def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
-    """``make bench-scale`` adds its own to what ``make bench`` wrote."""
+def test_a_run_keeps_the_figures_of_other_runs(tmp_path: Path) -> None:
+    """``make bench-scale`` adds its figures to those that ``make bench`` wrote."""
     folder = tmp_path / "made by the run"
     ways = {"floor": one_way(20), "ours": one_way(40), "usual": one_way(60)}
     write({"P1": Figure([1.2])}, ways, {}, folder)
@@ -136,11 +136,11 @@ def test_a_run_keeps_what_another_one_measured(tmp_path: Path) -> None:
 
     assert all(f"| {name} |" in document for name in ("P1", "P8"))
     assert "the usual way" in (folder / "performance.svg").read_text()
-    assert "| worker processes, a core each | 7 | 67 | 667 |" in (folder / "capacity.md").read_text()
+    assert "| worker processes, one core each | 7 | 67 | 667 |" in (folder / "capacity.md").read_text()
 
 
 def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A run on another machine does not claim what an earlier one found; one machine is named once, for all."""
+    """Figures keep the machine they were measured on; if that is the same for all, the page names it once."""
     first = report.machine()
     write({"P1": Figure([1.2]), "P3": Figure([0.7])}, {}, {}, tmp_path)
     document = tmp_path / "performance.md"
@@ -161,20 +161,20 @@ def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("text", ["history.rps", "=1", "history.rps=", ""])
-def test_half_a_setting_is_refused(
+def test_an_incomplete_setting_is_refused(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is measured."""
+    """``--setting`` without a name or value is a usage error, reported before anything is measured."""
     monkeypatch.setattr(sys, "argv", ["performance", "--setting", text])
     with pytest.raises(SystemExit) as refused:
         command.main()
     assert refused.value.code == 2
-    assert f"{text!r} is no NAME=VALUE" in capsys.readouterr().err
+    assert f"{text!r} is not NAME=VALUE" in capsys.readouterr().err
 
 
-def test_only_the_lifetime_of_a_code_is_let_free() -> None:
-    """The patient worker keeps all other bounds; the command under test keeps this one, too."""
-    field = lifted(lambda *_, **bounds: bounds)
+def test_only_the_limit_on_the_lifetime_of_a_code_is_lifted() -> None:
+    """The patient worker keeps all other bounds, and the real command keeps this one too."""
+    field = without_lifetime_limit(lambda *_, **bounds: bounds)
     assert field(300, ge=5, le=600) == {"ge": 5, "le": 86_400}
     assert field(60, gt=0, le=600) == {"gt": 0, "le": 600}
     with pytest.raises(ValidationError):
@@ -182,10 +182,10 @@ def test_only_the_lifetime_of_a_code_is_let_free() -> None:
 
 
 @pytest.mark.parametrize("waiting", ["20000", "0", "-1"])
-def test_a_number_that_p7_does_not_name_is_refused(
+def test_a_number_without_a_target_is_refused(
     waiting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is measured, not after an hour."""
+    """Any other ``--waiting`` is a usage error, reported before anything is measured."""
     monkeypatch.setattr(sys, "argv", ["performance", "--scale", "--waiting", waiting])
     with pytest.raises(SystemExit) as refused:
         command.main()
@@ -193,31 +193,33 @@ def test_a_number_that_p7_does_not_name_is_refused(
     assert f"--waiting takes 10000 or 50000: P7 has no target for {waiting}" in capsys.readouterr().err
 
 
-def opening(troubled: int) -> Any:
-    """Return a scene in which so many people got no code."""
+def arena_in_which_people_get_no_code(count: int) -> Any:
+    """Return an arena in which ``count`` people get no code."""
 
     async def ask(*_: Any, **__: Any) -> dict[str, Any]:
-        return {"trouble": ["no mail"] * troubled, "elapsed_s": 1.0}
+        return {"failures": ["no mail"] * count, "elapsed_s": 1.0}
 
     return SimpleNamespace(ask_world=ask)
 
 
-async def test_who_got_no_code_does_not_count_as_waiting() -> None:
-    """It is told, and others are asked in their place."""
-    said = list[str]()
-    assert await leave(opening(100), Child("crowded"), 2_000, said.append) == 1_900
-    assert "100 got no code: no mail" in said[0]
+async def test_people_without_a_code_do_not_count_as_waiting() -> None:
+    """A few people without a code are subtracted from those who wait, and logged."""
+    arena = arena_in_which_people_get_no_code(100)
+    log = list[str]()
+    assert await leave_waiting(arena, Child("crowded"), 2_000, log.append) == 1_900
+    assert "100 got no code: no mail" in log[0]
 
 
-async def test_many_without_a_code_end_the_run() -> None:
-    """Then it is not the cost of people who wait."""
+async def test_many_people_without_a_code_end_the_run() -> None:
+    """If more than 5 % get no code, the run fails, since it would not measure the cost of people who wait."""
+    arena = arena_in_which_people_get_no_code(101)
     with pytest.raises(StackError, match="101 of 2000 got no code: no mail"):
-        await leave(opening(101), Child("crowded"), 2_000, lambda _: None)
+        await leave_waiting(arena, Child("crowded"), 2_000, lambda _: None)
 
 
 @pytest.mark.parametrize("dead", ["kafka", "temporal", "worker"])
-async def test_what_dies_ends_the_run(dead: str) -> None:
-    """In seconds, with its words: each of those who are waited for would be given up only after two minutes."""
+async def test_a_process_that_dies_ends_the_run(dead: str) -> None:
+    """The run fails within seconds and shows the process's last output, rather than after two minutes per person."""
     children = [Child(name) for name in ("kafka", "temporal", "worker")]
     try:
         for child in children:
@@ -229,21 +231,21 @@ async def test_what_dies_ends_the_run(dead: str) -> None:
 
         servers: list[Any] = [SimpleNamespace(process=child) for child in children[:2]]
         world: Any = SimpleNamespace(ask=ask)
-        scene = Arena(servers[0], servers[1], world, client=cast(Any, None))
+        arena = Arena(servers[0], servers[1], world, client=cast(Any, None))
         async with asyncio.timeout(20):
             with pytest.raises(StackError, match=rf"(?s){dead} ended meanwhile.*fatal error: fault"):
-                await scene.ask_world("leave_waiting", children[2])
+                await arena.ask_world("leave_waiting", children[2])
     finally:
         for child in children:
             child.stop()
 
 
-def test_what_ends_a_run_is_said_in_a_sentence(
+def test_an_error_that_ends_a_run_is_printed_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """And what was found before is written."""
+    """A ``StackError`` is printed to stderr without a traceback, and the figures measured so far are written."""
 
-    async def dies(load: Load, found: Measured, _: Any) -> None:
+    async def dies(load: Load, found: Measurements, _: Any) -> None:
         found.figures["P8"] = Figure([2.7])
         raise StackError("temporal ended meanwhile.")
 

@@ -1,4 +1,4 @@
-"""The usual way, as one process: a consumer that handles one record after the other, and a worker with the defaults."""
+"""The usual way, in one process: a consumer that handles one record at a time, and a worker with default options."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from utils.wiring import Wiring
 
 
 class UsualConsumer:
-    """Reads both topics, and commits after each message."""
+    """Reads both topics and commits after each message."""
 
     def __init__(self, settings: Settings, client: Client) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class UsualConsumer:
         self._code_keys = CodeKeys(settings.keys.code.get_secret_value())
 
     async def run(self) -> None:
-        """Consume for ever."""
+        """Consume until cancelled."""
         kafka = self._settings.kafka
         consumer = AIOKafkaConsumer(
             *(kafka.requested_topic, kafka.submitted_topic),
@@ -74,8 +74,8 @@ class UsualConsumer:
 
     async def _submit(self, event: OtpSubmitted) -> None:
         key_id, seal = self._code_keys.seal(event.signin_id, event.code)
-        told = event.model_dump(include={"signin_id", "submission_id", "submitted_at"})
-        submission = Submission(**told, account="", seal=seal, key_id=key_id)
+        fields = event.model_dump(include={"signin_id", "submission_id", "submitted_at"})
+        submission = Submission(**fields, account="", seal=seal, key_id=key_id)
 
         try:
             await self._client.get_workflow_handle(f"usual/{event.signin_id}").signal("submit", submission)
@@ -85,7 +85,7 @@ class UsualConsumer:
 
 
 async def main() -> None:
-    """Run until SIGTERM. What does not work ends it."""
+    """Run until SIGTERM, or until something fails."""
     settings = load_settings(os.environ, lambda _: None)
     configure_logging(format=settings.log.format, level=settings.log.level, stream=sys.stderr)
     client = await connect(settings.keys.payload.get_secret_value())

@@ -1,6 +1,6 @@
-"""The usual way: one workflow for a sign-in, every step a normal activity. Written as one would, with our activities.
+"""The usual way: one workflow per sign-in, every step a normal activity, in the usual style, with our activities.
 
-It has no budgets, no resends and no lock: what it costs more than ours it does not cost for doing more.
+It has no limits, no resends and no lockout, so any extra cost does not come from extra features.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ class UsualSignIn:
 
     @workflow.signal(name="submit")
     def submit(self, submission: Submission) -> None:
-        """Take a code."""
+        """Accept a submitted code."""
         self._submissions.append(submission)
 
     @workflow.run
     async def run(self, sign_in: SignInInput) -> None:
-        """Check, mail, wait, compare, tell."""
+        """Check the request, send the mail, wait for codes, compare them, publish the results."""
         request = sign_in.request
         otp = sign_in.policy.otp
         email, token = await asyncio.gather(
