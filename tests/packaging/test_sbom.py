@@ -1,4 +1,4 @@
-"""The bill of materials lists what the runtime lock lists."""
+"""The software bill of materials (SBOM) matches the runtime lock."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Write it as ``make sbom`` does."""
+    """Return an SBOM written with the options of ``make sbom``."""
     file = tmp_path_factory.mktemp("sbom") / "sbom.cdx.json"
     program = Path(sys.executable).with_name("cyclonedx-py")
     options = ["--pyproject", str(PROJECT), "--output-reproducible", "--validate", "--output-file", str(file)]
@@ -26,21 +26,21 @@ def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_it_lists_exactly_the_locked_packages(sbom: dict[str, Any]) -> None:
-    """Every name and version of the lock is in it, and no other."""
+def test_the_sbom_lists_exactly_the_locked_packages(sbom: dict[str, Any]) -> None:
+    """The SBOM has every name and version of the lock, and no other."""
     locked = set(_PIN.findall(LOCK.read_text()))
     assert len(locked) > 20
     assert {(one["name"], one["version"]) for one in sbom["components"]} == locked
 
 
-def test_it_has_the_hashes_of_the_locked_files(sbom: dict[str, Any]) -> None:
-    """Every hash is SHA-256 and stands in the lock."""
+def test_the_sbom_has_the_hashes_of_the_locked_files(sbom: dict[str, Any]) -> None:
+    """Every hash in the SBOM is SHA-256 and occurs in the lock."""
     for component in sbom["components"]:
         hashes = [one for reference in component["externalReferences"] for one in reference.get("hashes", [])]
         assert {one["alg"] for one in hashes} == {"SHA-256"}, component["name"]
         assert all(one["content"] in LOCK.read_text() for one in hashes)
 
 
-def test_it_names_its_format_and_the_project(sbom: dict[str, Any]) -> None:
-    """Scanners read CycloneDX."""
+def test_the_sbom_names_its_format_and_the_project(sbom: dict[str, Any]) -> None:
+    """The SBOM is in the CycloneDX format, which scanners read, and names this project."""
     assert (sbom["bomFormat"], sbom["metadata"]["component"]["name"]) == ("CycloneDX", "signin-worker")

@@ -52,15 +52,16 @@ def _environment() -> dict[str, str]:
 
 
 def test_the_wheel_holds_exactly_the_sources(wheel: Path) -> None:
-    """It has every file of the five packages, templates included, and the composition root. Nothing else is in it."""
+    """The wheel has every file of the five packages, including templates, and the composition root; nothing else."""
     tracked = (path for package in _PACKAGES for path in (PROJECT / package).rglob("*") if path.is_file())
-    wanted = {str(path.relative_to(PROJECT)) for path in tracked if "__pycache__" not in path.parts}
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == wanted | {"signin_worker.py"}
+    expected = {str(path.relative_to(PROJECT)) for path in tracked if "__pycache__" not in path.parts}
+    actual = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    assert actual == expected | {"signin_worker.py"}
 
 
 def test_the_locked_packages_satisfy_the_wheel(installed: Path) -> None:
-    """The runtime lock holds everything that the wheel requires, without conflicts."""
+    """The runtime lock contains everything that the wheel requires, without conflicts."""
     _run(executable("uv"), "pip", "check", "--quiet", "--python", installed / "python")
 
 
@@ -101,7 +102,7 @@ def test_the_demo_ends_with_69_without_the_sources(installed: Path, tmp_path: Pa
 
 
 def test_the_worker_runs_until_sigterm(installed: Path) -> None:
-    """``signin-worker run`` serves /livez while all its dependencies are away, and ends with 0."""
+    """``signin-worker run`` serves /livez while all its dependencies are down, and exits with 0 on SIGTERM."""
     port, closed = free_ports(2)
     settings = {
         "SIGNIN_ENVIRONMENT": "development",
