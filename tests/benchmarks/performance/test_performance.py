@@ -3,10 +3,12 @@
 import asyncio
 import json
 import sys
+from email.message import EmailMessage
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import aiosmtplib
 import pytest
 from aiokafka.errors import NotLeaderForPartitionError
 from pydantic import ValidationError
@@ -25,6 +27,7 @@ from tests.benchmarks.performance.programme import Measurements
 from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
 from tests.benchmarks.performance.scaling import Load, leave_waiting
+from tests.benchmarks.performance.world import QuickMailServer
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
@@ -112,6 +115,24 @@ async def test_failed_sign_ins_are_counted(error: Exception, failure: str) -> No
 
     result = await run_crowd(person, 2, 1)
     assert result.failures == [failure, failure]
+
+
+async def test_the_quick_mail_server_hands_over_the_code() -> None:
+    """A person who waits for a mail gets the code in it, once the server has accepted the mail."""
+    mail = EmailMessage()
+    mail["From"] = "worker@ok.example"
+    mail["To"] = "ada@ok.example"
+    mail.set_content("Your code:\n\n12345678\n")
+    server = QuickMailServer()
+    server.codes["ada@ok.example"] = code = asyncio.get_running_loop().create_future()
+
+    await server.start()
+    try:
+        await aiosmtplib.send(mail, hostname=server.host, port=server.port)
+        async with asyncio.timeout(20):
+            assert await code == "12345678"
+    finally:
+        await server.stop()
 
 
 @pytest.mark.parametrize(("rate", "workers", "history_shards"), [(10, 2, 4), (1_000, 67, 512), (10_000, 667, 4_096)])

@@ -34,7 +34,7 @@ class QuickMailServer(MailServer):
         self.codes: dict[str, asyncio.Future[str]] = {}
         self.second_mails = 0
 
-    async def take(self, _session: Session, envelope: Envelope, *, accepted: bool) -> None:
+    async def keep(self, session: Session, envelope: Envelope, *, accepted: bool) -> None:
         """Hand the code to whoever waits for it."""
         code = _CODE.search(envelope.original_content or b"")
         waiting = self.codes.pop(envelope.rcpt_tos[0], None)

@@ -1,1 +1,1 @@
-"""The attacks, by what they are aimed at."""
+"""The attacks, grouped by their target."""
