@@ -75,9 +75,8 @@ logger = logging.getLogger(__name__)
 Role = Literal["all", "consumer", "worker"]
 
 _NO_TEMPORAL: Final = "Temporal: not reached yet"
-# Of the 30 s promised: a drain of at most 20 s and two more steps of 3 s; then the clients are closed.
-_LAST_STEP_S: Final = 3.0
-_STOP_WITHIN_S: Final = 20 + 2 * _LAST_STEP_S
+# Of the 30 s promised: a drain of at most 20 s, then a commit and a leave of 3 s each; then the clients are closed.
+_STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.stop_s
 
 
 def main() -> NoReturn:
@@ -132,8 +131,6 @@ def _consumer_limits(settings: Settings) -> ConsumerLimits:
         max_records=consumer.max_in_flight,
         max_bytes=consumer.max_in_flight_bytes,
         drain_s=consumer.drain_s,
-        commit_timeout_s=_LAST_STEP_S,
-        stop_s=_LAST_STEP_S,
         head_of_line_s=consumer.head_of_line_s,
         stall_s=consumer.stall_s,
     )
@@ -202,6 +199,9 @@ def _activities(
 
 async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
     """Run until ``stop``. Waits for dependencies that are down at the start.
+
+    On ``stop``, the consumer drains, commits and leaves its group while the workers finish their activities. Then the
+    clients close in the reverse order of their creation, last the HTTP endpoints and the tracing.
 
     Raises ``SettingsError``, ``TemporalSettingsError``, ``CannotListen``, ``StopRequested``, and whatever a bug raises.
     """

@@ -43,7 +43,7 @@ class ChallengeUnavailable(Unavailable):
 
 
 class MailUnavailable(Unavailable):
-    """Raised for no answer, or a 4xx answer."""
+    """Raised when the mail server does not answer, or answers 4xx."""
 
     text = "the mail server did not take the mail"
 

@@ -40,7 +40,11 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Rejected:
-    """Becomes a dead letter. ``reason`` names the field and the rule, never a value."""
+    """Becomes a dead letter. ``reason`` names the field and the rule, never a value.
+
+    ``consumers/decode.py`` decides the error of what cannot be read, ``consumers/gateway/error_table.py`` that of what
+    Temporal refuses.
+    """
 
     error: DeadLetterError
     reason: str

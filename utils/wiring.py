@@ -171,7 +171,10 @@ class Wiring:
 
 
 Wire = Callable[..., Wiring]
-"""Reads the settings and returns the wiring. Raises ``SettingsError`` if one that starts with an argument is wrong."""
+"""Reads the settings and returns the wiring.
+
+Its arguments are prefixes of variables. Raises ``SettingsError`` if a variable with one of them is wrong.
+"""
 
 
 def _kafka_access(kafka: KafkaSettings) -> KafkaAccess:

@@ -1,6 +1,5 @@
 """Runs the jobs of a mailbox as activities, and reports how each one ended."""
 
-from datetime import datetime, timedelta
 from typing import assert_never
 
 from temporalio import workflow
@@ -14,6 +13,7 @@ from schemas.tasks import MailAccepted, Publication
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
 from workflows.steps import failure_type, run_durable_step, run_step
+from workflows.timeouts import mail_timeout, time_left
 
 _MAIL_REFUSED = "MailRefused"
 
@@ -44,7 +44,7 @@ class JobRunner:
                 assert_never(never)
 
     async def _issue_code(self, job: IssueCode) -> None:
-        within = _time_left(job.until)
+        within = time_left(job.until)
 
         try:
             issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=within)
@@ -78,14 +78,14 @@ class JobRunner:
             DeliveryActivities.send_email_activity,
             job.task,
             task_queue=policy.mail_task_queue,
-            start_to_close_timeout=timedelta(seconds=policy.times.mail_attempt_s),
-            schedule_to_close_timeout=_time_left(job.until),
+            start_to_close_timeout=mail_timeout(policy),
+            schedule_to_close_timeout=time_left(job.until),
             retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=[_MAIL_REFUSED]),
             priority=_TRUSTED_PRIORITY if job.trusted else _NORMAL_PRIORITY,
         )
 
     async def _compare_code(self, job: CompareCode) -> None:
-        within = _time_left(job.until)
+        within = time_left(job.until)
 
         try:
             verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=within)
@@ -100,8 +100,3 @@ class JobRunner:
 
         await publish(PublishingActivities.publish_result_activity, publication)
         self._mailbox.on_published(job)
-
-
-def _time_left(until: datetime) -> timedelta:
-    """Return the time left, at least a millisecond: a timeout must not be zero."""
-    return max(until - workflow.now(), timedelta(milliseconds=1))

@@ -38,6 +38,7 @@ from workflows.names import SIGN_IN_WORKFLOW
 from workflows.rules.attempts import is_stale
 from workflows.rules.clients import browser_of, network_of, valid_ip
 from workflows.steps import run_durable_step, run_step
+from workflows.timeouts import challenge_limit
 
 _MAX_POLL_INTERVAL_S = 8
 _EVENTS_OF_FIRST_TASK = 3
@@ -177,7 +178,7 @@ class SignInWorkflow:
             ip=valid_ip(request.client.ip),
             traceparent=self._input.traceparent,
         )
-        within = timedelta(seconds=self._policy.times.challenge_s)
+        within = challenge_limit(self._policy)
 
         try:
             verdict = await run_step(

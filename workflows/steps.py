@@ -24,13 +24,10 @@ from temporalio.exceptions import (
     TimeoutError,
 )
 
+from workflows.timeouts import LOCAL_TIMEOUT, durable_retries, durable_timeout
+
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
-
-LOCAL_TIMEOUT = timedelta(seconds=1)
-DURABLE_TIMEOUT = timedelta(seconds=15)
-_FIRST_RETRY_INTERVAL = timedelta(seconds=1)
-_MAX_RETRY_INTERVAL = timedelta(seconds=30)
 
 
 async def run_step(
@@ -75,9 +72,9 @@ async def run_durable_step(
     return await workflow.execute_activity_method(
         activity,
         task,
-        start_to_close_timeout=DURABLE_TIMEOUT if within is None else min(DURABLE_TIMEOUT, within),
+        start_to_close_timeout=durable_timeout(within),
         schedule_to_close_timeout=within,
-        retry_policy=_durable_retries(non_retryable, within),
+        retry_policy=durable_retries(non_retryable, within),
     )
 
 
@@ -85,21 +82,3 @@ def failure_type(error: FailureError) -> str | None:
     """Return the type of the error that an activity raised, or None for a timeout."""
     cause = error.cause if isinstance(error, ActivityError) else error
     return cause.type if isinstance(cause, ApplicationError) else None
-
-
-def _durable_retries(non_retryable: Sequence[str], within: timedelta | None) -> RetryPolicy:
-    """Return a policy that waits 1, 2, 4, … up to 30 s between tries.
-
-    With a time limit, a pause is at most a tenth of it: Temporal gives up as soon as the
-    next try would not fit in.
-    """
-    longest = _MAX_RETRY_INTERVAL
-    if within is not None:
-        longest = min(longest, max(within / 10, _FIRST_RETRY_INTERVAL))
-
-    return RetryPolicy(
-        initial_interval=_FIRST_RETRY_INTERVAL,
-        backoff_coefficient=2,
-        maximum_interval=longest,
-        non_retryable_error_types=list(non_retryable),
-    )

@@ -16,7 +16,7 @@ _ORIGIN: Final = (
     DltHeader.OFFSET,
     DltHeader.TIMESTAMP,
 )
-_OWN: Final = frozenset(
+_DLT_NAMES: Final = frozenset(
     {
         *_ORIGIN,
         DltHeader.LAST_OFFSET,
@@ -52,7 +52,7 @@ class Provenance:
 
 
 def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: datetime) -> Headers:
-    """Return the record's own headers unchanged, and then those that say where it came from and why.
+    """Return the record's headers unchanged, and then those that say where it came from and why.
 
     A record that was put back keeps its first origin and its first failure, and counts
     one more attempt.
@@ -71,7 +71,7 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
         DltHeader.FAILED_AT: failed_at or now.isoformat().replace("+00:00", "Z"),
         DltHeader.ATTEMPTS: str(attempts),
     }
-    kept = [(name, value) for name, value in record.headers if name not in _OWN]
+    kept = [(name, value) for name, value in record.headers if name not in _DLT_NAMES]
 
     return [*kept, *((name, text.encode()) for name, text in own.items())]
 
@@ -85,9 +85,9 @@ def digest_headers(record: Record) -> Headers:
     ]
 
 
-def only_own(headers: Headers) -> Headers:
-    """Return the ``dlt-*`` headers, without those of the record."""
-    return [(name, value) for name, value in headers if name in _OWN]
+def only_dlt_headers(headers: Headers) -> Headers:
+    """Leave out the headers that the record came with."""
+    return [(name, value) for name, value in headers if name in _DLT_NAMES]
 
 
 def provenance_of(headers: Headers) -> Provenance:
@@ -107,7 +107,7 @@ def provenance_of(headers: Headers) -> Provenance:
 
 
 def _dlt_headers(headers: Headers) -> dict[str, str]:
-    return {name: (value or b"").decode(errors="replace") for name, value in headers if name in _OWN}
+    return {name: (value or b"").decode(errors="replace") for name, value in headers if name in _DLT_NAMES}
 
 
 def _origin_of(record: Record) -> dict[str, str]:

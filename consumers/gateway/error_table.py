@@ -61,10 +61,7 @@ def is_missing_workflow(error: BaseException) -> bool:
 
 
 def needs_operator(error: BaseException) -> bool:
-    """Tell whether a look-up fails until an operator acts.
-
-    There is no permission, or no such namespace.
-    """
+    """Tell whether only an operator can help: permission is denied, or the namespace does not exist."""
     is_denied = isinstance(error, RPCError) and error.status in _DENIED
     return is_denied or _is_missing_namespace(error)
 
@@ -105,7 +102,10 @@ def _refused(status: str) -> Rejected:
 
 
 class Row(NamedTuple):
-    """An error with one of these statuses that ``applies`` accepts has this meaning, made from the status's name."""
+    """What an error means that has one of ``statuses`` and for which ``applies`` is true.
+
+    ``meaning`` takes the name of the status.
+    """
 
     statuses: frozenset[RPCStatusCode]
     applies: Callable[[RPCError], bool]
@@ -129,8 +129,8 @@ ERROR_TABLE: Final = (
     # A start whose workflow exists raises an exception of its own. Any other error
     # concerns a workflow in transition.
     Row(_on(_CODES.ALREADY_EXISTS), _always, KeyBusy),
-    # A start, with or without a signal, can only miss the namespace. UNIMPLEMENTED: the
-    # server is no Temporal.
+    # NOT_FOUND of a start can only concern the namespace. UNIMPLEMENTED: what answers is
+    # not a Temporal server.
     Row(
         _on(
             _CODES.PERMISSION_DENIED,

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import ReceivedRequest, ReceivedSubmission
-from consumers.gateway.error_table import translate
+from consumers.gateway.error_table import NO_CONNECTION, translate
 from consumers.outcomes import Applied, Duplicate, Outcome, Rejected
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
@@ -145,7 +145,7 @@ class TemporalGateway:
 async def _translated(call: Awaitable[Outcome]) -> Outcome:
     try:
         return await call
-    except (RPCError, RuntimeError, WorkflowAlreadyStartedError) as error:
+    except (RPCError, *NO_CONNECTION, WorkflowAlreadyStartedError) as error:
         meaning = translate(error)
 
     if isinstance(meaning, Rejected):

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import Final
 
-from consumers.dead_letters.headers import dead_letter_headers, digest_headers, only_own
+from consumers.dead_letters.headers import dead_letter_headers, digest_headers, only_dlt_headers
 from consumers.handling.dispatch import Handler
 from consumers.handling.retrying import Backoff
 from consumers.intake import Delivery
@@ -159,4 +159,4 @@ class DeadLettering:
         with contextlib.suppress(RecordRefused):
             return await self._writer.write(topic, record.key, None, shortened)
 
-        await self._writer.write(topic, None, None, only_own(shortened))
+        await self._writer.write(topic, None, None, only_dlt_headers(shortened))

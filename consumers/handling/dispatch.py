@@ -33,8 +33,7 @@ class Gateway(Protocol):
 class AgeLimits:
     """How old events may be.
 
-    A request older than ``max_event_age_s`` is applied: its workflow calls it
-    ``stale``.
+    A request older than ``max_event_age_s`` still starts its workflow, which rejects it as ``stale``.
     """
 
     max_event_age_s: float = 300

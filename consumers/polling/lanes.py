@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 _Item = TypeVar("_Item")
 
 QUEUED_PER_LANE: Final = 16
-"""How many items may be in flight in total, per lane that may exist."""
+"""With n lanes allowed, n times as many items may be in flight."""
 
 
 class Capacity:

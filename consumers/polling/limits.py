@@ -17,11 +17,11 @@ class ConsumerLimits:
     max_read_ahead: int = 4_096
     poll_ms: int = 200
     poll_when_full_ms: int = 20
-    drain_s: float = 5.0
+    drain_s: float = 15.0
     commit_interval_s: float = 1.0
-    commit_timeout_s: float = 5.0
+    commit_timeout_s: float = 3.0
     report_every_s: float = 1.0
     retry_s: float = 1.0
-    stop_s: float = 5.0
+    stop_s: float = 3.0
     head_of_line_s: float = 60.0
     stall_s: float = 50.0

@@ -18,7 +18,7 @@ from utils.settings.sections import ConsumerSettings
 from workflows.rules.attempts import MAX_LIVE_SIGN_INS
 from workflows.rules.mailbox import MAX_CARRIED_ITEMS
 from workflows.rules.memory import MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS
-from workflows.steps import DURABLE_TIMEOUT, LOCAL_TIMEOUT
+from workflows.timeouts import DURABLE_TIMEOUT, LOCAL_TIMEOUT
 
 PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 SECURITY = PROJECT / "docs" / "security.md"

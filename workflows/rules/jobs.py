@@ -29,7 +29,7 @@ class _SignInJob(Generic[Task]):
 
     @property
     def signin_ids(self) -> tuple[str, ...]:
-        """The sign-in, as the only one of this job."""
+        """The sign-ins that the job concerns: one."""
         return (self.signin_id,)
 
 

@@ -49,7 +49,7 @@ class Memory:
         return True
 
     def needed_until(self) -> datetime:
-        """Return when neither a duplicate nor a budget can reach back any more."""
+        """Return until when duplicates can arrive or budgets count what was spent."""
         times = self._state.policy.times
         lifetime_s = self._state.policy.otp.lifetime_s
         max_age = timedelta(seconds=times.max_event_age_s + lifetime_s)

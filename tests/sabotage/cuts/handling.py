@@ -44,8 +44,8 @@ CUTS: Final = (
         9,
         "repeated headers are merged",
         f"{_C}/dead_letters/headers.py",
-        "kept = [(name, value) for name, value in record.headers if name not in _OWN]",
-        "kept = [(name, value) for name, value in dict(record.headers).items() if name not in _OWN]",
+        "kept = [(name, value) for name, value in record.headers if name not in _DLT_NAMES]",
+        "kept = [(name, value) for name, value in dict(record.headers).items() if name not in _DLT_NAMES]",
         f"{_T}/handling/test_dead_lettering.py::test_key_value_and_headers_are_kept_byte_for_byte",
     ),
     Cut(

@@ -126,9 +126,17 @@ async def test_errors_are_translated() -> None:
     client = FakeTemporalClient()
     client.error = rpc_error(RPCStatusCode.INVALID_ARGUMENT, "blob of ada@example.com too large")
     assert await gateway(client).start(request()) == Rejected("refused", "temporal: INVALID_ARGUMENT")
-    client.error = RuntimeError("failed to connect to ada@example.com")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, OSError, ConnectionResetError])
+async def test_a_connection_that_fails_is_unreachable(error: type[Exception]) -> None:
+    """The call is repeated, and the error's text, which may quote an address, is left out."""
+    client = FakeTemporalClient()
+    client.error = error("failed to connect to ada@example.com")
+
     with pytest.raises(Unreachable, match="^no connection$") as caught:
         await gateway(client).submit(submission())
+
     assert caught.value.__context__ is None
 
 

@@ -48,7 +48,12 @@ def test_a_certificate_file_that_cannot_be_used_is_a_matter_of_configuration(
     broken = tmp_path / "broken.pem"
     if content is not None:
         broken.write_text(content)
-    files = {"cafile": str(certificate), "certfile": str(certificate), "keyfile": str(tmp_path / "key.pem"), file: str(broken)}
+    files = {
+        "cafile": str(certificate),
+        "certfile": str(certificate),
+        "keyfile": str(tmp_path / "key.pem"),
+        file: str(broken),
+    }
 
     with pytest.raises(KafkaMisconfigured, match=str(broken)):
         KafkaAccess("b:9092", "SSL", **files).options()

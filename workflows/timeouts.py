@@ -1,0 +1,59 @@
+"""How long each activity may take, and when it is tried again.
+
+Mail is the exception: ``workflows.rules.mails`` decides when it is tried again.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from schemas.policy import Policy
+
+LOCAL_TIMEOUT = timedelta(seconds=1)
+"""One local try. It holds up its workflow task."""
+DURABLE_TIMEOUT = timedelta(seconds=15)
+"""One try of a normal activity."""
+
+_FIRST_RETRY_INTERVAL = timedelta(seconds=1)
+_MAX_RETRY_INTERVAL = timedelta(seconds=30)
+_SHORTEST_TIMEOUT = timedelta(milliseconds=1)
+
+
+def mail_timeout(policy: Policy) -> timedelta:
+    """Return the timeout of one try to send a mail."""
+    return timedelta(seconds=policy.times.mail_attempt_s)
+
+
+def challenge_limit(policy: Policy) -> timedelta:
+    """Return how long Turnstile is tried in all."""
+    return timedelta(seconds=policy.times.challenge_s)
+
+
+def time_left(until: datetime) -> timedelta:
+    """Return the time left, at least a millisecond: a timeout must not be zero."""
+    return max(until - workflow.now(), _SHORTEST_TIMEOUT)
+
+
+def durable_timeout(within: timedelta | None) -> timedelta:
+    """Return the timeout of one durable try whose tries together are limited by ``within``."""
+    return DURABLE_TIMEOUT if within is None else min(DURABLE_TIMEOUT, within)
+
+
+def durable_retries(non_retryable: Sequence[str], within: timedelta | None) -> RetryPolicy:
+    """Return a policy that waits 1, 2, 4, … up to 30 s between tries.
+
+    With a time limit, a pause is at most a tenth of it: Temporal gives up as soon as the
+    next try would not fit in.
+    """
+    longest = _MAX_RETRY_INTERVAL
+    if within is not None:
+        longest = min(longest, max(within / 10, _FIRST_RETRY_INTERVAL))
+
+    return RetryPolicy(
+        initial_interval=_FIRST_RETRY_INTERVAL,
+        backoff_coefficient=2,
+        maximum_interval=longest,
+        non_retryable_error_types=list(non_retryable),
+    )
