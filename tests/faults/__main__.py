@@ -27,7 +27,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description="Inject faults while people sign in.")
     names = [case.name for case in CASES]
     parser.add_argument(
-        "--case", action="append", choices=names, metavar="NAME", help=f"only this one, of: {', '.join(names)}"
+        "--case",
+        action="append",
+        choices=names,
+        metavar="NAME",
+        help=f"only this one, of: {', '.join(names)}",
     )
     parser.add_argument("--short", action="store_true", help="use the small scale of make test")
     parser.add_argument("--outage-s", type=float, help="length of a server outage, in seconds")

@@ -5,7 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.faults.ledger import Event, Evidence, Expectation, Ledger, Mail, Partition, Poison, Position, Request
+from tests.faults.ledger import (
+    Event,
+    Evidence,
+    Expectation,
+    Ledger,
+    Mail,
+    Partition,
+    Poison,
+    Position,
+    Request,
+)
 from tests.faults.ledger import ResultRecord, Submission
 
 MAX_COMPARES: Final = 5

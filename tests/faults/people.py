@@ -15,7 +15,15 @@ _WRONG = "otp.rejected wrong_code"
 _DONE = "signin.succeeded"
 _EXPIRED: Final = "signin.expired"
 _GUESSED: Final = tuple(f"{_WRONG} ({left} left)" for left in (4, 3, 2, 1, 0))
-_GARBAGE: Final = (b'\xff{"signin_id"', b"", None, b"NaN", b"[" * 3_000, b'\xef\xbb\xbf{"a": 1}', b'{"signin_id": 7}')
+_GARBAGE: Final = (
+    b'\xff{"signin_id"',
+    b"",
+    None,
+    b"NaN",
+    b"[" * 3_000,
+    b'\xef\xbb\xbf{"a": 1}',
+    b'{"signin_id": 7}',
+)
 
 
 class Person:
@@ -153,6 +161,16 @@ def waits(seconds: float) -> Plan:
 
 
 USUAL_PLANS: Final[tuple[Plan, ...]] = (
-    *(signs_in, signs_in, signs_in, mistypes, mistypes, guesses),
-    *(asks_again, has_events_repeated, has_events_repeated, is_a_bot, mistypes_the_address, sends_garbage),
+    signs_in,
+    signs_in,
+    signs_in,
+    mistypes,
+    mistypes,
+    guesses,
+    asks_again,
+    has_events_repeated,
+    has_events_repeated,
+    is_a_bot,
+    mistypes_the_address,
+    sends_garbage,
 )

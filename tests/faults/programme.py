@@ -7,8 +7,14 @@ from tests.faults.cases import backlog, events, floods, groups, kills, operators
 from tests.faults.stage import Scale
 
 CASES: Final[tuple[Case, ...]] = (
-    *(*kills.CASES, *outages.CASES, *groups.CASES),
-    *(*floods.CASES, *backlog.CASES, *refusals.CASES, *events.CASES, *operators.CASES),
+    *kills.CASES,
+    *outages.CASES,
+    *groups.CASES,
+    *floods.CASES,
+    *backlog.CASES,
+    *refusals.CASES,
+    *events.CASES,
+    *operators.CASES,
 )
 FULL: Final = Scale()
 SHORT: Final = Scale(kills=3, outage_s=5, pause_s=1, flood=200, every_s=0.5, rounds=1)

@@ -32,7 +32,9 @@ class Trap:
     """
 
     def __init__(
-        self, matches: Callable[[bytes], bool], is_response: Callable[[bytes, bytes], bool] | None = None
+        self,
+        matches: Callable[[bytes], bool],
+        is_response: Callable[[bytes, bytes], bool] | None = None,
     ) -> None:
         self.triggered = asyncio.Event()
         self._matches = matches
@@ -143,7 +145,10 @@ class Proxy:
             server_writer.transport.abort()
 
     async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwards: Callable[[bytes], bool]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        forwards: Callable[[bytes], bool],
     ) -> None:
         loop = asyncio.get_running_loop()
         async with _sender(self._open, writer) as queue:

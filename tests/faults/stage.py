@@ -61,17 +61,23 @@ class Stage:
     """The environment of a case. ``recoveries_s``: how long it took after each fault until everything was done."""
 
     def __init__(
-        self, servers: Servers, scale: Scale, settings: dict[str, str], topics: Topics, temporal: Client
+        self,
+        servers: Servers,
+        scale: Scale,
+        settings: dict[str, str],
+        topics: Topics,
+        temporal: Client,
     ) -> None:
         self.servers = servers
+        self.bootstrap_servers = servers.kafka.bootstrap_servers
         self.scale = scale
         self.settings = settings
         self.topics = topics
         self.temporal = temporal
-        self.admin = KafkaAdmin(servers.kafka.bootstrap_servers)
+        self.admin = KafkaAdmin(self.bootstrap_servers)
 
         self.ledger = Ledger()
-        self.upstream = Upstream(servers.kafka.bootstrap_servers, topics, self.ledger)
+        self.upstream = Upstream(self.bootstrap_servers, topics, self.ledger)
         self.crowd = Crowd(self.new_person)
         self.workers: list[LocalWorker] = []
         self.recoveries_s: list[float] = []
@@ -113,7 +119,7 @@ class Stage:
     async def wait_until_recovered(self, since: float | None = None) -> float:
         """Wait until all records produced by now are done; return how long it took since ``since`` (monotonic)."""
         begun = time.monotonic() if since is None else since
-        ends = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
+        ends = await end_offsets(self.bootstrap_servers, self.topics)
 
         async def done() -> bool:
             committed = await self.committed_offsets()
@@ -127,7 +133,7 @@ class Stage:
 
     async def wait_until_exactly_committed(self) -> None:
         """Wait until the committed offsets equal the end offsets, after offsets beyond the end were committed."""
-        ends = await end_offsets(self.servers.kafka.bootstrap_servers, self.topics)
+        ends = await end_offsets(self.bootstrap_servers, self.topics)
 
         async def done() -> bool:
             committed = await self.committed_offsets()
@@ -138,7 +144,7 @@ class Stage:
     async def committed_offsets(self) -> dict[tuple[str, int], int]:
         """Return the group's committed offsets, or nothing while Kafka does not answer."""
         try:
-            return dict(await committed_offsets(self.servers.kafka.bootstrap_servers, self.topics))
+            return dict(await committed_offsets(self.bootstrap_servers, self.topics))
         except KafkaError:
             return {}
 
@@ -173,6 +179,11 @@ class Stage:
             return False
         return True
 
+    async def emit_garbage(self, count: int) -> None:
+        """Emit ``count`` poison records to the requests topic at once."""
+        emitting = (self.upstream.poison(self.topics.requested, b"garbage") for _ in range(count))
+        await asyncio.gather(*emitting)
+
     def mailbox_pseudonym(self, address: str) -> str:
         """Return the pseudonym of an address's mailbox."""
         parsed = parse_address(address)
@@ -205,7 +216,7 @@ class Stage:
 
     async def _audit(self) -> Audit:
         servers = self.servers
-        evidence = await collect(servers.kafka.bootstrap_servers, self.temporal, self.topics, servers.mail_server)
+        evidence = await collect(self.bootstrap_servers, self.temporal, self.topics, servers.mail_server)
         own_addresses = {one.address for one in self.ledger.expectations.values()}
         evidence.mails = [mail for mail in evidence.mails if mail.address in own_addresses]
         return audit(self.ledger, evidence)
@@ -223,7 +234,9 @@ async def client(servers: Servers, settings: dict[str, str]) -> Client:
     """Return a client that can decrypt what a worker with these settings encrypts."""
     keys = load_settings(settings, lambda _: None).keys.payload.get_secret_value()
     return await Client.connect(
-        servers.temporal.address, namespace=settings["TEMPORAL_NAMESPACE"], data_converter=data_converter(keys)
+        servers.temporal.address,
+        namespace=settings["TEMPORAL_NAMESPACE"],
+        data_converter=data_converter(keys),
     )
 
 

@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from tests.faults.audit import audit
-from tests.faults.ledger import DeadLetter, Event, Evidence, Expectation, Ledger, Mail, Poison, Request, ResultRecord
+from tests.faults.ledger import (
+    DeadLetter,
+    Event,
+    Evidence,
+    Expectation,
+    Ledger,
+    Mail,
+    Poison,
+    Request,
+    ResultRecord,
+)
 from tests.faults.ledger import Submission
 
 _ID = "s" * 22
@@ -71,23 +81,53 @@ def _with_result(*more: ResultRecord) -> list[ResultRecord]:
         ({"signals": [["first"]]}, "it was lost: submission second"),
         ({"signals": [["second", "first"]]}, "out of order: [1, 0]"),
         ({"dead": []}, "it was lost: poison"),
-        ({"dead": [DeadLetter(("requested", 0, 2), b"k", b"\xfe", _GARBAGE.headers)]}, "not byte for byte"),
-        ({"dead": [DeadLetter(("requested", 0, 2), b"k", b"\xff", _GARBAGE.headers[::-1])]}, "not byte for byte"),
-        ({"dead": [DeadLetter(("requested", 0, 0), b"k", b"\xff", ())]}, "original is unknown or was valid"),
-        ({"committed": {("requested", 0): 3, ("submitted", 0): 2}}, "committed 2, but the end is 3"),
-        ({"results": _with_result(replace(_result(_DONE), value=b"other"))}, "same ce_id and other bytes"),
-        ({"results": _with_result(replace(_result(_DONE), headers=()))}, "same ce_id and other bytes"),
+        (
+            {"dead": [DeadLetter(("requested", 0, 2), b"k", b"\xfe", _GARBAGE.headers)]},
+            "not byte for byte",
+        ),
+        (
+            {"dead": [DeadLetter(("requested", 0, 2), b"k", b"\xff", _GARBAGE.headers[::-1])]},
+            "not byte for byte",
+        ),
+        (
+            {"dead": [DeadLetter(("requested", 0, 0), b"k", b"\xff", ())]},
+            "original is unknown or was valid",
+        ),
+        (
+            {"committed": {("requested", 0): 3, ("submitted", 0): 2}},
+            "committed 2, but the end is 3",
+        ),
+        (
+            {"results": _with_result(replace(_result(_DONE), value=b"other"))},
+            "same ce_id and other bytes",
+        ),
+        (
+            {"results": _with_result(replace(_result(_DONE), headers=()))},
+            "same ce_id and other bytes",
+        ),
         ({"results": _with_result(_result("signin.expired"))}, "not exactly one terminal result"),
         ({"results": _with_result()[:2]}, "not exactly one terminal result"),
-        ({"results": [_result(_SENT), _result(_DONE, "second"), _result(_WRONG, "first")]}, "not exactly one terminal"),
+        (
+            {"results": [_result(_SENT), _result(_DONE, "second"), _result(_WRONG, "first")]},
+            "not exactly one terminal",
+        ),
         (
             {"results": [_result(_WRONG, "first"), _result(_SENT), _result(_DONE, "second")]},
             "expected signin.code_sent",
         ),
-        ({"results": _with_result(replace(_result(_SENT), signin_id="x", event_id="x"))}, "unknown sign-in"),
-        ({"results": [replace(_result(f"{_WRONG}{n}"), submission_id="first") for n in "123456"]}, "has 6 verdicts"),
+        (
+            {"results": _with_result(replace(_result(_SENT), signin_id="x", event_id="x"))},
+            "unknown sign-in",
+        ),
+        (
+            {"results": [replace(_result(f"{_WRONG}{n}"), submission_id="first") for n in "123456"]},
+            "has 6 verdicts",
+        ),
         ({"results": [_result(f"{_WRONG}{n}") for n in "123456"]}, "6 compares"),
-        ({"mails": [Mail("ada@ok.example", f"<{n}>", "1") for n in "12"]}, "2 mails, but 1 were requested"),
+        (
+            {"mails": [Mail("ada@ok.example", f"<{n}>", "1") for n in "12"]},
+            "2 mails, but 1 were requested",
+        ),
         ({"mails": [Mail("eve@ok.example", "<1>", "1")]}, "1 mails, but 0 were requested"),
         ({"mails": [Mail("ada@ok.example", "<1>", n) for n in "12"]}, "show different codes"),
     ],

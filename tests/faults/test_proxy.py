@@ -6,7 +6,14 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.faults.proxy import OFFSET_COMMIT, Proxy, Trap, is_kafka_response, is_temporal_response, kafka_request
+from tests.faults.proxy import (
+    OFFSET_COMMIT,
+    Proxy,
+    Trap,
+    is_kafka_response,
+    is_temporal_response,
+    kafka_request,
+)
 from tests.faults.proxy import temporal_call, http2_frame, kafka_frame
 
 _WITHIN_S = 20

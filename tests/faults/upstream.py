@@ -34,7 +34,9 @@ class Upstream:
         self._changed = asyncio.Condition()
 
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers, enable_idempotence=True, max_request_size=MAX_RECORD_BYTES
+            bootstrap_servers=bootstrap_servers,
+            enable_idempotence=True,
+            max_request_size=MAX_RECORD_BYTES,
         )
         self._reader = AIOKafkaConsumer(
             topics.results, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"

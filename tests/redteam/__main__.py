@@ -24,7 +24,11 @@ def main() -> int:
     """Return 0 if every bound holds, 1 if one does not, 69 if the servers do not start."""
     parser = argparse.ArgumentParser(prog="make redteam ARGS=…", description="Run the attacks of the abuse list.")
     parser.add_argument(
-        "--attack", action="append", choices=NAMES, metavar="NAME", help=f"only this one, of: {', '.join(NAMES)}"
+        "--attack",
+        action="append",
+        choices=NAMES,
+        metavar="NAME",
+        help=f"only this one, of: {', '.join(NAMES)}",
     )
     parser.add_argument("--short", action="store_true", help="use the small scale of make test")
     parser.add_argument("--no-report", action="store_true", help="do not write docs/redteam.md")

@@ -55,7 +55,11 @@ async def _histories(scene: Scene) -> list[Corpus]:
     opened = [payload.SerializeToString() for payload in await codec.decode(payloads)]
 
     return [
-        Corpus("workflows as listed", len(executions), [one.raw_info.SerializeToString() for one in executions]),
+        Corpus(
+            "workflows as listed",
+            len(executions),
+            [one.raw_info.SerializeToString() for one in executions],
+        ),
         Corpus("histories", len(executions), raw),
         Corpus("payloads of the histories, decrypted", len(payloads), opened, opened=True),
     ]
@@ -88,16 +92,21 @@ def _members(value: Any) -> Iterable[Message]:
 
 
 async def _results(scene: Scene) -> Corpus:
-    records = await read_topic(scene.servers.kafka.bootstrap_servers, scene.stage.topics.results)
-    blobs = [b"\n".join([record.key or b"", record.value or b"", *_headers(record, "")]) for record in records]
+    records = await read_topic(scene.stage.bootstrap_servers, scene.stage.topics.results)
+    blobs = [_bytes_of(record) for record in records]
     return Corpus("results: keys, values, headers", len(records), blobs)
+
+
+def _bytes_of(record: Any) -> bytes:
+    return b"\n".join([record.key or b"", record.value or b"", *_headers(record, "")])
 
 
 async def _dead_letters(scene: Scene) -> Corpus:
     """Return the headers that the worker added. Key, value and the other headers are the original record's."""
-    topics = scene.stage.topics.dead_letters
-    records = [one for topic in topics for one in await read_topic(scene.servers.kafka.bootstrap_servers, topic)]
-    return Corpus("headers of dead letters", len(records), [b"\n".join(_headers(one, "dlt-")) for one in records])
+    stage = scene.stage
+    topics = [await read_topic(stage.bootstrap_servers, topic) for topic in stage.topics.dead_letters]
+    headers = [b"\n".join(_headers(record, "dlt-")) for records in topics for record in records]
+    return Corpus("headers of dead letters", len(headers), headers)
 
 
 def _headers(record: Any, prefix: str) -> list[bytes]:

@@ -40,17 +40,25 @@ class Group(NamedTuple):
     attacks: tuple[Attack, ...]
 
 
+_WITH_DEFAULTS: Final = (
+    *mails.ATTACKS,
+    *guesses.ATTACKS,
+    *sign_ins.ATTACKS,
+    *locks.ATTACKS,
+    *addresses.ATTACKS,
+    *challenges.ATTACKS,
+    *oracles.ATTACKS,
+    *records.ATTACKS,
+    *years.ATTACKS,
+    *traces.ATTACKS,  # last, because they search everything that the others left behind
+)
+_MANY_SENDS: Final = {"SIGNIN_LIMITS__SENDS_PER_HOUR": "20"}
+_MANY_FAILURES: Final = {**_MANY_SENDS, "SIGNIN_LIMITS__FAILURES_PER_HOUR": "20"}
+
 GROUPS: Final = (
-    Group(
-        {},
-        (
-            *(*mails.ATTACKS, *guesses.ATTACKS, *sign_ins.ATTACKS, *locks.ATTACKS, *addresses.ATTACKS),
-            *(*challenges.ATTACKS, *oracles.ATTACKS, *records.ATTACKS, *years.ATTACKS),
-            *traces.ATTACKS,  # last, because they search everything that the others left behind
-        ),
-    ),
-    Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20"}, (*guesses.MANY_SENDS, *addresses.MANY_SENDS)),
-    Group({"SIGNIN_LIMITS__SENDS_PER_HOUR": "20", "SIGNIN_LIMITS__FAILURES_PER_HOUR": "20"}, locks.MANY_SENDS),
+    Group({}, _WITH_DEFAULTS),
+    Group(_MANY_SENDS, (*guesses.MANY_SENDS, *addresses.MANY_SENDS)),
+    Group(_MANY_FAILURES, locks.MANY_SENDS),
     Group({"SIGNIN_LIMITS__MAILS_PER_SECOND": "2"}, mails.DRAINING),
 )
 NAMES: Final = tuple(attack.name for group in GROUPS for attack in group.attacks)
@@ -64,7 +72,11 @@ async def findings(servers: Servers, size: Size, names: Collection[str]) -> Asyn
         if not attacks:
             continue
 
-        settings = {**_DEFAULTS, "SIGNIN_TIMES__CHALLENGE_S": str(size.challenge_s), **group.settings}
+        settings = {
+            **_DEFAULTS,
+            "SIGNIN_TIMES__CHALLENGE_S": str(size.challenge_s),
+            **group.settings,
+        }
         async with open_scene(servers, size, settings) as scene:
             for attack in attacks:
                 yield await run(attack, scene)

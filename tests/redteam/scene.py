@@ -110,7 +110,7 @@ class Scene:
     async def results(self) -> Mapping[str, list[ResultRecord]]:
         """Return the results of each sign-in, without repeats."""
         first: dict[str, dict[str, ResultRecord]] = defaultdict(dict)
-        for one in await read_results(self.servers.kafka.bootstrap_servers, self.stage.topics.results):
+        for one in await read_results(self.stage.bootstrap_servers, self.stage.topics.results):
             first[one.signin_id].setdefault(one.event_id, one)
         return defaultdict(list, {signin_id: list(own.values()) for signin_id, own in first.items()})
 

@@ -99,7 +99,7 @@ async def _peak_memory_mib(stage: Stage, seconds: float) -> float:
 async def _lag_matches_the_broker(stage: Stage) -> None:
     """Wait until the worker reports the broker's lag (end offset minus committed offset). Nothing may be moving."""
     (worker,) = stage.workers
-    ends = await end_offsets(stage.servers.kafka.bootstrap_servers, stage.topics)
+    ends = await end_offsets(stage.bootstrap_servers, stage.topics)
 
     async def same() -> bool:
         committed = await stage.committed_offsets()

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import httpx
@@ -32,7 +33,8 @@ async def poison_flood(stage: Stage) -> str:
         for _ in range(stage.scale.flood // _AT_ONCE or 1):
             count = min(_AT_ONCE, stage.scale.flood)
             garbage = (secrets.token_bytes(200) for _ in range(count))
-            await asyncio.gather(*(stage.upstream.poison(stage.topics.inbound[0], value) for value in garbage))
+            poison = stage.upstream.poison
+            await asyncio.gather(*(poison(stage.topics.requested, value) for value in garbage))
         await stage.wait_until_recovered()
 
     return f"{stage.scale.flood:,} records of garbage"
@@ -41,14 +43,14 @@ async def poison_flood(stage: Stage) -> str:
 async def dead_letter_breaker(stage: Stage) -> str:
     """Produce more garbage than the breaker allows: consumption stops, and resumes after a restart."""
     worker = await stage.start_worker(SIGNIN_DEAD_LETTERS__BREAKER_PER_MINUTE="50")
-    await asyncio.gather(*(stage.upstream.poison(stage.topics.requested, b"garbage") for _ in range(120)))
+    await stage.emit_garbage(120)
 
     async def is_open() -> bool:
         async with httpx.AsyncClient(trust_env=False) as client:
             return "signin_consumer_breaker_open 1.0" in (await client.get(worker.metrics_url)).text
 
     await stage.eventually(is_open, "the breaker is open")
-    written = len(await read_topic(stage.servers.kafka.bootstrap_servers, stage.topics.dead_letters[0]))
+    written = len(await read_topic(stage.bootstrap_servers, stage.topics.dead_letters[0]))
 
     assert written == 50, f"{written} dead letters, though 50 a minute are allowed"
 
@@ -84,10 +86,10 @@ async def hot_key(stage: Stage) -> str:
 
     async with stage.crowd.arriving(2 * stage.scale.every_s, [other]):
         for start in range(0, len(ids), _AT_ONCE):
-            await asyncio.gather(*(_guess(stage, victim, wrong, one) for one in ids[start : start + _AT_ONCE]))
+            await _guess(stage, victim, wrong, ids[start : start + _AT_ONCE])
 
         took_s = await stage.wait_until_recovered()
-        await asyncio.gather(*(_guess(stage, victim, wrong, one) for one in ids[:20] + ids[-20:]))  # duplicates
+        await _guess(stage, victim, wrong, ids[:20] + ids[-20:])  # duplicates
         await stage.wait_until_recovered()
 
     await stage.crowd.wait_until_done()
@@ -103,16 +105,21 @@ async def hot_key(stage: Stage) -> str:
 
 def _slowest_by_partition(stage: Stage, victim: str, took: dict[str, float]) -> tuple[float, float]:
     """Return the slowest sign-in whose code shares the victim's partition, and the slowest in other partitions."""
-    partitions = {
-        event.signin_id: partition for (_, partition, _), event in stage.ledger.entries if isinstance(event, Submission)
-    }
+    partitions = dict[str, int]()
+    for (_, partition, _), event in stage.ledger.entries:
+        if isinstance(event, Submission):
+            partitions[event.signin_id] = partition
+
     same = [seconds for one, seconds in took.items() if partitions[one] == partitions[victim]]
     others = [seconds for one, seconds in took.items() if partitions[one] != partitions[victim]]
     return max(same, default=0), max(others, default=0)
 
 
-async def _guess(stage: Stage, victim: Person, code: str, submission_id: str) -> None:
-    await stage.upstream.submit(victim.signin_id, victim.address, code, submission_id=submission_id)
+async def _guess(stage: Stage, victim: Person, code: str, submission_ids: Sequence[str]) -> None:
+    async def guess(submission_id: str) -> None:
+        await stage.upstream.submit(victim.signin_id, victim.address, code, submission_id=submission_id)
+
+    await asyncio.gather(*map(guess, submission_ids))
 
 
 async def large_records(stage: Stage) -> str:

@@ -78,7 +78,7 @@ async def offsets_reset(stage: Stage) -> str:
 
 
 async def _end_of_results(stage: Stage) -> int:
-    reader = AIOKafkaConsumer(stage.topics.results, bootstrap_servers=stage.servers.kafka.bootstrap_servers)
+    reader = AIOKafkaConsumer(stage.topics.results, bootstrap_servers=stage.bootstrap_servers)
     await reader.start()
     try:
         return sum((await reader.end_offsets(list(reader.assignment()))).values())
@@ -194,7 +194,7 @@ async def late_to_rejoin(stage: Stage) -> str:
     async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(2)
         stage.servers.kafka_proxy.drops = kafka_request(JOIN_GROUP)
-        stage.new_worker(SIGNIN_KAFKA__BOOTSTRAP_SERVERS=stage.servers.kafka.bootstrap_servers).launch()
+        stage.new_worker(SIGNIN_KAFKA__BOOTSTRAP_SERVERS=stage.bootstrap_servers).launch()
         await asyncio.sleep(_REBALANCE_S + 5)
         stage.servers.kafka_proxy.drops = drop_nothing
         await stage.wait_until_recovered()

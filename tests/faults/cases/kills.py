@@ -10,7 +10,14 @@ from deploy.local.servers.mail_server import Reply
 from deploy.local.worker import LocalWorker
 from tests.faults.case import Case
 from tests.faults.people import Person, asks_again, signs_in
-from tests.faults.proxy import OFFSET_COMMIT, PRODUCE, Proxy, Trap, is_kafka_response, is_temporal_response
+from tests.faults.proxy import (
+    OFFSET_COMMIT,
+    PRODUCE,
+    Proxy,
+    Trap,
+    is_kafka_response,
+    is_temporal_response,
+)
 from tests.faults.proxy import kafka_request, temporal_call
 from tests.faults.stage import Stage
 

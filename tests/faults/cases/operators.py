@@ -153,8 +153,7 @@ async def _rebalance(stage: Stage) -> End:
 
 
 async def _flood(stage: Stage) -> End:
-    count = min(stage.scale.flood, 500)
-    await asyncio.gather(*(stage.upstream.poison(stage.topics.requested, b"garbage") for _ in range(count)))
+    await stage.emit_garbage(min(stage.scale.flood, 500))
     return _nothing_to_end
 
 

@@ -74,9 +74,9 @@ async def producer_fenced(stage: Stage) -> str:
 async def _fence(stage: Stage, produced: bytes) -> int:
     """Repeat the last result of each partition as the worker's producer with a newer epoch."""
     producer_id, epoch = _producer_of(produced)
-    records = await read_topic(stage.servers.kafka.bootstrap_servers, stage.topics.results)
+    records = await read_topic(stage.bootstrap_servers, stage.topics.results)
     last = {record.partition: record for record in records}
-    producer = AIOKafkaProducer(bootstrap_servers=stage.servers.kafka.bootstrap_servers, enable_idempotence=True)
+    producer = AIOKafkaProducer(bootstrap_servers=stage.bootstrap_servers, enable_idempotence=True)
     await producer.start()
 
     try:

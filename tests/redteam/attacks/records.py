@@ -8,9 +8,23 @@ from tests.redteam.attack import Attack, Count
 from tests.redteam.scene import Scene
 
 _POISON: Final[tuple[bytes | None, ...]] = (
-    *(None, b"", b"\x00", b"\xff\xfe", b"NaN", b"null", b"[]", b'"text"', b"[" * 3_000, b'{"a":' * 3_000),
-    *(b'\xef\xbb\xbf{"a": 1}', b'{"signin_id": 7}', b'{"signin_id": "short"}', b'{"signin_id": "../../../etc/passwd"}'),
-    *(b"{" + b'"a":1,' * 10_000 + b'"b":2}', b"9" * 70_000, b"x" * 66_000),
+    None,
+    b"",
+    b"\x00",
+    b"\xff\xfe",
+    b"NaN",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"[" * 3_000,
+    b'{"a":' * 3_000,
+    b'\xef\xbb\xbf{"a": 1}',
+    b'{"signin_id": 7}',
+    b'{"signin_id": "short"}',
+    b'{"signin_id": "../../../etc/passwd"}',
+    b"{" + b'"a":1,' * 10_000 + b'"b":2}',
+    b"9" * 70_000,
+    b"x" * 66_000,
 )
 
 
@@ -70,8 +84,8 @@ async def reading_again(scene: Scene) -> list[Count]:
 
 
 async def _dead_letters(scene: Scene) -> int:
-    bootstrap_servers = scene.servers.kafka.bootstrap_servers
-    return sum([len(await read_topic(bootstrap_servers, topic)) for topic in scene.stage.topics.dead_letters])
+    stage = scene.stage
+    return sum([len(await read_topic(stage.bootstrap_servers, topic)) for topic in stage.topics.dead_letters])
 
 
 ATTACKS = (

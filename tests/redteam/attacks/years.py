@@ -22,7 +22,8 @@ _HOUR_S: Final = 3_600
 _DAY_S: Final = 24 * _HOUR_S
 _YEAR: Final = 365
 _NEVER_LOCKED: Final = 10**9
-_BURSTS: Final = (False, False, True)  # sign-ins per hour: from strangers in two networks, and from a trusted device
+_BURSTS: Final = (False, False, True)
+"""The sign-ins per hour: two from strangers in different networks, and one from a trusted device."""
 
 
 async def a_year(scene: Scene) -> list[Count]:
@@ -30,8 +31,18 @@ async def a_year(scene: Scene) -> list[Count]:
     policy = scene.policy
     lenient = policy.model_copy(update={"limits": _without_a_row(policy.limits)})
     return [
-        _count(policy, *guessed(policy, _YEAR), "codes in a year of guessing, by the rules of the mailbox", _YEAR),
-        _count(lenient, *guessed(lenient, _YEAR), "the same, without the lock after 100 failures in a row", _YEAR),
+        _count(
+            policy,
+            *guessed(policy, _YEAR),
+            "codes in a year of guessing, by the rules of the mailbox",
+            _YEAR,
+        ),
+        _count(
+            lenient,
+            *guessed(lenient, _YEAR),
+            "the same, without the lock after 100 failures in a row",
+            _YEAR,
+        ),
     ]
 
 
