@@ -96,7 +96,11 @@ class Watchers:
         """Ask all watchers at once."""
         (worker,) = self._stage.workers
         by_worker, committed, ends, kcat_ends, burrow = await asyncio.gather(
-            gauges.lag(worker), self._stage.committed_offsets(), self._ends(), self._ends_by_kcat(), self._burrow()
+            gauges.lag(worker),
+            self._stage.committed_offsets(),
+            self._ends(),
+            self._ends_by_kcat(),
+            self._burrow(),
         )
 
         at_s = time.monotonic() - self._begun
@@ -136,7 +140,10 @@ async def main() -> int:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all observations to this file")
     options = parser.parse_args()
 
-    async with running_servers() as servers, open_stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as stage:
+    async with (
+        running_servers() as servers,
+        open_stage(servers, FULL, {"SIGNIN_OTP__LIFETIME_S": "30"}) as stage,
+    ):
         await stage.start_worker()
         async with _burrow(options.burrow, servers.kafka.bootstrap_servers) as url:
             watchers = Watchers(stage, options.kcat, url)
@@ -198,7 +205,9 @@ async def _burrow(command: str | None, servers: str) -> AsyncIterator[str | None
     with TemporaryDirectory() as folder:
         Path(folder, "burrow.toml").write_text(_BURROW.format(folder=folder, servers=servers, port=port))
         running = await asyncio.create_subprocess_exec(
-            *(command, "--config-dir", folder), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+            *(command, "--config-dir", folder),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         try:
             yield f"http://127.0.0.1:{port}"
@@ -239,7 +248,14 @@ def _table(observations: list[Observation]) -> Table:
         )
         others = (_difference(own, watcher) for watcher in ("worker", "kcat", "burrow"))
         broker = [observation.broker for observation in own]
-        row = (phase, len(own), f"{median(broker):g}", max(broker), *others, f"{agreed} of {len(own)}")
+        row = (
+            phase,
+            len(own),
+            f"{median(broker):g}",
+            max(broker),
+            *others,
+            f"{agreed} of {len(own)}",
+        )
         table.add_row(*map(str, row))
 
     return table

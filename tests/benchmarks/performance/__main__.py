@@ -16,7 +16,13 @@ from tests.benchmarks.performance.arena import open_arena
 from tests.benchmarks.performance.figures import TARGETS
 from tests.benchmarks.performance.programme import FULL, SHORT, Measurements, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
-from tests.benchmarks.performance.scaling import LONG, WAITING, Load, cost_beside_waiting, several_workers
+from tests.benchmarks.performance.scaling import (
+    LONG,
+    WAITING,
+    Load,
+    cost_beside_waiting,
+    several_workers,
+)
 
 _LOOK_S: Final = 5.0
 
@@ -25,14 +31,25 @@ def main() -> int:
     """Return 0 if everybody could sign in, 1 if not or if the stack failed. A missed target is not a failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.performance", description=__doc__)
     parser.add_argument(
-        "--scale", action="store_true", help="measure many waiting people and several workers instead of the rest"
+        "--scale",
+        action="store_true",
+        help="measure many waiting people and several workers instead of the rest",
     )
     parser.add_argument(
-        "--waiting", metavar="COUNT", type=int, default=10_000, help="with --scale: how many people wait"
+        "--waiting",
+        metavar="COUNT",
+        type=int,
+        default=10_000,
+        help="with --scale: how many people wait",
     )
     parser.add_argument("--short", action="store_true", help="a small run, to see that everything works")
     parser.add_argument(
-        "--setting", metavar="NAME=VALUE", type=_pair, action="append", default=[], help="a dynamic setting of Temporal"
+        "--setting",
+        metavar="NAME=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="a dynamic setting of Temporal",
     )
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where to write the pages")
     options = parser.parse_args()
@@ -87,7 +104,13 @@ async def _scaled(load: Load, found: Measurements, settings: Mapping[str, str]) 
 def _write(found: Measurements, busy_before_percent: float, folder: Path, settings: Mapping[str, str]) -> None:
     more = {"repeats": found.repeats, "scaled": found.scaled}
     known = {name: one for name, one in more.items() if one}
-    write(found.figures, found.ways, {"busy_before_percent": busy_before_percent, **known}, folder, settings)
+    write(
+        found.figures,
+        found.ways,
+        {"busy_before_percent": busy_before_percent, **known},
+        folder,
+        settings,
+    )
 
 
 def _log(begun: float, text: str) -> None:

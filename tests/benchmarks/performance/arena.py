@@ -57,7 +57,12 @@ class Way:
     """One way to sign people in. ``load`` makes the load; ``workflow_ids`` returns those of one sign-in."""
 
     def __init__(
-        self, name: str, load: Peer, meters: Meters, client: Client, workflow_ids: Callable[[str], list[str]]
+        self,
+        name: str,
+        load: Peer,
+        meters: Meters,
+        client: Client,
+        workflow_ids: Callable[[str], list[str]],
     ) -> None:
         self.name = name
         self._load = load
@@ -159,7 +164,9 @@ class Arena:
         child.start(module_command("usual"), environment(worker.settings))
         await asyncio.to_thread(child.wait_until, lambda: "ready" in child.last_output(), within_s=_READY_WITHIN_S)
         await self._connect(USUAL, topics)
-        return Way(USUAL, self.world, self._meters([child.command]), self.client, lambda last: [f"usual/{last}"])
+
+        meters = self._meters([child.command])
+        return Way(USUAL, self.world, meters, self.client, lambda last: [f"usual/{last}"])
 
     async def floor(self, *, sandboxed: bool = True) -> tuple[Way, Peer]:
         """Start the floor."""
@@ -167,8 +174,11 @@ class Arena:
         caller = await self._exits.enter_async_context(run_peer("floor"))
         pid = await caller.ask("start", address=self.temporal.address, task_queue=name, runner=runner)
         meters = self._meters([psutil.Process(pid)], {CALLER: [caller.process]})
-        way = Way(name, caller, meters, self.client, lambda last: [f"floor-request/{last}", f"floor-mailbox/{last}"])
-        return way, caller
+
+        def workflow_ids(last: str) -> list[str]:
+            return [f"floor-request/{last}", f"floor-mailbox/{last}"]
+
+        return Way(name, caller, meters, self.client, workflow_ids), caller
 
     @asynccontextmanager
     async def bridge(self) -> AsyncIterator[Peer]:
@@ -199,11 +209,17 @@ class Arena:
         return worker, topics
 
     async def _connect(self, name: str, topics: Topics) -> None:
-        names = {"requested": topics.requested, "submitted": topics.submitted, "results": topics.results}
+        names = {
+            "requested": topics.requested,
+            "submitted": topics.submitted,
+            "results": topics.results,
+        }
         await self.world.ask("connect", way=name, bootstrap_servers=self.kafka.bootstrap_servers, **names)
 
     def _meters(
-        self, workers: Sequence[psutil.Process], more: Mapping[str, Sequence[psutil.Process]] | None = None
+        self,
+        workers: Sequence[psutil.Process],
+        more: Mapping[str, Sequence[psutil.Process]] | None = None,
     ) -> Meters:
         processes = {
             SERVER: [self.temporal.process.command],

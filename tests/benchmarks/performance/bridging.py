@@ -13,7 +13,13 @@ from typing import Any, Final
 
 import uvloop
 from aiokafka import AIOKafkaProducer
-from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowInput,
+    WorkflowHandle,
+)
 
 from activities.codes import CodeKeys
 from activities.pseudonyms import Pseudonyms
@@ -51,7 +57,10 @@ class CallTimes(Interceptor):
         """Return the rate from the first call to the last, and how long each call took."""
         begun = min(at for at, _ in self.calls)
         ended = max(at + took for at, took in self.calls)
-        return {"per_s": len(self.calls) / (ended - begun), "took_s": [took for _, took in self.calls]}
+        return {
+            "per_s": len(self.calls) / (ended - begun),
+            "took_s": [took for _, took in self.calls],
+        }
 
 
 class _Timing(OutboundInterceptor):
@@ -85,6 +94,7 @@ class Bridging:
         self._consuming = asyncio.create_task(self._consumer.run())
         self._producer = AIOKafkaProducer(bootstrap_servers=",".join(settings.kafka.bootstrap_servers))
         await self._producer.start()
+
         async with asyncio.timeout(_READY_WITHIN_S):
             while not self._consumer.ready:
                 await asyncio.sleep(_EVERY_S)

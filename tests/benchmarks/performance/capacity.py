@@ -61,7 +61,10 @@ def rendered(ways: dict[str, Any]) -> str:
     """Return the page, from the data of the ways in ``docs/performance.json``."""
     ours = ways["ours"]
     per_process = round(_BUSY * 1_000 / _cpu_ms(ours, "worker"))
-    rows = [("sign-ins per second", *(f"{rate:,}" for rate in _RATES)), ("---",) * (len(_RATES) + 1)]
+    rows = [
+        ("sign-ins per second", *(f"{rate:,}" for rate in _RATES)),
+        ("---",) * (len(_RATES) + 1),
+    ]
     rows += [(name, *(value(ours, rate) for rate in _RATES)) for name, value in _ROWS]
 
     tail = _TAIL.format(

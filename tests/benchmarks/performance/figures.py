@@ -31,7 +31,10 @@ TARGETS: Final = (
     Target("P5 starts", "consumer alone, starts: events per second ÷ a bare loop at its best", 0.90, "at least"),
     Target("P5 starts, p99", "p99 of a start, consumer ÷ that loop", 3.0, "at most"),
     Target(
-        "P5 signals", "consumer alone, signals with start: events per second ÷ that loop at its best", 0.90, "at least"
+        "P5 signals",
+        "consumer alone, signals with start: events per second ÷ that loop at its best",
+        0.90,
+        "at least",
     ),
     Target("P5 signals, p99", "p99 of a signal with start, consumer ÷ that loop", 3.0, "at most"),
     Target("P6", "submit to result, p50 at 20 % load ÷ (a signal + a workflow task + a publish)", 1.5, "at most"),

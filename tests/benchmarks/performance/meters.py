@@ -13,7 +13,8 @@ from temporalio.client import Client
 
 _MIB: Final = 1024 * 1024
 _CALL: Final = re.compile(
-    r'^service_requests\{namespace="default",operation="(\w+)",service_name="frontend"\} (\S+)$', re.MULTILINE
+    r'^service_requests\{namespace="default",operation="(\w+)",service_name="frontend"\} (\S+)$',
+    re.MULTILINE,
 )
 _POLLS: Final = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue"})
 _NOT_OURS: Final = frozenset({"RecordWorkerHeartbeat", "DescribeNamespace"})

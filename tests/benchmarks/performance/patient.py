@@ -1,5 +1,6 @@
 """A worker whose codes live for hours. Settings allow ten minutes, in which one machine opens too few sign-ins."""
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -36,9 +37,8 @@ def without_lifetime_limit(field: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     """Run ``signin-worker``."""
     pydantic.Field = without_lifetime_limit(pydantic.Field)
-    from signin_worker import main as run_worker  # imported only now, because this defines the settings' models
-
-    run_worker()
+    signin_worker = importlib.import_module("signin_worker")  # only now, because it defines the settings' models
+    signin_worker.main()
 
 
 if __name__ == "__main__":

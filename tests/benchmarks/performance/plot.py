@@ -26,12 +26,20 @@ def plotted(ways: dict[str, Any]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + _RIGHT}" height="{height}" {_STYLE}>',
         '<rect width="100%" height="100%" fill="white"/>',
-        _text(10, 24, "CPU per sign-in in milliseconds; sign-ins per second on the right", weight="bold"),
+        _text(
+            10,
+            24,
+            "CPU per sign-in in milliseconds; sign-ins per second on the right",
+            weight="bold",
+        ),
     ]
 
     for number, (_, label, colour) in enumerate(_PARTS):
         x = _LEFT + number * 150
-        lines += [f'<rect x="{x}" y="36" width="12" height="12" fill="{colour}"/>', _text(x + 18, 47, label)]
+        lines += [
+            f'<rect x="{x}" y="36" width="12" height="12" fill="{colour}"/>',
+            _text(x + 18, 47, label),
+        ]
 
     for number, (name, way) in enumerate(ways.items()):
         lines += _bar(_TOP + number * (_BAR + _GAP), _NAMES[name], way, scale)

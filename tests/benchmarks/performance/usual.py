@@ -65,9 +65,13 @@ class UsualConsumer:
     async def _start(self, event: SignInRequested) -> None:
         settings = self._settings
         sign_in = SignInInput(request=event, born_at=event.requested_at, policy=settings.policy())
+
         try:
             await self._client.start_workflow(
-                "usual_sign_in", sign_in, id=f"usual/{event.signin_id}", task_queue=settings.temporal.task_queue
+                "usual_sign_in",
+                sign_in,
+                id=f"usual/{event.signin_id}",
+                task_queue=settings.temporal.task_queue,
             )
         except WorkflowAlreadyStartedError:
             pass  # delivered again
@@ -114,7 +118,11 @@ def _worker(settings: Settings, client: Client, stack: AsyncExitStack) -> Worker
     mailer = wiring.mailer()
     publisher = ResultPublisher(producer, settings.kafka.results_topic)
     token = TurnstileActivities(
-        siteverify, frozenset(turnstile.hostnames), turnstile.action, turnstile.max_token_age_s, utc_now
+        siteverify,
+        frozenset(turnstile.hostnames),
+        turnstile.action,
+        turnstile.max_token_age_s,
+        utc_now,
     )
 
     return Worker(

@@ -20,7 +20,14 @@ with workflow.unsafe.imports_passed_through():
     from schemas.results import CodeSent, Result, ResultEvent
     from schemas.results import SignInExpired, SignInFailed, SignInRejected, SignInSucceeded
     from schemas.signals import SignInInput, Submission
-    from schemas.tasks import CodeToIssue, CodeToVerify, EmailToCheck, MailToSend, Publication, TokenToCheck
+    from schemas.tasks import (
+        CodeToIssue,
+        CodeToVerify,
+        EmailToCheck,
+        MailToSend,
+        Publication,
+        TokenToCheck,
+    )
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -59,7 +66,11 @@ class UsualSignIn:
             return
 
         expires_at = workflow.now() + timedelta(seconds=otp.lifetime_s)
-        code: dict[str, Any] = {"signin_id": request.signin_id, "account": email.account, "digits": otp.digits}
+        code: dict[str, Any] = {
+            "signin_id": request.signin_id,
+            "account": email.account,
+            "digits": otp.digits,
+        }
         code["nonce"] = str(workflow.uuid4())
         issued = await self._do(OtpActivities.generate_otp_activity, CodeToIssue(**code))
         await self._do(
@@ -77,7 +88,11 @@ class UsualSignIn:
             ),
         )
         resend_after = workflow.now() + timedelta(seconds=60)
-        sent: dict[str, Any] = {"attempt": 1, "expires_at": expires_at, "resend_after": resend_after}
+        sent: dict[str, Any] = {
+            "attempt": 1,
+            "expires_at": expires_at,
+            "resend_after": resend_after,
+        }
         await self._tell(sign_in, CodeSent(**self._base(sign_in, email.account), **sent))
         await self._tell(sign_in, await self._verdict(sign_in, code | {"key_id": issued.key_id}, expires_at))
 
@@ -101,7 +116,11 @@ class UsualSignIn:
         await self._do(PublishingActivities.publish_result_activity, Publication(events=(event,)))
 
     def _base(self, sign_in: SignInInput, account: str | None) -> dict[str, Any]:
-        return {"signin_id": sign_in.request.signin_id, "account": account, "occurred_at": workflow.now()}
+        return {
+            "signin_id": sign_in.request.signin_id,
+            "account": account,
+            "occurred_at": workflow.now(),
+        }
 
     async def _do(self, activity: Callable[[Any, Task], Awaitable[Answer]], task: Task) -> Answer:
         return await workflow.execute_activity_method(

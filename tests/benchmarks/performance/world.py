@@ -82,7 +82,10 @@ class Upstream:
     async def publish_time_s(self, times: int) -> float:
         """Publish repeatedly to the results topic, as the worker does; return the median time in seconds."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, linger_ms=0
+            bootstrap_servers=self._bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
         )
         took = []
         await producer.start()
@@ -223,7 +226,11 @@ def _request(signin_id: str, address: str) -> dict[str, Any]:
         "email": address,
         "requested_at": _now(),
         "turnstile_token": passing_token(signin_id),
-        "client": {"ip": "203.0.113.7", "user_agent": "Mozilla/5.0 Firefox/140.0", "locale": "en-GB"},
+        "client": {
+            "ip": "203.0.113.7",
+            "user_agent": "Mozilla/5.0 Firefox/140.0",
+            "locale": "en-GB",
+        },
     }
 
 
