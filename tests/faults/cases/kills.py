@@ -26,7 +26,7 @@ _PATIENCE_S: Final = 1_200  # a worker that is killed all the time makes slow pr
 _SUBMIT: Final = b"\x06submit"  # the signal's name in protobuf, after its length
 
 
-async def at_random(stage: Stage) -> str:
+async def kill_at_random(stage: Stage) -> str:
     """Kill the worker again and again, at any moment: while it starts, joins, works or commits.
 
     Nine times out of ten the group is told at once that the member is gone; else it finds out by itself, after 10 s.
@@ -63,7 +63,7 @@ async def _start(worker: LocalWorker, chance: random.Random) -> None:
 Point = Callable[[Stage, Person], tuple[Proxy, Trap]]
 
 
-def at_point(point: Point) -> Callable[[Stage], Awaitable[str]]:
+def kill_at(point: Point) -> Callable[[Stage], Awaitable[str]]:
     """Return a case that kills the worker in the middle of one kind of call, several times."""
 
     async def inject(stage: Stage) -> str:
@@ -129,7 +129,7 @@ def after_a_result(stage: Stage, person: Person) -> tuple[Proxy, Trap]:
     return stage.servers.kafka_proxy, Trap(kafka_request(PRODUCE, person.signin_id.encode()), is_kafka_response)
 
 
-async def after_a_mail(stage: Stage) -> str:
+async def kill_after_a_mail(stage: Stage) -> str:
     """Kill the worker after the mail server has accepted a mail but before it answers: a second copy is unavoidable."""
     worker = await stage.start_worker()
     for number in range(stage.scale.rounds):
@@ -146,11 +146,11 @@ async def after_a_mail(stage: Stage) -> str:
 
 
 def _point(name: str, where: str, point: Point) -> Case:
-    return Case(f"kill-{name}", f"kill -9 {where}", at_point(point))
+    return Case(f"kill-{name}", f"kill -9 {where}", kill_at(point))
 
 
 CASES = (
-    Case("kill-random", "kill -9 of the worker at random moments", at_random, within_s=3_600, may_expire=True),
+    Case("kill-random", "kill -9 of the worker at random moments", kill_at_random, within_s=3_600, may_expire=True),
     _point("before-call", "before a workflow's start reaches Temporal", before_the_call),
     _point("after-applied", "after Temporal started a workflow, before its response", after_it_was_applied),
     _point("after-signal", "after Temporal accepted a submission, before its response", after_the_signal),
@@ -159,5 +159,5 @@ CASES = (
     _point("during-commit", "after Kafka stored a commit, before its response", during_the_commit),
     _point("before-result", "before a result reaches Kafka", before_a_result),
     _point("after-result", "after Kafka stored a result, before its response", after_a_result),
-    Case("kill-after-mail", "kill -9 after the mail server accepted a mail, before its answer", after_a_mail),
+    Case("kill-after-mail", "kill -9 after the mail server accepted a mail, before its answer", kill_after_a_mail),
 )

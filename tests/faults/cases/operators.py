@@ -178,7 +178,7 @@ _SITUATIONS: Final[dict[str, Situation]] = {
 _EXIT_WITHIN_S: Final = 30
 
 
-async def terminated(stage: Stage) -> str:
+async def terminate_in_each_situation(stage: Stage) -> str:
     """Send SIGTERM in each situation: the worker exits with 0 within 30 s, and nothing is lost."""
     worker = await stage.start_worker()
     exits = []
@@ -211,7 +211,9 @@ async def _terminate(worker: LocalWorker, situation: str) -> str:
 
 
 CASES = (
-    Case("sigterm", "SIGTERM in each situation: " + ", ".join(_SITUATIONS), terminated, within_s=1_500),
+    Case(
+        "sigterm", "SIGTERM in each situation: " + ", ".join(_SITUATIONS), terminate_in_each_situation, within_s=1_500
+    ),
     Case("key-rotation", "both key rings rotated in two steps", key_rotation),
     Case("unknown-key", "a worker without the keys in use", unknown_key),
     Case(

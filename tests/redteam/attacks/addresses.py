@@ -128,7 +128,7 @@ _FORGED: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
-async def looking_alike(scene: Scene) -> list[Count]:
+async def use_look_alikes(scene: Scene) -> list[Count]:
     """Sign in with addresses that look like a victim's, or might be folded to it."""
     pairs = [_pair(scene, change) for change in _LOOK_ALIKES.values()]
     kinds = Counter(await asyncio.gather(*(_fate(scene, *pair) for pair in pairs)))
@@ -148,7 +148,7 @@ async def looking_alike(scene: Scene) -> list[Count]:
     ]
 
 
-async def injecting(scene: Scene) -> list[Count]:
+async def inject_content(scene: Scene) -> list[Count]:
     """Put headers, recipients, commands and markup into every value that could reach a mail."""
     before = len(scene.servers.mail_server.mails)
     hostile = [change(*scene.address().rsplit("@", 1)) for change in _HOSTILE]
@@ -179,7 +179,7 @@ async def injecting(scene: Scene) -> list[Count]:
     ]
 
 
-async def forging(scene: Scene) -> list[Count]:
+async def forge_client_ip(scene: Scene) -> list[Count]:
     """Write the addresses of one network in every possible way, so as to pass for many networks."""
     counts = []
     for network, forms in _FORGED.items():
@@ -247,7 +247,7 @@ def _is_tampered(mail: ReceivedMail, allowed: set[str]) -> bool:
 
 
 ATTACKS = (
-    Attack("looking-alike", "S14", looking_alike, short=True),
-    Attack("injecting", "S13, S16", injecting, short=True),
+    Attack("looking-alike", "S14", use_look_alikes, short=True),
+    Attack("injecting", "S13, S16", inject_content, short=True),
 )
-MANY_SENDS = (Attack("forging-client-ip", "S5", forging),)
+MANY_SENDS = (Attack("forging-client-ip", "S5", forge_client_ip),)

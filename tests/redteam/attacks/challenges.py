@@ -25,7 +25,7 @@ class _Try:
     answer: Answer | None = None
 
 
-async def bad_tokens(scene: Scene) -> list[Count]:
+async def use_bad_tokens(scene: Scene) -> list[Count]:
     """Use tokens that are missing, made up, spent or somebody else's, or that are for another page, action or time."""
     spent = await _spent(scene)
     somebody_elses = _fresh(scene)
@@ -35,7 +35,7 @@ async def bad_tokens(scene: Scene) -> list[Count]:
     return [await _count(scene, tries, tried)]
 
 
-async def lying(scene: Scene) -> list[Count]:
+async def lie_as_siteverify(scene: Scene) -> list[Count]:
     """Let siteverify give every kind of wrong answer."""
     scene.stage.peak_rss = 0
     tries = [_Try(_fresh(scene), answer) for answer in _broken_answers(scene)]
@@ -155,6 +155,6 @@ def _broken_answers(scene: Scene) -> list[Answer]:
 
 
 ATTACKS = (
-    Attack("bad-challenge-tokens", "S12", bad_tokens, short=True),
-    Attack("lying-siteverify", "S12", lying),
+    Attack("bad-challenge-tokens", "S12", use_bad_tokens, short=True),
+    Attack("lying-siteverify", "S12", lie_as_siteverify),
 )

@@ -14,7 +14,7 @@ _ROUNDS: Final = 3
 _TRIES: Final = "SIGNIN_OTP__MAX_ATTEMPTS"
 
 
-async def at_once(scene: Scene) -> list[Count]:
+async def guess_at_once(scene: Scene) -> list[Count]:
     """Submit many wrong codes for one sign-in at once, and the right one last."""
     victim = scene.address()
     signin_id, code = await scene.request_code(victim)
@@ -46,7 +46,7 @@ async def at_once(scene: Scene) -> list[Count]:
     ]
 
 
-async def over_sign_ins(scene: Scene) -> list[Count]:
+async def guess_over_sign_ins(scene: Scene) -> list[Count]:
     """Open many parallel sign-ins of one account, from two networks, and guess at each."""
     victim = scene.address()
     max_attempts = scene.policy.otp.max_attempts
@@ -76,7 +76,7 @@ async def over_sign_ins(scene: Scene) -> list[Count]:
     ]
 
 
-async def spraying(scene: Scene) -> list[Count]:
+async def spray_accounts(scene: Scene) -> list[Count]:
     """Guess at many accounts from one network, as often as each account allows."""
     accounts = [scene.address("sprayed") for _ in range(_ACCOUNTS)]
     opened: dict[str, list[str]] = {account: [] for account in accounts}
@@ -117,7 +117,7 @@ async def _spray(scene: Scene, account: str, opened: list[str]) -> int:
 
 
 ATTACKS = (
-    Attack("guesses-at-once", "S3", at_once, short=True),
-    Attack("spraying", "S4, S5", spraying),
+    Attack("guesses-at-once", "S3", guess_at_once, short=True),
+    Attack("spraying", "S4, S5", spray_accounts),
 )
-MANY_SENDS = (Attack("guesses-over-sign-ins", "S4", over_sign_ins),)
+MANY_SENDS = (Attack("guesses-over-sign-ins", "S4", guess_over_sign_ins),)

@@ -13,7 +13,7 @@ _HOUR_S: Final = 3_600
 _SIGN_INS: Final = 12
 
 
-async def for_an_hour(scene: Scene) -> list[Count]:
+async def lock_out_for_an_hour(scene: Scene) -> list[Count]:
     """Fail from one network as often as an hour allows; the owner comes from another one, and from a trusted device."""
     victim = scene.address("owner")
     tries = await _guess(scene, victim, sign_ins=5)
@@ -37,7 +37,7 @@ async def for_an_hour(scene: Scene) -> list[Count]:
     ]
 
 
-async def for_a_day(scene: Scene) -> list[Count]:
+async def lock_out_for_a_day(scene: Scene) -> list[Count]:
     """Fail and request mails from one network until nothing works there; the owner comes from another one."""
     victim = scene.address("owner")
     tries = await _guess(scene, victim, sign_ins=_SIGN_INS)
@@ -86,5 +86,5 @@ async def _guess(scene: Scene, victim: str, sign_ins: int) -> int:
     return tries
 
 
-ATTACKS = (Attack("locking-out-for-an-hour", "S4, S5", for_an_hour),)
-MANY_SENDS = (Attack("locking-out-for-a-day", "S5", for_a_day),)
+ATTACKS = (Attack("locking-out-for-an-hour", "S4, S5", lock_out_for_an_hour),)
+MANY_SENDS = (Attack("locking-out-for-a-day", "S5", lock_out_for_a_day),)

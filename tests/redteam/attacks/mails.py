@@ -34,7 +34,7 @@ def spelling(address: str, number: int) -> str:
     return forms[number % len(forms)]
 
 
-async def bombing(scene: Scene) -> list[Count]:
+async def bomb_mailbox(scene: Scene) -> list[Count]:
     """Request codes for one mailbox in every spelling, each time from another network and with a valid token."""
     victim = scene.address("sofi.k")
     requests = (scene.request(spelling(victim, number), ip=network(number)) for number in range(scene.size.flood))
@@ -62,7 +62,7 @@ async def bombing(scene: Scene) -> list[Count]:
     ]
 
 
-async def send_again(scene: Scene) -> list[Count]:
+async def request_again_and_again(scene: Scene) -> list[Count]:
     """Request the same code again and again."""
     victim = scene.address()
     begun = time.monotonic()
@@ -86,7 +86,7 @@ async def send_again(scene: Scene) -> list[Count]:
     ]
 
 
-async def draining(scene: Scene) -> list[Count]:
+async def use_up_mail_rate(scene: Scene) -> list[Count]:
     """Request more mails than all workers may send, one per mailbox; then request some from trusted devices."""
     strangers = [scene.address("stranger") for _ in range(_BACKLOG)]
     await asyncio.gather(*(scene.request(one, ip=network(number)) for number, one in enumerate(strangers)))
@@ -119,7 +119,7 @@ async def _all_sent(scene: Scene) -> bool:
 
 
 ATTACKS = (
-    Attack("mail-bombing", "S9, S14", bombing, short=True),
-    Attack("send-again", "S9, S10", send_again),
+    Attack("mail-bombing", "S9, S14", bomb_mailbox, short=True),
+    Attack("send-again", "S9, S10", request_again_and_again),
 )
-DRAINING = (Attack("draining-the-mail-rate", "S9", draining),)
+DRAINING = (Attack("draining-the-mail-rate", "S9", use_up_mail_rate),)

@@ -17,7 +17,7 @@ _SIGN_IN: Final = "s" * 22
 _REQUESTS: Final = 7
 
 
-async def counting_operations(scene: Scene) -> list[Count]:
+async def count_operations(scene: Scene) -> list[Count]:
     """Count the operations of a compare for the right code, and for codes that are wrong in one digit."""
     keys = CodeKeys({"k": bytes(range(32))})
     right = keys.derive("k", "ada", _SIGN_IN, "nonce", scene.policy.otp.digits)
@@ -40,7 +40,7 @@ async def counting_operations(scene: Scene) -> list[Count]:
     ]
 
 
-async def telling_accounts_apart(scene: Scene) -> list[Count]:
+async def tell_accounts_apart(scene: Scene) -> list[Count]:
     """Send too many requests for an account that has signed in before and for a new one; compare the answers."""
     known = scene.address()
     unknown = scene.address()
@@ -106,6 +106,6 @@ def _wrong_at(code: str, place: int) -> str:
 
 
 ATTACKS = (
-    Attack("counting-operations", "S3", counting_operations, short=True),
-    Attack("telling-accounts-apart", "S11", telling_accounts_apart),
+    Attack("counting-operations", "S3", count_operations, short=True),
+    Attack("telling-accounts-apart", "S11", tell_accounts_apart),
 )

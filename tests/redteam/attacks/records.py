@@ -28,7 +28,7 @@ _POISON: Final[tuple[bytes | None, ...]] = (
 )
 
 
-async def poisoning(scene: Scene) -> list[Count]:
+async def poison_topics(scene: Scene) -> list[Count]:
     """Emit records that cannot be applied to both topics, while people sign in."""
     before = await _dead_letters(scene)
     poison = [value for value in _POISON for _ in range(max(1, scene.size.flood // 50))]
@@ -51,7 +51,7 @@ async def poisoning(scene: Scene) -> list[Count]:
     ]
 
 
-async def reading_again(scene: Scene) -> list[Count]:
+async def read_topics_again(scene: Scene) -> list[Count]:
     """Reset the group's offsets to 0 and let the worker read everything again."""
     await scene.sign_in(scene.address())
     await scene.wait_until_done()
@@ -89,6 +89,6 @@ async def _dead_letters(scene: Scene) -> int:
 
 
 ATTACKS = (
-    Attack("poisoning", "S8", poisoning),
-    Attack("reading-topics-again", "S7", reading_again),
+    Attack("poisoning", "S8", poison_topics),
+    Attack("reading-topics-again", "S7", read_topics_again),
 )

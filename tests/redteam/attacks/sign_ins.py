@@ -11,7 +11,7 @@ _OTHERS: Final = 10
 _NONE: Final = "none"
 
 
-async def overwriting(scene: Scene) -> list[Count]:
+async def overwrite_live_code(scene: Scene) -> list[Count]:
     """Open sign-ins for a victim who has a live code; the code stays valid."""
     victim = scene.address()
     signin_id, code = await scene.request_code(victim)
@@ -34,7 +34,7 @@ async def overwriting(scene: Scene) -> list[Count]:
     ]
 
 
-async def replaying(scene: Scene) -> list[Count]:
+async def replay_events(scene: Scene) -> list[Count]:
     """Emit the request and the right code a hundred times each, and the code also under new submission ids."""
     victim = scene.address()
     signin_id, code = await scene.request_code(victim, times=_TIMES)
@@ -66,7 +66,7 @@ async def replaying(scene: Scene) -> list[Count]:
     ]
 
 
-async def elsewhere(scene: Scene) -> list[Count]:
+async def use_code_elsewhere(scene: Scene) -> list[Count]:
     """Use the code of one sign-in for another one, and another address with a sign-in."""
     victim = scene.address()
     attacker = scene.address("mallory")
@@ -105,7 +105,7 @@ async def elsewhere(scene: Scene) -> list[Count]:
     ]
 
 
-async def redirecting(scene: Scene) -> list[Count]:
+async def redirect_mail(scene: Scene) -> list[Count]:
     """Request a resend of the victim's code to another address: with a tag, a look-alike, another domain."""
     victim = scene.address("mike")
     local, _, domain = victim.rpartition("@")
@@ -139,7 +139,7 @@ async def redirecting(scene: Scene) -> list[Count]:
     ]
 
 
-async def flooding(scene: Scene) -> list[Count]:
+async def flood_account(scene: Scene) -> list[Count]:
     """Flood one account with submissions while others sign in."""
     victim = scene.address()
     signin_id, code = await scene.request_code(victim)
@@ -170,9 +170,9 @@ async def _served(scene: Scene, address: str) -> bool:
 
 
 ATTACKS = (
-    Attack("overwriting-a-live-code", "S6, S10", overwriting, short=True),
-    Attack("replaying", "S7", replaying, short=True),
-    Attack("code-elsewhere", "S6", elsewhere),
-    Attack("redirecting-the-mail", "S6, S14", redirecting),
-    Attack("flooding-one-account", "S3", flooding),
+    Attack("overwriting-a-live-code", "S6, S10", overwrite_live_code, short=True),
+    Attack("replaying", "S7", replay_events, short=True),
+    Attack("code-elsewhere", "S6", use_code_elsewhere),
+    Attack("redirecting-the-mail", "S6, S14", redirect_mail),
+    Attack("flooding-one-account", "S3", flood_account),
 )

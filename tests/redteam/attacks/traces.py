@@ -14,7 +14,7 @@ _KEYS: Final = ("SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__CODE", "SIGNIN_KEYS__PAYLO
 _FORMS: Final = "in plaintext, URL-encoded, in base64 or in hex"
 
 
-async def searching(scene: Scene) -> list[Count]:
+async def search_traces(scene: Scene) -> list[Count]:
     """Search everything stored or shown for every code, address, token and key of this run."""
     await _cause_all_kinds(scene)
     await scene.wait_until_done()
@@ -77,4 +77,4 @@ def _secrets(scene: Scene) -> Secrets:
     return Secrets(marks, frozenset(mail.code().encode() for mail in scene.all_mails()))
 
 
-ATTACKS = (Attack("searching-all-traces", "S8, S15, S17", searching, short=True),)
+ATTACKS = (Attack("searching-all-traces", "S8, S15, S17", search_traces, short=True),)

@@ -26,7 +26,7 @@ _BURSTS: Final = (False, False, True)
 """The sign-ins per hour: two from strangers in different networks, and one from a trusted device."""
 
 
-async def a_year(scene: Scene) -> list[Count]:
+async def guess_for_a_year(scene: Scene) -> list[Count]:
     """Drive the rules directly through a year, hour by hour, and use every try that they allow."""
     policy = scene.policy
     lenient = policy.model_copy(update={"limits": _without_a_row(policy.limits)})
@@ -46,7 +46,7 @@ async def a_year(scene: Scene) -> list[Count]:
     ]
 
 
-async def some_days(scene: Scene) -> list[Count]:
+async def guess_for_some_days(scene: Scene) -> list[Count]:
     """Drive the real workflow on Temporal's time-skipping server through some days, and compare it with the rules."""
     days = scene.size.days
     by_rules, _ = guessed(scene.policy, days)
@@ -139,6 +139,6 @@ def _count(policy: Policy, compares: int, tries: int, tried: str, days: int) -> 
 
 
 ATTACKS = (
-    Attack("a-year-of-guessing", "S4, S18", a_year),
-    Attack("days-of-guessing", "S4, S18", some_days),
+    Attack("a-year-of-guessing", "S4, S18", guess_for_a_year),
+    Attack("days-of-guessing", "S4, S18", guess_for_some_days),
 )
