@@ -154,5 +154,5 @@ class Upstream:
 
 
 def new_signin_id() -> str:
-    """Return a random id of 128 bits."""
+    """Return a random id of 128 bits, in hex because it becomes part of addresses."""
     return secrets.token_hex(16)

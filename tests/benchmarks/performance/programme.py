@@ -10,15 +10,15 @@ from tests.benchmarks.performance.figures import Figure, Waits
 from tests.benchmarks.performance.lingering import costs_of_ends, settings
 from tests.benchmarks.performance.peers import Peer
 from tests.benchmarks.performance.rounds import (
-    Rounds,
     Log,
+    Rounds,
     Turns,
-    ratios_in_a_crowd,
-    ratios_at_a_pace,
-    summary,
-    idle_cpu,
     crowd_rounds,
+    idle_cpu,
     paced_rounds,
+    ratios_at_a_pace,
+    ratios_in_a_crowd,
+    summary,
     wait_times,
 )
 
@@ -47,7 +47,22 @@ class Scale:
 
 FULL: Final = Scale()
 _ONCE: Final = Rounds(1, 1)
-SHORT: Final = Scale(Rounds(2, 1), 60, _ONCE, 6.0, _ONCE, 6.0, 24, 1, 10, 1, 50, Rounds(2, 1), 300)
+_TWICE: Final = Rounds(2, 1)
+SHORT: Final = Scale(
+    rounds=_TWICE,
+    signins=60,
+    calm=_ONCE,
+    calm_s=6.0,
+    busy=_ONCE,
+    busy_s=6.0,
+    ends=24,
+    end_rounds=1,
+    bare=10,
+    sweeps=1,
+    loop_calls=50,
+    bridge=_TWICE,
+    bridge_events=300,
+)
 
 
 @dataclass
@@ -72,20 +87,24 @@ async def measure(arena: Arena, scale: Scale, found: Measurements, log: Log) -> 
     found.figures["P9"] = Figure(await records_per_s(5))
 
     floor, caller = await arena.floor()
-    found.figures |= await _ends(
-        arena, floor, caller, scale, log
-    )  # first: nothing of others comes to its end meanwhile
+    # Ends are measured first, so that no other mailboxes end meanwhile.
+    found.figures |= await _ends(arena, floor, caller, scale, log)
+
     ours, _ = await arena.ours()
     plain, _ = await arena.floor(sandboxed=False)
     ways = {FLOOR: floor, OURS: ours, USUAL: await arena.usual(), FLOOR_PLAIN: plain}
     found.idle = await idle_cpu(ways, _IDLE_S)
-    log(f"idle, CPU ms a second: {found.idle}")
+    log(f"idle, CPU ms per second: {found.idle}")
+
     turns = await crowd_rounds(ways, scale.rounds, scale.signins, log)
     found.figures |= ratios_in_a_crowd(turns)
-    found.ways = {name: {**summary(of), "idle_cpu_ms_per_s": found.idle[name]} for name, of in turns.items()}
-    del found.ways[FLOOR_PLAIN]
-    await _waits(arena, caller, {name: ways[name] for name in (OURS, USUAL, FLOOR)}, turns, scale, found, log)
+    for name in (FLOOR, OURS, USUAL):
+        found.ways[name] = {**summary(turns[name]), "idle_cpu_ms_per_s": found.idle[name]}
+
+    at_a_pace = {name: ways[name] for name in (OURS, USUAL, FLOOR)}
+    await _waits(arena, caller, at_a_pace, turns, scale, found, log)
     found.repeats = await arena.world.ask("repeats", way=OURS)
+
     found.figures |= await _bridge(arena, scale, log)
 
 
@@ -142,16 +161,17 @@ async def _bridge(arena: Arena, scale: Scale, log: Log) -> dict[str, Figure]:
             best = await _best_concurrency(bridge, kind, scale)
             await bridge.ask("bridge", kind=kind, events=scale.bridge_events)  # the limit adapts
             rounds = [await _bridge_round(bridge, kind, best, scale, turn) for turn in scale.bridge]
-            rates = [crossing["per_s"] / loop["per_s"] for crossing, loop in rounds]
-            slow = [_p99(crossing) / _p99(loop) for crossing, loop in rounds]
+
+            rates = [consumer["per_s"] / loop["per_s"] for consumer, loop in rounds]
+            p99s = [_p99(consumer) / _p99(loop) for consumer, loop in rounds]
             notes = {
                 "best concurrency": float(best),
                 "loop, events/s": median(loop["per_s"] for _, loop in rounds),
-                "bridge, events/s": median(crossing["per_s"] for crossing, _ in rounds),
+                "bridge, events/s": median(consumer["per_s"] for consumer, _ in rounds),
             }
             figures[f"P5 {kind}"] = Figure(rates, notes)
-            figures[f"P5 {kind}, p99"] = Figure(slow)
-            log(f"bridge, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
+            figures[f"P5 {kind}, p99"] = Figure(p99s)
+            log(f"consumer, {kind}: {median(rates):.2f} of a loop at its best ({best} callers)")
 
     return figures
 
@@ -164,9 +184,9 @@ async def _best_concurrency(bridge: Peer, kind: str, scale: Scale) -> int:
     rates: dict[int, list[float]] = {callers: [] for callers in CALLERS}
     for _ in range(scale.sweeps):
         for callers in CALLERS:
-            rates[callers].append(
-                (await bridge.ask("loop", kind=kind, callers=callers, events=scale.loop_calls))["per_s"]
-            )
+            loop = await bridge.ask("loop", kind=kind, callers=callers, events=scale.loop_calls)
+            rates[callers].append(loop["per_s"])
+
     return max(CALLERS, key=lambda callers: median(rates[callers]))
 
 

@@ -29,27 +29,22 @@ _BURSTS: Final = (False, False, True)
 async def guess_for_a_year(scene: Scene) -> list[Count]:
     """Drive the rules directly through a year, hour by hour, and use every try that they allow."""
     policy = scene.policy
-    lenient = policy.model_copy(update={"limits": _without_a_row(policy.limits)})
-    return [
-        _count(
-            policy,
-            *guessed(policy, _YEAR),
-            "codes in a year of guessing, by the rules of the mailbox",
-            _YEAR,
-        ),
-        _count(
-            lenient,
-            *guessed(lenient, _YEAR),
-            "the same, without the lock after 100 failures in a row",
-            _YEAR,
-        ),
-    ]
+    compares, tries = guess_by_rules(policy, _YEAR)
+    tried = "codes in a year of guessing, by the rules of the mailbox"
+    real = _count(policy, compares, tries, tried, _YEAR)
+
+    lenient = policy.model_copy(update={"limits": _without_lock(policy.limits)})
+    compares, tries = guess_by_rules(lenient, _YEAR)
+    tried = "the same, without the lock after 100 failures in a row"
+    without_lock = _count(lenient, compares, tries, tried, _YEAR)
+
+    return [real, without_lock]
 
 
 async def guess_for_some_days(scene: Scene) -> list[Count]:
     """Drive the real workflow on Temporal's time-skipping server through some days, and compare it with the rules."""
     days = scene.size.days
-    by_rules, _ = guessed(scene.policy, days)
+    by_rules, _ = guess_by_rules(scene.policy, days)
     async with time_skipping_server() as environment:
         address = environment.client.service_client.config.target_host
         client = await Client.connect(address, data_converter=pydantic_data_converter)
@@ -60,7 +55,7 @@ async def guess_for_some_days(scene: Scene) -> list[Count]:
     return [_count(scene.policy, compares, tries, f"codes in {days} days, on a time-skipping server", days)]
 
 
-def guessed(policy: Policy, days: int) -> tuple[int, int]:
+def guess_by_rules(policy: Policy, days: int) -> tuple[int, int]:
     """Return how many compares an attacker gets in ``days`` days, and how many codes that took."""
     world = MailboxWorld(policy)
     compares = tries = 0
@@ -119,7 +114,7 @@ async def _burst(stage: Stage, about: dict[str, str | bool], max_attempts: int) 
     return max_attempts
 
 
-def _without_a_row(limits: LimitPolicy) -> LimitPolicy:
+def _without_lock(limits: LimitPolicy) -> LimitPolicy:
     return limits.model_copy(update={"failures_in_a_row": _NEVER_LOCKED})
 
 
