@@ -76,7 +76,7 @@ Role = Literal["all", "consumer", "worker"]
 
 _NO_TEMPORAL: Final = "Temporal: not reached yet"
 # Of the 30 s promised: a drain of at most 20 s, then a commit and a leave of 3 s each; then the clients are closed.
-_STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.stop_s
+STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.stop_s
 
 
 def main() -> NoReturn:
@@ -242,7 +242,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
         del conditions[_NO_TEMPORAL]
         logger.info("started", extra={"role": role})
         reduce_garbage_collection()
-        await supervise(services, stop, _STOP_WITHIN_S)
+        await supervise(services, stop, STOP_WITHIN_S)
 
 
 def wire(*only: str) -> Wiring:

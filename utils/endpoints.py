@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 logger = logging.getLogger(__name__)
 
+GRACEFUL_SHUTDOWN_S: Final = 1
 RESUME: Final = "/dead-letters/resume"
 
 # Every browser sends one of these with a POST, and no command-line client does. This stops
@@ -138,7 +139,7 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
             log_config=None,
             access_log=False,
             lifespan="off",
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_S,
         )
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="endpoints")

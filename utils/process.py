@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 logger = logging.getLogger(__name__)
 
 _MIN_WAIT_S = 0.5
 _MAX_WAIT_S = 10.0
-_CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S: Final = 0.5
 _GC_THRESHOLDS = (10_000, 10, 5)
 _KILLED = 128 + signal.SIGTERM
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -62,9 +62,9 @@ def reduce_garbage_collection() -> None:
 
 
 async def close_briefly(close: Callable[[], Awaitable[object]]) -> None:
-    """Close something, but wait for one second at most, because the other side may be away."""
+    """Close something, but wait no longer than ``CLOSE_TIMEOUT_S``, because the other side may be away."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await close()
 
 

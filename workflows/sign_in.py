@@ -1,6 +1,6 @@
 """``SignInWorkflow``: one request.
 
-Checks its age, the address and the person, then hands it to the mailbox.
+Checks the request's age, the address and the Turnstile token, then hands it to the mailbox.
 """
 
 import asyncio
@@ -80,9 +80,9 @@ class SignInWorkflow:
         if reason is None:
             return await self._accept(_required(email.account), _required(email.mailbox))
 
-        taken = await self._find_earlier_hand_over()
-        if taken is not None:
-            return SignInOutcome(status="accepted", account=taken.account, mailbox=taken.mailbox)
+        earlier = await self._find_earlier_hand_over()
+        if earlier is not None:
+            return SignInOutcome(status="accepted", account=earlier.account, mailbox=earlier.mailbox)
 
         await self._publish(
             SignInRejected(
@@ -95,7 +95,7 @@ class SignInWorkflow:
         return SignInOutcome(status="rejected", reason=reason)
 
     async def _find_earlier_hand_over(self) -> EmailVerdict | None:
-        """Return the pseudonyms if the mailbox has this sign-in, which is about to be rejected.
+        """Return the pseudonyms if this sign-in was handed over before: then it must not be rejected.
 
         A worker may hand a sign-in over and die before its workflow task completes. The
         task then goes to another worker, at a later time: the request is stale by now, its
@@ -121,6 +121,7 @@ class SignInWorkflow:
 
         outcome = first.outcome
         if outcome is None or outcome.mailbox is None:
+            # Attempt 1 was rejected, so this one has no result. "late" stands in recorded outcomes.
             return SignInOutcome(status="late")
 
         if account is not None and account != outcome.account:

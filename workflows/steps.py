@@ -24,7 +24,7 @@ from temporalio.exceptions import (
     TimeoutError,
 )
 
-from workflows.timeouts import LOCAL_TIMEOUT, durable_retries, durable_timeout
+from workflows.timeouts import LOCAL_LIMIT, LOCAL_TIMEOUT, durable_retries, durable_timeout
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -47,7 +47,7 @@ async def run_step(
             activity,
             task,
             start_to_close_timeout=LOCAL_TIMEOUT,
-            schedule_to_close_timeout=2 * LOCAL_TIMEOUT,
+            schedule_to_close_timeout=LOCAL_LIMIT,
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
     except (ActivityError, ApplicationError, TimeoutError) as error:

@@ -1,6 +1,7 @@
 """How long each activity may take, and when it is tried again.
 
-Mail is the exception: ``workflows.rules.mails`` decides when it is tried again.
+Codes are issued and compared, and mails are sent, only while there is time left until the code expires (``time_left``).
+When a mail is tried again, ``workflows.rules.mails`` decides.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from schemas.policy import Policy
 
 LOCAL_TIMEOUT = timedelta(seconds=1)
 """One local try. It holds up its workflow task."""
+LOCAL_LIMIT = 2 * LOCAL_TIMEOUT
+"""From scheduling a local try to its end."""
 DURABLE_TIMEOUT = timedelta(seconds=15)
 """One try of a normal activity."""
 
@@ -37,7 +40,7 @@ def time_left(until: datetime) -> timedelta:
 
 
 def durable_timeout(within: timedelta | None) -> timedelta:
-    """Return the timeout of one durable try whose tries together are limited by ``within``."""
+    """Return the timeout of one durable try, capped by ``within``, the limit on all tries together."""
     return DURABLE_TIMEOUT if within is None else min(DURABLE_TIMEOUT, within)
 
 

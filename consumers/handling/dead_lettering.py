@@ -65,11 +65,11 @@ class DeadLetterBreaker:
 
         While the breaker is open, wait for ``resume`` first.
         """
-        while not self._count():
+        while not self._try_admit():
             await self._closed.wait()
 
-    def _count(self) -> bool:
-        """Count a dead letter that is within the limit; return whether it is."""
+    def _try_admit(self) -> bool:
+        """Count a dead letter and return true. At the limit, open the breaker and return false."""
         if not self._per_minute:
             return True
         if self.is_open:
@@ -123,7 +123,7 @@ class DeadLettering:
         outcome = await self._handler(delivery)
 
         if isinstance(outcome, Rejected):
-            delivery.postponed = "too_many_dead_letters"  # read only if it lasts
+            delivery.postponed = "too_many_dead_letters"  # logged as the reason if the record is held back for long
             await self._breaker.admit()
             await self._write(delivery, outcome)
 

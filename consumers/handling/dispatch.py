@@ -1,4 +1,4 @@
-"""The central piece: decide what to do with a delivery."""
+"""Decide whether a delivery is applied, ignored, late or rejected."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

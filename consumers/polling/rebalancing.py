@@ -51,8 +51,8 @@ class Rebalancer:
     async def on_assigned(self, partitions: Collection[Partition]) -> None:
         """Begin a new epoch with these partitions.
 
-        Nothing is assigned to a session that is over. A consumer that was left behind may be partly alive, and its
-        coordinator may assign partitions after its successor has got its own.
+        Nothing is assigned to a session that is over. An abandoned consumer may still be half alive: its
+        coordinator can assign partitions after the new consumer has received its assignment.
         """
         if self._assignment.intake_open.is_set():
             await self.on_revoked(self._assignment.partitions)

@@ -223,7 +223,7 @@ async def test_pauses_do_not_fetch_records_again(access: KafkaAccess, topics: To
 async def test_a_poll_that_raises_keeps_the_detection_of_missing_polls(
     access: KafkaAccess, topics: Topics, error: Exception
 ) -> None:
-    """The client goes on to measure how long nobody has polled, whether or not the poll had begun to wait for records."""
+    """The client still measures how long nobody has polled, whether or not that poll had begun to wait."""
     await send_filler(access, topics.requested, count=1, size=1)
 
     async with joined(access, topics) as (source, _):

@@ -17,9 +17,9 @@ import signin_worker
 from deploy.local.places import LOOPBACK, PROJECT
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
-from signin_worker import Role, run_worker
-from utils.endpoints import CannotListen
-from utils.process import StopRequested
+from signin_worker import STOP_WITHIN_S, Role, run_worker
+from utils.endpoints import GRACEFUL_SHUTDOWN_S, CannotListen
+from utils.process import CLOSE_TIMEOUT_S, StopRequested
 from utils.settings.loading import Settings, SettingsError, load_settings
 from utils.wiring import Wiring
 
@@ -197,3 +197,10 @@ def test_run_ends_with_78_when_temporal_forgets_too_early(run: Run, monkeypatch:
     code, _, errors = run("run")
     assert code == 78
     assert "SIGNIN_REPLAY_HORIZON_S is 100000000" in errors
+
+
+def test_everything_that_hangs_at_the_end_takes_less_than_30_seconds() -> None:
+    """README promises 30 s: the services, four clients and the tracing one after the other, and the endpoints."""
+    clients_and_tracing = 5 * CLOSE_TIMEOUT_S
+
+    assert STOP_WITHIN_S + clients_and_tracing + GRACEFUL_SHUTDOWN_S <= 30

@@ -1,7 +1,7 @@
 """Rules that span several settings: what cannot work, what production refuses, what is merely odd (SECURITY S12, S18).
 
-Each rule yields sentences. A sentence starts with the name of a variable, says what to do,
-and never holds a value.
+Each rule yields sentences. A sentence starts with the name of a variable and says what is
+wrong, or what to do. It never contains a secret.
 """
 
 from collections.abc import Iterator

@@ -32,8 +32,8 @@ They hold no state, and of ``activities`` workflows only use the names. The work
 themselves stay in the sandbox.
 """
 
-# A task that finds no poller is written to the database and read again. Requests arrive
-# with their start, and most activities with the task that schedules them. Mailboxes and
+# A task that no poller waits for (no sync match) is persisted and read back. Requests start
+# eagerly and most activities are dispatched eagerly, so they need few pollers. Mailboxes and
 # mails arrive in bursts.
 _REQUEST_POLLERS: Final = PollerBehaviorSimpleMaximum(10)
 _MAILBOX_POLLERS: Final = PollerBehaviorSimpleMaximum(40)

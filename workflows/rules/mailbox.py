@@ -49,9 +49,9 @@ class Mailbox:
             self._resend(challenge, now)
 
     def refuse_resend(self, refusal: Refusal, now: datetime) -> None:
-        """Apply the refusal of a later attempt.
+        """Publish the refusal of a later attempt, once.
 
-        If the sign-in is over, it has no result.
+        A refusal for a sign-in that has ended is ignored.
         """
         self._catch_up(now)
 
@@ -75,7 +75,7 @@ class Mailbox:
     def clear_limits(self, clearing: Clearing, now: datetime) -> None:
         """Give budgets back in full.
 
-        The tries that a live sign-in has left stay as they are.
+        Tries that a live sign-in has used are not restored.
         """
         self._catch_up(now)
 

@@ -70,7 +70,7 @@ async def test_records_in_flight_finish_before_a_rebuild() -> None:
 
 
 async def test_a_second_stall_without_recovery_raises() -> None:
-    """The error ends the process. The group was left before."""
+    """The consumer leaves its group; then the error ends the process."""
     bench = Bench(WATCHFUL)
     bench.source.hang.add("poll")
 

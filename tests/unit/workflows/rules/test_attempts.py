@@ -7,7 +7,7 @@ from tests.fakes.mailbox_world import EVE, RIGHT, MailboxWorld, summary
 from workflows.rules.jobs import SendMail
 
 
-def test_send_again_sends_the_same_code_and_does_not_prolong_it(world: MailboxWorld) -> None:
+def test_a_resend_repeats_the_code_and_does_not_extend_it(world: MailboxWorld) -> None:
     """The second mail has the same nonce and the same end (SECURITY S10)."""
     signin_id = world.mailed_sign_in()
     world.wait(60)
@@ -27,7 +27,7 @@ def test_send_again_sends_the_same_code_and_does_not_prolong_it(world: MailboxWo
     assert second.attempt == 2
 
 
-def test_send_again_gives_no_tries_back(world: MailboxWorld) -> None:
+def test_a_resend_does_not_restore_tries(world: MailboxWorld) -> None:
     """After four wrong codes and a second mail, one try is left."""
     signin_id = world.sign_in()
     world.submit_wrong(signin_id, 4)
@@ -73,7 +73,7 @@ def test_a_refused_attempt_leaves_the_sign_in_live(
     assert world.outcomes()[-1] == "signin.succeeded"
 
 
-def test_send_again_is_accepted_60_seconds_before_the_end(world: MailboxWorld) -> None:
+def test_a_resend_is_accepted_60_seconds_before_the_end(world: MailboxWorld) -> None:
     """With exactly 60 s left, a mail still makes sense."""
     signin_id = world.mailed_sign_in()
     world.wait(240)
@@ -94,7 +94,7 @@ def test_a_stale_attempt_is_refused(world: MailboxWorld) -> None:
 
 
 def test_a_refusal_is_published_once_and_never_after_the_end(world: MailboxWorld) -> None:
-    """A repeated refusal has no result, and neither has one after the end."""
+    """A repeated refusal publishes nothing, nor does a refusal after the sign-in has ended."""
     signin_id = world.mailed_sign_in()
     world.refuse(signin_id, 2)
     world.refuse(signin_id, 2)
