@@ -42,6 +42,7 @@ from utils.cli.terminal import command_group, read_wiring, run_command
 from utils.endpoints import build_app, serving
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.source import KafkaSource
+from utils.kafka.watch import KafkaWatch
 from utils.kafka.writers import KafkaDeadLetterWriter, ResultPublisher
 from utils.logs import configure_logging
 from utils.process import (
@@ -116,7 +117,7 @@ def build_consumer(
     handle = Observed(tracing.traced_handler(handle, group) if tracing else handle, counts)
 
     return ConsumerLoop(
-        KafkaSource(wiring.kafka_access, group, wiring.inbound_topics),
+        KafkaSource(wiring.kafka_access, group, wiring.inbound_topics, required_topics=wiring.written_topics),
         Intake(*wiring.inbound_topics, wiring.pseudonyms, counts),
         handle,
         counts,
@@ -210,10 +211,13 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
     telemetry = SdkTelemetry()
     tracing = load_tracing(os.environ)
     breaker = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
-    services: list[Service] = []
+    needs = wiring.kafka_needs(consumes=role != "worker", publishes=role != "consumer")
+    watch = KafkaWatch(wiring.kafka_access, needs)
+    metrics.kafka_problems.set_function(lambda: len(watch.problems))
+    services: list[Service] = [Service("Kafka watch", watch.run, watch.stop)]
     conditions: dict[str, Callable[[], bool]] = {_NO_TEMPORAL: lambda: False}
     app = build_app(
-        lambda: [missing for missing, is_met in conditions.items() if not is_met()],
+        lambda: [*(missing for missing, is_met in conditions.items() if not is_met()), *watch.problems],
         lambda: metrics.exposition() + telemetry.metrics(),
         None if role == "worker" else breaker.resume,
     )
@@ -235,10 +239,12 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
             policy = await wiring.policy(client)
             consumer = build_consumer(wiring, policy, client, metrics, breaker, stack, tracing)
             services.append(Service("consumer", consumer.run, consumer.stop))
+            watch.add(lambda: consumer.refusal)
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
 
+        conditions["Kafka: not reached yet"] = lambda: watch.has_answered
         del conditions[_NO_TEMPORAL]
         logger.info("started", extra={"role": role})
         reduce_garbage_collection()

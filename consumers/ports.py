@@ -35,6 +35,10 @@ class KafkaMisconfigured(KafkaUnavailable):
     """Raised when Kafka will refuse the call until an operator acts. Its text says what is wrong, and what to do."""
 
 
+class GroupRefused(KafkaMisconfigured):
+    """Raised when Kafka refuses the membership in the group. Only a consumer that joins anew can have it again."""
+
+
 class RecordRefused(KafkaUnavailable):
     """Raised when Kafka refuses a record for its size. Trying again helps only after a change of Kafka's settings."""
 
@@ -107,6 +111,11 @@ class AssignmentListener(Protocol):
 class RecordSource(Protocol):
     """The group's consumer: manual commits, no deserializers, range assignor, earliest offset first."""
 
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka refuses until an operator acts, and what to do."""
+        ...
+
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group. Raises ``KafkaUnavailable``; then nothing is held, and it may be called again."""
         ...
@@ -149,7 +158,10 @@ class RecordSource(Protocol):
         ...
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
-        """Ask, with a separate client, whether Kafka serves this group and these partitions (none: the topics)."""
+        """Ask, with a separate client, whether Kafka serves this group and these partitions (none: the topics).
+
+        While Kafka refuses what the consumer needs, the answer is no.
+        """
         ...
 
     async def stop(self) -> None:

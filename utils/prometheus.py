@@ -42,6 +42,12 @@ class Metrics:
         self.results = counter("signin_results", "Results published.", ("type", "reason"))
         self.mails = counter("signin_mails", "Attempts to send a mail.", ("outcome",))
 
+        self.kafka_problems = Gauge(
+            "signin_kafka_problems",
+            "What an operator must repair in Kafka: missing topics, rights, a refused login, unreadable certificates.",
+            registry=self.registry,
+        )
+
         histogram = partial(Histogram, registry=self.registry)
         self.activities = histogram(
             "signin_activity_seconds",

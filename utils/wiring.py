@@ -15,10 +15,13 @@ from activities.pseudonyms import Pseudonyms
 from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
 from schemas.policy import Policy
 from schemas.status import Status, Trace
+from schemas.topics import dead_letter_topic
 from utils.dns import DnsMailDomains
 from utils.endpoints import request_resume
 from utils.kafka.access import KafkaAccess
 from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
+from utils.kafka.metadata import READ, WRITE
+from utils.kafka.needs import KafkaNeeds
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.topics import TopicPlan, planned_topics
 from utils.kafka.writers import KafkaInboundWriter
@@ -57,9 +60,25 @@ class Wiring:
         self.code_keys = CodeKeys(keys.code.get_secret_value())
 
     @property
+    def written_topics(self) -> Sequence[str]:
+        """The topics that the workers write to."""
+        return [*map(dead_letter_topic, self.inbound_topics), self.settings.kafka.results_topic]
+
+    @property
     def topic_plans(self) -> list[TopicPlan]:
         """The topics with the settings that they should have."""
         return planned_topics(*self.topics)
+
+    def kafka_needs(self, *, consumes: bool, publishes: bool) -> KafkaNeeds:
+        """Return what a process needs of Kafka that consumes events, publishes results, or both."""
+        rights: dict[str, str] = {}
+        if consumes:
+            rights |= dict.fromkeys(self.inbound_topics, READ)
+            rights |= {dead_letter_topic(topic): WRITE for topic in self.inbound_topics}
+        if publishes:
+            rights[self.settings.kafka.results_topic] = WRITE
+
+        return KafkaNeeds(rights, self.settings.kafka.group_id if consumes else None)
 
     def dead_letters(self) -> AbstractAsyncContextManager[DeadLetterReader]:
         """Return a reader of the dead-letter topics. Entering it connects."""

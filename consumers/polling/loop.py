@@ -1,4 +1,4 @@
-"""Runs consumer sessions one after the other: a consumer that stalls is replaced."""
+"""Runs consumer sessions one after the other: a consumer that stalls, or that its group refuses, is replaced."""
 
 import asyncio
 import logging
@@ -31,6 +31,7 @@ class ConsumerLoop:
         limits = limits or ConsumerLimits()
         membership = Membership(source, limits.retry_s, limits.stop_s)
 
+        self._source = source
         self._metrics = metrics
         self._check_every_s = limits.report_every_s
         self._watchdog = Watchdog(limits.stall_s)
@@ -47,6 +48,11 @@ class ConsumerLoop:
     def is_well(self) -> bool:
         """Whether Kafka answers and the consumer makes progress."""
         return self._watchdog.is_well
+
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka refuses until an operator acts, and what to do."""
+        return self._source.refusal
 
     @property
     def halted(self) -> bool:
@@ -84,8 +90,11 @@ class ConsumerLoop:
         finally:
             watching.cancel()
 
-        if watching.done() and not self._stopping:
+        if self._stopping:
+            return
+        if watching.done():
             self._rebuild(watching.result())
+        self._session = self._new_session()
 
     async def _until_stalled(self, session: ConsumerSession) -> Symptom:
         return await until_stalled(self._watchdog, session.progress, session.is_reachable, self._check_every_s)
@@ -94,4 +103,3 @@ class ConsumerLoop:
         logger.error("the consumer has stalled, though Kafka answers", extra=stall.as_log())
         self._watchdog.rebuild(stall)
         self._metrics.rebuilt()
-        self._session = self._new_session()

@@ -29,8 +29,8 @@ class Membership:
         while not over.is_set():
             try:
                 return await self._try_to_join(listener, over)
-            except KafkaUnavailable:
-                logger.warning("waiting for Kafka")
+            except KafkaUnavailable as error:
+                logger.warning("waiting for Kafka", extra={"reason": str(error)})
                 await happens_within(over, wait_s)
                 wait_s = min(wait_s * 2, _MAX_WAIT_S)
 

@@ -14,7 +14,7 @@ from consumers.polling.lanes import Capacity, Lanes
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.offset_tracker import Ticket
 from consumers.polling.racing import finishes_before, happens_within
-from consumers.ports import KafkaUnavailable, Partition, Record, RecordSource
+from consumers.ports import GroupRefused, KafkaUnavailable, Partition, Record, RecordSource
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,10 @@ class Reader:
         self._to_read_again: set[Partition] = set()
 
     async def turn(self) -> None:
-        """Poll once, and commit if a commit is due. Without partitions, wait for them."""
+        """Poll once, and commit if a commit is due. Without partitions, wait for them.
+
+        Once the group refuses this consumer, the session is over.
+        """
         intake_open = self._assignment.intake_open
         if not intake_open.is_set():
             await happens_within(intake_open, self._limits.poll_ms / 1000)
@@ -66,6 +69,9 @@ class Reader:
         epoch = self._assignment.epoch
         try:
             await self._read(epoch)
+        except GroupRefused:
+            logger.error("Kafka refuses the membership in the group: joining it anew")
+            self._over.set()
         except KafkaUnavailable:
             logger.warning("Kafka is away: trying again")
             await happens_within(self._over, self._limits.retry_s)

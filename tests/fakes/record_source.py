@@ -65,6 +65,7 @@ class FakeRecordSource:
         self.largest_poll = 0
         self.checks = 0
 
+        self.refusal: str | None = None
         self.deaf = False
         self.hang: set[str] = set()
         self.released = asyncio.Event()
@@ -198,10 +199,10 @@ class FakeRecordSource:
         return {partition: self.broker.ends.get(partition, 0) for partition in partitions}
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
-        """Return whether the broker is up."""
+        """Return whether the broker is up and refuses nothing."""
         self.checks += 1
         await asyncio.sleep(0)
-        return not self.broker.down
+        return not self.broker.down and self.refusal is None
 
     async def stop(self) -> None:
         """Leave the group."""

@@ -15,6 +15,8 @@ from aiokafka.structs import OffsetAndMetadata
 _TOPIC = 2
 _GROUP = 3
 _LITERAL = 3
+_ALL = 2
+_READ = 3
 _WRITE = 4
 _DESCRIBE = 8
 _DENY = 2
@@ -75,19 +77,48 @@ class KafkaAdmin:
 
     async def forbid_writing(self, topic: str) -> None:
         """Deny everybody the right to write to a topic."""
-        async with self._admin() as admin:
-            await admin._send_request(CreateAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
+        await self._deny(_TOPIC, topic, _WRITE)
 
     async def allow_writing(self, topic: str) -> None:
         """Remove that denial."""
-        async with self._admin() as admin:
-            await admin._send_request(DeleteAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY, _WRITE, _DENY))
+        await self._end_denial(_TOPIC, topic, _WRITE)
+
+    async def forbid_reading(self, topic: str) -> None:
+        """Deny everybody the right to read a topic, and allow everything else."""
+        await self._allow_all(_TOPIC, topic)
+        await self._deny(_TOPIC, topic, _READ)
+
+    async def allow_reading(self, topic: str) -> None:
+        """Remove that denial."""
+        await self._end_denial(_TOPIC, topic, _READ)
+
+    async def forbid_group(self, group_id: str) -> None:
+        """Deny everybody the right to be a member of a group, and allow everything else."""
+        await self._allow_all(_GROUP, group_id)
+        await self._deny(_GROUP, group_id, _READ)
+
+    async def allow_group(self, group_id: str) -> None:
+        """Remove that denial."""
+        await self._end_denial(_GROUP, group_id, _READ)
 
     async def allow_only_describe(self, topic: str, group_id: str) -> None:
         """Let everybody describe a topic and a group, which removes all other rights to them."""
         async with self._admin() as admin:
             for kind, name in ((_TOPIC, topic), (_GROUP, group_id)):
                 await admin._send_request(CreateAclsRequest(kind, name, _LITERAL, *_EVERYBODY, _DESCRIBE, _ALLOW))
+
+    async def _allow_all(self, kind: int, name: str) -> None:
+        """Allow what a topic or a group without any rule allows: with its first rule, all else is forbidden."""
+        async with self._admin() as admin:
+            await admin._send_request(CreateAclsRequest(kind, name, _LITERAL, *_EVERYBODY, _ALL, _ALLOW))
+
+    async def _deny(self, kind: int, name: str, operation: int) -> None:
+        async with self._admin() as admin:
+            await admin._send_request(CreateAclsRequest(kind, name, _LITERAL, *_EVERYBODY, operation, _DENY))
+
+    async def _end_denial(self, kind: int, name: str, operation: int) -> None:
+        async with self._admin() as admin:
+            await admin._send_request(DeleteAclsRequest(kind, name, _LITERAL, *_EVERYBODY, operation, _DENY))
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[Any]:

@@ -19,6 +19,7 @@ from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from signin_worker import STOP_WITHIN_S, Role, run_worker
 from utils.endpoints import GRACEFUL_SHUTDOWN_S, CannotListen
+from utils.kafka.topics import create_topics, look_up_topics
 from utils.process import CLOSE_TIMEOUT_S, StopRequested
 from utils.settings.loading import Settings, SettingsError, load_settings
 from utils.wiring import Wiring
@@ -175,12 +176,44 @@ async def test_each_role_becomes_ready_and_stops(role: Role, served: dict[str, s
     await asyncio.wait_for(running, 30)
 
 
+@pytest.mark.parametrize("role", ["consumer", "worker", "all"])
+async def test_run_waits_for_topics_that_are_missing(role: Role, served: dict[str, str]) -> None:
+    """It creates none, names those that it needs and the command that creates them, and becomes ready with them."""
+    topics = Topics.fresh("missing")
+    settings = load_settings(served | topics.settings())
+    wiring = Wiring(settings)
+    needed = wiring.kafka_needs(consumes=role != "worker", publishes=role != "consumer").topics
+    missing = f"Kafka: these topics are missing: {', '.join(needed)}. Run signin-worker topics create."
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(run_worker(wiring, role, stop))
+
+    async def says_what_is_missing() -> bool:
+        return missing in await _missing(settings)
+
+    try:
+        await eventually(says_what_is_missing, "the topics are named", within_s=30)
+        assert await look_up_topics(wiring.kafka_access, list(wiring.topics)) == {}
+
+        await create_topics(wiring.kafka_access, wiring.topic_plans)
+        await eventually(lambda: _is_ready(settings), "ready", within_s=30)
+    finally:
+        stop.set()
+
+    await asyncio.wait_for(running, 30)
+
+
 async def _is_ready(settings: Settings) -> bool:
+    return await _missing(settings) == []
+
+
+async def _missing(settings: Settings) -> list[str]:
     with contextlib.suppress(httpx.HTTPError):
         async with httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"http://{LOOPBACK}:{settings.http.port}/readyz")
-            return answer.status_code == 200
-    return False
+            missing: list[str] = answer.json()["missing"]
+            assert answer.status_code == (503 if missing else 200)
+            return missing
+    return ["no answer"]
 
 
 async def test_a_namespace_that_forgets_too_early_is_refused(served: dict[str, str]) -> None:

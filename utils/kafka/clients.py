@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaConnectionError, KafkaError
 
 from consumers.ports import KafkaUnavailable
 from utils.kafka.access import KafkaAccess
 from utils.kafka.codecs import bound_decompression
 from utils.kafka.error_table import translate
+from utils.kafka.login import refusal
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,17 @@ async def kafka_call(timeout_s: float | None) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def kafka_admin(access: KafkaAccess) -> AsyncIterator[Any]:
-    """Yield a connected admin client. Errors in the block are raised as ``KafkaUnavailable``."""
+    """Yield a connected admin client. Errors in the block are raised as ``KafkaUnavailable``.
+
+    If the login is refused, the error says so.
+    """
     admin = AIOKafkaAdminClient(**access.options())
     try:
         async with kafka_call(_ADMIN_TIMEOUT_S):
-            await admin.start()
+            try:
+                await admin.start()
+            except KafkaConnectionError as error:
+                raise await refusal(access) or error from None
             yield admin
     finally:
         await admin.close()

@@ -2,17 +2,17 @@
 
 Transient errors are retried by whoever called. A ``FENCED`` client is out of step with the brokers: the producer is
 built anew, the consumer joins again. For ``CONFIGURATION`` an operator must act: calls are retried all the same, and
-the worker is not ready until one succeeds. ``RECORD`` refuses one record for its size.
+the worker is not ready until one succeeds. ``GROUP`` is the same for the membership in the group: a consumer must
+join anew. ``RECORD`` refuses one record for its size.
 """
 
 import ssl
-from collections.abc import Iterator
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from aiokafka import errors
 
-from consumers.ports import KafkaMisconfigured, KafkaUnavailable, RecordRefused
+from consumers.ports import GroupRefused, KafkaMisconfigured, KafkaUnavailable, RecordRefused
 
 
 class Meaning(Enum):
@@ -21,6 +21,7 @@ class Meaning(Enum):
     TRANSIENT = auto()
     FENCED = auto()
     CONFIGURATION = auto()
+    GROUP = auto()
     RECORD = auto()
 
 
@@ -34,13 +35,15 @@ class Row(NamedTuple):
 
 _NO_REMEDY: Final = ""
 
+_NO_RIGHT: Final = "grant the rights that signin-worker check names"
+
 ERROR_TABLE: Final = (
+    Row(Meaning.GROUP, _NO_RIGHT, (errors.GroupAuthorizationFailedError,)),
     Row(
         Meaning.CONFIGURATION,
-        "grant the rights that signin-worker check names",
+        _NO_RIGHT,
         (
             errors.TopicAuthorizationFailedError,
-            errors.GroupAuthorizationFailedError,
             errors.ClusterAuthorizationFailedError,
             errors.TransactionalIdAuthorizationFailed,
             errors.DelegationTokenAuthorizationFailed,
@@ -230,6 +233,8 @@ def translate(error: Exception) -> KafkaUnavailable:
     match row.meaning:
         case Meaning.CONFIGURATION:
             return KafkaMisconfigured(f"{kind}: {row.remedy}")
+        case Meaning.GROUP:
+            return GroupRefused(f"{kind}: {row.remedy}")
         case Meaning.RECORD:
             return RecordRefused(kind)
         case Meaning.TRANSIENT | Meaning.FENCED:
@@ -237,9 +242,9 @@ def translate(error: Exception) -> KafkaUnavailable:
 
 
 def _row(error: Exception) -> Row:
-    rows = {each: row for row in ERROR_TABLE for each in row.errors}
-    known: Iterator[Row] = (rows[each] for each in type(error).__mro__ if each in rows)
+    known = (_ROWS[each] for each in type(error).__mro__ if each in _ROWS)
     return next(known, _UNLISTED)
 
 
+_ROWS: Final = {each: row for row in ERROR_TABLE for each in row.errors}
 _UNLISTED: Final = Row(Meaning.TRANSIENT, _NO_REMEDY, ())

@@ -1,16 +1,19 @@
 """Kafka's inbound side: the consumer group's member, behind the port ``RecordSource``."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
-from consumers.ports import AssignmentListener, KafkaUnavailable, Partition, Record
+from consumers.ports import AssignmentListener, KafkaMisconfigured, KafkaUnavailable, Partition, Record
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, temporary_consumer
+from utils.kafka.needs import missing_topics
 from utils.kafka.polling import Poller
+from utils.kafka.refusals import Refusals
 
 _MAX_PARTITION_BYTES: Final = 1024 * 1024
 
@@ -43,7 +46,8 @@ _POSITION_TIMEOUT_S: Final = 0.05
 class KafkaSource:
     """Implements ``RecordSource``. Can be started again after a stop or a failed start.
 
-    New partitions are found after ``metadata_max_age_ms`` and the rebalance that follows.
+    New partitions are found after ``metadata_max_age_ms`` and the rebalance that follows. The group is not joined
+    before ``required_topics`` exist, too.
     """
 
     def __init__(
@@ -52,13 +56,22 @@ class KafkaSource:
         group_id: str,
         topics: Sequence[str],
         *,
+        required_topics: Sequence[str] = (),
         metadata_max_age_ms: int = 30_000,
+        refusals: Refusals | None = None,
     ) -> None:
         self._access = access
         self._group_id = group_id
         self._topics = tuple(topics)
+        self._required_topics = (*topics, *required_topics)
         self._metadata_max_age_ms = metadata_max_age_ms
         self._started: Any = None
+        self._refusals = refusals or Refusals()
+
+    @property
+    def refusal(self) -> str | None:
+        """What Kafka refuses until an operator acts, and what to do."""
+        return self._refusals.reason
 
     @property
     def _consumer(self) -> Any:
@@ -69,6 +82,15 @@ class KafkaSource:
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group. Raises ``KafkaUnavailable``, and can be called again after that."""
+        with self._refusals.noted():
+            await self._raise_if_topics_are_missing()
+            await self._join(listener)
+
+    async def _raise_if_topics_are_missing(self) -> None:
+        if missing := await missing_topics(self._access, self._required_topics):
+            raise KafkaMisconfigured(missing)
+
+    async def _join(self, listener: AssignmentListener) -> None:
         consumer = AIOKafkaConsumer(
             **self._access.options(),
             **SETTINGS,
@@ -87,7 +109,7 @@ class KafkaSource:
 
         A batch that can't be decoded is one record, with ``unreadable`` set.
         """
-        async with kafka_call(None):
+        async with self._call(None):
             return await Poller(self._consumer, _MAX_PARTITION_BYTES).poll(timeout_ms, max_records)
 
     def pause(self, partitions: Collection[Partition]) -> None:
@@ -103,7 +125,7 @@ class KafkaSource:
 
         Ignores partitions not assigned. Raises ``KafkaUnavailable``.
         """
-        async with kafka_call(_CALL_TIMEOUT_S):
+        async with self._call(_CALL_TIMEOUT_S):
             for partition in self._assigned(partitions):
                 offset = await self._resume_offset(partition)
                 if self._assigned([Partition(*partition)]):  # a rebalance may have come during the call
@@ -135,7 +157,7 @@ class KafkaSource:
         Cancellable. Raises ``KafkaUnavailable``.
         """
         positions = {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()}
-        async with kafka_call(_CALL_TIMEOUT_S):
+        async with self._call(_CALL_TIMEOUT_S):
             await self._consumer.commit(positions)
 
     async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
@@ -144,7 +166,7 @@ class KafkaSource:
         Needs a task of its own. Raises ``KafkaUnavailable``.
         """
         targets = [TopicPartition(*partition) for partition in partitions]
-        async with kafka_call(_CALL_TIMEOUT_S):
+        async with self._call(_CALL_TIMEOUT_S):
             ends = await self._consumer.end_offsets(targets)
 
         return {Partition(*partition): offset for partition, offset in ends.items()}
@@ -153,8 +175,12 @@ class KafkaSource:
         """Tell whether Kafka serves the group and these partitions; without any, the first of each topic.
 
         It asks the leaders and the coordinator with a client that joins nothing, because
-        the consumer's own client may be what is stuck.
+        the consumer's own client may be what is stuck. While Kafka refuses what the
+        consumer needs, it does not serve it.
         """
+        if self.refusal is not None:
+            return False
+
         partitions = partitions or [Partition(topic, 0) for topic in self._topics]
         targets = [TopicPartition(*partition) for partition in partitions]
 
@@ -177,6 +203,12 @@ class KafkaSource:
         self._started = None
         if consumer is not None:
             await stop_consumer(consumer)
+
+    @asynccontextmanager
+    async def _call(self, timeout_s: float | None) -> AsyncIterator[None]:
+        with self._refusals.noted():
+            async with kafka_call(timeout_s):
+                yield
 
     def _assigned(self, partitions: Collection[Partition]) -> list[TopicPartition]:
         assignment = self._consumer.assignment()

@@ -22,6 +22,7 @@ _EXPRESSIONS: Final = [query.expression for panel in PANELS for query in panel.q
 _NOT_SHOWN: Final = {
     "signin_consumer_offset",  # for close inspection; lag is derived from it
     "signin_consumer_future_events",  # counts odd clocks of emitters, which need no action
+    "signin_kafka_problems",  # an alert watches it; /readyz says what the problems are
 }
 
 

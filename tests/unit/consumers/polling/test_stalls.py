@@ -8,6 +8,7 @@ import pytest
 
 from consumers.outcomes import Throttled, Unreachable
 from consumers.polling.watchdog import ConsumerStalled
+from consumers.ports import GroupRefused
 from tests.fakes.consumer_bench import QUICK, REQUESTED_0, REQUESTED_1, Bench
 from tests.fakes.inbound import REQUESTED, record, signin_id
 from tests.fakes.waiting import until
@@ -49,6 +50,42 @@ async def test_a_stalled_consumer_is_rebuilt_and_continues(
     [line] = [line for line in caplog.records if line.levelno >= logging.ERROR]
 
     assert line.getMessage() == "the consumer has stalled, though Kafka answers"
+
+
+async def test_a_consumer_that_its_group_refuses_joins_anew() -> None:
+    """That is no stall: nothing counts as rebuilt, however often it happens, and no record is applied twice."""
+    bench = Bench(WATCHFUL)
+
+    async with bench.running(REQUESTED_0):
+        for number in range(1, 4):
+            bench.request(number)
+            await until(lambda: bench.broker.committed == {REQUESTED_0: number})
+            bench.source.raising.append(GroupRefused("GroupAuthorizationFailedError"))
+            await until(lambda: len(bench.source.listeners) == number + 1)
+            await bench.source.assign(REQUESTED_0)
+
+    assert bench.applied == [signin_id(1), signin_id(2), signin_id(3)]
+    assert bench.metrics.rebuilds == 0
+
+
+async def test_a_consumer_that_kafka_refuses_does_not_stall() -> None:
+    """For longer than two stalls nothing can be read. Once Kafka refuses nothing any more, the consumer goes on."""
+    bench = Bench(WATCHFUL)
+
+    async with bench.running(REQUESTED_0) as run:
+        bench.source.refusal = "TopicAuthorizationFailedError"
+        bench.source.deaf = True
+        bench.request(1)
+        await asyncio.wait({run}, timeout=2.5)
+
+        assert not run.done()
+        assert bench.metrics.rebuilds == 0
+        assert bench.loop.refusal == "TopicAuthorizationFailedError"
+
+        bench.source.refusal = None
+        bench.source.deaf = False
+        bench.broker.changed.set()
+        await until(lambda: bench.applied == [signin_id(1)], 10)
 
 
 async def test_records_in_flight_finish_before_a_rebuild() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from aiokafka import errors
 
-from consumers.ports import KafkaMisconfigured, KafkaUnavailable, RecordRefused
+from consumers.ports import GroupRefused, KafkaMisconfigured, KafkaUnavailable, RecordRefused
 from utils.kafka.error_table import ERROR_TABLE, Meaning, meaning, translate
 
 ALL_ERRORS = {
@@ -26,14 +26,15 @@ def test_each_error_of_aiokafka_stands_in_one_row() -> None:
 
 def test_only_configuration_has_a_remedy() -> None:
     """An operator reads what to do wherever an operator must act."""
-    assert all(bool(row.remedy) == (row.meaning is Meaning.CONFIGURATION) for row in ERROR_TABLE)
+    needs_operator = (Meaning.CONFIGURATION, Meaning.GROUP)
+    assert all(bool(row.remedy) == (row.meaning in needs_operator) for row in ERROR_TABLE)
 
 
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
         (errors.TopicAuthorizationFailedError("in"), KafkaMisconfigured),
-        (errors.GroupAuthorizationFailedError("g"), KafkaMisconfigured),
+        (errors.GroupAuthorizationFailedError("g"), GroupRefused),
         (errors.SaslAuthenticationFailed(), KafkaMisconfigured),
         (ssl.SSLCertVerificationError("self-signed"), KafkaMisconfigured),
         (errors.UnknownTopicOrPartitionError(), KafkaUnavailable),
