@@ -28,7 +28,7 @@ from consumers.gateway.breaker import Breaker
 from consumers.gateway.guard import GuardedGateway
 from consumers.gateway.limiter import AdaptiveLimit
 from consumers.gateway.temporal import TemporalGateway
-from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering
+from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering, DeadLetterLimits
 from consumers.handling.dispatch import AgeLimits, Dispatcher, Handler
 from consumers.handling.observed import Observed
 from consumers.handling.retrying import Retrying
@@ -59,6 +59,7 @@ from utils.prometheus import MeasuredActivities, MeasuredMailer, MeasuredPublish
 from utils.settings.environment import PREFIX
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
+from utils.temporal.client import without_retries
 from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.telemetry import SdkTelemetry
@@ -109,7 +110,9 @@ def build_consumer(
 
     breaker = Breaker()
     calls = AdaptiveLimit(settings.consumer.max_calls)
-    unguarded = TemporalGateway(client, settings.temporal.task_queue, policy, wiring.pseudonyms, wiring.code_keys)
+    unguarded = TemporalGateway(
+        without_retries(client), settings.temporal.task_queue, policy, wiring.pseudonyms, wiring.code_keys
+    )
     gateway = GuardedGateway(unguarded, breaker, counts, calls)
     ages = AgeLimits(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
 
@@ -124,6 +127,12 @@ def build_consumer(
         (breaker, dead_letter_breaker),
         _consumer_limits(settings),
     )
+
+
+def dead_letter_limits(settings: Settings) -> DeadLetterLimits:
+    """Return how many dead letters are too many."""
+    limits = settings.dead_letters
+    return DeadLetterLimits(limits.breaker_per_minute, limits.breaker_share, limits.breaker_share_floor)
 
 
 def _consumer_limits(settings: Settings) -> ConsumerLimits:
@@ -210,7 +219,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
     metrics = Metrics()
     telemetry = SdkTelemetry()
     tracing = load_tracing(os.environ)
-    breaker = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
+    breaker = DeadLetterBreaker(dead_letter_limits(settings))
     needs = wiring.kafka_needs(consumes=role != "worker", publishes=role != "consumer")
     watch = KafkaWatch(wiring.kafka_access, needs)
     metrics.kafka_problems.set_function(lambda: len(watch.problems))

@@ -23,7 +23,7 @@ from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.metadata import READ, WRITE
 from utils.kafka.needs import KafkaNeeds
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
-from utils.kafka.topics import TopicPlan, planned_topics
+from utils.kafka.topics import DEFAULT_PARTITIONS, TopicPlan, planned_topics
 from utils.kafka.writers import KafkaInboundWriter
 from utils.settings.loading import Settings, SettingsError
 from utils.settings.sections import KafkaSettings
@@ -67,7 +67,11 @@ class Wiring:
     @property
     def topic_plans(self) -> list[TopicPlan]:
         """The topics with the settings that they should have."""
-        return planned_topics(*self.topics)
+        return self.plan_topics(DEFAULT_PARTITIONS)
+
+    def plan_topics(self, partitions: int) -> list[TopicPlan]:
+        """Return the topics with the settings that they should have, and so many partitions."""
+        return planned_topics(*self.topics, partitions=partitions)
 
     def kafka_needs(self, *, consumes: bool, publishes: bool) -> KafkaNeeds:
         """Return what a process needs of Kafka that consumes events, publishes results, or both."""

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
+from dataclasses import dataclass
 from typing import Final
 
 from consumers.dead_letters.headers import dead_letter_headers, digest_headers, only_dlt_headers
@@ -30,16 +31,30 @@ logger = logging.getLogger(__name__)
 _MINUTE_S: Final = 60.0
 
 
-class DeadLetterBreaker:
-    """Stops consumption at more than ``per_minute`` dead letters in a minute.
+@dataclass(frozen=True)
+class DeadLetterLimits:
+    """More than ``per_minute`` dead letters in a minute are too many; 0 allows any number, and any share.
 
-    It stays open until ``resume``. A limit of 0 turns it off.
+    So is a ``share`` of a topic's records, once they are ``share_floor`` in a minute; 0 allows any share.
     """
 
-    def __init__(self, per_minute: int = 10_000, stopwatch: Stopwatch = time.monotonic) -> None:
-        self._per_minute = per_minute
+    per_minute: int = 10_000
+    share: float = 0.9
+    share_floor: int = 500
+
+
+class DeadLetterBreaker:
+    """Stops consumption at too many dead letters in a minute.
+
+    It stays open until ``resume``.
+    """
+
+    def __init__(self, limits: DeadLetterLimits | None = None, stopwatch: Stopwatch = time.monotonic) -> None:
+        self._limits = limits or DeadLetterLimits()
         self._stopwatch = stopwatch
         self._counted_at: deque[float] = deque()
+        self._dead: dict[str, _LastMinute] = defaultdict(_LastMinute)
+        self._all: dict[str, _LastMinute] = defaultdict(_LastMinute)
         self._closed = asyncio.Event()
         self._closed.set()
 
@@ -57,38 +72,84 @@ class DeadLetterBreaker:
         """Close the breaker and count from zero; return whether it was open."""
         was_open = self.is_open
         self._counted_at.clear()
+        self._dead.clear()
+        self._all.clear()
         self._closed.set()
         return was_open
 
-    async def admit(self) -> None:
-        """Count one dead letter that is about to be written.
+    def finished(self, topic: str) -> None:
+        """Count a record of this topic that is no dead letter."""
+        self._all[topic].add(self._stopwatch())
+
+    async def admit(self, topic: str) -> None:
+        """Count one dead letter of this topic that is about to be written.
 
         While the breaker is open, wait for ``resume`` first.
         """
-        while not self._try_admit():
+        while not self._try_admit(topic):
             await self._closed.wait()
 
-    def _try_admit(self) -> bool:
-        """Count a dead letter and return true. At the limit, open the breaker and return false."""
-        if not self._per_minute:
+    def _try_admit(self, topic: str) -> bool:
+        """Count a dead letter and return true. At a limit, open the breaker and return false."""
+        if not self._limits.per_minute:
             return True
         if self.is_open:
             return False
 
         now = self._stopwatch()
-        while self._counted_at and self._counted_at[0] <= now - _MINUTE_S:
-            self._counted_at.popleft()
-
-        if len(self._counted_at) >= self._per_minute:
-            logger.error(
-                "too many dead letters in a minute: consumption stops",
-                extra={"limit": self._per_minute},
-            )
+        if reason := self._too_many(now) or self._too_large_a_share(topic, now):
+            logger.error("too many dead letters in a minute: consumption stops", extra=reason)
             self._closed.clear()
             return False
 
         self._counted_at.append(now)
+        self._dead[topic].add(now)
+        self._all[topic].add(now)
         return True
+
+    def _too_many(self, now: float) -> dict[str, object]:
+        while self._counted_at and self._counted_at[0] <= now - _MINUTE_S:
+            self._counted_at.popleft()
+
+        limit = self._limits.per_minute
+        return {"limit": limit} if len(self._counted_at) >= limit else {}
+
+    def _too_large_a_share(self, topic: str, now: float) -> dict[str, object]:
+        dead = self._dead[topic].count(now)
+        if not self._limits.share or dead < self._limits.share_floor:
+            return {}
+
+        records = self._all[topic].count(now)
+        is_too_large = dead >= self._limits.share * records
+        return {"topic": topic, "dead_letters": dead, "records": records} if is_too_large else {}
+
+
+class _LastMinute:
+    """Counts what happened within the last minute, to the second."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, int]] = deque()
+        self._total = 0
+
+    def add(self, now: float) -> None:
+        """Count one."""
+        self._forget(now)
+        second = int(now)
+        counted = 0
+        if self._seconds and self._seconds[-1][0] == second:
+            counted = self._seconds.pop()[1]
+
+        self._seconds.append((second, counted + 1))
+        self._total += 1
+
+    def count(self, now: float) -> int:
+        """Return how many there were."""
+        self._forget(now)
+        return self._total
+
+    def _forget(self, now: float) -> None:
+        while self._seconds and self._seconds[0][0] <= now - _MINUTE_S:
+            self._total -= self._seconds.popleft()[1]
 
 
 class DeadLettering:
@@ -124,8 +185,10 @@ class DeadLettering:
 
         if isinstance(outcome, Rejected):
             delivery.postponed = "too_many_dead_letters"  # logged as the reason if the record is held back for long
-            await self._breaker.admit()
+            await self._breaker.admit(delivery.record.topic)
             await self._write(delivery, outcome)
+        else:
+            self._breaker.finished(delivery.record.topic)
 
         return outcome
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker, DeadLetterLimits
 from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.gateway.guard import GuardedGateway
 from consumers.intake import Intake
@@ -52,7 +52,7 @@ class ComposedConsumer:
         self.writer = FakeDeadLetterWriter()
         self.metrics = FakeConsumerMetrics()
         self.breaker = Breaker(threshold=3, probe_after_s=0.001, longest_probe_s=0.002)
-        self.dead_letter_breaker = DeadLetterBreaker(5)
+        self.dead_letter_breaker = DeadLetterBreaker(DeadLetterLimits(5))
 
         guarded = GuardedGateway(self.gateway, self.breaker, self.metrics, AdaptiveLimit(64, minimum=64))
         dispatcher = Dispatcher(guarded, AgeLimits())

@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import httpx
 import pytest
 from temporalio.client import Client
 
@@ -32,6 +34,7 @@ from consumers.outcomes import (
 )
 from deploy.local.servers.backends import Temporal
 from deploy.local.servers.temporal import LocalTemporal
+from deploy.local.waiting import eventually
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import (
@@ -42,7 +45,7 @@ from tests.fakes.inbound import (
     submission_data,
 )
 from tests.faults.upstream import new_signin_id
-from utils.temporal.client import connect
+from utils.temporal.client import connect, without_retries
 from utils.temporal.mailboxes import TemporalMailboxes
 
 _KEY: Final = bytes(32)
@@ -72,7 +75,7 @@ async def client(address: str, namespace: str = LocalTemporal.namespace) -> Clie
 def gateway(temporal_client: Client) -> TemporalGateway:
     """Return the gateway under test, on a task queue that nobody polls."""
     keys = CodeKeys({"key": _KEY})
-    return TemporalGateway(temporal_client, "nobody-polls", Policy(), Pseudonyms(_KEY), keys, _SOON)
+    return TemporalGateway(without_retries(temporal_client), "nobody-polls", Policy(), Pseudonyms(_KEY), keys, _SOON)
 
 
 def request(token: str = "0.abc", signin_id: str = "") -> ReceivedRequest:
@@ -155,19 +158,35 @@ async def test_a_mailbox_that_is_full_of_signals_is_busy(
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())
 
 
-async def test_a_server_that_is_called_too_often_throttles(
-    own_server: LocalTemporal,
-) -> None:
-    """One call a second is allowed here.
-
-    Calls that are turned away are retried, not dead-lettered.
-    """
+async def test_a_server_that_is_called_too_often_throttles(own_server: LocalTemporal) -> None:
+    """Four calls a second are allowed here. Each call is made once, so the limit hears of each that is turned away."""
     own_server.process.kill()
-    own_server.start_again({"frontend.namespaceRPS": "1", "frontend.namespaceBurstRatio": "1.0"})
+    own_server.start_again({"frontend.namespaceRPS": "4", "frontend.namespaceBurstRatio": "1.0"})
     tested = gateway(await client(own_server.address))
+    await asyncio.sleep(1)  # connecting took calls, too
+
+    started_at = time.monotonic()
     answers = await asyncio.gather(*(tested.start(request()) for _ in range(20)), return_exceptions=True)
-    assert any(isinstance(answer, Throttled) for answer in answers)
-    assert all(isinstance(answer, Applied | Throttled) for answer in answers)
+    took_s = time.monotonic() - started_at
+
+    throttled = sum(isinstance(answer, Throttled) for answer in answers)
+    applied = sum(isinstance(answer, Applied) for answer in answers)
+
+    assert throttled + applied == 20
+    assert throttled >= 10
+    assert took_s < 1
+
+    async def server_has_counted() -> bool:
+        return await asyncio.to_thread(_starts_seen, own_server) == 20
+
+    await eventually(server_has_counted, "the server has seen 20 calls", within_s=10)
+
+
+def _starts_seen(server: LocalTemporal) -> int:
+    """Return how often the server was asked to start a workflow."""
+    lines = httpx.get(server.metrics_url, trust_env=False).text.splitlines()
+    kinds = ('service_requests{namespace="default"', 'operation="StartWorkflowExecution"', 'service_name="frontend"')
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines if all(kind in line for kind in kinds))
 
 
 async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None:

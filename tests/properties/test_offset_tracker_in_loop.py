@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from activities.pseudonyms import Pseudonyms
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker
+from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker, DeadLetterLimits
 from consumers.decode import ReceivedRequest
 from consumers.intake import Delivery, Intake
 from consumers.polling.limits import ConsumerLimits
@@ -243,7 +243,7 @@ async def run_scenario(steps: list[Step], poll_delay_turns: int) -> None:
     source = FakeRecordSource(broker, poll_delay_turns)
 
     retrying = Retrying(ledger.handle, metrics, Backoff(0.0001, 0.0002))
-    handle = Observed(DeadLettering(retrying, writer, DeadLetterBreaker(0), "group"), metrics)
+    handle = Observed(DeadLettering(retrying, writer, DeadLetterBreaker(DeadLetterLimits(0)), "group"), metrics)
     intake = Intake(REQUESTED, SUBMITTED, Pseudonyms(bytes(32)), metrics)
     loop = ConsumerLoop(source, intake, handle, metrics, limits=LIMITS)
 

@@ -1,24 +1,42 @@
 """The commands that prepare the servers: ``signin-worker topics create`` and ``temporal create``."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from utils.cli.terminal import command_group, read_wiring, run_command
-from utils.kafka.topics import create_topics
+from utils.kafka.topics import DEFAULT_PARTITIONS, create_topics
 from utils.temporal.namespace import NamespaceReport, create_namespace
 from utils.wiring import Wiring
+
+_MAX_REPLICATION: Final = 32_767  # the protocol's field has 16 bits
 
 topics = command_group("Kafka's topics.")
 temporal = command_group("Temporal's namespace.")
 
 
 @topics.command("create")
-def create_topics_command(context: typer.Context) -> None:
+def create_topics_command(
+    context: typer.Context,
+    partitions: Annotated[
+        int, typer.Option("--partitions", min=1, help="Partitions of each new topic: at most so many workers read.")
+    ] = DEFAULT_PARTITIONS,
+    replication_factor: Annotated[
+        int | None,
+        typer.Option(
+            "--replication-factor",
+            min=1,
+            max=_MAX_REPLICATION,
+            help="Replicas of each new topic. Default: 3, or one per broker if there are fewer.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Create the topics that are missing. Existing topics are compared, never changed."""
     wiring = read_wiring(context, "SIGNIN_KAFKA__")
-    reports = run_command(create_topics(wiring.kafka_access, wiring.topic_plans))
+    plans = wiring.plan_topics(partitions)
+    reports = run_command(create_topics(wiring.kafka_access, plans, replication_factor))
 
     for report in reports:
         typer.echo(f"{report.name}: {_state(report.created)}")

@@ -82,17 +82,19 @@ def planned_topics(
     ]
 
 
-async def create_topics(access: KafkaAccess, plans: Sequence[TopicPlan]) -> list[TopicReport]:
+async def create_topics(
+    access: KafkaAccess, plans: Sequence[TopicPlan], replicas: int | None = None
+) -> list[TopicReport]:
     """Create the missing topics and return once they can be used. Raises ``KafkaUnavailable``.
 
-    A topic has three replicas, or one per broker if there are fewer brokers. Existing
+    Without ``replicas``, a topic has three, or one per broker if there are fewer brokers. Existing
     topics are compared with their plans, never changed.
     """
     async with kafka_admin(access) as admin:
         existing = set(await admin.list_topics())
         missing = [plan for plan in plans if plan.name not in existing]
         if missing:
-            await _create(admin, missing)
+            await _create(admin, missing, replicas)
 
         states = await _wait_until_visible(admin, [plan.name for plan in plans])
 
@@ -105,9 +107,11 @@ async def look_up_topics(access: KafkaAccess, names: Sequence[str]) -> dict[str,
         return await _states(admin, names)
 
 
-async def _create(admin: Any, plans: Sequence[TopicPlan]) -> None:
-    cluster = await admin.describe_cluster()
-    replicas = min(_MAX_REPLICAS, len(cluster["brokers"]))
+async def _create(admin: Any, plans: Sequence[TopicPlan], replicas: int | None) -> None:
+    if replicas is None:
+        cluster = await admin.describe_cluster()
+        replicas = min(_MAX_REPLICAS, len(cluster["brokers"]))
+
     topics = [NewTopic(plan.name, plan.partitions, replicas, topic_configs=dict(plan.settings)) for plan in plans]
 
     answer = await admin.create_topics(topics)

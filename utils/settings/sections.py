@@ -176,7 +176,11 @@ class DeadLetterSettings(_Section):
     """Dead letters."""
 
     breaker_per_minute: int = Field(10_000, ge=0)
-    """Dead letters per minute above which the consumer stops; 0 disables this"""
+    """Dead letters per minute above which the consumer stops; 0 disables this, and the next two"""
+    breaker_share: float = Field(0.9, ge=0, le=1)
+    """Share of a topic's records in a minute at which dead letters stop the consumer; 0 disables this"""
+    breaker_share_floor: int = Field(500, ge=1)
+    """Dead letters of a topic in a minute below which their share does not matter"""
 
 
 class HttpSettings(_Section):

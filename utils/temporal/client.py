@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -14,7 +14,7 @@ from temporalio.converter import (
 )
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RetryConfig, RPCError
+from temporalio.service import RetryConfig, RPCError, ServiceClient
 
 from activities.errors import TemporalUnavailable
 from consumers.gateway.error_table import NO_CONNECTION, needs_operator
@@ -67,6 +67,42 @@ async def connect(
         raise TemporalSettingsError(f"Temporal's settings cannot be used: {error}") from None
     except NO_CONNECTION:
         raise TemporalUnavailable from None
+
+
+def without_retries(client: Client) -> Client:
+    """Return a client on the same connection that makes each call once.
+
+    The SDK retries a call that is throttled or does not get through, and says nothing of it. Whoever adapts to the
+    server, as the consumer does, must hear of each such answer (docs/adr/0025).
+    """
+    config = client.config()
+    config["service_client"] = _OneTry(client.service_client)
+
+    return Client(**config)
+
+
+class _OneTry(ServiceClient):
+    """Asks for no retries. The connection is that of ``inner``, so workers on it still get workflows eagerly."""
+
+    def __init__(self, inner: ServiceClient) -> None:
+        super().__init__(inner.config)
+        self._inner = inner
+
+    @property
+    def worker_service_client(self) -> Any:
+        """The connection, as workers need it."""
+        return self._inner.worker_service_client
+
+    def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
+        """Change the metadata of all calls."""
+        self._inner.update_rpc_metadata(metadata)
+
+    def update_api_key(self, api_key: str | None) -> None:
+        """Change the API key of all calls."""
+        self._inner.update_api_key(api_key)
+
+    async def _rpc_call(self, *arguments: Any, retry: bool, **options: Any) -> Any:
+        return await self._inner._rpc_call(*arguments, retry=False, **options)
 
 
 def _config(environ: Mapping[str, str] | None) -> ClientConnectConfig:

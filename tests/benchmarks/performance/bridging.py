@@ -28,7 +28,7 @@ from consumers.decode import ReceivedRequest, ReceivedSubmission, decode_request
 from consumers.gateway.temporal import TemporalGateway
 from consumers.polling.loop import ConsumerLoop
 from consumers.ports import Record, utc_now
-from signin_worker import build_consumer
+from signin_worker import build_consumer, dead_letter_limits
 from tests.benchmarks.performance.peers import serve
 from tests.fakes.inbound import record, request_data, submission_data
 from utils.prometheus import Metrics
@@ -87,7 +87,7 @@ class Bridging:
     async def start(self) -> None:
         """Start the consumer; return once it has its partitions."""
         settings = self._settings
-        rate = DeadLetterBreaker(settings.dead_letters.breaker_per_minute)
+        rate = DeadLetterBreaker(dead_letter_limits(settings))
         self._consumer: ConsumerLoop = build_consumer(
             Wiring(settings), settings.policy(), self._client, Metrics(), rate, self._exits
         )

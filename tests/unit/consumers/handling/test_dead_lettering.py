@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering
+from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering, DeadLetterLimits
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Outcome, Rejected
 from consumers.ports import Headers, Record
@@ -118,7 +118,7 @@ async def test_too_many_in_a_minute_stop_consumption_until_resumed(
     """
     seconds = [0.0]
     writer = FakeDeadLetterWriter()
-    breaker = DeadLetterBreaker(2, lambda: seconds[0])
+    breaker = DeadLetterBreaker(DeadLetterLimits(2), lambda: seconds[0])
     handle = dead_lettering(writer, breaker)
 
     for moment in (0.0, 59.9, 60.0):
@@ -143,7 +143,73 @@ async def test_too_many_in_a_minute_stop_consumption_until_resumed(
 
 async def test_a_limit_of_0_never_stops_consumption() -> None:
     """The setting 0 turns the breaker off."""
-    breaker = DeadLetterBreaker(0)
+    breaker = DeadLetterBreaker(DeadLetterLimits(0))
     for _ in range(100):
-        await breaker.admit()
+        await breaker.admit("in")
+    assert not breaker.is_open
+
+
+async def test_a_topic_that_becomes_dead_letters_as_a_whole_stops_consumption(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """900 of 900 records in a minute are a bad deploy, far below any limit on their number."""
+    seconds = [0.0]
+    breaker = DeadLetterBreaker(stopwatch=lambda: seconds[0])
+    writer = FakeDeadLetterWriter()
+    handle = dead_lettering(writer, breaker)
+
+    async def bad_deploy() -> None:
+        for number in range(900):
+            seconds[0] = number / 15
+            await handle(delivery())
+
+    consuming = asyncio.ensure_future(bad_deploy())
+    await until(lambda: breaker.is_open or consuming.done())
+
+    assert breaker.is_open
+    assert len(writer.written) == 500
+    assert vars(caplog.records[-1])["dead_letters"] == 500
+
+    consuming.cancel()
+
+
+@pytest.mark.parametrize(
+    ("dead", "good", "opens"),
+    [(499, 0, False), (500, 0, True), (500, 55, True), (500, 60, False), (5_000, 1_000, False)],
+)
+async def test_few_dead_letters_or_a_small_share_do_not_stop_consumption(dead: int, good: int, opens: bool) -> None:
+    """From 500 in a minute on, nine tenths of the topic's records are too many."""
+    breaker = DeadLetterBreaker(stopwatch=lambda: 0.0)
+    for _ in range(good):
+        breaker.finished("in")
+    for _ in range(10_000):
+        breaker.finished("another topic")
+
+    for _ in range(dead):
+        await breaker.admit("in")
+
+    last = asyncio.ensure_future(breaker.admit("in"))
+    await asyncio.sleep(0)
+    assert breaker.is_open is opens
+    last.cancel()
+
+
+async def test_the_share_is_that_of_the_last_minute() -> None:
+    """What was good before the deploy does not excuse it for ever, and what was bad is forgotten."""
+    seconds = [0.0]
+    breaker = DeadLetterBreaker(DeadLetterLimits(share_floor=10), lambda: seconds[0])
+    for _ in range(1_000):
+        breaker.finished("in")
+    for _ in range(9):
+        await breaker.admit("in")
+
+    seconds[0] = 61.0
+    for _ in range(10):
+        await breaker.admit("in")
+    assert not breaker.is_open
+
+    eleventh = asyncio.ensure_future(breaker.admit("in"))
+    await until(lambda: breaker.is_open)
+    breaker.resume()
+    await eleventh
     assert not breaker.is_open

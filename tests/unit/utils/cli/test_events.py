@@ -36,6 +36,23 @@ async def test_request_and_submit_emit_events_and_print_their_ids(
 
 
 @pytest.mark.usefixtures("served")
+def test_topics_get_the_partitions_and_replicas_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More replicas than brokers are refused by Kafka, and the command ends with 69."""
+    topics = Topics.fresh("sized")
+    for name, value in topics.settings().items():
+        monkeypatch.setenv(name, value)
+
+    code, _, errors = run("topics", "create", "--partitions", "3", "--replication-factor", "2")
+    assert code == 69
+    assert "InvalidReplicationFactorError" in errors
+
+    assert run("topics", "create", "--partitions", "3", "--replication-factor", "1")[0] == 0
+    code, output, _ = run("topics", "create", "--partitions", "4")
+    assert code == 0
+    assert f"{topics.requested} has 3 partitions, not 4" in output
+
+
+@pytest.mark.usefixtures("served")
 def test_topics_are_created_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first run creates the missing topics. The second finds that they exist."""
     requested = f"r-{os.urandom(6).hex()}"
