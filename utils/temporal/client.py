@@ -76,33 +76,33 @@ def without_retries(client: Client) -> Client:
     server, as the consumer does, must hear of each such answer (docs/adr/0025).
     """
     config = client.config()
-    config["service_client"] = _OneTry(client.service_client)
+    config["service_client"] = _OneTry(client)
 
     return Client(**config)
 
 
 class _OneTry(ServiceClient):
-    """Asks for no retries. The connection is that of ``inner``, so workers on it still get workflows eagerly."""
+    """Asks for no retries. The connection is the one that ``client`` has now, so its workers get workflows eagerly."""
 
-    def __init__(self, inner: ServiceClient) -> None:
-        super().__init__(inner.config)
-        self._inner = inner
+    def __init__(self, client: Client) -> None:
+        super().__init__(client.service_client.config)
+        self._client = client
 
     @property
     def worker_service_client(self) -> Any:
         """The connection, as workers need it."""
-        return self._inner.worker_service_client
+        return self._client.service_client.worker_service_client
 
     def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
         """Change the metadata of all calls."""
-        self._inner.update_rpc_metadata(metadata)
+        self._client.service_client.update_rpc_metadata(metadata)
 
     def update_api_key(self, api_key: str | None) -> None:
         """Change the API key of all calls."""
-        self._inner.update_api_key(api_key)
+        self._client.service_client.update_api_key(api_key)
 
     async def _rpc_call(self, *arguments: Any, retry: bool, **options: Any) -> Any:
-        return await self._inner._rpc_call(*arguments, retry=False, **options)
+        return await self._client.service_client._rpc_call(*arguments, retry=False, **options)
 
 
 def _config(environ: Mapping[str, str] | None) -> ClientConnectConfig:
