@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Awaitable
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -14,6 +15,8 @@ from tests.faults.proxy import PRODUCE, Trap, kafka_request
 from tests.faults.stage import Stage
 
 _HELD_BACK_S: Final = 30
+_SHORT_STALL_S: Final = 8
+_REFUSED_S: Final = 30  # for longer than two stalls, each found within one and a half times its length
 
 
 async def dead_letters_missing(stage: Stage) -> str:
@@ -53,6 +56,33 @@ async def _commits_are_held_back(stage: Stage, source: str) -> str:
     assert committed <= offset, f"{committed} was committed, although the dead letter at {offset} could not be written"
 
     return f"{stage.crowd.size} people were served meanwhile"
+
+
+async def reading_forbidden(stage: Stage) -> str:
+    """Take the right to read a topic away from a worker, for longer than two stalls."""
+    (topic, _) = stage.topics.inbound
+    return await _refused_for_a_while(stage, stage.admin.forbid_reading(topic), stage.admin.allow_reading(topic))
+
+
+async def group_forbidden(stage: Stage) -> str:
+    """Take the right to be in its group away from a worker, for longer than two stalls."""
+    group_id = stage.topics.group_id
+    return await _refused_for_a_while(stage, stage.admin.forbid_group(group_id), stage.admin.allow_group(group_id))
+
+
+async def _refused_for_a_while(stage: Stage, forbid: Awaitable[None], allow: Awaitable[None]) -> str:
+    """Check that the worker is not ready while it is refused, does not end, and goes on by itself."""
+    worker = await stage.start_worker(SIGNIN_CONSUMER__STALL_S=str(_SHORT_STALL_S))
+    async with stage.crowd.arriving(stage.scale.every_s):
+        await asyncio.sleep(stage.scale.pause_s)
+        await forbid
+        await asyncio.sleep(_REFUSED_S)
+        assert not await worker.is_ready()
+
+        await allow
+        took_s = await stage.wait_until_recovered()
+
+    return f"refused for {_REFUSED_S} s, with a stall of {_SHORT_STALL_S} s; recovered after {took_s:.1f} s"
 
 
 async def producer_fenced(stage: Stage) -> str:
@@ -104,5 +134,7 @@ def _producer_of(frame: bytes) -> tuple[int, int]:
 CASES = (
     Case("dlt-missing", "a dead-letter topic is missing", dead_letters_missing),
     Case("dlt-forbidden", "writing to a dead-letter topic is denied", dead_letters_forbidden),
+    Case("reading-forbidden", "reading a topic is denied", reading_forbidden),
+    Case("group-forbidden", "being in the group is denied", group_forbidden),
     Case("producer-fenced", "the producer of results is fenced", producer_fenced),
 )
