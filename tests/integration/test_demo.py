@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,22 +13,37 @@ from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.places import PROJECT, cache_folder
 
 
-def _run(environment: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+class Ended(NamedTuple):
+    """A command that has ended. ``pid``: the id that its process had."""
+
+    pid: int
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _run(environment: dict[str, str], *command: str) -> Ended:
+    process = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=PROJECT,
         env={**os.environ, **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=110,
-        check=False,
     )
+    stdout, stderr = process.communicate(timeout=110)
+
+    return Ended(process.pid, process.returncode, stdout, stderr)
+
+
+def _folders_of(pid: int) -> list[Path]:
+    """Return the run folders of a process. Other tests may run servers at the same time."""
+    return [folder for folder in (cache_folder() / "run").iterdir() if folder.name.startswith(f"{pid}-")]
 
 
 @pytest.mark.timeout(120)
 def test_every_person_gets_the_expected_results(kafka: Kafka, temporal: Temporal) -> None:
     """The demo exits with 0, reports ten people, and leaves no folder behind."""
-    before = set((cache_folder() / "run").iterdir())
     addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
     done = _run(addresses, "signin_worker", "demo", "--json", "-")
 
@@ -37,7 +54,7 @@ def test_every_person_gets_the_expected_results(kafka: Kafka, temporal: Temporal
     assert report["right"] and len(report["people"]) == 10
     assert report["request_to_mail_s"] and report["submit_to_result_s"]
     assert "Every outcome was right." in done.stderr
-    assert set((cache_folder() / "run").iterdir()) <= before
+    assert _folders_of(done.pid) == []
 
 
 def test_a_wrong_address_exits_with_69() -> None:
