@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from consumers.ports import KafkaMisconfigured
-from consumers.ports import KafkaMisconfigured
 from deploy.local.places import free_ports
 from deploy.local.servers.kafka import LocalKafka
 from tests.fakes.waiting import until
-from tests.integration.test_kafka_auto_creation import Assigned
 from tests.integration.test_kafka_auto_creation import Assigned
 from utils.kafka.access import KafkaAccess
 from utils.kafka.metadata import READ

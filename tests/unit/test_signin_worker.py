@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -196,6 +197,27 @@ async def test_run_waits_for_topics_that_are_missing(role: Role, served: dict[st
 
         await create_topics(wiring.kafka_access, wiring.topic_plans)
         await eventually(lambda: _is_ready(settings), "ready", within_s=30)
+    finally:
+        stop.set()
+
+    await asyncio.wait_for(running, 30)
+
+
+async def test_run_waits_for_certificates_that_cannot_be_used(served: dict[str, str], tmp_path: Path) -> None:
+    """It neither ends nor becomes ready, and names the file. Only a file that is not there ends it, with 78."""
+    cafile = tmp_path / "ca.pem"
+    cafile.write_text("half a certifi")
+    tls = {"SIGNIN_KAFKA__SECURITY_PROTOCOL": "SSL", "SIGNIN_KAFKA__SSL_CAFILE": str(cafile)}
+    settings = load_settings(served | tls)
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(run_worker(Wiring(settings), "all", stop))
+
+    async def names_the_file() -> bool:
+        assert not running.done()
+        return any(str(cafile) in problem for problem in await _missing(settings))
+
+    try:
+        await eventually(names_the_file, "the file is named", within_s=30)
     finally:
         stop.set()
 
