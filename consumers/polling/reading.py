@@ -14,7 +14,7 @@ from consumers.polling.lanes import Capacity, Lanes
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.offset_tracker import Ticket
 from consumers.polling.racing import finishes_before, happens_within
-from consumers.ports import GroupRefused, KafkaUnavailable, Partition, Record, RecordSource
+from consumers.ports import GroupRefused, KafkaUnavailable, Record, RecordSource
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Reader:
         self._over = over
 
         self._poll: asyncio.Task[Sequence[Record]] | None = None
-        self._to_read_again: set[Partition] = set()
+        self._to_read_again = False
 
     async def turn(self) -> None:
         """Poll once, and commit if a commit is due. Without partitions, wait for them.
@@ -87,19 +87,24 @@ class Reader:
     async def _read(self, epoch: int) -> None:
         await self._seek_back()
         self._flow.update()
-        records = await self._poll_records()
 
-        if not self._assignment.is_current(epoch):
-            self._to_read_again.update(record.topic_partition for record in records)
+        try:
+            records = await self._poll_records()
+        finally:
+            # Across a rebalance nobody can tell which assignment a poll has moved, even if it failed.
+            self._to_read_again = not self._assignment.is_current(epoch)
+
+        if self._to_read_again:
             return
 
         self._enqueue(records)
         await self._skip_gaps(epoch)
 
     async def _seek_back(self) -> None:
+        """Read from the committed offsets what a poll may have moved unseen."""
         if self._to_read_again:
-            await self._source.seek_to_committed(frozenset(self._to_read_again))
-            self._to_read_again.clear()
+            await self._source.seek_to_committed(frozenset(self._assignment.partitions))
+            self._to_read_again = False
 
     async def _poll_records(self) -> Sequence[Record]:
         """Return the records of one poll, or none if the session is over first."""

@@ -32,10 +32,20 @@ def batch(values: Sequence[bytes], *, compression: int = 0, headers: Sequence[tu
 
 def unreadable_batch(values: Sequence[bytes]) -> bytes:
     """Return a batch that brokers take and aiokafka can't decode: the name of its header is not UTF-8."""
-    data = batch(values, headers=[(_PLACEHOLDER, b"")])
-    data = data.replace(_PLACEHOLDER.encode(), b"\xff" * len(_PLACEHOLDER))
+    return partly_readable_batch([], values)
 
-    return data[:_CRC_OFFSET] + struct.pack(">I", calc_crc32c(data[_ATTRIBUTES_OFFSET:])) + data[_ATTRIBUTES_OFFSET:]
+
+def partly_readable_batch(readable: Sequence[bytes], unreadable: Sequence[bytes]) -> bytes:
+    """Return a batch whose first records can be decoded, and the others can't."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 30)
+    for offset, value in enumerate([*readable, *unreadable]):
+        headers = [] if offset < len(readable) else [(_PLACEHOLDER, b"")]
+        builder.append(offset, int(time.time() * 1_000), None, value, headers)
+
+    data = bytes(builder.build()).replace(_PLACEHOLDER.encode(), b"\xff" * len(_PLACEHOLDER))
+    crc = struct.pack(">I", calc_crc32c(data[_ATTRIBUTES_OFFSET:]))
+
+    return data[:_CRC_OFFSET] + crc + data[_ATTRIBUTES_OFFSET:]
 
 
 async def produce(bootstrap_servers: str, topic: str, partition: int, data: bytes) -> None:

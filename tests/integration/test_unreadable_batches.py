@@ -13,7 +13,7 @@ from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from tests.fakes.consumer_bench import QUICK, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
-from tests.fakes.raw_batches import GZIP, batch, produce, unreadable_batch
+from tests.fakes.raw_batches import GZIP, batch, partly_readable_batch, produce, unreadable_batch
 from tests.fakes.waiting import until
 from tests.faults.evidence import read_topic
 from utils.kafka.access import KafkaAccess
@@ -97,3 +97,20 @@ async def test_a_large_value_that_travels_small_stops_no_partition(kafka: Kafka,
     headers = {dict(letter.headers)["dlt-error"]: dict(letter.headers) for letter in letters}
     assert headers.keys() == {b"too_large", b"unreadable"}
     assert headers[b"too_large"]["dlt-value-size"] == str(9 << 20).encode()
+
+
+async def test_the_readable_beginning_of_a_batch_is_applied_and_the_rest_is_a_dead_letter(
+    kafka: Kafka, topics: Topics
+) -> None:
+    """No record of the batch is passed over in silence, and the next batch is applied."""
+    values = [json.dumps(request_data(number)).encode() for number in range(3)]
+    await produce(kafka.bootstrap_servers, topics.requested, 0, partly_readable_batch(values[:1], values[1:]))
+    await send_requests(kafka, topics, range(10, 11), partition=0)
+
+    bench = consumer(kafka, topics)
+    async with bench.working():
+        await until(lambda: len(bench.applied) == 2 and bench.writer.written, 30)
+
+    assert bench.applied == [signin_id(0), signin_id(10)]
+    (letter,) = bench.writer.written
+    assert (dict(letter.headers)["dlt-offset"], dict(letter.headers)["dlt-last-offset"]) == (b"1", b"2")

@@ -20,6 +20,7 @@ from aiokafka.record.memory_records import MemoryRecords
 # last offset delta (4), first and max timestamp (8 each), … (https://kafka.apache.org/documentation/#recordbatch).
 _BATCH_START: Final = struct.Struct(">qi")
 _HEADER: Final = struct.Struct(">qiibIhiqq")
+_MAGIC: Final = 2
 _MAX_WAIT_MS: Final = 0
 _REPLICA_SINCE: Final = 11
 
@@ -34,57 +35,97 @@ class BatchHeader(NamedTuple):
 
 @dataclass(frozen=True)
 class UnreadableBatch:
-    """A batch that can't be decoded. ``error``: the name of the error's class."""
+    """The offsets of a batch that can't be decoded, from the first that can't. ``error``: a class's name."""
 
-    header: BatchHeader
+    first_offset: int
+    last_offset: int
+    timestamp_ms: int
     error: str
 
 
 class Fetched(NamedTuple):
-    """The records of a partition from some offset on, and the batch behind them if it can't be decoded."""
+    """The records of a partition from some offset on, the offset to read next, and a batch that can't be decoded."""
 
     records: list[ConsumerRecord[Any, Any]]
-    unreadable: UnreadableBatch | None
+    next_offset: int
+    unreadable: UnreadableBatch | None = None
 
 
-async def fetch(client: Any, partition: TopicPartition, offset: int, max_bytes: int) -> Fetched:
+class ReadLimits(NamedTuple):
+    """How much is decoded at a time. One record more than ``size`` bytes may hold is taken all the same."""
+
+    records: int
+    size: int
+
+
+async def fetch(client: Any, partition: TopicPartition, offset: int, max_bytes: int, limits: ReadLimits) -> Fetched:
     """Fetch from the partition's leader. Raises ``KafkaError``."""
     topics = [(partition.topic, [(partition.partition, offset, max_bytes)])]
     request = FetchRequest(_MAX_WAIT_MS, 1, max_bytes, READ_COMMITTED, topics)
     answer = await client.send(client.cluster.leader_for_partition(partition), request)
 
-    [(_, [(_, code, _, *details)])] = answer.topics
+    [(_, [(_, code, high_water_mark, *details)])] = answer.topics
     if code:
         raise for_code(code)
 
     aborted = details[2] if answer.API_VERSION >= _REPLICA_SINCE else details[-2]
-    return decode(partition, details[-1], offset, aborted)
+    return decode(partition, details[-1], offset, limits, high_water_mark, aborted)
 
 
-def decode(partition: TopicPartition, data: bytes, offset: int, aborted: Any = None) -> Fetched:
+def decode(
+    partition: TopicPartition,
+    data: bytes,
+    offset: int,
+    limits: ReadLimits,
+    high_water_mark: int,
+    aborted: Any = None,
+) -> Fetched:
     """Decode the record batches in ``data`` from ``offset`` on, as aiokafka does. ``aborted``: its transactions."""
     batches = PartitionRecords(partition, MemoryRecords(data), aborted, offset, None, None, True, READ_COMMITTED)
     records: list[ConsumerRecord[Any, Any]] = []
+    size = 0
 
     try:
-        records.extend(batches)
-    except Exception as error:  # whatever decoding raises, the batch can't be read
-        header = _header_at(data, batches.next_fetch_offset)
-        return Fetched(records, header and UnreadableBatch(header, type(error).__name__))
+        for record in batches:
+            records.append(record)
+            size += len(record.value or b"")
+            if len(records) >= limits.records or size >= limits.size:
+                break
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever else decoding raises, the batch can't be read
+        unreadable = _batch_at(data, batches.next_fetch_offset, high_water_mark, type(error).__name__)
+        return Fetched(records, batches.next_fetch_offset, unreadable)
 
-    return Fetched(records, None)
+    return Fetched(records, batches.next_fetch_offset)
 
 
 def headers(data: bytes) -> Iterator[BatchHeader]:
     """Yield the header of each whole batch."""
     start = 0
     while start + _HEADER.size <= len(data):
-        first, length, _, _, _, _, last_delta, _, timestamp_ms = _HEADER.unpack_from(data, start)
+        first, length, _, magic, _, _, last_delta, _, timestamp_ms = _HEADER.unpack_from(data, start)
+        if length <= 0:
+            return
+
         start += _BATCH_START.size + length
         if start <= len(data):
-            yield BatchHeader(first, first + last_delta, timestamp_ms)
+            yield BatchHeader(first, first + max(0, last_delta) if magic == _MAGIC else first, timestamp_ms)
 
 
-def _header_at(data: bytes, offset: int) -> BatchHeader | None:
-    """Return the first batch that holds ``offset`` or a later one."""
-    return next((header for header in headers(data) if header.last_offset >= offset), None)
+def _batch_at(data: bytes, offset: int, high_water_mark: int, error: str) -> UnreadableBatch | None:
+    """Return the batch that holds ``offset``, or the first one after it.
+
+    Its own word for its last offset may be what is damaged. It ends before the next batch in any case, or before the
+    high-water mark. If neither is known, nothing behind its first offset is skipped.
+    """
+    found = list(headers(data))
+    ends = [*(header.first_offset for header in found[1:]), high_water_mark]
+
+    for header, next_start in zip(found, ends, strict=False):
+        if next_start > offset:
+            first = max(offset, header.first_offset)
+            last = max(first, min(header.last_offset, next_start - 1))
+            return UnreadableBatch(first, last, header.timestamp_ms, error)
+
+    return None

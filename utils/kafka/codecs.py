@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import cramjam
 from aiokafka import codec
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.record import default_records, legacy_records
 
 MAX_DECOMPRESSED_BYTES: Final = 16 * 1024 * 1024
 """Of one batch, in bytes."""
+MAX_POLL_BYTES: Final = 4 * 1024 * 1024
+"""Of the values that one poll takes from one partition. The record that exceeds it is taken."""
 
 _XERIAL_HEADER_BYTES: Final = 16
 _LENGTH: Final = struct.Struct(">i")
@@ -30,6 +33,8 @@ def bound_decompression() -> None:
             if hasattr(module, name):
                 setattr(module, name, decode)
 
+    FetchResult.getall = _take_records
+
 
 def _users_of_codecs() -> Iterator[ModuleType]:
     """Yield the modules that hold references to aiokafka's decoders: in Python, and compiled where that is in use."""
@@ -44,6 +49,26 @@ def _users_of_codecs() -> Iterator[ModuleType]:
 
     yield compiled
     yield compiled_legacy
+
+
+def _take_records(self: Any, max_records: int | None = None) -> list[Any]:
+    """Do what ``FetchResult.getall`` does, and stop at ``MAX_POLL_BYTES``, too: batches are decoded one by one."""
+    if not self.check_assignment(self._topic_partition) or not self.has_more():
+        return []
+
+    taken: list[Any] = []
+    size = 0
+    for record in self._partition_records:
+        taken.append(record)
+        size += len(record.value or b"")
+        if len(taken) == max_records or size >= MAX_POLL_BYTES:
+            self._update_position()
+            return taken
+
+    self._update_position()
+    self._partition_records = None
+
+    return taken
 
 
 def _decoder(decompress_into: DecompressInto) -> Callable[[Any], bytes]:
@@ -73,6 +98,8 @@ def _blocks(data: memoryview) -> Iterator[memoryview]:
     start = 0
     while start < len(data):
         (length,) = _LENGTH.unpack_from(data, start)
+        if length <= 0:
+            raise cramjam.DecompressionError("a block without a length")
         start += _LENGTH.size
         yield data[start : start + length]
         start += length

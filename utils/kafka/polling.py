@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaError, UnsupportedCodecError
 
-from consumers.ports import Record, Unreadable
-from utils.kafka.batches import Fetched, UnreadableBatch, fetch
+from consumers.ports import KafkaUnavailable, Record, Unreadable
+from utils.kafka.batches import Fetched, ReadLimits, UnreadableBatch, fetch
+from utils.kafka.codecs import MAX_POLL_BYTES
 
 logger = logging.getLogger(__name__)
 
 _LOG_APPEND_TIME: Final = 1
+_FETCH_TIMEOUT_S: Final = 5.0
 
 Positions = Mapping[TopicPartition, int]
 
@@ -23,8 +27,8 @@ class Poller:
     """Polls the partitions that are not paused: aiokafka throws away what it has prefetched of paused ones.
 
     If ``getmany`` raises, it has already moved the positions of partitions whose records it then throws away. So all
-    positions are put back, and partitions are read one by one: records before a batch that can't be decoded are
-    returned, the batch itself stands as one record that says so, and the position moves on behind it.
+    positions are put back, and partitions are read one by one: a batch that can't be decoded stands as one record that
+    says so, and the position moves on behind it.
     """
 
     def __init__(self, consumer: Any, max_partition_bytes: int) -> None:
@@ -32,7 +36,11 @@ class Poller:
         self._max_partition_bytes = max_partition_bytes
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
-        """Return records, or none after about ``timeout_ms``. Raises errors of aiokafka."""
+        """Return records, or none after about ``timeout_ms``.
+
+        Raises errors of aiokafka, and ``KafkaUnavailable`` if a rebalance came while a poll failed: positions of the
+        new assignment may have moved then, and the caller must read it from the committed offsets.
+        """
         assignment = self._assignment()
         before = self._positions()
         if not before:
@@ -48,7 +56,10 @@ class Poller:
             self._seek(assignment, before)
             if not _concerns_a_batch(error):
                 raise
-            records = await self._read_one_by_one(assignment, before, max_records)
+            logger.warning("a poll failed: reading partition by partition", extra={"error": type(error).__name__})
+
+            with self._counted_as_polling():
+                records = await self._read_one_by_one(assignment, before, max_records)
             if records is None:
                 raise
             return records
@@ -58,30 +69,40 @@ class Poller:
     async def _read_one_by_one(
         self, assignment: Any, positions: Positions, max_records: int
     ) -> Sequence[Record] | None:
-        """Return what stands before the batches that can't be decoded, and these; None if there is no such batch.
+        """Read each partition apart; return None if there was nothing to read, so no batch can have been the cause.
 
-        Other partitions are left alone.
+        A partition whose leader does not answer is left out, unless nothing else was read.
         """
-        client = self._consumer._client
-        fetched = {
-            partition: await fetch(client, partition, position, self._max_partition_bytes)
-            for partition, position in positions.items()
-        }
-
         records: list[Record] = []
         read_up_to: dict[TopicPartition, int] = {}
-        for partition, found in fetched.items():
-            if found.unreadable is None:
+        failure: Exception | None = None
+
+        for partition in random.sample(list(positions), len(positions)):
+            limits = ReadLimits(max_records - len(records), MAX_POLL_BYTES)
+            if limits.records <= 0:
+                break
+
+            try:
+                found = await self._fetch(partition, positions[partition], limits)
+            except (KafkaError, TimeoutError) as error:
+                failure = error
                 continue
-            taken = _records_of(partition, found, positions[partition])[: max_records - len(records)]
-            if taken:
-                records += taken
-                read_up_to[partition] = taken[-1].last_offset + 1
 
-        if not records:
-            return None
+            taken = _records_of(partition, found)[: limits.records]
+            records += taken
+            read_up_to[partition] = taken[-1].last_offset + 1 if taken else found.next_offset
 
-        return records if self._seek(assignment, read_up_to) else []
+        if failure is not None and not records:
+            raise failure
+
+        self._seek(assignment, read_up_to)
+        moved = any(offset != positions[partition] for partition, offset in read_up_to.items())
+
+        return records if moved else None
+
+    async def _fetch(self, partition: TopicPartition, position: int, limits: ReadLimits) -> Fetched:
+        async with asyncio.timeout(_FETCH_TIMEOUT_S):
+            return await fetch(self._consumer._client, partition, position, self._max_partition_bytes, limits)
 
     def _assignment(self) -> Any:
         return self._consumer._subscription.subscription.assignment
@@ -93,20 +114,26 @@ class Poller:
 
         return {partition: state.position for partition, state in states.items() if state.has_valid_position}
 
-    def _seek(self, assignment: Any, positions: Positions) -> bool:
-        """Move positions, unless a rebalance has come meanwhile: it sets them itself. Return whether it did not."""
+    def _seek(self, assignment: Any, positions: Positions) -> None:
+        """Move positions. Raises ``KafkaUnavailable`` if a rebalance has come meanwhile."""
         if self._assignment() is not assignment or not assignment.active:
-            return False
+            raise KafkaUnavailable("a rebalance came during a poll that failed")
 
         for partition, position in positions.items():
             self._consumer.seek(partition, position)
 
-        return True
-
     async def _stay_alive(self, seconds: float) -> None:
         """Wait. aiokafka counts it as polling, as it should: otherwise the group would lose this member."""
-        with self._consumer._subscription.fetch_context():
+        with self._counted_as_polling():
             await asyncio.sleep(seconds)
+
+    @contextmanager
+    def _counted_as_polling(self) -> Iterator[None]:
+        try:
+            with self._consumer._subscription.fetch_context():
+                yield
+        finally:
+            self._count_poll_as_ended()
 
     def _count_poll_as_ended(self) -> None:
         """Do what ``getmany`` leaves undone when it raises: it would never again notice that polling has stopped."""
@@ -136,26 +163,27 @@ def _concerns_a_batch(error: Exception) -> bool:
     )
 
 
-def _records_of(partition: TopicPartition, fetched: Fetched, position: int) -> list[Record]:
+def _records_of(partition: TopicPartition, fetched: Fetched) -> list[Record]:
     records = [as_record(record) for record in fetched.records]
     if fetched.unreadable is not None:
-        records.append(_unreadable_record(partition, fetched.unreadable, position))
+        records.append(_unreadable_record(partition, fetched.unreadable))
 
     return records
 
 
-def _unreadable_record(partition: TopicPartition, batch: UnreadableBatch, position: int) -> Record:
-    first = max(batch.header.first_offset, position)
-    last = batch.header.last_offset
-    where = {"topic": partition.topic, "partition": partition.partition, "offset": first, "last_offset": last}
-    logger.error("a batch can't be decoded and is skipped", extra={**where, "error": batch.error})
-
-    return Record(
+def _unreadable_record(partition: TopicPartition, batch: UnreadableBatch) -> Record:
+    record = Record(
         topic=partition.topic,
         partition=partition.partition,
-        offset=first,
+        offset=batch.first_offset,
         key=None,
         value=None,
-        timestamp_ms=batch.header.timestamp_ms,
-        unreadable=Unreadable(last, batch.error),
+        timestamp_ms=batch.timestamp_ms,
+        unreadable=Unreadable(batch.last_offset, batch.error),
     )
+    logger.error(
+        "a batch can't be decoded and is skipped",
+        extra={**record.log_fields, "last_offset": batch.last_offset, "error": batch.error},
+    )
+
+    return record

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition, codec
 
 from tests.fakes.raw_batches import batch
-from utils.kafka.batches import Fetched, decode
+from utils.kafka.batches import Fetched, ReadLimits, decode
 from utils.kafka.codecs import MAX_DECOMPRESSED_BYTES, bound_decompression
 
 GZIP = 1
@@ -23,7 +23,7 @@ bound_decompression()  # as every client does when it starts
 
 def read(compression: int, *values: bytes) -> Fetched:
     """Read values back from a compressed batch."""
-    return decode(PLACE, batch(values, compression=compression), 0)
+    return decode(PLACE, batch(values, compression=compression), 0, ReadLimits(500, 1 << 30), len(values))
 
 
 @CODECS
@@ -42,7 +42,7 @@ def test_a_batch_that_expands_beyond_the_limit_is_unreadable(compression: int) -
 
     assert fetched.records == []
     assert fetched.unreadable is not None
-    assert fetched.unreadable.header[:2] == (0, 1)
+    assert (fetched.unreadable.first_offset, fetched.unreadable.last_offset) == (0, 1)
     assert fetched.unreadable.error == "DecompressionError"
 
 
