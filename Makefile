@@ -18,7 +18,7 @@ demo: $(VENV)/.ready
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --cov --cov-report term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --timeout-method thread --cov --cov-report term-missing:skip-covered $(ARGS)
 
 # CONTRIBUTING.md says how long each of these takes.
 # Inject every fault; writes docs/faults.md. ARGS="--case NAME" runs one, ARGS=--help lists them.
