@@ -59,7 +59,6 @@ from utils.prometheus import MeasuredActivities, MeasuredMailer, MeasuredPublish
 from utils.settings.environment import PREFIX
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
-from utils.temporal.client import without_retries
 from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.telemetry import SdkTelemetry
@@ -110,9 +109,7 @@ def build_consumer(
 
     breaker = Breaker()
     calls = AdaptiveLimit(settings.consumer.max_calls)
-    unguarded = TemporalGateway(
-        without_retries(client), settings.temporal.task_queue, policy, wiring.pseudonyms, wiring.code_keys
-    )
+    unguarded = TemporalGateway(client, settings.temporal.task_queue, policy, wiring.pseudonyms, wiring.code_keys)
     gateway = GuardedGateway(unguarded, breaker, counts, calls)
     ages = AgeLimits(settings.max_event_age_s, settings.otp.lifetime_s, settings.replay_horizon_s)
 
