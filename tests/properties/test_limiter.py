@@ -143,10 +143,9 @@ def test_it_always_recovers(calls: Calls) -> None:
     assert player.limit == 64
 
 
-@given(st.floats(0.001, 0.1), st.floats(2.001, 100))
-def test_calls_of_different_kinds_are_not_compared(fast_s: float, times_slower: float) -> None:
+@given(st.floats(0.001, 0.04), st.floats(0.081, 0.1))
+def test_calls_of_different_kinds_are_not_compared(fast_s: float, slow_s: float) -> None:
     """A slow kind of call that takes no longer than its own base is no congestion."""
-    slow_s = fast_s * times_slower
     player = Player(initial=16)
     player.measure_base(fast_s, "start")
     player.measure_base(slow_s, "submit")
