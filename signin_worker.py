@@ -40,8 +40,7 @@ from schemas.policy import Policy
 from utils.cli.commands import add_commands
 from utils.cli.terminal import command_group, read_wiring, run_command
 from utils.endpoints import build_app, serving
-from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
-from utils.kafka.source import KafkaSource
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES
 from utils.kafka.watch import KafkaWatch
 from utils.kafka.writers import KafkaDeadLetterWriter, ResultPublisher
 from utils.logs import configure_logging
@@ -56,7 +55,7 @@ from utils.process import (
     wait_until_available,
 )
 from utils.prometheus import MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics, PrometheusConsumerMetrics
-from utils.settings.environment import PREFIX
+from utils.settings.environment import PREFIX, secret_files
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
 from utils.temporal.first_attempts import TemporalFirstAttempts
@@ -75,6 +74,8 @@ logger = logging.getLogger(__name__)
 
 Role = Literal["all", "consumer", "worker"]
 
+_RESULTS: Final = "results"
+_DEAD_LETTERS: Final = "dead_letters"
 _NO_TEMPORAL: Final = "Temporal: not reached yet"
 # Of the 30 s promised: a drain of at most 20 s, then a commit and a leave of 3 s each; then the clients are closed.
 STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.stop_s
@@ -103,9 +104,9 @@ def build_consumer(
     group = settings.kafka.group_id
     counts = PrometheusConsumerMetrics(metrics, wiring.inbound_topics)
 
-    producer = ReliableProducer(wiring.kafka_access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
-    stack.push_async_callback(close_briefly, producer.close)
+    producer = wiring.producer(_DEAD_LETTERS, metrics.connections, MAX_DEAD_LETTER_BYTES)
     letters = KafkaDeadLetterWriter(producer)
+    stack.push_async_callback(close_briefly, producer.close)
 
     breaker = Breaker()
     calls = AdaptiveLimit(settings.consumer.max_calls)
@@ -117,7 +118,7 @@ def build_consumer(
     handle = Observed(tracing.traced_handler(handle, group) if tracing else handle, counts)
 
     return ConsumerLoop(
-        KafkaSource(wiring.kafka_access, group, wiring.inbound_topics, required_topics=wiring.written_topics),
+        wiring.kafka_source(),
         Intake(*wiring.inbound_topics, wiring.pseudonyms, counts),
         handle,
         counts,
@@ -149,7 +150,7 @@ def build_temporal_workers(
     """Compose the workers of workflows and activities. ``stack`` closes their clients."""
     settings = wiring.settings
     topic = settings.kafka.results_topic
-    producer = ReliableProducer(wiring.kafka_access)
+    producer = wiring.producer(_RESULTS, metrics.connections)
     smtp = wiring.mailer()
     stack.push_async_callback(close_briefly, producer.close)
     stack.push_async_callback(close_briefly, smtp.close)
@@ -220,6 +221,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
     needs = wiring.kafka_needs(consumes=role != "worker", publishes=role != "consumer")
     watch = KafkaWatch(wiring.kafka_access, needs)
     metrics.kafka_problems.set_function(lambda: len(watch.problems))
+    workers: list[Worker] = []
     services: list[Service] = [Service("Kafka watch", watch.run, watch.stop)]
     conditions: dict[str, Callable[[], bool]] = {_NO_TEMPORAL: lambda: False}
     app = build_app(
@@ -240,6 +242,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
             workers = build_temporal_workers(wiring, client, metrics, stack, tracing)
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
             conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
+            conditions["Kafka: results are not accepted"] = partial(metrics.connections.delivers, _RESULTS)
 
         if role != "worker":
             policy = await wiring.policy(client)
@@ -248,8 +251,11 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
             watch.add(lambda: consumer.refusal)
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well
+            conditions["Kafka: dead letters are not accepted"] = partial(metrics.connections.delivers, _DEAD_LETTERS)
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
 
+        credentials = wiring.credential_watch(client, workers, telemetry.runtime, metrics.connections)
+        services.append(Service("credentials", credentials.run, credentials.stop))
         conditions["Kafka: not reached yet"] = lambda: watch.has_answered
         del conditions[_NO_TEMPORAL]
         logger.info("started", extra={"role": role})
@@ -266,7 +272,7 @@ def wire(*only: str) -> Wiring:
     settings = load_settings(os.environ, warnings.append, only or PREFIX)
 
     configure_logging(format=settings.log.format, level=settings.log.level, stream=sys.stderr)
-    return Wiring(settings, warnings)
+    return Wiring(settings, warnings, secret_files(os.environ, Settings))
 
 
 def run(context: typer.Context, role: Annotated[Role, typer.Option(help="What this process does.")] = "all") -> None:

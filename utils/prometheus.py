@@ -22,6 +22,7 @@ from activities.ports import CodeMail, Mailer, Publisher
 from consumers.handling.observed import ALL_OUTCOMES
 from consumers.ports import Clock, ConsumerSnapshot, Partition, PartitionPosition
 from schemas.results import Result, ResultEvent
+from utils.prometheus_connections import ConnectionCollectors
 
 _OFFSET_KINDS: Final = ("end", "watermark", "committed")
 _MAIL_OUTCOMES: Final = ("accepted", "refused", "unavailable")
@@ -37,6 +38,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.consumer = ConsumerCollectors(self.registry)
         self.partitions = PartitionGauges(self.registry)
+        self.connections = ConnectionCollectors(self.registry)
 
         counter = partial(Counter, registry=self.registry)
         self.results = counter("signin_results", "Results published.", ("type", "reason"))

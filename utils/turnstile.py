@@ -13,6 +13,7 @@ import aiohttp
 
 from activities.errors import ChallengeUnavailable
 from activities.ports import SiteverifyAnswer
+from utils.files import Secret, reveal
 
 _OK: Final = 200
 _CLIENT_ERROR: Final = 400
@@ -27,7 +28,7 @@ class SiteverifyClient:
     in the running event loop; ``close`` closes it.
     """
 
-    def __init__(self, url: str, secret: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, secret: Secret, timeout_s: float = 5.0) -> None:
         self._url = url
         self._secret = secret
         self._timeout_s = timeout_s
@@ -39,7 +40,7 @@ class SiteverifyClient:
         An answer with a 4xx status counts if it has the documented shape and says no.
         """
         form = {
-            "secret": self._secret,
+            "secret": reveal(self._secret),
             "response": token,
             "idempotency_key": idempotency_key,
         }

@@ -1,13 +1,15 @@
 """Builds the client of each dependency from the settings."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from temporalio.client import Client
 from temporalio.runtime import Runtime
+from temporalio.worker import Worker
 
 from activities.addresses import Address
 from activities.codes import CodeKeys
@@ -18,13 +20,18 @@ from schemas.status import Status, Trace
 from schemas.topics import dead_letter_topic
 from utils.dns import DnsMailDomains
 from utils.endpoints import request_resume
+from utils.files import CredentialWatch, Reloaded, Secret, secret_file
 from utils.kafka.access import KafkaAccess
 from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
 from utils.kafka.metadata import READ, WRITE
 from utils.kafka.needs import KafkaNeeds
-from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
+from utils.kafka.oauth import ClientCredentials
+from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, MAX_RESULT_BYTES, ReliableProducer
+from utils.kafka.source import KafkaSource
 from utils.kafka.topics import DEFAULT_PARTITIONS, TopicPlan, planned_topics
 from utils.kafka.writers import KafkaInboundWriter
+from utils.prometheus_connections import ConnectionCollectors
+from utils.settings.environment import variable_name
 from utils.settings.loading import Settings, SettingsError
 from utils.settings.sections import KafkaSettings
 from utils.smtp.mail_templates import MailTemplates
@@ -35,6 +42,7 @@ from utils.temporal.codec_server import codec_app
 from utils.temporal.limits import TemporalLimits
 from utils.temporal.namespace import shows_mailboxes
 from utils.temporal.payload_codec import EncryptionCodec
+from utils.temporal.renewal import ClientRenewal
 from utils.temporal.trace import trace_sign_in
 from utils.turnstile import SiteverifyClient
 
@@ -44,9 +52,18 @@ ReadStatus = Callable[[], Coroutine[Any, Any, Status]]
 
 
 class Wiring:
-    """Builds the clients. None of them connects before it is used. ``warnings``: what is odd about the settings."""
+    """Builds the clients. None of them connects before it is used.
 
-    def __init__(self, settings: Settings, warnings: Sequence[str] = ()) -> None:
+    ``warnings``: what is odd about the settings. ``secret_files``: the files that secrets were
+    read from, by variable; those that are credentials are read again when they change.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        warnings: Sequence[str] = (),
+        secret_files: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         kafka = settings.kafka
         keys = settings.keys
 
@@ -55,7 +72,9 @@ class Wiring:
         self.inbound_topics = (kafka.requested_topic, kafka.submitted_topic)
         self.topics = (*self.inbound_topics, kafka.results_topic)
         self.replay_group = f"{kafka.group_id}.dlt-replay"
-        self.kafka_access = _kafka_access(kafka)
+        self._secret_files = secret_files
+        self._secrets: dict[str, Reloaded[str]] = {}
+        self.kafka_access = self._kafka_access(kafka)
         self.pseudonyms = Pseudonyms(keys.account.get_secret_value())
         self.code_keys = CodeKeys(keys.code.get_secret_value())
 
@@ -63,6 +82,17 @@ class Wiring:
     def written_topics(self) -> Sequence[str]:
         """The topics that the workers write to."""
         return [*map(dead_letter_topic, self.inbound_topics), self.settings.kafka.results_topic]
+
+    @property
+    def credential_files(self) -> list[Reloaded[Any]]:
+        """All credentials that are read from files and may change."""
+        return [*self._secrets.values(), *self.kafka_access.certificate_files]
+
+    async def refresh_credentials(self) -> None:
+        """Read the files with credentials again, and give Kafka's clients what is new. All others ask for it."""
+        self.kafka_access.refresh()
+        for secret in self._secrets.values():
+            secret.value()
 
     @property
     def topic_plans(self) -> list[TopicPlan]:
@@ -100,6 +130,41 @@ class Wiring:
             yield KafkaInboundWriter(producer)
         finally:
             await producer.close()
+
+    def kafka_source(self) -> KafkaSource:
+        """Return the consumer group's member."""
+        kafka = self.settings.kafka
+        return KafkaSource(
+            self.kafka_access,
+            kafka.group_id,
+            self.inbound_topics,
+            required_topics=self.written_topics,
+            session_timeout_ms=kafka.session_timeout_ms,
+            client_rack=kafka.client_rack,
+        )
+
+    def producer(
+        self, name: str, metrics: ConnectionCollectors, max_request_bytes: int = MAX_RESULT_BYTES
+    ) -> ReliableProducer:
+        """Return a producer that the metrics know by this name."""
+        on_replaced = metrics.count_replaced(name)
+        producer = ReliableProducer(
+            self.kafka_access,
+            max_request_bytes=max_request_bytes,
+            on_replaced=on_replaced,
+        )
+        metrics.watch_producer(name, producer)
+
+        return producer
+
+    def credential_watch(
+        self, client: Client, workers: Sequence[Worker], runtime: Runtime, metrics: ConnectionCollectors
+    ) -> CredentialWatch:
+        """Return what gives all clients new credentials while they run. Build them first."""
+        renewal = ClientRenewal(client, workers, lambda: self.temporal(runtime))
+        metrics.watch_credentials([*self.credential_files, renewal])
+
+        return CredentialWatch([self.refresh_credentials, renewal.refresh])
 
     async def temporal(self, runtime: Runtime | None = None) -> Client:
         """Connect to Temporal. Raises ``TemporalUnavailable`` and ``TemporalSettingsError``."""
@@ -168,7 +233,7 @@ class Wiring:
             sender=smtp.sender,
             renderer=MailTemplates(self.settings.mail.templates),
             username=smtp.username,
-            password=_revealed(smtp.password),
+            password=self._secret("smtp", "password"),
             cafile=smtp.cafile,
             mails_per_connection=smtp.mails_per_connection,
             timeout_s=max(attempt_s - _MAIL_MARGIN_S, attempt_s / 2),
@@ -177,7 +242,9 @@ class Wiring:
     def siteverify(self) -> SiteverifyClient:
         """Return Turnstile's client."""
         turnstile = self.settings.turnstile
-        return SiteverifyClient(turnstile.url, turnstile.secret.get_secret_value())
+        secret = self._secret("turnstile", "secret")
+        assert secret is not None, "it has a default"
+        return SiteverifyClient(turnstile.url, secret)
 
     def mail_domains(self) -> DnsMailDomains:
         """Return the DNS client."""
@@ -192,26 +259,41 @@ class Wiring:
         codec = EncryptionCodec(self.settings.keys.payload.get_secret_value())
         return codec_app(codec, server.token.get_secret_value(), server.origins)
 
+    def _kafka_access(self, kafka: KafkaSettings) -> KafkaAccess:
+        return KafkaAccess(
+            bootstrap_servers=",".join(kafka.bootstrap_servers),
+            security_protocol=kafka.security_protocol,
+            sasl_mechanism=kafka.sasl_mechanism,
+            username=kafka.sasl_username,
+            password=self._secret("kafka", "sasl_password"),
+            cafile=kafka.ssl_cafile,
+            certfile=kafka.ssl_certfile,
+            keyfile=kafka.ssl_keyfile,
+            tokens=self._kafka_tokens(kafka),
+        )
+
+    def _kafka_tokens(self, kafka: KafkaSettings) -> ClientCredentials | None:
+        secret = self._secret("kafka", "oauth_client_secret")
+        if kafka.oauth_token_url is None or kafka.oauth_client_id is None or secret is None:
+            return None
+        return ClientCredentials(kafka.oauth_token_url, kafka.oauth_client_id, secret, kafka.oauth_scope)
+
+    def _secret(self, section: str, name: str) -> Secret | None:
+        """Return a secret of the settings. If it was read from a file, it follows the file."""
+        setting: SecretStr | None = getattr(getattr(self.settings, section), name)
+        if setting is None:
+            return None
+
+        variable = variable_name(section, name)
+        if variable not in self._secret_files:
+            return setting.get_secret_value()
+
+        file = self._secret_files[variable]
+        return self._secrets.setdefault(variable, secret_file(variable, file, setting.get_secret_value()))
+
 
 Wire = Callable[..., Wiring]
 """Reads the settings and returns the wiring.
 
 Its arguments are prefixes of variables. Raises ``SettingsError`` if a variable with one of them is wrong.
 """
-
-
-def _kafka_access(kafka: KafkaSettings) -> KafkaAccess:
-    return KafkaAccess(
-        bootstrap_servers=",".join(kafka.bootstrap_servers),
-        security_protocol=kafka.security_protocol,
-        sasl_mechanism=kafka.sasl_mechanism,
-        username=kafka.sasl_username,
-        password=_revealed(kafka.sasl_password),
-        cafile=kafka.ssl_cafile,
-        certfile=kafka.ssl_certfile,
-        keyfile=kafka.ssl_keyfile,
-    )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()

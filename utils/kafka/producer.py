@@ -1,16 +1,18 @@
-"""A Kafka producer that replaces itself after an error."""
+"""A Kafka producer that replaces itself after an error, or when nothing it sends is acknowledged any more."""
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from consumers.ports import Headers, KafkaUnavailable
+from consumers.ports import Headers, KafkaUnavailable, RecordRefused, Stopwatch
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import stopped_cleanly
+from utils.kafka.deliveries import DeliveryRecord
 from utils.kafka.error_table import translate
 
 logger = logging.getLogger(__name__)
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 MAX_DEAD_LETTER_BYTES: Final = 8 * 1024 * 1024
 """Above any record that a broker accepts by default, plus the headers we add."""
 
-_MAX_RESULT_BYTES: Final = 1024 * 1024
+MAX_RESULT_BYTES: Final = 1024 * 1024
 _TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LINGER_MS: Final = 2
@@ -38,12 +40,18 @@ ProducerFactory = Callable[[], Any]
 
 
 class ReliableProducer:
-    """An idempotent producer with acks=all that is replaced after every error except a timeout.
+    """An idempotent producer with acks=all that is replaced when it can no longer deliver.
 
-    A batch that the broker answers with an error leaves a gap in the producer's sequence,
-    so all later batches are out of order for ever. A sender task that died accepts nothing
-    more either. When the producer is replaced, calls that still wait for the old one fail
-    at once, and can be repeated with the new one.
+    * After an error: a batch that the broker answers with an error leaves a gap in the
+      producer's sequence, so all later batches are out of order for ever. A sender task that
+      died accepts nothing more either.
+    * After a timeout, if nothing was acknowledged for ``timeout_s`` and a new producer can
+      connect: aiokafka never asks the bootstrap servers again, so a producer whose brokers
+      have all moved would wait for ever (docs/adr/0021). While Kafka is away no new producer
+      can connect, and the old one stays.
+
+    When the producer is replaced, calls that still wait for the old one fail at once, and can
+    be repeated with the new one.
     """
 
     def __init__(
@@ -51,16 +59,26 @@ class ReliableProducer:
         access: KafkaAccess,
         *,
         timeout_s: float = _TIMEOUT_S,
-        max_request_bytes: int = _MAX_RESULT_BYTES,
+        max_request_bytes: int = MAX_RESULT_BYTES,
         factory: ProducerFactory | None = None,
+        on_replaced: Callable[[], None] = lambda: None,
+        stopwatch: Stopwatch = time.monotonic,
     ) -> None:
         self._access = access
         self._timeout_s = timeout_s
         self._max_request_bytes = max_request_bytes
         self._factory = factory or self._build
+        self._on_replaced = on_replaced
         self._producer: Any = None
         self._starting = asyncio.Lock()
+        self._replacing: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
+        self._record = DeliveryRecord(timeout_s, stopwatch)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether records are acknowledged, as far as is known: false once all have failed for ``timeout_s``."""
+        return self._record.delivers
 
     async def send(
         self,
@@ -77,22 +95,32 @@ class ReliableProducer:
         record may still arrive, because batches of an idempotent producer never expire.
         """
         producer = None
+
         try:
             async with asyncio.timeout(self._timeout_s):
                 producer = await self._started()
                 acknowledgement = await _enqueue(producer, topic, key, value, headers, partition)
-                acknowledgement.add_done_callback(_retrieve_error)
+                acknowledgement.add_done_callback(self._note)
                 metadata = await asyncio.shield(acknowledgement)
         except (TimeoutError, KafkaTimeoutError):  # aiokafka raises the latter when its buffer is full
+            self._record.failure()
+            self._replace_if_silent(producer)
             raise KafkaUnavailable(f"no acknowledgement within {self._timeout_s:g} s") from None
         except (KafkaError, OSError) as error:
             self._retire(producer)
-            raise _refusal(error, topic) from None
+            raise self._refusal(error, topic) from None
+        except KafkaUnavailable:  # there are no usable credentials to build a producer with
+            self._record.failure()
+            raise
 
         return RecordLocation(metadata.topic, metadata.partition, metadata.offset)
 
     async def close(self) -> None:
         """Flush pending records for a few seconds at most, then close."""
+        if self._replacing is not None:
+            self._replacing.cancel()
+            await asyncio.wait({self._replacing})
+
         producer = self._producer
         self._producer = None
         if producer is not None:
@@ -115,14 +143,53 @@ class ReliableProducer:
             self._stop_in_background(producer)
             raise
 
+        self._record.begin()
         return producer
+
+    def _note(self, acknowledgement: asyncio.Future[Any]) -> None:
+        """Note a delivery, also one that nobody waits for any more.
+
+        An error must be looked at, or asyncio complains.
+        """
+        if not acknowledgement.cancelled() and acknowledgement.exception() is None:
+            self._record.success()
+
+    def _replace_if_silent(self, producer: Any) -> None:
+        is_current = producer is not None and producer is self._producer
+        is_replacing = self._replacing is not None and not self._replacing.done()
+        if is_current and not is_replacing and self._record.is_silent:
+            self._replacing = asyncio.get_running_loop().create_task(self._replace(producer))
+
+    async def _replace(self, silent: Any) -> None:
+        """Replace a silent producer, if another can connect. If not, Kafka is away, and the old one is as good."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                replacement = await self._start()
+        except (TimeoutError, KafkaError, KafkaUnavailable, OSError):
+            return
+
+        if silent is not self._producer:
+            return self._stop_in_background(replacement)
+
+        logger.warning("a producer is replaced, because nothing it sends is acknowledged, although Kafka answers")
+        self._retire(silent)
+        self._producer = replacement
 
     def _retire(self, producer: Any) -> None:
         """Have the next call build a new producer, unless another call's error has done so already."""
         if producer is not None and producer is self._producer:
             self._producer = None
+            self._on_replaced()
             _fail_pending(producer, "the producer is replaced")
             self._stop_in_background(producer)
+
+    def _refusal(self, error: Exception, topic: str) -> KafkaUnavailable:
+        logger.warning("Kafka did not accept a record", extra={"topic": topic, "error": type(error).__name__})
+        refusal = translate(error)
+        if not isinstance(refusal, RecordRefused):
+            self._record.failure()
+
+        return refusal
 
     def _stop_in_background(self, producer: Any) -> None:
         task = asyncio.get_running_loop().create_task(_stop(producer))
@@ -130,7 +197,7 @@ class ReliableProducer:
         task.add_done_callback(self._retiring.discard)
 
     def _build(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **self._access.options(),
             acks="all",
             enable_idempotence=True,
@@ -139,11 +206,8 @@ class ReliableProducer:
             request_timeout_ms=int(self._timeout_s * 1000),
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         )
-
-
-def _refusal(error: Exception, topic: str) -> KafkaUnavailable:
-    logger.warning("Kafka did not accept a record", extra={"topic": topic, "error": type(error).__name__})
-    return translate(error)
+        self._access.follow(producer.client)
+        return producer
 
 
 async def _enqueue(
@@ -202,9 +266,3 @@ async def _stop(producer: Any) -> None:
 def _fail_pending(producer: Any, reason: str) -> None:
     """Fail all records not yet acknowledged. aiokafka has no public call for it; its own sender dies like this."""
     producer._message_accumulator.fail_all(KafkaError(reason))
-
-
-def _retrieve_error(acknowledgement: asyncio.Future[Any]) -> None:
-    """Look at the error of a record that nobody waits for any more, or asyncio complains about it."""
-    if not acknowledgement.cancelled():
-        acknowledgement.exception()

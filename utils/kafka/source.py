@@ -37,6 +37,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
 No deserializers: one that raises blocks its partition for ever.
 """
 
+_HEARTBEATS_PER_SESSION: Final = 3
 _CALL_TIMEOUT_S: Final = 10.0
 _CHECK_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 45.0  # joining waits up to 30 s for a rebalance; giving up sooner starts the next one
@@ -57,6 +58,8 @@ class KafkaSource:
         topics: Sequence[str],
         *,
         required_topics: Sequence[str] = (),
+        session_timeout_ms: int = SETTINGS["session_timeout_ms"],
+        client_rack: str | None = None,
         metadata_max_age_ms: int = 30_000,
         refusals: Refusals | None = None,
     ) -> None:
@@ -64,7 +67,15 @@ class KafkaSource:
         self._group_id = group_id
         self._topics = tuple(topics)
         self._required_topics = (*topics, *required_topics)
-        self._metadata_max_age_ms = metadata_max_age_ms
+        self.settings = {
+            **SETTINGS,
+            "session_timeout_ms": session_timeout_ms,
+            "heartbeat_interval_ms": min(
+                SETTINGS["heartbeat_interval_ms"], session_timeout_ms // _HEARTBEATS_PER_SESSION
+            ),
+            "client_rack": client_rack,
+            "metadata_max_age_ms": metadata_max_age_ms,
+        }
         self._started: Any = None
         self._refusals = refusals or Refusals()
 
@@ -93,10 +104,10 @@ class KafkaSource:
     async def _join(self, listener: AssignmentListener) -> None:
         consumer = AIOKafkaConsumer(
             **self._access.options(),
-            **SETTINGS,
+            **self.settings,
             group_id=self._group_id,
-            metadata_max_age_ms=self._metadata_max_age_ms,
         )
+        self._access.follow(consumer._client)
         consumer.subscribe(self._topics, listener=_Listener(listener))
 
         await start_consumer(consumer, _START_TIMEOUT_S)

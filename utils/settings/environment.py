@@ -66,6 +66,13 @@ def read_tree(environ: Mapping[str, str], model: type[BaseSettings]) -> tuple[di
     return source(), problems
 
 
+def secret_files(environ: Mapping[str, str], model: type[BaseModel]) -> dict[str, str]:
+    """Return the files that secrets are read from, by the variables that they stand for."""
+    secrets = [variable for variable in variables(model) if variable.secret]
+    files = {variable.name: environ.get(variable.file_name, "").strip() for variable in secrets}
+    return {name: file for name, file in files.items() if file}
+
+
 def unknown_variables(environ: Mapping[str, str], model: type[BaseModel]) -> list[str]:
     """Return a sentence for each variable that has our prefix and that nothing reads: most likely it is misspelt."""
     known = {name for variable in variables(model) for name in _names(variable)}

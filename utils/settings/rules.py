@@ -67,17 +67,34 @@ def risks(settings: Settings) -> Iterator[str]:
 
 def oddities(settings: Settings) -> Iterator[str]:
     """Yield what is allowed everywhere but probably not meant."""
-    if settings.environment == "production" and not settings.turnstile.url.startswith("https://"):
+    if settings.environment == "production":
+        yield from _unencrypted_secrets(settings)
+
+
+def _unencrypted_secrets(settings: Settings) -> Iterator[str]:
+    if not settings.turnstile.url.startswith("https://"):
         yield "SIGNIN_TURNSTILE__URL is not https: Turnstile's secret is sent unencrypted."
+
+    token_url = settings.kafka.oauth_token_url
+    if token_url is not None and not token_url.startswith("https://"):
+        yield "SIGNIN_KAFKA__OAUTH_TOKEN_URL is not https: the client secret is sent unencrypted."
 
 
 def _missing_credentials(settings: Settings) -> Iterator[str]:
-    if not settings.kafka.security_protocol.startswith("SASL"):
+    kafka = settings.kafka
+    if not kafka.security_protocol.startswith("SASL"):
         return
 
-    for name in ("sasl_username", "sasl_password"):
-        if getattr(settings.kafka, name) is None:
-            yield f"{variable_name('kafka', name)} is missing: SIGNIN_KAFKA__SECURITY_PROTOCOL requires it."
+    if kafka.sasl_mechanism == "OAUTHBEARER":
+        required: tuple[str, ...] = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+        cause = "SIGNIN_KAFKA__SASL_MECHANISM"
+    else:
+        required = ("sasl_username", "sasl_password")
+        cause = "SIGNIN_KAFKA__SECURITY_PROTOCOL"
+
+    for name in required:
+        if getattr(kafka, name) is None:
+            yield f"{variable_name('kafka', name)} is missing: {cause} requires it."
 
 
 def _clashing_topics(settings: Settings) -> Iterator[str]:

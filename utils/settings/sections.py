@@ -44,20 +44,32 @@ class KafkaSettings(_Section):
     """One or more brokers, as host:port"""
     security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Upper] = "PLAINTEXT"
     """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"""
-    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Upper] = "PLAIN"
-    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"""
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], Upper] = "PLAIN"
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"""
     sasl_username: str | None = None
-    """User name; required with SASL"""
+    """User name; required with SASL, except OAUTHBEARER"""
     sasl_password: SecretStr | None = None
-    """Password; required with SASL"""
+    """Password; required with SASL, except OAUTHBEARER"""
+    oauth_token_url: Url | None = None
+    """URL of the token endpoint that issues access tokens; required with OAUTHBEARER"""
+    oauth_client_id: str | None = None
+    """Client id at the token endpoint; required with OAUTHBEARER"""
+    oauth_client_secret: SecretStr | None = None
+    """Client secret at the token endpoint; required with OAUTHBEARER"""
+    oauth_scope: str | None = None
+    """Scope to ask for, if the token endpoint requires one"""
     ssl_cafile: File | None = None
     """File of trusted certificate authorities; the system's by default"""
     ssl_certfile: File | None = None
     """File of the client certificate"""
     ssl_keyfile: File | None = None
     """File of the client's private key"""
+    client_rack: str | None = None
+    """Rack of this worker: it reads from replicas in the same rack, if the brokers' replica selector is rack-aware"""
     group_id: str = "signin-worker"
     """Consumer group"""
+    session_timeout_ms: int = Field(10_000, ge=1_000, le=1_800_000)
+    """Milliseconds without a heartbeat until the group takes a worker's partitions away"""
     requested_topic: Topic = REQUESTED_TOPIC
     """Topic of sign-in requests"""
     submitted_topic: Topic = SUBMITTED_TOPIC

@@ -16,6 +16,7 @@ import aiosmtplib
 from activities.addresses import parse_address
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
+from utils.files import Reloaded, Secret, reveal
 from utils.smtp.connections import ConnectionPool, log_failure, quit_politely
 from utils.smtp.mail_templates import MailText
 
@@ -78,7 +79,7 @@ class SmtpMailer:
         sender: str,
         renderer: Renderer,
         username: str | None = None,
-        password: str | None = None,
+        password: Secret | None = None,
         cafile: str | None = None,
         timeout_s: float = 8.0,
         mails_per_connection: int = 50,
@@ -91,7 +92,7 @@ class SmtpMailer:
         self._renderer = renderer
         self._username = username
         self._password = password
-        self._tls = None if security == "none" else ssl.create_default_context(cafile=cafile)
+        self._tls = None if security == "none" else trusting(cafile)
         self._timeout_s = timeout_s
         self._clock = clock
         self._pool = ConnectionPool(self._new_client, mails_per_connection)
@@ -138,9 +139,9 @@ class SmtpMailer:
             port=self._port,
             use_tls=self._security == "tls",
             start_tls=self._security == "starttls",
-            tls_context=self._tls,
+            tls_context=None if self._tls is None else self._tls.value(),
             username=self._username,
-            password=self._password,
+            password=None if self._password is None else reveal(self._password),
             timeout=self._timeout_s,
             local_hostname=socket.gethostname(),  # the default queries DNS, which blocks the loop
         )
@@ -166,6 +167,17 @@ class SmtpMailer:
         message["Content-Language"] = written.language
 
         return message
+
+
+def trusting(cafile: str | None) -> Reloaded[ssl.SSLContext]:
+    """Return a TLS context that follows the file of trusted authorities. Raises ``OSError`` if it cannot be used."""
+    context = Reloaded(
+        "SMTP certificate authorities",
+        [] if cafile is None else [cafile],
+        lambda: ssl.create_default_context(cafile=cafile),
+    )
+    context.value()
+    return context
 
 
 def sender_address(text: str) -> Address:

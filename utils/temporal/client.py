@@ -1,6 +1,7 @@
 """Temporal's client: how it connects, what it encrypts, and how long its namespace remembers."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
@@ -18,12 +19,15 @@ from temporalio.service import RetryConfig, RPCError, ServiceClient
 
 from activities.errors import TemporalUnavailable
 from consumers.gateway.error_table import NO_CONNECTION, needs_operator
+from utils.files import secret_file
 from utils.temporal.payload_codec import EncryptionCodec
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 RPC_TIMEOUT: Final = timedelta(seconds=5)
 """A frozen server answers nothing: without a limit of ours a call would take 30 s."""
 
+_API_KEY: Final = "TEMPORAL_API_KEY"
+_API_KEY_FILE: Final = f"{_API_KEY}_FILE"
 _RETRY: Final = RetryConfig(max_elapsed_time_millis=1_500, max_retries=3)
 
 
@@ -53,7 +57,7 @@ async def connect(
     first call; any other raises ``TemporalUnavailable`` when the server does not
     answer. Raises ``TemporalSettingsError``.
     """
-    config = _config(environ)
+    config = connection_config(environ)
 
     try:
         return await Client.connect(
@@ -105,8 +109,14 @@ class _OneTry(ServiceClient):
         return await self._client.service_client._rpc_call(*arguments, retry=False, **options)
 
 
-def _config(environ: Mapping[str, str] | None) -> ClientConnectConfig:
-    variables = None if environ is None else dict(environ)
+def connection_config(environ: Mapping[str, str] | None = None) -> ClientConnectConfig:
+    """Read Temporal's own variables and profiles, and the files that they name. Raises ``TemporalSettingsError``.
+
+    ``TEMPORAL_API_KEY_FILE`` is ours: it names a file with the API key.
+    """
+    variables = dict(os.environ if environ is None else environ)
+    if file := variables.get(_API_KEY_FILE):
+        variables[_API_KEY] = _api_key(file, variables)
 
     try:
         config = ClientConfig.load_client_connect_config(override_env_vars=variables)
@@ -115,6 +125,16 @@ def _config(environ: Mapping[str, str] | None) -> ClientConnectConfig:
 
     config.setdefault("target_host", DEFAULT_ADDRESS)
     return config
+
+
+def _api_key(file: str, variables: Mapping[str, str]) -> str:
+    if variables.get(_API_KEY):
+        raise TemporalSettingsError(f"{_API_KEY} and {_API_KEY_FILE} are both set: remove one of them.")
+
+    try:
+        return secret_file(_API_KEY, file).value()
+    except (OSError, ValueError):
+        raise TemporalSettingsError(f"{_API_KEY_FILE} names no file with an API key.") from None
 
 
 async def namespace_retention(client: Client) -> timedelta:

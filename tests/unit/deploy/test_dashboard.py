@@ -23,6 +23,9 @@ _NOT_SHOWN: Final = {
     "signin_consumer_offset",  # for close inspection; lag is derived from it
     "signin_consumer_future_events",  # counts odd clocks of emitters, which need no action
     "signin_kafka_problems",  # an alert watches it; /readyz says what the problems are
+    "signin_producer_failing",  # 0 or 1, and has an alert
+    "signin_producer_replaced",  # for close inspection; what matters is whether the next one delivers
+    "signin_credentials_outdated",  # 0 or 1, and has an alert
 }
 
 

@@ -4,9 +4,11 @@ import ssl
 from pathlib import Path
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 
 from consumers.ports import KafkaMisconfigured
 from deploy.local.servers.certificates import loopback_certificate
+from utils.files import secret_file
 from utils.kafka.access import KafkaAccess
 
 
@@ -57,3 +59,47 @@ def test_a_certificate_file_that_cannot_be_used_is_a_matter_of_configuration(
 
     with pytest.raises(KafkaMisconfigured, match=str(broken)):
         KafkaAccess("b:9092", "SSL", **files).options()
+
+
+class Client:
+    """The attributes of ``AIOKafkaClient`` that each new connection copies."""
+
+    def __init__(self, access: KafkaAccess) -> None:
+        options = access.options()
+        self._ssl_context = options["ssl_context"]
+        self._sasl_plain_password = options["sasl_plain_password"]
+
+
+def test_running_clients_are_given_new_credentials(tmp_path: Path) -> None:
+    """A refresh without changes leaves all objects; one with changes sets them on the client. Others get none."""
+    _, certfile = loopback_certificate(tmp_path)
+    password = tmp_path / "password"
+    password.write_text("first")
+    files = {"certfile": str(certfile), "keyfile": str(tmp_path / "key.pem")}
+    access = KafkaAccess("b:9093", "SASL_SSL", password=secret_file("password", password), **files)
+    followed = Client(access)
+    other = Client(access)
+    access.follow(followed)
+    first = followed._ssl_context
+    access.refresh()
+
+    assert followed._ssl_context is first
+
+    password.write_text("second")
+    loopback_certificate(tmp_path)
+    access.refresh()
+
+    assert followed._sasl_plain_password == "second"
+    assert followed._ssl_context is not first
+    assert (other._ssl_context, other._sasl_plain_password) == (first, "first")
+
+
+async def test_the_real_client_has_the_attributes_that_are_set() -> None:
+    """If aiokafka renamed one, running clients would silently keep the old credentials."""
+    client = vars(AIOKafkaClient(bootstrap_servers="127.0.0.1:1"))
+    assert {"_ssl_context", "_sasl_plain_password"} <= client.keys()
+
+
+def test_certificates_that_never_could_be_used_are_left_to_whoever_needs_them(tmp_path: Path) -> None:
+    """A refresh does not raise: building a client does."""
+    KafkaAccess("b:9093", "SSL", cafile=str(tmp_path / "none")).refresh()

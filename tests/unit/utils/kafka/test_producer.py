@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata, TopicPartition
 from activities.errors import PublishUnavailable
 from consumers.ports import KafkaUnavailable
 from schemas.results import ResultEvent, SignInExpired
+from tests.fakes.waiting import until
 from utils.kafka import producer as producer_module
 from utils.kafka.access import KafkaAccess
 from utils.kafka.producer import ReliableProducer
@@ -24,6 +25,16 @@ EVENT = ResultEvent(
     result=SignInExpired(signin_id="rJ3hQ0m1TzC9vWcK8uYbXw", occurred_at=datetime(2026, 11, 23, tzinfo=UTC))
 )
 SILENCE = object()
+
+
+class Watch:
+    """A stopwatch that a test sets."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
 
 
 class Broker:
@@ -142,20 +153,73 @@ async def test_calls_that_wait_on_a_failed_producer_fail_at_once() -> None:
     assert len(broker.built) == 2
 
 
-async def test_a_timeout_keeps_the_producer() -> None:
-    """A record without acknowledgement may still arrive, so the next one takes the same way and stays in order."""
+async def test_a_producer_that_acknowledges_nothing_is_replaced() -> None:
+    """After a timeout without any acknowledgement, a new producer that can connect takes over; pending records fail."""
+    replaced: list[int] = []
     broker = Broker(SILENCE)
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build, on_replaced=lambda: replaced.append(1))
 
     with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
         await producer.send("t", b"k", b"v")
 
+    await until(lambda: broker.built[0].stopped.is_set(), 5)
+    await producer.send("t", b"k", b"v")
+
+    assert (len(broker.built), replaced) == (2, [1])
+    assert isinstance(broker.built[0].pending[0].exception(), KafkaError)
+    await producer.close()
+
+
+@pytest.mark.parametrize("start", [SILENCE, KafkaError(), ConnectionRefusedError()])
+async def test_a_silent_producer_stays_while_no_other_can_connect(start: object) -> None:
+    """Kafka is away: the old producer is as good as any, and its records may still arrive."""
+    broker = Broker(SILENCE, starts=[None, start])
+    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+
+    with pytest.raises(KafkaUnavailable):
+        await producer.send("t", b"k", b"v")
+
+    await until(lambda: len(broker.built) == 2 and broker.built[1].stopped.is_set(), 5)
+    await producer.send("t", b"k", b"v")
+
+    assert [built.stopped.is_set() for built in broker.built] == [False, True]
+    broker.built[0].fail_all(KafkaError())
+    await producer.close()
+
+
+async def test_a_timeout_beside_acknowledgements_keeps_the_producer() -> None:
+    """One partition without a leader is no reason to fail the records of all others."""
+    watch = Watch()
+    broker = Broker(SILENCE)
+    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build, stopwatch=watch)
+    stuck = asyncio.ensure_future(producer.send("t", b"k", b"v"))
+    await asyncio.sleep(0)
+    watch.now_s = 0.04
+    await producer.send("t", b"k", b"v")
+    watch.now_s = 0.05
+
+    with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
+        await stuck
+
     await producer.send("t", b"k", b"v")
 
     assert len(broker.built) == 1
-
     broker.built[0].fail_all(KafkaError())
     await producer.close()
+
+
+async def test_closing_ends_a_replacement_that_cannot_connect() -> None:
+    """``close`` leaves no connection of a half-started producer open."""
+    broker = Broker(SILENCE, starts=[None, SILENCE])
+    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    with pytest.raises(KafkaUnavailable):
+        await producer.send("t", b"k", b"v")
+
+    await until(lambda: len(broker.built) == 2, 5)
+    broker.built[0].fail_all(KafkaError())
+    await producer.close()
+
+    assert [built.stopped.is_set() for built in broker.built] == [True, True]
 
 
 @pytest.mark.parametrize("start", [SILENCE, KafkaError(), ConnectionRefusedError()])

@@ -1,8 +1,10 @@
 """What the consumer is configured with."""
 
+import pytest
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
-from utils.kafka.source import SETTINGS
+from utils.kafka.access import KafkaAccess
+from utils.kafka.source import SETTINGS, KafkaSource
 
 
 def test_the_consumers_settings_are_what_the_worker_relies_on() -> None:
@@ -13,3 +15,13 @@ def test_the_consumers_settings_are_what_the_worker_relies_on() -> None:
     assert SETTINGS["rebalance_timeout_ms"] > SETTINGS["session_timeout_ms"] > 2 * SETTINGS["heartbeat_interval_ms"]
     assert SETTINGS["max_poll_interval_ms"] >= SETTINGS["rebalance_timeout_ms"]
     assert not any("deserializer" in name for name in SETTINGS)
+
+
+@pytest.mark.parametrize(("session_ms", "heartbeat_ms"), [(6_000, 2_000), (10_000, 3_000), (45_000, 3_000)])
+def test_a_session_has_at_least_three_heartbeats(session_ms: int, heartbeat_ms: int) -> None:
+    """However short the session is, two lost heartbeats do not end it."""
+    source = KafkaSource(KafkaAccess("b:9092"), "group", ["topic"], session_timeout_ms=session_ms, client_rack="a")
+
+    assert source.settings["session_timeout_ms"] == session_ms
+    assert source.settings["heartbeat_interval_ms"] == heartbeat_ms
+    assert source.settings["client_rack"] == "a"

@@ -64,6 +64,15 @@ def test_unsafe_settings_are_refused_in_production_and_warned_about_in_developme
             {"SIGNIN_KAFKA__SECURITY_PROTOCOL": "sasl_ssl", "SIGNIN_KAFKA__SASL_USERNAME": "u"},
             "SIGNIN_KAFKA__SASL_PASSWORD",
         ),
+        (
+            {
+                "SIGNIN_KAFKA__SECURITY_PROTOCOL": "sasl_ssl",
+                "SIGNIN_KAFKA__SASL_MECHANISM": "oauthbearer",
+                "SIGNIN_KAFKA__OAUTH_TOKEN_URL": "https://issuer.example/token",
+                "SIGNIN_KAFKA__OAUTH_CLIENT_SECRET": "s",
+            },
+            "SIGNIN_KAFKA__OAUTH_CLIENT_ID",
+        ),
         ({"SIGNIN_SMTP__USERNAME": "u"}, "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD"),
         ({"SIGNIN_REPLAY_HORIZON_S": "599"}, "SIGNIN_REPLAY_HORIZON_S is too short"),
         ({"SIGNIN_KAFKA__SUBMITTED_TOPIC": "signin.requested"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from deploy.local.servers.mail_server import MailServer, Reply
+from utils.files import Secret, secret_file
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import Security, SmtpMailer, _is_final
 
@@ -40,7 +41,7 @@ def mailer(
     *,
     security: Security = "none",
     cafile: Path | None = None,
-    credentials: tuple[str | None, str | None] = (None, None),
+    credentials: tuple[str | None, Secret | None] = (None, None),
     timeout_s: float = 5,
     sender: str = SENDER,
 ) -> SmtpMailer:
@@ -119,6 +120,25 @@ async def test_without_starttls_nothing_is_sent(mail_server: MailServer) -> None
     with pytest.raises(MailUnavailable):
         await mailer(mail_server, security="starttls").send(mail())
     assert mail_server.mails == []
+
+
+async def test_a_new_password_is_used_for_the_next_connection(tmp_path: Path) -> None:
+    """The password is read from its file when a connection is opened."""
+    server = MailServer(security="tls", credentials=("worker", "second"))
+    await server.start()
+    file = tmp_path / "password"
+    file.write_text("first")
+    sending = mailer(
+        server, security="tls", cafile=server.cafile, credentials=("worker", secret_file("password", file))
+    )
+    with pytest.raises(MailUnavailable):
+        await sending.send(mail())
+
+    file.write_text("second")
+    await sending.send(mail())
+    await server.stop()
+
+    assert len(server.mails) == 1
 
 
 async def test_a_failed_login_is_retried() -> None:
