@@ -55,6 +55,7 @@ from utils.process import (
     wait_until_available,
 )
 from utils.prometheus import MeasuredActivities, MeasuredMailer, MeasuredPublisher, Metrics, PrometheusConsumerMetrics
+from utils.prometheus_connections import DEAD_LETTERS, RESULTS
 from utils.settings.environment import PREFIX, secret_files
 from utils.settings.loading import Settings, load_settings
 from utils.settings.tracing import load_tracing
@@ -74,8 +75,6 @@ logger = logging.getLogger(__name__)
 
 Role = Literal["all", "consumer", "worker"]
 
-_RESULTS: Final = "results"
-_DEAD_LETTERS: Final = "dead_letters"
 _NO_TEMPORAL: Final = "Temporal: not reached yet"
 # Of the 30 s promised: a drain of at most 20 s, then a commit and a leave of 3 s each; then the clients are closed.
 STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.stop_s
@@ -104,7 +103,7 @@ def build_consumer(
     group = settings.kafka.group_id
     counts = PrometheusConsumerMetrics(metrics, wiring.inbound_topics)
 
-    producer = wiring.producer(_DEAD_LETTERS, metrics.connections, MAX_DEAD_LETTER_BYTES)
+    producer = wiring.producer(DEAD_LETTERS, metrics.connections, MAX_DEAD_LETTER_BYTES)
     letters = KafkaDeadLetterWriter(producer)
     stack.push_async_callback(close_briefly, producer.close)
 
@@ -150,7 +149,7 @@ def build_temporal_workers(
     """Compose the workers of workflows and activities. ``stack`` closes their clients."""
     settings = wiring.settings
     topic = settings.kafka.results_topic
-    producer = wiring.producer(_RESULTS, metrics.connections)
+    producer = wiring.producer(RESULTS, metrics.connections)
     smtp = wiring.mailer()
     stack.push_async_callback(close_briefly, producer.close)
     stack.push_async_callback(close_briefly, smtp.close)
@@ -242,7 +241,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
             workers = build_temporal_workers(wiring, client, metrics, stack, tracing)
             services += [Service(worker.task_queue, worker.run, worker.shutdown) for worker in workers]
             conditions["Temporal: workers do not poll yet"] = lambda: all(worker.is_running for worker in workers)
-            conditions["Kafka: results are not accepted"] = partial(metrics.connections.delivers, _RESULTS)
+            conditions["Kafka: results are not accepted"] = partial(metrics.connections.delivers, RESULTS)
 
         if role != "worker":
             policy = await wiring.policy(client)
@@ -251,7 +250,7 @@ async def run_worker(wiring: Wiring, role: Role, stop: asyncio.Event) -> None:
             watch.add(lambda: consumer.refusal)
             conditions["Kafka: no partitions assigned yet"] = lambda: consumer.ready
             conditions["Kafka: does not answer, or its consumer has stalled"] = lambda: consumer.is_well
-            conditions["Kafka: dead letters are not accepted"] = partial(metrics.connections.delivers, _DEAD_LETTERS)
+            conditions["Kafka: dead letters are not accepted"] = partial(metrics.connections.delivers, DEAD_LETTERS)
             conditions["halted: Temporal does not answer, or too many dead letters"] = lambda: not consumer.halted
 
         credentials = wiring.credential_watch(client, workers, telemetry.runtime, metrics.connections)

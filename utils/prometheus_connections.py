@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+RESULTS: Final = "results"
+DEAD_LETTERS: Final = "dead_letters"
+"""The names of the worker's producers."""
 
 
 class Credentials(Protocol):
