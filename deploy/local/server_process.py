@@ -1,6 +1,7 @@
 """A server that runs as a child process."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Final
 
 from deploy.local.places import StackError
@@ -8,6 +9,21 @@ from deploy.local.processes import Child
 
 _TRIES: Final = 3
 READY_WITHIN_S: Final = 60
+
+
+def start_on_free_ports(launch: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Call ``launch`` until it succeeds, at most three times. Raises its ``StackError``.
+
+    Each time it chooses other ports: another process may have taken one. After a failure,
+    ``stop`` removes what was started.
+    """
+    for remaining in reversed(range(_TRIES)):
+        try:
+            return launch()
+        except StackError:
+            stop()
+            if not remaining:
+                raise
 
 
 class ServerProcess(ABC):
@@ -25,19 +41,13 @@ class ServerProcess(ABC):
         return self._child
 
     def start(self) -> None:
-        """Start the server and return once it answers. Raises ``StackError``.
+        """Start the server and return once it answers. Raises ``StackError``."""
 
-        If it does not start, it is tried again with other ports: another process may have
-        taken one.
-        """
-        for remaining in reversed(range(_TRIES)):
+        def launch() -> None:
             self._child = Child(self._name.lower())
-            try:
-                return self._launch(self._child)
-            except StackError:
-                self.stop()
-                if not remaining:
-                    raise
+            self._launch(self._child)
+
+        start_on_free_ports(launch, self.stop)
 
     def stop(self) -> None:
         """End the server and remove its data. May be called again."""

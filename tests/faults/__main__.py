@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from rich.console import Console
@@ -62,18 +63,22 @@ def main() -> int:
 
 
 async def _programme(console: Console, cases: Sequence[Case], scale: Scale, *, report: bool) -> list[Finding]:
-    findings = []
+    findings = list[Finding]()
     begun = time.monotonic()
-    async with running_servers() as servers:
-        for number, case in enumerate(cases, start=1):
-            console.print(f"{time.monotonic() - begun:6.0f} s  {number}/{len(cases)} {case.name}: {case.injected} …")
-            finding = await run(case, servers, scale)
-            _print_finding(console, finding)
+    in_groups = sorted(cases, key=lambda case: case.brokers)
 
-            if report:  # after each case, so that an interrupted run keeps its findings
-                write([finding], "short" if scale == SHORT else "full")
+    for brokers, group in groupby(in_groups, key=lambda case: case.brokers):
+        async with running_servers(brokers) as servers:
+            for case in group:
+                at = f"{time.monotonic() - begun:6.0f} s  {len(findings) + 1}/{len(cases)}"
+                console.print(f"{at} {case.name}: {case.injected} …")
+                finding = await run(case, servers, scale)
+                _print_finding(console, finding)
 
-            findings.append(finding)
+                if report:  # after each case, so that an interrupted run keeps its findings
+                    write([finding], "short" if scale == SHORT else "full")
+
+                findings.append(finding)
 
     return findings
 

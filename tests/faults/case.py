@@ -16,7 +16,10 @@ MAX_MEMORY_BYTES = 512_000_000  # an idle worker takes 120 MB, and caches up to 
 
 @dataclass(frozen=True)
 class Case:
-    """One fault. ``inject`` causes it while people sign in, and returns one line about what it observed."""
+    """One fault. ``inject`` causes it while people sign in, and returns one line about what it observed.
+
+    ``brokers`` is the number of Kafka brokers that it needs: one or three.
+    """
 
     name: str
     injected: str
@@ -24,6 +27,7 @@ class Case:
     settings: Mapping[str, str] = field(default_factory=dict)
     within_s: float = 900
     may_expire: bool = False
+    brokers: int = 1
 
 
 @dataclass

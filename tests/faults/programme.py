@@ -3,7 +3,7 @@
 from typing import Final
 
 from tests.faults.case import Case
-from tests.faults.cases import backlog, events, floods, groups, kills, operators, outages, refusals
+from tests.faults.cases import backlog, cluster, events, floods, groups, kills, operators, outages, refusals, topics
 from tests.faults.stage import Scale
 
 CASES: Final[tuple[Case, ...]] = (
@@ -15,6 +15,8 @@ CASES: Final[tuple[Case, ...]] = (
     *refusals.CASES,
     *events.CASES,
     *operators.CASES,
+    *cluster.CASES,
+    *topics.CASES,
 )
 FULL: Final = Scale()
 SHORT: Final = Scale(kills=3, outage_s=5, pause_s=1, flood=200, every_s=0.5, rounds=1)

@@ -33,11 +33,8 @@ class Upstream:
         self._ended: set[str] = set()
         self._changed = asyncio.Condition()
 
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
-            enable_idempotence=True,
-            max_request_size=MAX_RECORD_BYTES,
-        )
+        self._bootstrap_servers = bootstrap_servers
+        self._producer = self._new_producer()
         self._reader = AIOKafkaConsumer(
             topics.results, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"
         )
@@ -56,6 +53,16 @@ class Upstream:
             await asyncio.gather(self._listening, return_exceptions=True)
         await self._reader.stop()
         await self._producer.stop()
+
+    async def compress_with(self, codec: str) -> None:
+        """Compress what is emitted from now on."""
+        await self._producer.stop()
+        self._producer = self._new_producer(codec)
+        await self._producer.start()
+
+    async def refresh(self) -> None:
+        """Learn at once of new topics and partitions."""
+        await self._producer.client.force_metadata_update()
 
     async def request(
         self,
@@ -139,6 +146,14 @@ class Upstream:
     def have_ended(self, signin_ids: Sequence[str]) -> bool:
         """Tell whether all of these sign-ins have had their last result."""
         return self._ended.issuperset(signin_ids)
+
+    def _new_producer(self, codec: str | None = None) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            enable_idempotence=True,
+            max_request_size=MAX_RECORD_BYTES,
+            compression_type=codec,
+        )
 
     async def _listen(self) -> None:
         async for record in self._reader:

@@ -5,6 +5,7 @@ The first of these that applies:
 1. an address given in ``SIGNIN_TEST_KAFKA`` or ``SIGNIN_TEST_TEMPORAL``;
 2. containers of the official images, with ``SIGNIN_TEST_BACKEND=docker``;
 3. child processes of this one: Temporal and Java from PyPI, Kafka's jars from Maven Central.
+   ``SIGNIN_TEST_BROKERS=3`` starts a cluster of three brokers instead of one.
 
 Docker is used only on request, even where it is installed: so the same command does the
 same on every machine, and a Docker that cannot pull images breaks nothing. On machines with
@@ -16,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from deploy.local.servers.kafka import LocalKafka, broker_answers
+from deploy.local.servers.kafka import LocalKafka
+from deploy.local.servers.kafka_answers import broker_answers
 from deploy.local.places import StackError
 from deploy.local.servers.temporal import LocalTemporal, namespace_answers
 
@@ -25,9 +27,12 @@ _DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
 
 
 class Kafka(Protocol):
-    """A broker that is started here, or one that already runs."""
+    """A broker or a cluster that is started here, or one that already runs."""
 
-    bootstrap_servers: str
+    @property
+    def bootstrap_servers(self) -> str:
+        """The addresses at which clients connect first."""
+        ...
 
     def start(self) -> None:
         """Return once the server answers. Raises ``StackError``."""
@@ -98,7 +103,7 @@ def choose_kafka(environment: Mapping[str, str] = os.environ) -> Kafka:
         )  # only this needs the Docker client
 
         return KafkaContainer()
-    return LocalKafka()
+    return LocalKafka(brokers=_brokers(environment))
 
 
 def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = False) -> Temporal:
@@ -123,6 +128,13 @@ def described(environment: Mapping[str, str] = os.environ) -> str:
     hint = " (to use Docker and the official images: SIGNIN_TEST_BACKEND=docker)" if offers_docker else ""
 
     return f"Kafka: {kafka}; Temporal: {temporal}{hint}"
+
+
+def _brokers(environment: Mapping[str, str]) -> int:
+    brokers = environment.get("SIGNIN_TEST_BROKERS") or "1"
+    if brokers not in ("1", "3"):
+        raise StackError(f"SIGNIN_TEST_BROKERS is {brokers!r}: use 1 or 3.")
+    return int(brokers)
 
 
 def _has_docker(environment: Mapping[str, str]) -> bool:

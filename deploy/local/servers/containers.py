@@ -5,7 +5,8 @@ from typing import Final
 
 from testcontainers.core.container import DockerContainer
 
-from deploy.local.servers.kafka import SINGLE_NODE, broker_answers
+from deploy.local.servers.kafka import SINGLE_NODE
+from deploy.local.servers.kafka_answers import broker_answers
 from deploy.local.places import LOOPBACK, StackError, free_ports
 from deploy.local.servers.temporal import LocalTemporal, namespace_answers
 from deploy.local.waiting import wait_for

@@ -15,6 +15,13 @@ def test_child_processes_are_the_default() -> None:
     assert described({}).startswith("Kafka: a child process; Temporal: a child process")
 
 
+def test_there_are_one_or_three_brokers() -> None:
+    """``SIGNIN_TEST_BROKERS=3`` asks for a cluster. Two brokers tolerate nothing, so two is an error."""
+    assert type(choose_kafka({"SIGNIN_TEST_BROKERS": "3"})).__name__ == "LocalKafka"
+    with pytest.raises(StackError, match="use 1 or 3"):
+        choose_kafka({"SIGNIN_TEST_BROKERS": "2"})
+
+
 def test_docker_is_mentioned_where_it_is_installed() -> None:
     """The description names the variable, unless it is set or no server is started anyway."""
     docker = {"DOCKER_HOST": "unix:///somewhere"}
