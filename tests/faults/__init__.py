@@ -3,7 +3,7 @@
 Afterwards an audit accounts for every event. ``make faults`` injects all faults and writes ``docs/faults.md``;
 ``make test`` injects a few of them, briefly.
 
-* ``servers``, ``proxy``, ``kafka_admin``: the servers, and the means to break them.
+* ``servers``, ``proxy``, ``kafka_admin``, ``cluster_admin``: the servers, and the means to break them.
 * ``people``, ``crowd``, ``upstream``: who signs in meanwhile, and the service that emits their events.
 * ``ledger``: every event produced and what is expected of it. ``evidence``: collects what the servers report.
   ``audit``: compares the two.

@@ -19,11 +19,12 @@ _HEAD: Final = """\
 
 `make faults` writes this page; do not edit it. `docs/faults.json` holds the same data and more.
 
-The servers are real: Kafka, Temporal, SMTP, siteverify and DNS, with `signin-worker run` in processes of its own. One
-fault after the other is injected while people sign in. Some of them mistype, guess or request a second mail; some are
-bots; some have every event produced three times; garbage comes in between. Afterwards an audit accounts for every
-record produced. It relies only on what the servers report, never on the worker itself: Kafka's topics and committed
-offsets, Temporal's workflows and their histories, and the mails that arrived. A case holds if
+The servers are real: Kafka (one broker, or for the last cases three, of which two must have a record), Temporal,
+SMTP, siteverify and DNS, with `signin-worker run` in processes of its own. One fault after the other is injected
+while people sign in. Some of them mistype, guess or request a second mail; some are bots; some have every event
+produced three times; garbage comes in between. Afterwards an audit accounts for every record produced. It relies only
+on what the servers report, never on the worker itself: Kafka's topics and committed offsets, Temporal's workflows and
+their histories, and the mails that arrived. A case holds if
 
 * every record was applied, or was a duplicate, late or ignored, or became a dead letter, byte for byte (rule 1: no
   loss);

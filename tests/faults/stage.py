@@ -69,7 +69,6 @@ class Stage:
         temporal: Client,
     ) -> None:
         self.servers = servers
-        self.bootstrap_servers = servers.kafka.bootstrap_servers
         self.scale = scale
         self.settings = settings
         self.topics = topics
@@ -87,6 +86,11 @@ class Stage:
 
         self._pseudonyms = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
         self._exits = AsyncExitStack()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The brokers' own addresses, which may change."""
+        return self.servers.kafka.bootstrap_servers
 
     def new_person(self) -> Person:
         """Return a new person."""

@@ -120,10 +120,11 @@ def choose_temporal(environment: Mapping[str, str] = os.environ, *, ui: bool = F
 def described(environment: Mapping[str, str] = os.environ) -> str:
     """Return a line that says what is used."""
     started = {"docker": "a container", "local": "a child process"}[_backend(environment)]
-    kafka = environment.get("SIGNIN_TEST_KAFKA") or started
+    brokers = "three child processes" if _brokers(environment) == 3 and started == "a child process" else started
+    kafka = environment.get("SIGNIN_TEST_KAFKA") or brokers
     temporal = environment.get("SIGNIN_TEST_TEMPORAL") or started
 
-    by_default = not environment.get("SIGNIN_TEST_BACKEND") and started in (kafka, temporal)
+    by_default = not environment.get("SIGNIN_TEST_BACKEND") and (brokers == kafka or started == temporal)
     offers_docker = by_default and _has_docker(environment)
     hint = " (to use Docker and the official images: SIGNIN_TEST_BACKEND=docker)" if offers_docker else ""
 

@@ -150,7 +150,7 @@ def _of_three(stage: Stage) -> str:
 
 
 def _admin(stage: Stage) -> ClusterAdmin:
-    return ClusterAdmin(stage.servers.kafka.bootstrap_servers)
+    return ClusterAdmin(stage.bootstrap_servers)
 
 
 async def _return(stage: Stage, node: KafkaNode) -> None:

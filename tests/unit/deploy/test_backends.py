@@ -17,7 +17,9 @@ def test_child_processes_are_the_default() -> None:
 
 def test_there_are_one_or_three_brokers() -> None:
     """``SIGNIN_TEST_BROKERS=3`` asks for a cluster. Two brokers tolerate nothing, so two is an error."""
-    assert type(choose_kafka({"SIGNIN_TEST_BROKERS": "3"})).__name__ == "LocalKafka"
+    cluster = {"SIGNIN_TEST_BROKERS": "3"}
+    assert type(choose_kafka(cluster)).__name__ == "LocalKafka"
+    assert described(cluster).startswith("Kafka: three child processes; Temporal: a child process")
     with pytest.raises(StackError, match="use 1 or 3"):
         choose_kafka({"SIGNIN_TEST_BROKERS": "2"})
 
