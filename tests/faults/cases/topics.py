@@ -1,4 +1,4 @@
-"""Topics of a cluster, changed by operators or by other clients: partitions, codecs, transactions."""
+"""Topics of a cluster, changed by operators or by other clients: partitions, codecs, transactions, a new topic."""
 
 import asyncio
 import json
@@ -79,6 +79,36 @@ async def transaction_left_open(stage: Stage) -> str:
     return f"{abandoned} requests in it had no effect; those behind it were done after {took_s:.0f} s"
 
 
+async def topic_recreated(stage: Stage) -> str:
+    """Delete the topic of requests, once all of it is done, and create it again: its offsets start anew."""
+    admin = _admin(stage)
+    topic, _ = stage.topics.inbound
+    worker = await stage.start_worker()
+    async with stage.crowd.arriving(stage.scale.every_s / 2, [signs_in]):
+        await asyncio.sleep(2 * stage.scale.pause_s)
+
+    await stage.crowd.wait_until_done()
+    await stage.wait_until_recovered()
+    before = len(stage.ledger.entries)
+    await admin.delete_topic(topic)
+
+    async def gone() -> bool:
+        return not await admin.exists(topic)
+
+    await stage.eventually(gone, "the topic is deleted")
+    await admin.create_inbound_topic(topic, _PARTITIONS)
+    await stage.upstream.refresh()
+
+    async with stage.crowd.arriving(stage.scale.every_s / 2, [signs_in]):
+        await asyncio.sleep(stage.scale.pause_s)
+
+    await stage.crowd.wait_until_done()
+    await stage.wait_until_exactly_committed()
+    assert worker.process.running, worker.process.last_output()
+
+    return f"{len(stage.ledger.entries) - before} events after it, without a restart"
+
+
 async def _begin_transaction(stage: Stage, topic: str) -> int:
     """Write one request to each partition in a transaction, and leave it open; return how many requests."""
     producer = AIOKafkaProducer(
@@ -107,4 +137,5 @@ CASES: Final[Sequence[Case]] = (
     Case("partitions-added", "partitions added to the inbound topics", partitions_added, brokers=_BROKERS),
     Case("codecs", "records and topics compressed with lz4, zstd, snappy and gzip", codecs, brokers=_BROKERS),
     Case("transaction-open", "a transaction that nobody ends", transaction_left_open, brokers=_BROKERS),
+    Case("topic-recreated", "a topic deleted and created again", topic_recreated, brokers=_BROKERS),
 )
