@@ -7,7 +7,8 @@ from datetime import datetime
 from activities.pseudonyms import Pseudonyms
 from consumers.decode import Content, ReceivedRequest, ReceivedSubmission, decode_request, decode_submission
 from consumers.outcomes import Rejected
-from consumers.ports import Clock, ConsumerMetrics, Record, utc_now
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import Clock, Record, utc_now
 
 
 Decode = Callable[[Record, datetime], Content]

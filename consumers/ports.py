@@ -50,6 +50,18 @@ class Partition(NamedTuple):
     number: int
 
 
+class PartitionLog(NamedTuple):
+    """The log of a partition, as its leader describes it.
+
+    ``end``: the high-water mark. ``stable_end``: what can be read ends here, at the first open transaction. A topic
+    that is deleted and created again has another ``topic_id``; None: unknown.
+    """
+
+    end: int
+    stable_end: int
+    topic_id: bytes | None = None
+
+
 class Unreadable(NamedTuple):
     """Why a batch could not be decoded (the name of an error's class), and the last offset that it holds."""
 
@@ -142,6 +154,17 @@ class RecordSource(Protocol):
         """
         ...
 
+    async def seek_to_beginning(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Read on from the beginning, and return its offsets: of none if a rebalance comes meanwhile.
+
+        Unassigned partitions are ignored. Raises ``KafkaUnavailable``.
+        """
+        ...
+
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Return the group's committed offsets, of the partitions that have one. Raises ``KafkaUnavailable``."""
+        ...
+
     async def position(self, partition: Partition) -> int | None:
         """Return the offset after the last one that ``poll`` returned or skipped; None if unknown. Quick."""
         ...
@@ -150,10 +173,17 @@ class RecordSource(Protocol):
         """Commit exactly these offsets of the next records to read. Cancellable. Raises ``KafkaUnavailable``."""
         ...
 
-    async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the ends of these, paused ones included. Raises ``KafkaUnavailable``, also before ``start``.
+    async def logs(self, partitions: Collection[Partition]) -> Mapping[Partition, PartitionLog]:
+        """Return the logs of these, paused ones included, as far as Kafka knows them.
 
-        Called from a task of its own.
+        Called from a task of its own. Raises ``KafkaUnavailable``, also before ``start``.
+        """
+        ...
+
+    async def first_timestamp_s(self, partition: Partition, offset: int) -> float | None:
+        """Return the time of the first record from ``offset`` on, readable or not; None if there is none.
+
+        Called from a task of its own. Raises ``KafkaUnavailable``.
         """
         ...
 
@@ -230,69 +260,4 @@ class IntakeBreaker(Protocol):
     @property
     def stops_intake(self) -> bool:
         """Whether no new record may be read."""
-        ...
-
-
-@dataclass(frozen=True)
-class PartitionPosition:
-    """How far one partition is. None: not known yet.
-
-    ``watermark`` is the offset to commit, ``position`` the offset to read next. ``head_of_line_s``: how long this
-    process has worked on the record at the watermark.
-    """
-
-    partition: Partition
-    end: int | None
-    watermark: int | None
-    committed: int | None
-    oldest_unfinished_age_s: float
-    position: int | None = None
-    head_of_line_s: float = 0.0
-
-    @property
-    def lag(self) -> int | None:
-        """Records from the watermark to the end, including finished ones after an unfinished one."""
-        if self.end is None or self.watermark is None:
-            return None
-        return max(0, self.end - self.watermark)
-
-
-@dataclass(frozen=True)
-class ConsumerSnapshot:
-    """The state of the consumer. It lists all partitions it owns."""
-
-    partitions: Sequence[PartitionPosition]
-    in_flight: int
-    breaker_open: bool
-
-
-class ConsumerMetrics(Protocol):
-    """The consumer's metrics."""
-
-    def record_done(self, topic: str, outcome: str) -> None:
-        """Count a finished record: ``applied``, ``duplicate``, ``late``, ``ignored`` or ``dead_lettered``."""
-        ...
-
-    def call_postponed(self, reason: str) -> None:
-        """Count a call that will be retried: ``key_busy``, ``throttled``, ``unreachable``, ``misconfigured``."""
-        ...
-
-    def limit_changed(self, limit: int) -> None:
-        """Set the current limit of concurrent calls to Temporal."""
-        ...
-
-    def time_in_future(self, topic: str) -> None:
-        """Count an event with a timestamp in the future."""
-        ...
-
-    def rebalanced(self) -> None:
-        """Count an assignment of partitions."""
-        ...
-
-    def rebuilt(self) -> None:
-        """Count a stalled consumer that was replaced."""
-        ...
-
-    def observe(self, snapshot: ConsumerSnapshot) -> None:
-        """Set the gauges. Called about once a second, and once more at the end of a consumer session."""
         ...

@@ -11,7 +11,8 @@ class PartitionLag(Message):
     """The lag of one partition.
 
     ``committed`` is None if the group has never committed. ``oldest`` is the timestamp of the
-    next record.
+    next record. ``behind_open_transaction``: how many of the last records can't be read, because
+    a transaction is open.
     """
 
     topic: str
@@ -20,6 +21,7 @@ class PartitionLag(Message):
     committed: int | None
     lag: int
     oldest: datetime | None
+    behind_open_transaction: int = 0
 
 
 class WorkflowCounts(Message):

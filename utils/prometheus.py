@@ -20,11 +20,12 @@ from activities import reporting
 from activities.errors import Refused
 from activities.ports import CodeMail, Mailer, Publisher
 from consumers.handling.observed import ALL_OUTCOMES
-from consumers.ports import Clock, ConsumerSnapshot, Partition, PartitionPosition
+from consumers.metrics import ConsumerSnapshot
+from consumers.ports import Clock, Partition
 from schemas.results import Result, ResultEvent
 from utils.prometheus_connections import ConnectionCollectors
+from utils.prometheus_partitions import PartitionGauges
 
-_OFFSET_KINDS: Final = ("end", "watermark", "committed")
 _MAIL_OUTCOMES: Final = ("accepted", "refused", "unavailable")
 _ACTIVITY_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _WAIT_BUCKETS: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -83,6 +84,11 @@ class ConsumerCollectors:
         self.future_events = counter(
             "signin_consumer_future_events", "Events whose time lies in the future.", ("topic",)
         )
+        self.replaced_logs = counter(
+            "signin_consumer_replaced_logs",
+            "Partitions whose log went backwards or was replaced by another.",
+            ("topic",),
+        )
         self.rebalances = counter("signin_consumer_rebalances", "Assignments of partitions.")
         self.rebuilds = counter("signin_consumer_rebuilds", "Consumers that stalled and were replaced.")
 
@@ -95,49 +101,6 @@ class ConsumerCollectors:
         )
 
 
-class PartitionGauges:
-    """The metrics of each partition that this process owns."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        gauge = partial(Gauge, registry=registry)
-        labels = ("topic", "partition")
-        self._lag = gauge("signin_consumer_lag_records", "Records from the watermark to the end.", labels)
-        self._oldest_age = gauge(
-            "signin_consumer_oldest_unfinished_age_seconds",
-            "Age of the oldest record that is not finished.",
-            labels,
-        )
-        self._head_of_line = gauge(
-            "signin_consumer_head_of_line_seconds",
-            "How long this process has worked on the first record that is not finished.",
-            labels,
-        )
-        self._offset = gauge(
-            "signin_consumer_offset",
-            "Offsets: the end of the partition, the watermark (next to commit), and what is committed.",
-            (*labels, "kind"),
-        )
-
-    def show(self, position: PartitionPosition) -> None:
-        """Set the gauges of a partition."""
-        labels = _labels(position.partition)
-        self._oldest_age.labels(**labels).set(position.oldest_unfinished_age_s)
-        self._head_of_line.labels(**labels).set(position.head_of_line_s)
-
-        if position.lag is not None:
-            self._lag.labels(**labels).set(position.lag)
-        for kind in _OFFSET_KINDS:
-            offset = getattr(position, kind)
-            if offset is not None:
-                self._offset.labels(**labels, kind=kind).set(offset)
-
-    def forget(self, partition: Partition) -> None:
-        """Remove the gauges of a partition that is no longer owned."""
-        labels = _labels(partition)
-        for gauge in (self._lag, self._oldest_age, self._head_of_line, self._offset):
-            gauge.remove_by_labels(labels)
-
-
 class PrometheusConsumerMetrics:
     """Implements ``ConsumerMetrics``. Counters of ``topics`` start at 0."""
 
@@ -148,6 +111,7 @@ class PrometheusConsumerMetrics:
 
         for topic in topics:
             self._consumer.future_events.labels(topic=topic)
+            self._consumer.replaced_logs.labels(topic=topic)
             for outcome in ALL_OUTCOMES:
                 self._consumer.records.labels(topic=topic, outcome=outcome)
 
@@ -170,6 +134,10 @@ class PrometheusConsumerMetrics:
     def rebalanced(self) -> None:
         """Count an assignment."""
         self._consumer.rebalances.inc()
+
+    def log_replaced(self, topic: str) -> None:
+        """Count a log that went backwards or was replaced."""
+        self._consumer.replaced_logs.labels(topic=topic).inc()
 
     def rebuilt(self) -> None:
         """Count a consumer that stalled and was replaced."""
@@ -290,10 +258,6 @@ def _result_labels() -> Iterator[tuple[str, str]]:
         fields = model.model_fields
         reasons = get_args(fields["reason"].annotation) if "reason" in fields else ("",)
         yield from ((fields["type"].default, reason) for reason in reasons)
-
-
-def _labels(partition: Partition) -> dict[str, str]:
-    return {"topic": partition.topic, "partition": str(partition.number)}
 
 
 def _seconds(since: datetime, now: datetime) -> float:

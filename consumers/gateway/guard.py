@@ -9,7 +9,8 @@ from consumers.gateway.limiter import AdaptiveLimit
 from consumers.gateway.slots import CallSlots
 from consumers.handling.dispatch import Gateway
 from consumers.outcomes import Outcome, Throttled, Unreachable
-from consumers.ports import ConsumerMetrics, Stopwatch
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import Stopwatch
 
 
 class GuardedGateway:

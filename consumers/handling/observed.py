@@ -9,7 +9,8 @@ from consumers.decode import Content, ReceivedRequest, ReceivedSubmission
 from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import Applied, Duplicate, Ignored, Late, Outcome, Rejected
-from consumers.ports import ConsumerMetrics, Stopwatch
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import Stopwatch
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from typing import Final
 from consumers.handling.dispatch import Handler
 from consumers.intake import Delivery
 from consumers.outcomes import NotNow, Outcome
-from consumers.ports import ConsumerMetrics, Sleep
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import Sleep
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import count
 
 from consumers.polling.offset_tracker import OffsetTracker, Ticket
 from consumers.ports import Clock, Partition, Record, Stopwatch, utc_now
@@ -11,12 +13,18 @@ from consumers.ports import Clock, Partition, Record, Stopwatch, utc_now
 class Assignment:
     """The trackers of the current epoch. Each rebalance begins a new epoch with new trackers.
 
-    ``intake_open`` is set from an assignment until its partitions are about to go.
+    A partition whose log goes backwards gets a new tracker within the epoch. Tickets name their tracker's own epoch.
+
+    ``intake_open`` is set from an assignment until its partitions are about to go. ``outdated``: the partitions that
+    have another log by now than the one that was read. ``logs_begun`` counts them over all epochs.
     """
 
     def __init__(self, stopwatch: Stopwatch = time.monotonic, clock: Clock = utc_now) -> None:
         self.epoch = 0
         self.intake_open = asyncio.Event()
+        self.outdated: set[Partition] = set()
+        self.logs_begun: Counter[Partition] = Counter()
+        self._tracker_epochs = count(1)
         self._stopwatch = stopwatch
         self._clock = clock
         self._trackers: dict[Partition, OffsetTracker] = {}
@@ -36,6 +44,14 @@ class Assignment:
         self._renew(partitions)
         self.intake_open.set()
 
+    def begin_log(self, partition: Partition, offset: int) -> None:
+        """Track another log of an owned partition, from ``offset`` on. Tickets of the log before have no effect."""
+        tracker = OffsetTracker(next(self._tracker_epochs))
+        tracker.skip_to(offset)
+        self._trackers[partition] = tracker
+        self.logs_begun[partition] += 1
+        self.outdated.discard(partition)
+
     def close_intake(self) -> None:
         """Take no further records. Those in flight can still finish."""
         self.intake_open.clear()
@@ -49,7 +65,7 @@ class Assignment:
         return self.intake_open.is_set() and epoch == self.epoch
 
     def track(self, record: Record) -> Ticket | None:
-        """Start a record. None: its partition is not owned, or it was started before in this epoch."""
+        """Start a record. None: its partition is not owned, or it was started before."""
         tracker = self._trackers.get(record.topic_partition)
         if tracker is None:
             return None
@@ -64,7 +80,7 @@ class Assignment:
         return ticket
 
     def finish(self, partition: Partition, ticket: Ticket) -> None:
-        """Mark a record as done. A ticket of an earlier epoch has no effect."""
+        """Mark a record as done. A ticket of an earlier tracker has no effect."""
         tracker = self._trackers.get(partition)
         if tracker is not None:
             tracker.finish(ticket)
@@ -81,4 +97,5 @@ class Assignment:
 
     def _renew(self, partitions: Collection[Partition]) -> None:
         self.epoch += 1
-        self._trackers = {partition: OffsetTracker(self.epoch) for partition in partitions}
+        self.outdated.clear()
+        self._trackers = {partition: OffsetTracker(next(self._tracker_epochs)) for partition in partitions}

@@ -46,6 +46,10 @@ class Committer:
             self._not_before = self._stopwatch() + self._interval_s
             self._running = asyncio.create_task(self._commit(changed))
 
+    def forget(self, partition: Partition) -> None:
+        """Forget what was committed of a partition: it was of another log."""
+        self._committed.pop(partition, None)
+
     async def finish(self, watermarks: Mapping[Partition, int]) -> None:
         """Make the last commit of this assignment, then forget the assignment."""
         if self._running is not None:

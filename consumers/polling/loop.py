@@ -11,7 +11,8 @@ from consumers.polling.limits import ConsumerLimits
 from consumers.polling.membership import Membership
 from consumers.polling.session import ConsumerSession
 from consumers.polling.watchdog import Symptom, Watchdog, until_stalled
-from consumers.ports import ConsumerMetrics, IntakeBreaker, PartitionPosition, RecordSource
+from consumers.metrics import ConsumerMetrics, PartitionPosition
+from consumers.ports import IntakeBreaker, RecordSource
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ class Unfinished(NamedTuple):
 
 
 class OffsetTracker:
-    """Tracks the offsets of one partition through one assignment.
+    """Tracks the offsets of one partition through one assignment, or until its log goes backwards.
 
     Offsets arrive in ascending order, with gaps (compaction, transaction markers), and finish in any order. Only
     unfinished offsets take memory.
@@ -33,7 +33,7 @@ class OffsetTracker:
 
     def track(self, offset: int, timestamp_s: float, started_at: float) -> Ticket | None:
         """Start a record. None: this offset was started or skipped before."""
-        if self._next is not None and offset < self._next:
+        if self.has_passed(offset):
             return None
 
         self._next = offset + 1
@@ -49,6 +49,10 @@ class OffsetTracker:
     def skip_to(self, offset: int) -> None:
         """Note that no further record comes below ``offset``."""
         self._next = offset if self._next is None else max(self._next, offset)
+
+    def has_passed(self, offset: int) -> bool:
+        """Whether an offset lies below those that are still expected."""
+        return self._next is not None and offset < self._next
 
     @property
     def watermark(self) -> int | None:
@@ -70,9 +74,3 @@ class OffsetTracker:
     def head(self) -> Unfinished | None:
         """The record that holds the watermark back: the unfinished one with the lowest offset."""
         return next(iter(self._unfinished.values()), None)
-
-    @property
-    def oldest_timestamp_s(self) -> float | None:
-        """The earliest timestamp of the unfinished records."""
-        timestamps = (record.timestamp_s for record in self._unfinished.values())
-        return min(timestamps, default=None)

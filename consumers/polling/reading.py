@@ -14,7 +14,8 @@ from consumers.polling.lanes import Capacity, Lanes
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.offset_tracker import Ticket
 from consumers.polling.racing import finishes_before, happens_within
-from consumers.ports import GroupRefused, KafkaUnavailable, Record, RecordSource
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import GroupRefused, KafkaUnavailable, Partition, Record, RecordSource
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Reader:
         capacity: Capacity,
         committer: Committer,
         flow: FlowControl,
+        metrics: ConsumerMetrics,
         limits: ConsumerLimits,
         over: asyncio.Event,
     ) -> None:
@@ -50,11 +52,13 @@ class Reader:
         self._assignment = assignment
         self._committer = committer
         self._flow = flow
+        self._metrics = metrics
         self._limits = limits
         self._over = over
 
         self._poll: asyncio.Task[Sequence[Record]] | None = None
         self._to_read_again = False
+        self._epoch_begun = 0
 
     async def turn(self) -> None:
         """Poll once, and commit if a commit is due. Without partitions, wait for them.
@@ -85,7 +89,10 @@ class Reader:
             self._poll.cancel()
 
     async def _read(self, epoch: int) -> None:
-        await self._seek_back()
+        await self._seek_back(epoch)
+        await self._begin_at_committed(epoch)
+        await self._begin_new_logs(epoch)
+
         self._flow.update()
 
         try:
@@ -100,11 +107,42 @@ class Reader:
         self._enqueue(records)
         await self._skip_gaps(epoch)
 
-    async def _seek_back(self) -> None:
+    async def _seek_back(self, epoch: int) -> None:
         """Read from the committed offsets what a poll may have moved unseen."""
         if self._to_read_again:
             await self._source.seek_to_committed(frozenset(self._assignment.partitions))
-            self._to_read_again = False
+            self._to_read_again = not self._assignment.is_current(epoch)
+
+    async def _begin_at_committed(self, epoch: int) -> None:
+        """Expect no record below the committed offsets. If one comes, the log has gone backwards since the commit."""
+        if self._epoch_begun == epoch:
+            return
+
+        committed = await self._source.committed(list(self._assignment.partitions))
+        if self._assignment.is_current(epoch):
+            for partition, offset in committed.items():
+                self._assignment.trackers[partition].skip_to(offset)
+            self._epoch_begun = epoch
+
+    async def _begin_new_logs(self, epoch: int) -> None:
+        """Go to the beginning of the partitions that have another log by now."""
+        if not self._assignment.outdated:
+            return
+
+        beginnings = await self._source.seek_to_beginning(frozenset(self._assignment.outdated))
+        if self._assignment.is_current(epoch):
+            for partition, offset in beginnings.items():
+                self._begin_log(partition, offset)
+
+    def _begin_log(self, partition: Partition, offset: int) -> None:
+        """Track another log, from ``offset`` on. Its watermark is committed, though it may be lower."""
+        expected = self._assignment.trackers[partition].position
+        self._assignment.begin_log(partition, offset)
+        self._committer.forget(partition)
+        self._metrics.log_replaced(partition.topic)
+
+        fields = {"topic": partition.topic, "partition": partition.number, "expected": expected, "offset": offset}
+        logger.error("a log went backwards or was replaced: it is read from its beginning", extra=fields)
 
     async def _poll_records(self) -> Sequence[Record]:
         """Return the records of one poll, or none if the session is over first."""
@@ -122,11 +160,18 @@ class Reader:
 
     def _enqueue(self, records: Sequence[Record]) -> None:
         for record in records:
+            self._notice_fall(record.topic_partition, record.offset)
             ticket = self._assignment.track(record)
             if ticket is not None:
                 delivery = self._intake.receive(record)
                 lane = (record.topic_partition, delivery.lane)
                 self.lanes.put(lane, InFlight(delivery, ticket), record.size)
+
+    def _notice_fall(self, partition: Partition, offset: int) -> None:
+        """Begin another log if an offset comes that is not expected: the client never returns one twice by itself."""
+        tracker = self._assignment.trackers.get(partition)
+        if tracker is not None and tracker.has_passed(offset):
+            self._begin_log(partition, offset)
 
     async def _handle_delivery(self, in_flight: InFlight) -> None:
         delivery, ticket = in_flight
@@ -138,7 +183,9 @@ class Reader:
         if not self._committer.is_due:
             return
 
-        for partition, tracker in list(self._assignment.trackers.items()):
+        for partition in list(self._assignment.partitions):
             position = await self._source.position(partition)
             if position is not None and self._assignment.is_current(epoch):
+                self._notice_fall(partition, position)
+                tracker = self._assignment.trackers[partition]
                 tracker.skip_to(position)

@@ -9,7 +9,8 @@ from consumers.polling.assignment import Assignment
 from consumers.polling.committing import Committer
 from consumers.polling.flow_control import FlowControl
 from consumers.polling.lanes import Lanes
-from consumers.ports import ConsumerMetrics, Partition
+from consumers.metrics import ConsumerMetrics
+from consumers.ports import Partition
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from consumers.polling.head_of_line import HeadOfLine
 from consumers.polling.lanes import Lanes
 from consumers.polling.positions import Positions
 from consumers.polling.reading import InFlight
-from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition
+from consumers.metrics import ConsumerMetrics, ConsumerSnapshot
+from consumers.ports import Partition
 
 
 class Reporter:

@@ -29,7 +29,8 @@ from consumers.polling.reading import Reader
 from consumers.polling.rebalancing import Rebalancer
 from consumers.polling.reporting import Reporter
 from consumers.polling.watchdog import Progress
-from consumers.ports import ConsumerMetrics, IntakeBreaker, PartitionPosition, RecordSource
+from consumers.metrics import ConsumerMetrics, PartitionPosition
+from consumers.ports import IntakeBreaker, RecordSource
 
 
 class ConsumerSession:
@@ -68,6 +69,7 @@ class ConsumerSession:
             capacity,
             committer,
             self._flow,
+            metrics,
             limits,
             self._over,
         )

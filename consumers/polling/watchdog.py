@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from consumers.ports import Partition, PartitionPosition, Stopwatch
+from consumers.metrics import PartitionPosition
+from consumers.ports import Partition, Stopwatch
 
 _CHECKS_PER_STALL: Final = 4
 
@@ -69,7 +70,8 @@ def _has_unread(position: PartitionPosition) -> bool:
     if position.position is None:
         return True
 
-    return position.end is not None and position.end > position.position
+    # What lies behind an open transaction can't be read: that is not the consumer's fault.
+    return position.stable_end is not None and position.stable_end > position.position
 
 
 class Watchdog:

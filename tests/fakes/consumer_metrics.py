@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from consumers.ports import ConsumerSnapshot
+from consumers.metrics import ConsumerSnapshot
 
 
 class FakeConsumerMetrics:
@@ -13,6 +13,7 @@ class FakeConsumerMetrics:
         self.postponed: Counter[str] = Counter()
         self.future: Counter[str] = Counter()
         self.limits: list[int] = []
+        self.replaced_logs: Counter[str] = Counter()
         self.rebalances = 0
         self.rebuilds = 0
         self.snapshots: list[ConsumerSnapshot] = []
@@ -36,6 +37,10 @@ class FakeConsumerMetrics:
     def rebalanced(self) -> None:
         """Count an assignment."""
         self.rebalances += 1
+
+    def log_replaced(self, topic: str) -> None:
+        """Count a log."""
+        self.replaced_logs[topic] += 1
 
     def rebuilt(self) -> None:
         """Count a rebuild."""

@@ -41,7 +41,7 @@ class FakeClient:
         """Return the batches from the one on that holds ``offset``."""
         return b"".join(data for last, data in self.logs.get(partition, []) if last >= offset)
 
-    async def send(self, node: Any, request: Any) -> Any:
+    async def send(self, node: Any, request: Any, group: Any = None) -> Any:
         """Answer a fetch of one partition, as version 4 does."""
         await asyncio.sleep(0)
         [(topic, [(number, offset, _)])] = request.topics

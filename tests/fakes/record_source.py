@@ -1,19 +1,25 @@
 """Kafka in memory: partitions with gaps, one group, eager rebalances."""
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from consumers.ports import AssignmentListener, KafkaUnavailable, Partition, Record
+from consumers.ports import AssignmentListener, KafkaUnavailable, Partition, PartitionLog, Record
 
 
 class FakeBroker:
-    """Keeps the records and the group's committed offsets. While ``down`` is set, every call raises."""
+    """Keeps the records and the group's committed offsets. While ``down`` is set, every call raises.
+
+    ``open_transactions``: the offsets of the first records that can't be read yet.
+    """
 
     def __init__(self) -> None:
         self.logs: dict[Partition, list[Record]] = {}
         self.ends: dict[Partition, int] = {}
+        self.open_transactions: dict[Partition, int] = {}
+        self.topic_ids: dict[str, bytes] = {}
         self.committed: dict[Partition, int] = {}
         self.commits: list[Mapping[Partition, int]] = []
         self.down = False
@@ -30,6 +36,30 @@ class FakeBroker:
     def use_offsets(self, partition: Partition, count: int = 1) -> None:
         """Use offsets without a record, as a transaction marker does."""
         self.ends[partition] = self.ends.get(partition, 0) + count
+        self.changed.set()
+
+    def stable_end(self, partition: Partition) -> int:
+        """Return where reading stops."""
+        end = self.ends.get(partition, 0)
+        return min(end, self.open_transactions.get(partition, end))
+
+    def commit_transaction(self, partition: Partition) -> None:
+        """End the open transaction. Its marker takes an offset."""
+        del self.open_transactions[partition]
+        self.use_offsets(partition)
+
+    def replace_log(self, partition: Partition) -> None:
+        """Delete the partition with what was committed, and create it again, empty."""
+        self.logs.pop(partition, None)
+        self.ends.pop(partition, None)
+        self.committed.pop(partition, None)
+        self.topic_ids[partition.topic] = uuid.uuid4().bytes
+        self.changed.set()
+
+    def truncate(self, partition: Partition, end: int) -> None:
+        """Lose the records from ``end`` on, as in an unclean election. Commits stay."""
+        self.logs[partition] = [record for record in self.logs.get(partition, []) if record.offset < end]
+        self.ends[partition] = end
         self.changed.set()
 
     def accept(self, offsets: Mapping[Partition, int]) -> None:
@@ -64,6 +94,7 @@ class FakeRecordSource:
         self.polling = False
         self.largest_poll = 0
         self.checks = 0
+        self.looks: list[tuple[Partition, int]] = []
 
         self.refusal: str | None = None
         self.deaf = False
@@ -154,12 +185,16 @@ class FakeRecordSource:
 
         for partition in self.positions.keys() - self.paused:
             log = self.broker.logs.get(partition, [])
-            ahead = [record for record in log if record.offset >= self.positions[partition]]
+            end = self.broker.stable_end(partition)
+            if self.positions[partition] > self.broker.ends.get(partition, 0):
+                self.positions[partition] = 0  # out of range: the client goes to the earliest offset
+
+            ahead = [record for record in log if self.positions[partition] <= record.offset < end]
             batch = ahead[: max_records - len(taken)]
             taken += batch
 
             if len(batch) == len(ahead):
-                self.positions[partition] = max(self.positions[partition], self.broker.ends.get(partition, 0))
+                self.positions[partition] = max(self.positions[partition], end)
             elif batch:
                 self.positions[partition] = batch[-1].offset + 1
 
@@ -180,6 +215,19 @@ class FakeRecordSource:
         for partition in set(partitions) & self.positions.keys():
             self.positions[partition] = self.broker.committed.get(partition, 0)
 
+    async def seek_to_beginning(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Read on from the beginning."""
+        self.broker.raise_if_down()
+        beginnings = dict.fromkeys(set(partitions) & self.positions.keys(), 0)
+        self.positions |= beginnings
+        return beginnings
+
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Return what was committed."""
+        self.broker.raise_if_down()
+        committed = self.broker.committed
+        return {partition: committed[partition] for partition in partitions if partition in committed}
+
     async def position(self, partition: Partition) -> int | None:
         """Return the offset to read next."""
         await asyncio.sleep(0)
@@ -192,11 +240,22 @@ class FakeRecordSource:
         await asyncio.sleep(0)
         self.broker.accept(offsets)
 
-    async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the ends."""
-        await self._maybe_hang("end_offsets")
+    async def logs(self, partitions: Collection[Partition]) -> Mapping[Partition, PartitionLog]:
+        """Return the logs."""
+        await self._maybe_hang("logs")
         self.broker.raise_if_down()
-        return {partition: self.broker.ends.get(partition, 0) for partition in partitions}
+        return {partition: self._log(partition) for partition in partitions}
+
+    def _log(self, partition: Partition) -> PartitionLog:
+        topic_id = self.broker.topic_ids.get(partition.topic)
+        return PartitionLog(self.broker.ends.get(partition, 0), self.broker.stable_end(partition), topic_id)
+
+    async def first_timestamp_s(self, partition: Partition, offset: int) -> float | None:
+        """Return the time of the first record from ``offset`` on."""
+        self.looks.append((partition, offset))
+        self.broker.raise_if_down()
+        ahead = (record for record in self.broker.logs.get(partition, []) if record.offset >= offset)
+        return next((record.timestamp_ms / 1000 for record in ahead), None)
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
         """Return whether the broker is up and refuses nothing."""

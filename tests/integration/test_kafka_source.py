@@ -97,7 +97,7 @@ async def test_a_record_is_read_as_it_was_emitted(access: KafkaAccess, topics: T
         assert record.log_append_time
         assert abs(record.timestamp_ms / 1000 - datetime.now(UTC).timestamp()) < 60
         assert await source.position(record.topic_partition) == location.offset + 1
-        assert (await source.end_offsets([record.topic_partition])) == {record.topic_partition: location.offset + 1}
+        assert (await source.logs([record.topic_partition]))[record.topic_partition].end == location.offset + 1
 
 
 async def test_reading_starts_at_the_committed_offset(access: KafkaAccess, topics: Topics) -> None:
@@ -130,7 +130,7 @@ async def test_a_paused_partition_is_not_read_until_it_is_resumed(access: KafkaA
         await emit(access, topics.requested, b"k", b"later")
 
         assert await source.poll(500, 10) == []
-        assert sum((await source.end_offsets(listener.owned)).values()) == 1
+        assert sum(log.end for log in (await source.logs(listener.owned)).values()) == 1
 
         source.resume([*listener.owned, Partition("another", 0)])
 
@@ -186,7 +186,7 @@ async def test_an_aborted_transaction_is_skipped(access: KafkaAccess, topics: To
 
         assert record.value == b"committed"
 
-        end = (await source.end_offsets([partition]))[partition]
+        end = (await source.logs([partition]))[partition].end
         async with asyncio.timeout(10):
             while await source.position(partition) != end:
                 assert await source.poll(100, 10) == []

@@ -7,7 +7,10 @@ from consumers.polling.offset_tracker import OffsetTracker, Ticket
 
 
 class TrackerAgainstModel(RuleBasedStateMachine):
-    """Offsets have gaps, finish in any order, and come again. A rebalance goes back to the watermark."""
+    """Offsets have gaps, finish in any order, and come again.
+
+    A rebalance goes back to the watermark. A log that falls begins anew at any lower offset.
+    """
 
     tickets: Bundle[Ticket] = Bundle("tickets")
 
@@ -43,6 +46,7 @@ class TrackerAgainstModel(RuleBasedStateMachine):
     def track_again(self, back: int) -> None:
         """Start no record twice."""
         if self.known:
+            assert self.tracker.has_passed(self.next - back)
             assert self.tracker.track(self.next - back, 0, 0) is None
 
     @rule(ticket=consumes(tickets))
@@ -76,6 +80,20 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         self.next = max(self.next, offset) if self.known else offset
         self.known = True
 
+    @rule(share=st.floats(0, 1, exclude_max=True))
+    def fall(self, share: float) -> None:
+        """Begin another log below what was read, within the assignment. Tickets of the old log move nothing."""
+        if not self.known or self.next <= 0:
+            return
+
+        first = int(self.next * share)
+        assert self.tracker.has_passed(first)
+
+        self.epoch += 1
+        self.committed = first
+        self._assign()
+        self.skip(0)
+
     @rule()
     def rebalance(self) -> None:
         """Start again from the watermark."""
@@ -98,10 +116,8 @@ class TrackerAgainstModel(RuleBasedStateMachine):
         assert self.tracker.position == (self.next if self.known else None)
 
         head = min(unfinished, default=None)
-        oldest = min((self.started[offset] for offset in unfinished), default=None)
 
         assert self.tracker.head == (None if head is None else (head, self.started[head], -self.started[head]))
-        assert self.tracker.oldest_timestamp_s == oldest
 
 
 TestTracker = TrackerAgainstModel.TestCase

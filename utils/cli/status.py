@@ -65,7 +65,7 @@ def screen(status: Status) -> RenderableType:
     parts: list[RenderableType] = [time, *_away(status.away)]
 
     if status.partitions:
-        parts += [Text(), _partitions(status)]
+        parts += [Text(), _partitions(status), *_open_transactions(status)]
     if status.workflows is not None:
         parts += [Text(), _workflows(status.workflows)]
     if status.worker is not None:
@@ -100,6 +100,13 @@ def _partitions(status: Status) -> Table:
     table.add_section()
     table.add_row("all", "", "", str(total), "")
     return table
+
+
+def _open_transactions(status: Status) -> Iterator[Text]:
+    for partition in status.partitions:
+        if partition.behind_open_transaction:
+            place = f"{partition.topic}/{partition.partition}"
+            yield Text(f"{place}: {partition.behind_open_transaction} behind an open transaction", style="bold red")
 
 
 def _workflows(workflows: WorkflowCounts) -> Table:

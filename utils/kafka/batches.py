@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
-from aiokafka.errors import for_code
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, PartitionRecords
+from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
+
+from utils.kafka.clients import send_aside
 
 # RecordBatch: base offset (8 bytes), length of what follows (4), leader epoch (4), magic (1), CRC (4), attributes (2),
 # last offset delta (4), first and max timestamp (8 each), … (https://kafka.apache.org/documentation/#recordbatch).
@@ -23,14 +25,21 @@ _HEADER: Final = struct.Struct(">qiibIhiqq")
 _MAGIC: Final = 2
 _MAX_WAIT_MS: Final = 0
 _REPLICA_SINCE: Final = 11
+_UNKNOWN_LEADERS: Final = (None, -1)
+_LOG_APPEND_TIME: Final = 8
+_ONE_BATCH: Final = 1  # a byte, but the leader returns at least one whole batch
 
 
 class BatchHeader(NamedTuple):
-    """The offsets and the time of a batch: they can be read even if its records can't."""
+    """The offsets and the times of a batch: they can be read even if its records can't.
+
+    ``timestamp_ms`` is the latest of its records.
+    """
 
     first_offset: int
     last_offset: int
     timestamp_ms: int
+    first_timestamp_ms: int
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,14 @@ class Fetched(NamedTuple):
     unreadable: UnreadableBatch | None = None
 
 
+class _Answer(NamedTuple):
+    """Batches as bytes, the end of the log, and the transactions that were aborted."""
+
+    data: bytes
+    high_water_mark: int
+    aborted: Any
+
+
 class ReadLimits(NamedTuple):
     """How much is decoded at a time. One record more than ``size`` bytes may hold is taken all the same."""
 
@@ -60,16 +77,35 @@ class ReadLimits(NamedTuple):
 
 async def fetch(client: Any, partition: TopicPartition, offset: int, max_bytes: int, limits: ReadLimits) -> Fetched:
     """Fetch from the partition's leader. Raises ``KafkaError``."""
-    topics = [(partition.topic, [(partition.partition, offset, max_bytes)])]
-    request = FetchRequest(_MAX_WAIT_MS, 1, max_bytes, READ_COMMITTED, topics)
-    answer = await client.send(client.cluster.leader_for_partition(partition), request)
+    answer = await _fetch_batches(client, partition, offset, max_bytes, READ_COMMITTED)
+    return decode(partition, answer.data, offset, limits, answer.high_water_mark, answer.aborted)
 
+
+async def fetch_header(client: Any, partition: TopicPartition, offset: int) -> BatchHeader | None:
+    """Return the first batch that holds ``offset`` or a later one, of an open transaction too; None if there is none.
+
+    Raises ``KafkaError``.
+    """
+    answer = await _fetch_batches(client, partition, offset, _ONE_BATCH, READ_UNCOMMITTED)
+    return next((header for header in headers(answer.data) if header.last_offset >= offset), None)
+
+
+async def _fetch_batches(
+    client: Any, partition: TopicPartition, offset: int, max_bytes: int, isolation_level: int
+) -> _Answer:
+    topics = [(partition.topic, [(partition.partition, offset, max_bytes)])]
+    request = FetchRequest(_MAX_WAIT_MS, 1, max_bytes, isolation_level, topics)
+    leader = client.cluster.leader_for_partition(partition)
+    if leader in _UNKNOWN_LEADERS:
+        raise LeaderNotAvailableError
+
+    answer = await send_aside(client, leader, request)
     [(_, [(_, code, high_water_mark, *details)])] = answer.topics
     if code:
         raise for_code(code)
 
     aborted = details[2] if answer.API_VERSION >= _REPLICA_SINCE else details[-2]
-    return decode(partition, details[-1], offset, limits, high_water_mark, aborted)
+    return _Answer(details[-1], high_water_mark, aborted)
 
 
 def decode(
@@ -104,13 +140,15 @@ def headers(data: bytes) -> Iterator[BatchHeader]:
     """Yield the header of each whole batch."""
     start = 0
     while start + _HEADER.size <= len(data):
-        first, length, _, magic, _, _, last_delta, _, timestamp_ms = _HEADER.unpack_from(data, start)
+        first, length, _, magic, _, attributes, last_delta, first_ms, last_ms = _HEADER.unpack_from(data, start)
         if length <= 0:
             return
 
         start += _BATCH_START.size + length
         if start <= len(data):
-            yield BatchHeader(first, first + max(0, last_delta) if magic == _MAGIC else first, timestamp_ms)
+            last = first + max(0, last_delta) if magic == _MAGIC else first
+            by_broker = attributes & _LOG_APPEND_TIME
+            yield BatchHeader(first, last, last_ms, last_ms if by_broker else first_ms)
 
 
 def _batch_at(data: bytes, offset: int, high_water_mark: int, error: str) -> UnreadableBatch | None:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _ADMIN_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 5.0
+_ASIDE: Final = "aside"  # besides aiokafka's own two kinds of connections to a broker
 
 
 @asynccontextmanager
@@ -40,6 +41,14 @@ async def kafka_call(timeout_s: float | None) -> AsyncIterator[None]:
     except (KafkaError, ConsumerStoppedError, OSError) as error:
         logger.debug("a call to Kafka failed", extra={"error": type(error).__name__})
         raise translate(error) from None
+
+
+async def send_aside(client: Any, node: int, request: Any) -> Any:
+    """Send a request on a connection of its own, and return the answer. Raises ``KafkaError``.
+
+    On the consumer's connection it would wait for the fetch that waits there for records, for up to half a second.
+    """
+    return await client.send(node, request, group=_ASIDE)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """How far a consumer group is behind, according to Kafka: the group needs no members and is not disturbed."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,10 +10,10 @@ from aiokafka import TopicPartition
 from schemas.status import PartitionLag
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_admin, kafka_call, temporary_consumer
+from utils.kafka.partition_logs import first_timestamp_s, read_logs
 from utils.kafka.topics import TopicState, look_up_topics
 
 _TIMEOUT_S: Final = 15.0
-_READ_TIMEOUT_MS: Final = 2_000
 
 
 async def partition_lags(access: KafkaAccess, group_id: str, topics: Sequence[str]) -> list[PartitionLag]:
@@ -44,49 +45,48 @@ def _partitions(existing: Mapping[str, TopicState], topics: Sequence[str]) -> li
 
 async def _lags(
     consumer: Any,
-    committed: dict[TopicPartition, int],
+    committed: Mapping[TopicPartition, int],
     partitions: Sequence[TopicPartition],
 ) -> list[PartitionLag]:
     if not partitions:
         return []
 
     consumer.assign(partitions)
-    ends = await consumer.end_offsets(partitions)
     beginnings = await consumer.beginning_offsets(partitions)
+    logs = await read_logs(consumer._client, partitions)
 
-    positions = {each: max(committed.get(each, beginnings[each]), beginnings[each]) for each in partitions}
-    behind = {each: position for each, position in positions.items() if position < ends[each]}
-    oldest = await _timestamps(consumer, behind)
+    positions = {each: _position(committed.get(each), beginnings[each], logs[each].end) for each in logs}
+    behind = {each: position for each, position in positions.items() if position < logs[each].end}
+    oldest = await _times(consumer._client, behind)
 
     return [
         PartitionLag(
             topic=each.topic,
             partition=each.partition,
-            end=ends[each],
+            end=log.end,
             committed=committed.get(each),
-            lag=ends[each] - positions[each],
+            lag=log.end - positions[each],
             oldest=oldest.get(each),
+            behind_open_transaction=log.end - log.stable_end,
         )
-        for each in partitions
+        for each, log in logs.items()
     ]
 
 
-async def _timestamps(consumer: Any, positions: dict[TopicPartition, int]) -> dict[TopicPartition, datetime]:
-    """Return the timestamps of the records at these positions, those that can be read within a moment."""
-    timestamps: dict[TopicPartition, datetime] = {}
-    if not positions:
-        return timestamps
+def _position(committed: int | None, beginning: int, end: int) -> int:
+    """Return where a worker reads on. A committed offset beyond the end is that of an earlier log."""
+    if committed is None or not beginning <= committed <= end:
+        return beginning
 
-    consumer.assign(list(positions))
-    for partition, offset in positions.items():
-        consumer.seek(partition, offset)
+    return committed
 
-    while len(timestamps) < len(positions):
-        batch = await consumer.getmany(timeout_ms=_READ_TIMEOUT_MS)
-        if not batch:
-            break
-        for partition, records in batch.items():
-            timestamps.setdefault(partition, datetime.fromtimestamp(records[0].timestamp / 1_000, UTC))
-            consumer.pause(partition)
 
-    return timestamps
+async def _times(client: Any, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, datetime]:
+    """Return the times of the records at these positions, also of those in open transactions."""
+    seconds = await asyncio.gather(*(first_timestamp_s(client, *position) for position in positions.items()))
+
+    return {
+        partition: datetime.fromtimestamp(time_s, UTC)
+        for partition, time_s in zip(positions, seconds, strict=True)
+        if time_s is not None
+    }

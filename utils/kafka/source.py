@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.structs import OffsetAndMetadata
 
-from consumers.ports import AssignmentListener, KafkaMisconfigured, KafkaUnavailable, Partition, Record
+from consumers.ports import AssignmentListener, KafkaMisconfigured, KafkaUnavailable, Partition, PartitionLog, Record
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, temporary_consumer
 from utils.kafka.needs import missing_topics
+from utils.kafka.partition_logs import first_timestamp_s, read_logs
 from utils.kafka.polling import Poller
 from utils.kafka.refusals import Refusals
 
@@ -42,6 +43,7 @@ _CALL_TIMEOUT_S: Final = 10.0
 _CHECK_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 45.0  # joining waits up to 30 s for a rebalance; giving up sooner starts the next one
 _POSITION_TIMEOUT_S: Final = 0.05
+_TIMESTAMP_TIMEOUT_S: Final = 2.0
 
 
 class KafkaSource:
@@ -134,21 +136,30 @@ class KafkaSource:
     async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
         """Go back to the group's committed offset, or to the beginning if there is none.
 
-        Ignores partitions not assigned. Raises ``KafkaUnavailable``.
+        Ignores partitions not assigned. Does nothing if a rebalance comes meanwhile. Raises ``KafkaUnavailable``.
         """
         async with self._call(_CALL_TIMEOUT_S):
-            for partition in self._assigned(partitions):
-                offset = await self._resume_offset(partition)
-                if self._assigned([Partition(*partition)]):  # a rebalance may have come during the call
-                    self._consumer.seek(partition, offset)
+            assignment = self._assignment()
+            targets = self._assigned(partitions)
+            committed = await self._committed(targets)
+            beginnings = await self._beginnings([each for each in targets if each not in committed])
+            self._seek(assignment, beginnings | committed)
 
-    async def _resume_offset(self, partition: TopicPartition) -> int:
-        committed: int | None = await self._consumer.committed(partition)
-        if committed is not None:
-            return committed
+    async def seek_to_beginning(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Go to the beginning, and return its offsets.
 
-        beginnings: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets([partition])
-        return beginnings[partition]
+        Ignores partitions not assigned. Does nothing if a rebalance comes meanwhile. Raises ``KafkaUnavailable``.
+        """
+        async with self._call(_CALL_TIMEOUT_S):
+            assignment = self._assignment()
+            offsets = await self._beginnings(self._assigned(partitions))
+            return _by_partition(offsets) if self._seek(assignment, offsets) else {}
+
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Return the group's committed offsets, of the partitions that have one. Raises ``KafkaUnavailable``."""
+        targets = [TopicPartition(*partition) for partition in partitions]
+        async with self._call(_CALL_TIMEOUT_S):
+            return _by_partition(await self._committed(targets))
 
     async def position(self, partition: Partition) -> int | None:
         """Return the offset after the last one that ``poll`` returned or skipped; None if unknown.
@@ -171,16 +182,24 @@ class KafkaSource:
         async with self._call(_CALL_TIMEOUT_S):
             await self._consumer.commit(positions)
 
-    async def end_offsets(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """Return the end offsets, of paused partitions too.
+    async def logs(self, partitions: Collection[Partition]) -> Mapping[Partition, PartitionLog]:
+        """Return the logs of the partitions whose leaders answer, of paused partitions too.
 
-        Needs a task of its own. Raises ``KafkaUnavailable``.
+        Needs a task of its own. Raises ``KafkaUnavailable`` if none answers.
         """
         targets = [TopicPartition(*partition) for partition in partitions]
         async with self._call(_CALL_TIMEOUT_S):
-            ends = await self._consumer.end_offsets(targets)
+            logs = await read_logs(self._consumer._client, targets)
 
-        return {Partition(*partition): offset for partition, offset in ends.items()}
+        return {Partition(*partition): log for partition, log in logs.items()}
+
+    async def first_timestamp_s(self, partition: Partition, offset: int) -> float | None:
+        """Return the time of the first record from ``offset`` on, readable or not; None if there is none.
+
+        Needs a task of its own. Raises ``KafkaUnavailable``.
+        """
+        async with kafka_call(_TIMESTAMP_TIMEOUT_S):
+            return await first_timestamp_s(self._consumer._client, TopicPartition(*partition), offset)
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:
         """Tell whether Kafka serves the group and these partitions; without any, the first of each topic.
@@ -221,10 +240,36 @@ class KafkaSource:
             async with kafka_call(timeout_s):
                 yield
 
+    def _assignment(self) -> Any:
+        """Return the assignment: after a rebalance it is another object."""
+        return self._consumer._subscription.subscription.assignment
+
+    def _seek(self, assignment: Any, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Move positions, unless a rebalance has come: it sets them itself. Return whether it has not."""
+        if assignment is None or not assignment.active or self._assignment() is not assignment:
+            return False
+
+        for partition, offset in offsets.items():
+            self._consumer.seek(partition, offset)
+
+        return True
+
+    async def _committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
+        return {partition: committed.offset for partition, committed in found.items() if committed.offset >= 0}
+
+    async def _beginnings(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        beginnings: dict[TopicPartition, int] = await self._consumer.beginning_offsets(partitions)
+        return beginnings
+
     def _assigned(self, partitions: Collection[Partition]) -> list[TopicPartition]:
         assignment = self._consumer.assignment()
         targets = [TopicPartition(*partition) for partition in partitions]
         return [target for target in targets if target in assignment]
+
+
+def _by_partition(offsets: Mapping[TopicPartition, int]) -> dict[Partition, int]:
+    return {Partition(*partition): offset for partition, offset in offsets.items()}
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types

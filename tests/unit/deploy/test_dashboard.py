@@ -22,6 +22,8 @@ _EXPRESSIONS: Final = [query.expression for panel in PANELS for query in panel.q
 _NOT_SHOWN: Final = {
     "signin_consumer_offset",  # for close inspection; lag is derived from it
     "signin_consumer_future_events",  # counts odd clocks of emitters, which need no action
+    "signin_consumer_open_transaction_seconds",  # an alert watches it; lag and age show what waits
+    "signin_consumer_replaced_logs",  # an alert watches it; the log names partition and offsets
     "signin_kafka_problems",  # an alert watches it; /readyz says what the problems are
     "signin_producer_failing",  # 0 or 1, and has an alert
     "signin_producer_replaced",  # for close inspection; what matters is whether the next one delivers

@@ -1,6 +1,7 @@
 """What is counted and timed, under the names in the contract."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterc
 
 from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
 from activities.ports import CodeMail
-from consumers.ports import ConsumerMetrics, ConsumerSnapshot, Partition, PartitionPosition
+from consumers.metrics import ConsumerMetrics, ConsumerSnapshot, PartitionPosition
+from consumers.ports import Partition
 from schemas.results import OtpRejected, ResultEvent, SignInExpired
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
@@ -174,16 +176,27 @@ def test_the_consumers_gauges_follow_the_snapshot() -> None:
     metrics = Metrics()
     counts = PrometheusConsumerMetrics(metrics)
     known = PartitionPosition(
-        Partition("t", 0), end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5, head_of_line_s=7
+        Partition("t", 0),
+        end=10,
+        watermark=4,
+        committed=3,
+        oldest_unfinished_age_s=1.5,
+        head_of_line_s=7,
+        stable_end=8,
+        open_transaction_s=5,
     )
-    unknown = PartitionPosition(Partition("t", 1), end=None, watermark=None, committed=None, oldest_unfinished_age_s=0)
+    unknown = PartitionPosition(
+        Partition("t", 1), end=None, watermark=None, committed=None, oldest_unfinished_age_s=None
+    )
     counts.observe(ConsumerSnapshot([known, unknown], in_flight=2, breaker_open=True))
 
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="0") == 6
     assert value(metrics, "signin_consumer_lag_records", topic="t", partition="1") is None
     assert value(metrics, "signin_consumer_oldest_unfinished_age_seconds", topic="t", partition="0") == 1.5
     assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") == 7
+    assert value(metrics, "signin_consumer_open_transaction_seconds", topic="t", partition="0") == 5
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") == 4
+    assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="stable_end") == 8
     assert (value(metrics, "signin_consumer_in_flight"), value(metrics, "signin_consumer_breaker_open")) == (2, 1)
 
     counts.observe(ConsumerSnapshot([unknown], in_flight=0, breaker_open=False))
@@ -192,6 +205,27 @@ def test_the_consumers_gauges_follow_the_snapshot() -> None:
     assert value(metrics, "signin_consumer_offset", topic="t", partition="0", kind="watermark") is None
     assert value(metrics, "signin_consumer_head_of_line_seconds", topic="t", partition="0") is None
     assert value(metrics, "signin_consumer_breaker_open") == 0
+
+
+def test_a_lag_that_is_no_longer_known_disappears() -> None:
+    """The age stays for a moment while only it is unknown; an old lag would look like a true one."""
+    metrics = Metrics()
+    counts = PrometheusConsumerMetrics(metrics, ["t"])
+    known = PartitionPosition(Partition("t", 0), end=10, watermark=4, committed=3, oldest_unfinished_age_s=1.5)
+
+    def shown(position: PartitionPosition) -> tuple[float | None, float | None]:
+        counts.observe(ConsumerSnapshot([position], in_flight=0, breaker_open=False))
+        lag = value(metrics, "signin_consumer_lag_records", topic="t", partition="0")
+        return lag, value(metrics, "signin_consumer_oldest_unfinished_age_seconds", topic="t", partition="0")
+
+    assert shown(known) == (6, 1.5)
+    assert shown(replace(known, oldest_unfinished_age_s=None)) == (6, 1.5)
+    assert shown(replace(known, end=None)) == (None, 1.5)
+    assert shown(replace(known, end=None, oldest_unfinished_age_s=None)) == (None, None)
+
+    counts.log_replaced("t")
+
+    assert value(metrics, "signin_consumer_replaced_logs_total", topic="t") == 1
 
 
 def test_the_metrics_of_the_contract_exist() -> None:

@@ -259,7 +259,7 @@ async def test_a_bug_ends_the_loop(place: str) -> None:
                 case "poll":
                     bench.source.raising.append(ZeroDivisionError())
                 case "report":
-                    bench.source.__dict__["end_offsets"] = broken
+                    bench.source.__dict__["logs"] = broken
                 case "revocation":
                     bench.gateway.answers.append(Applied())
                     bench.source.__dict__["commit"] = broken

@@ -12,6 +12,7 @@ from consumers.polling.lanes import Capacity
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.reading import Reader
 from consumers.ports import Partition, Record
+from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.prefetching_consumer import P0, P1, FakeClient, PrefetchingConsumer
 from tests.fakes.raw_batches import batch, unreadable_batch
 from utils.kafka.polling import Poller
@@ -24,7 +25,7 @@ class Source:
 
     def __init__(self, consumer: PrefetchingConsumer) -> None:
         self._consumer = consumer
-        self.committed: dict[Partition, int] = {}
+        self._offsets: dict[Partition, int] = {}
 
     async def poll(self, timeout_ms: int, max_records: int) -> Sequence[Record]:
         """Poll as ``KafkaSource`` does."""
@@ -43,11 +44,15 @@ class Source:
     async def seek_to_committed(self, partitions: Collection[Partition]) -> None:
         """Go back to what was committed."""
         for partition in partitions:
-            self._consumer.seek(P0 if partition.number == 0 else P1, self.committed.get(partition, 0))
+            self._consumer.seek(P0 if partition.number == 0 else P1, self._offsets.get(partition, 0))
+
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """Return what was committed."""
+        return {partition: self._offsets[partition] for partition in partitions if partition in self._offsets}
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit."""
-        self.committed |= offsets
+        self._offsets |= offsets
 
 
 class EveryRecordOnItsOwn:
@@ -85,6 +90,7 @@ async def test_a_poll_that_fails_across_a_rebalance_loses_nothing() -> None:
         capacity,
         committer,
         flow,
+        FakeConsumerMetrics(),
         limits,
         asyncio.Event(),
     )

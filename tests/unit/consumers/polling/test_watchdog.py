@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from consumers.polling.watchdog import ConsumerStalled, Progress, Symptom, Watchdog, symptoms, until_stalled
-from consumers.ports import Partition, PartitionPosition
+from consumers.metrics import PartitionPosition
+from consumers.ports import Partition
 from tests.fakes.virtual_time import in_virtual_time
 
 A = Partition("a", 0)
-AT_REST = PartitionPosition(A, end=7, watermark=7, committed=7, oldest_unfinished_age_s=0, position=7)
+AT_REST = PartitionPosition(A, end=7, watermark=7, committed=7, oldest_unfinished_age_s=0, position=7, stable_end=7)
 WELL = Progress(assigned=True, polls=0, answers=0, positions=[AT_REST])
 
 
@@ -53,7 +54,7 @@ def with_position(**changes: int | None) -> Progress:
     return replace(WELL, positions=[replace(AT_REST, **changes)])  # type: ignore[arg-type]  # all its fields are such
 
 
-BEHIND = with_position(end=9)
+BEHIND = with_position(end=9, stable_end=9)
 
 STALLED = [
     (BEHIND, "nothing is read"),
@@ -85,7 +86,8 @@ def test_a_poll_that_never_returns_is_a_stall() -> None:
     [
         pytest.param(WELL, id="at rest"),
         pytest.param(replace(BEHIND, paused=[A]), id="paused"),
-        pytest.param(with_position(end=None), id="end unknown"),
+        pytest.param(with_position(end=None, stable_end=None), id="end unknown"),
+        pytest.param(with_position(end=9), id="open transaction"),
         pytest.param(replace(WELL, positions=[]), id="no partitions owned"),
         pytest.param(with_position(watermark=5, committed=5), id="slow record"),
     ],
@@ -100,7 +102,7 @@ def test_slow_progress_is_not_a_stall(changing: str) -> None:
     """One change within ``stall_s`` is enough."""
     bench = Bench()
     for step in range(10):
-        changes = {"end": 99, "position": step} if changing == "position" else {"committed": step - 20}
+        changes = {"stable_end": 99, "position": step} if changing == "position" else {"committed": step - 20}
         assert bench.watch(with_position(**changes), 39) is None
 
 
@@ -177,7 +179,7 @@ def test_an_outage_of_kafka_is_not_a_recovery() -> None:
 
 def test_a_symptom_names_its_partition_in_the_log() -> None:
     """It logs its name and, if it has one, its partition."""
-    assert [symptom.as_log() for symptom in symptoms(with_position(end=9, committed=5))][2:] == [
+    assert [symptom.as_log() for symptom in symptoms(with_position(stable_end=9, committed=5))][2:] == [
         {"symptom": "nothing is read", "topic": "a", "partition": 0},
         {"symptom": "nothing is committed", "topic": "a", "partition": 0},
     ]

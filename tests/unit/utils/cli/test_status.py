@@ -41,6 +41,7 @@ def test_json_is_one_object() -> None:
         "committed": 48296,
         "lag": 12,
         "oldest": "2026-11-25T08:58:25Z",
+        "behind_open_transaction": 0,
     }
 
 
