@@ -43,11 +43,11 @@ Listen = Callable[[str, Mapping[str, str]], Awaitable[ExtraListener]]
 class Clients:
     """A producer and a consumer with the same access, which run for the whole test."""
 
-    def __init__(self, access: KafkaAccess) -> None:
+    def __init__(self, access: KafkaAccess, stall_s: float = 20) -> None:
         self.access = access
         self.replaced = 0
         self.producer = ReliableProducer(access, timeout_s=3, on_replaced=self._count)
-        self.bench = ComposedConsumer(KafkaSource(access, "group", TOPICS), WATCHFUL, TOPICS)
+        self.bench = ComposedConsumer(KafkaSource(access, "group", TOPICS), replace(WATCHFUL, stall_s=stall_s), TOPICS)
         self._sent = 0
 
     async def send(self) -> bool:
@@ -172,7 +172,7 @@ async def test_brokers_at_other_addresses_are_found(listen: Listen) -> None:
     await bootstrap.listen()
     listener = await listen("PLAINTEXT", {})
     bootstrap.forward_to(listener.address)
-    clients = Clients(KafkaAccess(f"127.0.0.1:{bootstrap.port}"))
+    clients = Clients(KafkaAccess(f"127.0.0.1:{bootstrap.port}"), stall_s=5)
 
     async with clients.bench.working():
         await clients.until_healed()

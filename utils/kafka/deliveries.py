@@ -5,8 +5,8 @@ from typing import Final
 
 from consumers.ports import Stopwatch
 
-_SILENT_SHARE: Final = 0.9
-"""Of the timeout: connecting takes a part of it, and the loop's clock is coarse."""
+_SILENT_TIMEOUTS: Final = 1.5
+"""So many timeouts of silence: one record alone may time out for a reason of its own, such as a missing topic."""
 _FORGET_S: Final = 60.0
 """After this, a failure says nothing any more: nobody has tried to send since."""
 
@@ -23,8 +23,8 @@ class DeliveryRecord:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the producer has acknowledged nothing for about as long as a record may take."""
-        return self._stopwatch() - self._heard_at >= _SILENT_SHARE * self._timeout_s
+        """Whether the producer has acknowledged nothing for longer than one record may take."""
+        return self._stopwatch() - self._heard_at >= _SILENT_TIMEOUTS * self._timeout_s
 
     @property
     def delivers(self) -> bool:

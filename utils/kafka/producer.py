@@ -45,7 +45,7 @@ class ReliableProducer:
     * After an error: a batch that the broker answers with an error leaves a gap in the
       producer's sequence, so all later batches are out of order for ever. A sender task that
       died accepts nothing more either.
-    * After a timeout, if nothing was acknowledged for ``timeout_s`` and a new producer can
+    * After a timeout, if nothing was acknowledged for half as long again and a new producer can
       connect: aiokafka never asks the bootstrap servers again, so a producer whose brokers
       have all moved would wait for ever (docs/adr/0021). While Kafka is away no new producer
       can connect, and the old one stays.

@@ -69,17 +69,17 @@ def test_old_failures_are_forgotten(record: Record) -> None:
 
 
 def test_silence_is_measured_from_the_last_acknowledgement_or_the_connection(record: Record) -> None:
-    """A new producer has as long as a record may take."""
-    record.now_s = 8.9
+    """A new producer has one and a half times as long as a record may take."""
+    record.now_s = 14.9
     assert not record.is_silent
 
-    record.now_s = 9
+    record.now_s = 15
     assert record.is_silent
 
     record.begin()
     assert not record.is_silent
 
-    record.now_s = 15
+    record.now_s = 20
     record.success()
-    record.now_s = 23.9
+    record.now_s = 34.9
     assert not record.is_silent
