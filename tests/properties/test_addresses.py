@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from activities.addresses import Address, parse_address
 from activities.errors import MailRefused
 from tests import golden
-from utils.smtp.mailer import envelope_recipient
+from utils.smtp.message import envelope_recipient
 
 CORPUS: list[dict[str, Any]] = json.loads((Path(next(iter(golden.__path__))) / "addresses.json").read_text())
 

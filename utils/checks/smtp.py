@@ -10,6 +10,7 @@ from utils.smtp.mailer import SmtpMailer
 _PLACE = "SIGNIN_SMTP__HOST, __PORT and the network"
 _TLS = "SIGNIN_SMTP__SECURITY and __PORT: 587 is usual for starttls, 465 for tls"
 _LOGIN = "SIGNIN_SMTP__USERNAME and __PASSWORD"
+_SENDER = "SIGNIN_SMTP__SENDER: letters beyond ASCII before the @ need a server that offers SMTPUTF8"
 
 
 async def check_mail_server(mailer: SmtpMailer, place: str) -> Finding:
@@ -35,6 +36,8 @@ def _diagnosis(error: Exception) -> tuple[str, str]:
             return "the TLS handshake fails", _TLS
         case aiosmtplib.SMTPAuthenticationError():
             return f"it refuses the login ({error.code})", _LOGIN
+        case aiosmtplib.SMTPNotSupported() if str(error) == "SMTPUTF8":
+            return "it cannot take mails from the sender's address", _SENDER
         case aiosmtplib.SMTPResponseException():
             return f"it answers {error.code}", f"{_PLACE}, and whether it accepts mail from this host"
         case TimeoutError():

@@ -5,14 +5,13 @@ No error text holds the value: it may be a secret.
 
 import os
 import re
-from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from activities.addresses import parse_address
+from utils.smtp.message import sender_address
 
 _MIN_TOKEN_LENGTH: Final = 32
 _MAX_PORT: Final = 65_535
@@ -60,9 +59,7 @@ def _check_url(value: str) -> str:
 
 
 def _check_sender(value: str) -> str:
-    name, address = parseaddr(value)
-    if parse_address(address) is None or not name.isprintable():
-        raise ValueError('must look like no-reply@example.com or "Sign-in <no-reply@example.com>"')
+    sender_address(value)
     return value
 
 

@@ -12,7 +12,9 @@ from utils.settings.environment import variable_name
 from utils.settings.guesses import MAX_GUESS_PROBABILITY
 from utils.settings.key_rings import MAKE_A_KEY
 from utils.settings.model import Settings
-from utils.smtp.mail_templates import MailTemplates, TemplatesError
+from utils.settings.sections import SmtpSettings
+from utils.smtp.mail_templates import FALLBACK, SAMPLE_TIME, MailTemplates, TemplatesError, sample_mail
+from utils.smtp.message import build_message, envelope_recipient, sender_address
 
 _DAY_S: Final = 86_400
 _RANDOM_KEY: Final = "using a random one for this process only"
@@ -53,7 +55,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _clashing_topics(settings)
     yield from _half_a_login(settings)
     yield from _short_horizon(settings)
-    yield from _unusable_templates(settings)
+    yield from _unusable_mails(settings)
 
 
 def risks(settings: Settings) -> Iterator[str]:
@@ -123,11 +125,36 @@ def _short_horizon(settings: Settings) -> Iterator[str]:
         )
 
 
-def _unusable_templates(settings: Settings) -> Iterator[str]:
+def _unusable_mails(settings: Settings) -> Iterator[str]:
+    """Build a whole mail in each language: what only shows while headers are encoded would fail every mail."""
     try:
-        MailTemplates(settings.mail.templates)
+        templates = MailTemplates(settings.mail.templates)
     except TemplatesError as error:
         yield f"{variable_name('mail', 'templates')} cannot be used. {error}"
+        return
+
+    if not _can_build(settings.smtp, MailTemplates(), FALLBACK):
+        yield f"{variable_name('smtp', 'sender')} cannot be used: no mail can be built with it."
+        return
+
+    for language in sorted(templates.languages if settings.mail.templates else ()):
+        if not _can_build(settings.smtp, templates, language):
+            yield (
+                f"{variable_name('mail', 'templates')} cannot be used. {language}.json or a layout: a character "
+                "cannot be encoded, or the subject has more than one line. Correct it."
+            )
+
+
+def _can_build(smtp: SmtpSettings, templates: MailTemplates, language: str) -> bool:
+    mail = sample_mail(language, domain=smtp.message_id_domain)
+    written = templates.render(mail, SAMPLE_TIME)
+
+    try:
+        recipient = envelope_recipient(mail.recipient)
+        build_message(mail, sender_address(smtp.sender), recipient, written, SAMPLE_TIME).as_bytes()
+    except ValueError:  # UnicodeEncodeError is one
+        return False
+    return True
 
 
 def _stand_ins(settings: Settings) -> Iterator[str]:

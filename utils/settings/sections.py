@@ -4,7 +4,6 @@ The text below a field is its help in ``signin-worker check --help`` and in
 docs/reference.md.
 """
 
-from email.utils import parseaddr
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -24,6 +23,7 @@ from utils.settings.field_types import (
 )
 from utils.settings.field_types import Token, Topic, Upper, Url
 from utils.settings.key_rings import Key, KeyRing, random_key, random_key_ring
+from utils.smtp.message import sender_address
 
 SITEVERIFY_URL: Final = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 TEST_SECRETS: Final = tuple(f"{digit}x0000000000000000000000000000000AA" for digit in (1, 2, 3))
@@ -109,8 +109,8 @@ class SmtpSettings(_Section):
 
     @property
     def message_id_domain(self) -> str:
-        """The right-hand side of every ``Message-ID``: the sender's domain."""
-        return parseaddr(self.sender)[1].rpartition("@")[2]
+        """The right-hand side of every ``Message-ID``: the sender's domain, as A-labels."""
+        return sender_address(self.sender).domain
 
 
 class MailSettings(_Section):

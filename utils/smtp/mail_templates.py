@@ -34,7 +34,7 @@ _LIKELY_SUBTAGS: Final = {  # as in CLDR
 }
 _LINK: Final = re.compile(r"https?:|www\.|href|src\s*=|url\(", re.IGNORECASE)
 _SAMPLE_CODE: Final = "01234567"
-_SAMPLE_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
+SAMPLE_TIME: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class TemplatesError(Exception):
@@ -120,7 +120,7 @@ class MailTemplates:
         """Render a mail for one minute and one for several, and yield what is wrong with them."""
         for minutes, browser in ((1, "Firefox"), (9, None)):
             try:
-                mail = self.render(_sample(language, minutes, browser), _SAMPLE_TIME)
+                mail = self.render(sample_mail(language, minutes, browser), SAMPLE_TIME)
             except (TemplateError, KeyError, IndexError, ValueError) as error:
                 yield f"the mail cannot be rendered ({error}). Correct it."
                 return
@@ -190,13 +190,14 @@ def _is_mapping_of_text(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
-def _sample(language: str, minutes: int, browser: str | None) -> CodeMail:
+def sample_mail(language: str, minutes: int = 1, browser: str | None = None, domain: str = "example.com") -> CodeMail:
+    """Return a mail to try templates and headers with. ``domain`` is that of its ``Message-ID``."""
     return CodeMail(
         recipient="ada@example.com",
         code=SecretStr(_SAMPLE_CODE),
-        message_id="<1@example.com>",
-        expires_at=_SAMPLE_TIME + timedelta(minutes=minutes),
-        requested_at=_SAMPLE_TIME,
+        message_id=f"<1@{domain}>",
+        expires_at=SAMPLE_TIME + timedelta(minutes=minutes),
+        requested_at=SAMPLE_TIME,
         locale=language,
         browser=browser,
     )

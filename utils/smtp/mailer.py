@@ -1,62 +1,26 @@
 """Sends mail over SMTP (RFC 5321). Where TLS is used, certificates are always verified."""
 
 import asyncio
-import email.utils
 import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.headerregistry import Address, HeaderRegistry
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from typing import Any, Final, Literal, Protocol
+from typing import Literal
 
 import aiosmtplib
 
-from activities.addresses import parse_address
 from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from utils.files import Reloaded, Secret, reveal
 from utils.smtp.connections import ConnectionPool, log_failure, quit_politely
-from utils.smtp.mail_templates import MailText
+from utils.smtp.message import Renderer, build_message, envelope_recipient, needs_smtputf8, sender_address
 
 Security = Literal["starttls", "tls", "none"]
 
-_BOUNDARY: Final = "=_code"
-"""Occurs in no part: in quoted-printable, hex digits or a line end follow ``=`` (RFC 2045)."""
-
 _PERMANENT = 500
 _AUTHENTICATION_REQUIRED = 530  # RFC 4954: the settings are wrong, not the recipient
-
-
-class _Headers(HeaderRegistry):
-    """Creates each header class once.
-
-    The library creates one for each header of each mail, which is half the time a mail takes.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._classes: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        key = name.lower()
-        if key not in self._classes:
-            self._classes[key] = super().__getitem__(name)
-        return self._classes[key]
-
-
-_HEADERS: Final = _Headers()
-_ASCII: Final = SMTP.clone(header_factory=_HEADERS)
-_UTF8: Final = SMTPUTF8.clone(header_factory=_HEADERS)
-
-
-class Renderer(Protocol):
-    """Renders the text of a mail."""
-
-    def render(self, mail: CodeMail, now: datetime) -> MailText:
-        """Return the mail as it reads at ``now``."""
-        ...
 
 
 class SmtpMailer:
@@ -116,7 +80,8 @@ class SmtpMailer:
     async def probe(self) -> str | None:
         """Connect and log in as for a mail, then quit. Return the TLS version, if TLS is used.
 
-        Raises the errors of aiosmtplib and of the system.
+        Raises the errors of aiosmtplib and of the system; ``SMTPNotSupported`` if the sender's
+        address needs SMTPUTF8 and the server does not offer it.
         """
         client = self._new_client()
 
@@ -124,6 +89,9 @@ class SmtpMailer:
             async with asyncio.timeout(self._timeout_s):
                 await client.connect()
                 await client.ehlo()
+            if not (self._sender.addr_spec.isascii() or client.supports_extension("smtputf8")):
+                raise aiosmtplib.SMTPNotSupported("SMTPUTF8")
+
             secured = client.get_transport_info("ssl_object")
             return None if secured is None else str(secured.version())
         finally:
@@ -149,24 +117,7 @@ class SmtpMailer:
     def _message(self, mail: CodeMail, recipient: Address) -> EmailMessage:
         now = self._clock()
         written = self._renderer.render(mail, now)
-        addresses = self._sender.addr_spec + recipient.addr_spec
-
-        message = EmailMessage(policy=_ASCII if addresses.isascii() else _UTF8)
-        message["From"] = self._sender
-        message["To"] = recipient
-        message["Subject"] = written.subject
-        message["Date"] = now
-        message["Message-ID"] = mail.message_id
-        message["Auto-Submitted"] = "auto-generated"
-
-        # Quoted-printable passes every server, and keeps the code legible in the mail's source.
-        message.set_content(written.text, cte="quoted-printable")
-        message.make_alternative(_BOUNDARY)
-        message.add_alternative(written.html, subtype="html", cte="quoted-printable")
-        # Last, because setting the content removes all Content- headers.
-        message["Content-Language"] = written.language
-
-        return message
+        return build_message(mail, self._sender, recipient, written, now)
 
 
 def trusting(cafile: str | None) -> Reloaded[ssl.SSLContext]:
@@ -180,33 +131,6 @@ def trusting(cafile: str | None) -> Reloaded[ssl.SSLContext]:
     return context
 
 
-def sender_address(text: str) -> Address:
-    """Return the sender in ``text``. Raises ``ValueError`` if it is not an address."""
-    name, spec = email.utils.parseaddr(text)
-    address = parse_address(spec)
-    if address is None or not name.isprintable():
-        raise ValueError("the sender is neither an address nor Name <address>")
-
-    return Address(display_name=name, username=spec.rpartition("@")[0], domain=address.domain)
-
-
-def envelope_recipient(given: str) -> Address:
-    """Return the address as given, but with a domain of A-labels, so that few need SMTPUTF8.
-
-    Raises ``MailRefused`` if it is not an address. Nothing else ever gets into a command or a
-    header.
-    """
-    address = parse_address(given)
-    if address is None:
-        raise MailRefused
-
-    local, _, domain = address.given.rpartition("@")
-    try:
-        return Address(username=local, domain=domain if domain.isascii() else address.domain)
-    except ValueError:
-        raise MailRefused from None
-
-
 async def _transmit(
     client: aiosmtplib.SMTP,
     message: EmailMessage,
@@ -215,13 +139,15 @@ async def _transmit(
 ) -> None:
     # Without SMTPUTF8 a mail is 7-bit throughout. With it, headers are 8-bit, and a server that
     # offers SMTPUTF8 accepts that.
-    options = [] if message.policy is _ASCII else ["SMTPUTF8", "BODY=8BITMIME"]
+    options = ["SMTPUTF8", "BODY=8BITMIME"] if needs_smtputf8(message) else []
 
     try:
         await client.sendmail(sender, [recipient], message.as_bytes(), mail_options=options)
     except (aiosmtplib.SMTPException, OSError) as error:
         log_failure("the mail server did not accept a mail", error)
-        raise (MailRefused if _is_final(error) else MailUnavailable) from None
+        is_about_recipient = sender.isascii() or not isinstance(error, aiosmtplib.SMTPNotSupported)
+        is_final = is_about_recipient and _is_final(error)
+        raise (MailRefused if is_final else MailUnavailable) from None
 
 
 def _is_final(error: Exception) -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import free_ports
+from tests.unit.utils.smtp.test_message import WithoutSmtpUtf8
 from utils.smtp.mail_templates import MailTemplates
 from utils.smtp.mailer import SmtpMailer
 from utils.checks.smtp import check_mail_server
@@ -23,7 +24,8 @@ async def found(server: MailServer, **options: Any) -> Finding:
         "password": server.credentials and server.credentials[1],
     }
 
-    mailer = SmtpMailer(sender="a@mail.example", renderer=MailTemplates(None), timeout_s=3, **(settings | options))
+    settings |= {"sender": "a@mail.example"} | options
+    mailer = SmtpMailer(renderer=MailTemplates(None), timeout_s=3, **settings)
     return await check_mail_server(mailer, "mail")
 
 
@@ -74,3 +76,16 @@ async def test_a_server_without_starttls_is_reported(mail_server: MailServer) ->
     finding = await found(mail_server, security="starttls")
     assert "offers no STARTTLS" in finding.text
     assert "587" in str(finding.fix)
+
+
+async def test_a_sender_that_needs_smtputf8_is_reported_where_the_server_lacks_it() -> None:
+    """No mail would leave: the check fails and names the sender."""
+    server = WithoutSmtpUtf8()
+    await server.start()
+    try:
+        finding = await found(server, security="none", sender="jürgen@mail.example")
+    finally:
+        await server.stop()
+
+    assert not finding.ok
+    assert "SIGNIN_SMTP__SENDER" in str(finding.fix)

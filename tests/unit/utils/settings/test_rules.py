@@ -1,5 +1,8 @@
 """Which combinations of settings are refused or warned about."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +89,16 @@ def test_contradictory_settings_are_refused_in_every_environment(more: dict[str,
     for environ in (PRODUCTION | more, PRODUCTION | DEVELOPMENT | more):
         (problem,) = problems(environ)
         assert problem.startswith(first_words)
+
+
+@pytest.mark.parametrize("subject", ["Your\N{LINE SEPARATOR}code", "Your\rcode", "Your \ud800 code"])
+def test_templates_that_no_mail_can_be_built_with_are_refused(tmp_path: Path, subject: str) -> None:
+    """Some characters fail only when the mail is encoded. A whole mail is built at the start, for each language."""
+    (tmp_path / "de.json").write_text(json.dumps({"subject": subject}))
+
+    (problem,) = problems(PRODUCTION | {"SIGNIN_MAIL__TEMPLATES": str(tmp_path)})
+
+    assert problem.startswith("SIGNIN_MAIL__TEMPLATES cannot be used. de.json")
 
 
 def test_plain_http_to_siteverify_is_warned_about_in_production() -> None:

@@ -10,12 +10,14 @@ from aiosmtpd.smtp import SMTP
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from activities.errors import MailRefused
+from activities.errors import MailRefused, MailUnavailable
 from activities.ports import CodeMail
 from deploy.local.servers.mail_server import MailServer
 from tests.unit.utils.smtp.test_mailer import NOW, SENDER, mail, mailer
+from utils.settings.sections import SmtpSettings
 from utils.smtp.mail_templates import MailText
-from utils.smtp.mailer import _HEADERS, SmtpMailer, envelope_recipient, sender_address
+from utils.smtp.mailer import SmtpMailer
+from utils.smtp.message import _HEADERS, envelope_recipient, sender_address
 
 
 @pytest.mark.parametrize(
@@ -68,9 +70,30 @@ def test_an_address_that_the_header_rejects_is_refused(monkeypatch: pytest.Monke
     def reject(**_parts: str) -> None:
         raise ValueError
 
-    monkeypatch.setattr("utils.smtp.mailer.Address", reject)
+    monkeypatch.setattr("utils.smtp.message.Address", reject)
     with pytest.raises(MailRefused):
         envelope_recipient("ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("sender", "domain"),
+    [
+        ("signin@münchen.example", "xn--mnchen-3ya.example"),
+        ("Müller <signin@faß.example>", "xn--fa-hia.example"),
+        ("signin@mail.example.", "mail.example"),
+        ("jürgen@münchen.example", "xn--mnchen-3ya.example"),
+        ("Sign-in <signin@Mail.Example>", "mail.example"),
+    ],
+)
+async def test_whatever_sender_the_settings_accept_can_send(mail_server: MailServer, sender: str, domain: str) -> None:
+    """The ``Message-ID`` is made of the sender's domain as A-labels."""
+    message_id = f"<abc@{SmtpSettings(sender=sender).message_id_domain}>"
+
+    await mailer(mail_server, sender=sender).send(mail(message_id=message_id))
+    [received] = mail_server.mails
+
+    assert received.message["Message-ID"] == f"<abc@{domain}>"
+    assert received.sender.rpartition("@")[2] == domain
 
 
 async def test_a_sender_may_be_non_ascii(mail_server: MailServer) -> None:
@@ -101,6 +124,18 @@ async def test_without_smtputf8_a_non_ascii_address_is_refused() -> None:
     await server.stop()
 
     assert [received.recipients for received in server.mails] == [("ada@example.com",)]
+
+
+async def test_without_smtputf8_a_non_ascii_sender_says_nothing_about_recipients() -> None:
+    """The settings are wrong, not the recipient's address, so the mail is tried again."""
+    server = WithoutSmtpUtf8()
+    await server.start()
+
+    with pytest.raises(MailUnavailable):
+        await mailer(server, sender="jürgen@mail.example").send(mail())
+    await server.stop()
+
+    assert server.mails == []
 
 
 class FixedRenderer:
@@ -158,6 +193,8 @@ async def test_a_long_message_id_is_not_encoded(mail_server: MailServer) -> None
         ("Sign-in <signin@mail.example>", "Sign-in <signin@mail.example>"),
         ("Müller, GmbH <signin@münchen.example>", None),
         ('"Müller, GmbH" <signin@münchen.example>', '"Müller, GmbH" <signin@xn--mnchen-3ya.example>'),
+        ("signin@mail.example.", "signin@mail.example"),
+        ("one@mail.example, two@mail.example", None),
         ("", None),
         ("nobody", None),
     ],
@@ -165,7 +202,7 @@ async def test_a_long_message_id_is_not_encoded(mail_server: MailServer) -> None
 def test_a_sender_is_an_address_or_a_name_and_an_address(text: str, shown: str | None) -> None:
     """Any other text raises at once, not with the first mail."""
     if shown is None:
-        with pytest.raises(ValueError, match="sender"):
+        with pytest.raises(ValueError, match="must look like"):
             sender_address(text)
     else:
         assert str(sender_address(text)) == shown
