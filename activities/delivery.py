@@ -1,15 +1,16 @@
 """Sends the mail with the code (SECURITY S13)."""
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 from temporalio import activity
 
 from activities.codes import CodeKeys
-from activities.errors import CodeExpired
+from activities.errors import CodeExpired, MailRefused
 from activities.keyed import base64url
 from activities.ports import CodeMail, Mailer
 from activities.reporting import context, failure, severity
@@ -35,16 +36,31 @@ class DeliveryActivities:
 
     @activity.defn(name="send_email_activity")
     async def send_email_activity(self, task: MailToSend) -> MailAccepted:
-        """Send one mail, unless its code has expired. Return when the mail server accepted it."""
+        """Send one mail before its code expires. Return when the mail server accepted it.
+
+        A refusal says when it came, so that the workflow can tell.
+        """
         try:
-            if self._clock() >= task.expires_at:
-                raise CodeExpired
-            await self._mailer.send(self._mail(task))
+            await self._send(task)
             return MailAccepted(at=self._clock())
         except Exception as error:
             extra = context(error, signin_id=task.signin_id, attempt=task.attempt)
             logger.log(severity(error), "mail not sent", extra=extra)
             raise failure(error) from None
+
+    async def _send(self, task: MailToSend) -> None:
+        time_left = task.expires_at - self._clock()
+        if time_left <= timedelta():
+            raise CodeExpired
+
+        try:
+            async with asyncio.timeout(time_left.total_seconds()):
+                await self._mailer.send(self._mail(task))
+        except TimeoutError:
+            raise CodeExpired from None
+        except MailRefused as refused:
+            refused.details = (self._clock().isoformat(),)
+            raise
 
     def _mail(self, task: MailToSend) -> CodeMail:
         code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)

@@ -22,9 +22,10 @@ from typing import ClassVar
 
 
 class SideEffectError(Exception):
-    """Base of all. ``text`` is the only thing that leaves the process."""
+    """Base of all. Only ``text`` leaves the process, and what ``details`` tell the workflow: no more than times."""
 
     text: ClassVar[str] = "a side effect failed"
+    details: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__(self.text)
@@ -73,7 +74,7 @@ class Refused(SideEffectError):
 
 
 class MailRefused(Refused):
-    """Raised for a 5xx answer."""
+    """Raised for a 5xx answer. The workflow is told when it came."""
 
     text = "the mail server refused the mail"
 

@@ -28,7 +28,7 @@ def failure(error: Exception) -> ApplicationError:
     """
     if isinstance(error, SideEffectError):
         final = isinstance(error, Refused)
-        return ApplicationError(error.text, type=type(error).__name__, non_retryable=final)
+        return ApplicationError(error.text, *error.details, type=type(error).__name__, non_retryable=final)
     return ApplicationError("an unexpected error", type=UNEXPECTED)
 
 

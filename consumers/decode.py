@@ -57,10 +57,11 @@ class ReceivedRequest(_Received):
 
 @dataclass(frozen=True)
 class ReceivedSubmission(_Received):
-    """A decoded ``otp.submitted`` with its parsed address."""
+    """A decoded ``otp.submitted`` with its parsed address. It counts as submitted when it was read."""
 
     event: OtpSubmitted
     address: Address
+    read_at: datetime
 
 
 Content = ReceivedRequest | ReceivedSubmission | Rejected
@@ -102,7 +103,7 @@ def decode_submission(record: Record, now: datetime) -> ReceivedSubmission | Rej
     born_at, from_future = _birth(record, event.submitted_at, now)
     traceparent = _traceparent(record.headers, envelope)
 
-    return ReceivedSubmission(born_at, from_future, traceparent, event, address)
+    return ReceivedSubmission(born_at, from_future, traceparent, event, address, now)
 
 
 def readable_data(record: Record) -> Any:

@@ -4,6 +4,7 @@ At the default settings it is at most 64 KiB of JSON.
 """
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -46,9 +47,10 @@ class Ledgers(_State):
 
 
 class PendingMail(_State):
-    """A mail that the mail server has not accepted yet. The next try is at ``not_before``.
+    """A mail whose end is not published yet. The next try is at ``not_before``.
 
-    ``resend_after`` is published once the mail is accepted.
+    ``accepted_at`` and ``refused_at`` are the mail server's final answer. ``resend_after`` is
+    published once the mail is accepted.
     """
 
     attempt: int
@@ -58,13 +60,31 @@ class PendingMail(_State):
     tries: int = 0
     not_before: datetime
     resend_after: datetime
+    accepted_at: datetime | None = None
+    refused_at: datetime | None = None
     traceparent: str | None = None
+
+
+class QueuedSubmission(_State):
+    """A submission that waits for its turn. It is decided as of ``at``."""
+
+    submission: Submission
+    at: datetime
+
+
+class Ending(_State):
+    """The verdict that ends a sign-in, once its first mail is no longer in flight."""
+
+    type: Literal["succeeded", "too_many_attempts"]
+    submission: Submission
+    at: datetime
 
 
 class SignIn(_State):
     """One live sign-in.
 
-    ``attempts`` were seen; ``charged`` are the submissions that cost a try.
+    ``attempts`` were seen; ``charged`` are the submissions that cost a try. ``sent_at`` is when
+    the mail server accepted the last mail.
     """
 
     signin_id: str
@@ -81,11 +101,11 @@ class SignIn(_State):
     expires_at: datetime
     attempts: list[int] = [1]
     mails: list[PendingMail] = []
-    mail_accepted: bool = False
+    sent_at: datetime | None = None
     last_send_at: datetime
     tries: int = 0
     charged: list[str] = []
-    queue: list[Submission] = []
+    ending: Ending | None = None
 
 
 class Waiting(_State):
@@ -99,7 +119,8 @@ class MailboxState(_State):
     """Everything a mailbox remembers.
 
     Three lists keep the newest only: sign-ins that ended, sign-ins that were rejected, and
-    submissions.
+    submissions. ``queue`` is in order of arrival. ``last_event_at`` is the moment of the last
+    signal: no later signal is decided as of an earlier one.
     """
 
     policy: Policy
@@ -110,6 +131,7 @@ class MailboxState(_State):
     sends: Ledgers = Ledgers()
     failures: dict[str, Ledgers] = {}
     waiting: list[Waiting] = []
+    queue: list[QueuedSubmission] = []
     outbox: dict[str, list[ResultEvent]] = {}
     last_event_at: datetime
 

@@ -37,6 +37,7 @@ class Challenge(Message):
     """Signal ``open_or_resend``: an acceptable attempt, handed to its mailbox.
 
     Attempt 1 opens the sign-in. ``network`` is the client's /24 or /48, or ``unknown``.
+    ``decided_at``: when its request was found acceptable, by Temporal's clock.
     """
 
     signin_id: SignInId
@@ -45,6 +46,7 @@ class Challenge(Message):
     account: str
     requested_at: Timestamp
     born_at: Timestamp
+    decided_at: Timestamp
     network: str = "unknown"
     ip: str | None = None
     browser: str | None = None
@@ -57,12 +59,13 @@ class Challenge(Message):
 class Refusal(Message):
     """Signal ``refuse_resend``: a later attempt was not acceptable.
 
-    The mailbox publishes this in order.
+    The mailbox publishes this in order. ``decided_at``: when its request was refused.
     """
 
     signin_id: SignInId
     attempt: Attempt
     reason: ResendRefusal
+    decided_at: Timestamp
     traceparent: str | None = None
 
 
@@ -70,7 +73,8 @@ class Submission(Message):
     """Signal ``submit``: a code that a person typed. The consumer has sealed it.
 
     ``seal`` is the base64url HMAC-SHA-256 of sign-in id and code under the code key
-    ``key_id``.
+    ``key_id``. It counts as submitted at ``read_at``, when the consumer read it, whatever its
+    emitter says.
     """
 
     signin_id: SignInId
@@ -79,4 +83,5 @@ class Submission(Message):
     seal: str
     key_id: str
     submitted_at: Timestamp
+    read_at: Timestamp
     traceparent: str | None = None

@@ -1,5 +1,6 @@
 """Runs the jobs of a mailbox as activities, and reports how each one ended."""
 
+from datetime import datetime
 from typing import assert_never
 
 from temporalio import workflow
@@ -12,8 +13,8 @@ from activities.publishing import PublishingActivities
 from schemas.tasks import MailAccepted, Publication
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
-from workflows.steps import failure_type, run_durable_step, run_step
-from workflows.timeouts import mail_timeout, time_left
+from workflows.steps import failure_details, failure_type, run_durable_step, run_step
+from workflows.timeouts import compare_time, mail_timeout, time_left
 
 _MAIL_REFUSED = "MailRefused"
 
@@ -49,7 +50,7 @@ class JobRunner:
         try:
             issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=within)
         except FailureError:
-            self._mailbox.abandon(job.signin_id, workflow.now())
+            self._mailbox.abandon(job.signin_id, job.until)
         else:
             self._mailbox.on_code_issued(job.signin_id, issued.key_id)
 
@@ -61,7 +62,7 @@ class JobRunner:
             accepted = await self._try_mail(job)
         except FailureError as error:
             if failure_type(error) == _MAIL_REFUSED:
-                self._mailbox.on_mail_refused(job.signin_id, job.attempt, workflow.now())
+                self._mailbox.on_mail_refused(job.signin_id, job.attempt, _refused_at(error))
             else:
                 self._mailbox.on_mail_failed(job.signin_id, job.attempt, workflow.now())
         else:
@@ -85,14 +86,14 @@ class JobRunner:
         )
 
     async def _compare_code(self, job: CompareCode) -> None:
-        within = time_left(job.until)
+        within = compare_time(job.until)
 
         try:
             verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=within)
         except FailureError:
             self._mailbox.on_compare_failed(job.signin_id)
         else:
-            self._mailbox.on_compared(job.signin_id, verdict.correct, workflow.now())
+            self._mailbox.on_compared(job.signin_id, verdict.correct)
 
     async def _publish_results(self, job: PublishResults) -> None:
         publish = run_step if job.is_reproducible else run_durable_step
@@ -100,3 +101,9 @@ class JobRunner:
 
         await publish(PublishingActivities.publish_result_activity, publication)
         self._mailbox.on_published(job)
+
+
+def _refused_at(error: FailureError) -> datetime:
+    """Return when the mail server refused a mail: the activity says so."""
+    (at,) = failure_details(error) or (None,)
+    return workflow.now() if at is None else datetime.fromisoformat(at)

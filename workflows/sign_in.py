@@ -139,6 +139,7 @@ class SignInWorkflow:
             signin_id=self._request.signin_id,
             attempt=self._request.attempt,
             reason=reason,
+            decided_at=workflow.now(),
             traceparent=self._input.traceparent,
         )
         await self._hand_over(mailbox, refusal)
@@ -220,6 +221,7 @@ class SignInWorkflow:
             account=account,
             requested_at=request.requested_at,
             born_at=self._input.born_at,
+            decided_at=workflow.now(),
             network=network_of(client.ip),
             ip=valid_ip(client.ip),
             browser=browser_of(client.user_agent),

@@ -80,5 +80,16 @@ async def run_durable_step(
 
 def failure_type(error: FailureError) -> str | None:
     """Return the type of the error that an activity raised, or None for a timeout."""
+    cause = _application_error(error)
+    return None if cause is None else cause.type
+
+
+def failure_details(error: FailureError) -> Sequence[Any]:
+    """Return what an activity said beside the type of its error."""
+    cause = _application_error(error)
+    return () if cause is None else cause.details
+
+
+def _application_error(error: FailureError) -> ApplicationError | None:
     cause = error.cause if isinstance(error, ActivityError) else error
-    return cause.type if isinstance(cause, ApplicationError) else None
+    return cause if isinstance(cause, ApplicationError) else None

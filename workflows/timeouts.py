@@ -1,6 +1,6 @@
 """How long each activity may take, and when it is tried again.
 
-Codes are issued and compared, and mails are sent, only while there is time left until the code expires (``time_left``).
+Codes are issued and mails are sent only while there is time left until the code expires (``time_left``).
 When a mail is tried again, ``workflows.rules.mails`` decides.
 """
 
@@ -22,6 +22,7 @@ DURABLE_TIMEOUT = timedelta(seconds=15)
 _FIRST_RETRY_INTERVAL = timedelta(seconds=1)
 _MAX_RETRY_INTERVAL = timedelta(seconds=30)
 _SHORTEST_TIMEOUT = timedelta(milliseconds=1)
+_MIN_COMPARE_TIME = timedelta(minutes=1)
 
 
 def mail_timeout(policy: Policy) -> timedelta:
@@ -37,6 +38,14 @@ def challenge_limit(policy: Policy) -> timedelta:
 def time_left(until: datetime) -> timedelta:
     """Return the time left, at least a millisecond: a timeout must not be zero."""
     return max(until - workflow.now(), _SHORTEST_TIMEOUT)
+
+
+def compare_time(until: datetime) -> timedelta:
+    """Return how long a compare may take: until the code expires, but a minute at least.
+
+    A submission that was read in time is compared even if nobody could do so in time.
+    """
+    return max(time_left(until), _MIN_COMPARE_TIME)
 
 
 def durable_timeout(within: timedelta | None) -> timedelta:

@@ -39,7 +39,8 @@ class VerifyOTPWorkflow:
 
     @workflow.init
     def __init__(self, mailbox: MailboxInput) -> None:
-        state = mailbox.carried or MailboxState(policy=mailbox.policy, last_event_at=workflow.now())
+        started_at = workflow.info().workflow_start_time
+        state = mailbox.carried or MailboxState(policy=mailbox.policy, last_event_at=started_at)
         self._mailbox = Mailbox(state)
         self._runner = JobRunner(self._mailbox)
         self._visibility = Visibility()
@@ -106,7 +107,7 @@ class VerifyOTPWorkflow:
     async def clear_limits(self, clearing: Clearing) -> LimitsReport:
         """Clear budgets, record it in the audit trail, and return what was spent before."""
         before = self._mailbox.limits(LimitsQuery(account=clearing.account, as_of=workflow.now()))
-        self._mailbox.clear_limits(clearing, workflow.now())
+        self._mailbox.clear_limits(clearing)
 
         await run_durable_step(ClearingActivities.report_clearing_activity, clearing)
         self._wake()
@@ -144,7 +145,8 @@ class VerifyOTPWorkflow:
 
     def _start_jobs(self) -> None:
         now = workflow.now()
-        self._mailbox.tick(now)
+        if not self._inbox:  # an unread signal may be of an earlier moment
+            self._mailbox.tick(now)
 
         hold_mails = self._is_ending()
         hold_compares = hold_mails and not self._mailbox.is_sending

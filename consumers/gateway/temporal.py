@@ -138,6 +138,7 @@ class TemporalGateway:
             seal=seal,
             key_id=key_id,
             submitted_at=event.submitted_at,
+            read_at=submission.read_at,
             traceparent=submission.traceparent,
         )
 

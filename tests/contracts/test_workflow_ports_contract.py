@@ -140,6 +140,7 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
         account="a",
         requested_at=NOW,
         born_at=NOW,
+        decided_at=NOW,
         policy=POLICY,
     )
 
@@ -152,7 +153,9 @@ async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(
     signin_id = uuid.uuid4().hex
 
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
-    await stage.mailboxes.hand_over(mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale"), POLICY)
+    await stage.mailboxes.hand_over(
+        mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale", decided_at=NOW), POLICY
+    )
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 3), POLICY)
     assert await stage.messages(mailbox) == [
         "Challenge 1",

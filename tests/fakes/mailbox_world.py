@@ -60,6 +60,7 @@ class MailboxWorld:
             "account": ADA,
             "requested_at": self.now,
             "born_at": self.now,
+            "decided_at": self.now,
             "network": HOME,
             "policy": self.policy,
         }
@@ -69,11 +70,18 @@ class MailboxWorld:
 
     def refuse(self, signin_id: str, attempt: int, reason: str = "challenge_failed") -> None:
         """Hand over the refusal of an attempt."""
-        fields = {"signin_id": signin_id, "attempt": attempt, "reason": reason}
+        fields = {"signin_id": signin_id, "attempt": attempt, "reason": reason, "decided_at": self.now}
         self.mailbox.refuse_resend(Refusal.model_validate(fields), self.now)
 
-    def submit(self, signin_id: str, seal: str, account: str = ADA, submission_id: str = "") -> str:
-        """Submit a code, and return the submission's id."""
+    def submit(
+        self,
+        signin_id: str,
+        seal: str,
+        account: str = ADA,
+        submission_id: str = "",
+        read_at: datetime | None = None,
+    ) -> str:
+        """Submit a code, read just now unless the test says otherwise. Return the submission's id."""
         submission = Submission(
             signin_id=signin_id,
             submission_id=submission_id or f"submission-{next(self._numbers):010}",
@@ -81,6 +89,7 @@ class MailboxWorld:
             seal=seal,
             key_id="k",
             submitted_at=self.now,
+            read_at=read_at or self.now,
         )
 
         self.mailbox.submit(submission, self.now)
@@ -100,7 +109,7 @@ class MailboxWorld:
             operator="grace",
             masked="a***@e***.com",
         )
-        self.mailbox.clear_limits(clearing, self.now)
+        self.mailbox.clear_limits(clearing)
 
     def limits(self, account: str = ADA) -> dict[Budget, BudgetUse]:
         """Return how much of each budget is spent."""
@@ -123,10 +132,11 @@ class MailboxWorld:
     # The worker
 
     def take_jobs(self, **held: bool) -> list[Job]:
-        """Return the jobs that the mailbox starts.
+        """Apply what is due, and return the jobs that the mailbox starts, as the workflow does.
 
         They stay in flight until ``finish`` is called.
         """
+        self.mailbox.tick(self.now)
         jobs = self.mailbox.take_jobs(self.now, **held)
         self.jobs += jobs
         return jobs
@@ -155,7 +165,7 @@ class MailboxWorld:
             case CompareCode() if fault:
                 self.mailbox.on_compare_failed(job.signin_id)
             case CompareCode():
-                self.mailbox.on_compared(job.signin_id, job.task.seal == RIGHT, self.now)
+                self.mailbox.on_compared(job.signin_id, job.task.seal == RIGHT)
             case PublishResults():
                 self.mailbox.on_published(job)
                 self.published += job.events

@@ -168,6 +168,7 @@ class Stage:
             seal=seal,
             key_id=key_id,
             submitted_at=await self._now(),
+            read_at=await self._now(),
         )
         await self.client.start_workflow(
             VERIFY_OTP_WORKFLOW,

@@ -60,6 +60,7 @@ async def _flood(stage: Stage) -> None:
             account=stage.account(),
             requested_at=now,
             born_at=now,
+            decided_at=now,
             policy=stage.policy,
         )
 

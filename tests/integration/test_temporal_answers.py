@@ -152,7 +152,7 @@ async def test_a_mailbox_that_is_full_of_signals_is_busy(
         await tested.submit(submission(_FEW_SIGNALS))
 
     mailbox = Pseudonyms(_KEY).mailbox(submission(0).address)
-    refusal = Refusal(signin_id=new_signin_id(), attempt=2, reason="stale")
+    refusal = Refusal(signin_id=new_signin_id(), attempt=2, reason="stale", decided_at=datetime.now(UTC))
 
     with pytest.raises(TemporalUnavailable):
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())

@@ -61,6 +61,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.right_submissions: defaultdict[str, set[str]] = defaultdict(set)
         self.mails: list[Spend] = []
         self.mailed: set[tuple[str, int]] = set()
+        self.read_at: dict[str, datetime] = {}
         self.charges: defaultdict[str, list[Spend]] = defaultdict(list)
 
     @rule(target=signins, account=ACCOUNTS, network=NETWORKS, trusted=st.booleans())
@@ -90,6 +91,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def submit(self, signin_id: str, account: str, seal: str) -> tuple[str, str, str]:
         """Type a code."""
         submission_id = self.world.submit(signin_id, seal, account)
+        self.read_at[submission_id] = self.world.now
         if seal == RIGHT and account == self.opened[signin_id]["account"]:
             self.right_submissions[signin_id].add(submission_id)
         return signin_id, account, submission_id
@@ -233,14 +235,17 @@ class MailboxMachine(RuleBasedStateMachine):
                 self.mailed.add((job.signin_id, job.attempt))
                 self.mails.append(Spend(job.task.requested_at, self.opened[job.signin_id]))
         elif isinstance(job, CompareCode):
-            assert self.world.now < job.until, "a compare with a code that has expired"
+            charged = self.world.mailbox.state.live[job.signin_id].charged[-1]
+            read_at = self.read_at[charged]
+
+            assert read_at < job.until, "a compare of a code that came after the end"
 
             compared = [other.signin_id for other in self.world.jobs if isinstance(other, CompareCode)]
 
             assert compared.count(job.signin_id) == 1, "two compares of one sign-in"
 
             sign_in = self.opened[job.signin_id]
-            self.charges[sign_in["account"]].append(Spend(self.world.now, sign_in))
+            self.charges[sign_in["account"]].append(Spend(read_at, sign_in))
 
     def _refund(self, job: CompareCode) -> None:
         """Take back the last charge of this sign-in."""

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from schemas.mailbox import MailboxState, PendingMail, SignIn
 from schemas.policy import Policy
 from schemas.results import RejectReason, ResendRefusal
-from schemas.signals import Challenge
+from schemas.signals import Challenge, Refusal
 from workflows.rules.budgets import Budgets
 
 MAX_LIVE_SIGN_INS = 64
@@ -72,6 +72,20 @@ def obstacle_to_resend(
     blocked_until = budgets.mail_blocked_until(sign_in, now)
     free_at = max(cooled_down_at, blocked_until or now)
     return Obstacle("throttled", free_at) if free_at > now else None
+
+
+def sign_in_to_resend(
+    state: MailboxState,
+    message: Challenge | Refusal,
+    at: datetime,
+) -> SignIn | None:
+    """Return the live sign-in that a later attempt is for, unless it is a repeat or comes after the end."""
+    sign_in = state.live.get(message.signin_id)
+    if sign_in is None or message.attempt in sign_in.attempts:
+        return None
+
+    is_open = sign_in.ending is None and at < sign_in.expires_at
+    return sign_in if is_open else None
 
 
 def new_sign_in(challenge: Challenge, nonce: str, now: datetime) -> SignIn:

@@ -4,6 +4,10 @@ Signals go in (``open_or_resend``, ``refuse_resend``, ``submit``), ``take_jobs``
 what to do outside, and the end of each job comes back (``on_code_issued`` …
 ``on_published``). What is in flight is not part of the state: a new run starts its jobs
 again.
+
+A decision is a function of what history held before its workflow task began, so a task that is
+done again decides the same. Signals carry the moment as of which they are decided; time alone
+decides as of the deadline that passed. The time of the task itself decides only what is due.
 """
 
 from collections.abc import Iterator
@@ -11,13 +15,14 @@ from datetime import datetime
 
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxState, MailboxStatus, SignIn
-from schemas.results import RejectReason
 from schemas.signals import Challenge, Refusal, Submission
-from workflows.rules.attempts import Obstacle, new_sign_in, obstacle_to_open, obstacle_to_resend
+from workflows.rules.attempts import Obstacle, new_sign_in, obstacle_to_open, obstacle_to_resend, sign_in_to_resend
 from workflows.rules.budgets import Budgets
-from workflows.rules.jobs import IssueCode, Job, PublishResults, issue_code
+from workflows.rules.endings import Endings
+from workflows.rules.jobs import IssueCode, Job, PublishResults, SendMail, issue_code
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
+from workflows.rules.moments import moment_of_signal, moment_of_verdict
 from workflows.rules.outbox import Outbox
 from workflows.rules.submissions import Submissions
 
@@ -34,51 +39,50 @@ class Mailbox:
         self._outbox = Outbox(state)
         self._mails = Mails(state, self._budgets)
         self._submissions = Submissions(state, self._budgets, self._outbox)
+        self._endings = Endings(state, self._memory, self._outbox, self._mails, self._submissions)
         self._issuing: set[str] = set()
 
     # Signals
 
     def open_or_resend(self, challenge: Challenge, nonce: str, now: datetime) -> None:
         """Apply an acceptable attempt: open a sign-in, or send its code again."""
-        self._catch_up(now)
+        at = self._catch_up(challenge.decided_at, now)
         self.state.policy = challenge.policy
 
         if challenge.attempt == 1:
-            self._open(challenge, nonce, now)
+            self._open(challenge, nonce, at)
         else:
-            self._resend(challenge, now)
+            self._resend(challenge, at)
 
     def refuse_resend(self, refusal: Refusal, now: datetime) -> None:
         """Publish the refusal of a later attempt, once.
 
         A refusal for a sign-in that has ended is ignored.
         """
-        self._catch_up(now)
+        at = self._catch_up(refusal.decided_at, now)
 
-        sign_in = self.state.live.get(refusal.signin_id)
-        if sign_in is not None and refusal.attempt not in sign_in.attempts:
+        if sign_in := sign_in_to_resend(self.state, refusal, at):
             sign_in.attempts.append(refusal.attempt)
-            self._outbox.resend_refused(sign_in, refusal, Obstacle(refusal.reason), now)
+            self._outbox.resend_refused(sign_in, refusal, Obstacle(refusal.reason), at)
 
     def submit(self, submission: Submission, now: datetime) -> None:
         """Apply a code that a person typed.
 
-        A submission that this account has made before changes nothing.
+        It is in time if it was read before the code expires. A submission that this account has
+        made before changes nothing.
         """
-        self._catch_up(now)
+        at = self._catch_up(submission.read_at, now)
 
         if self._memory.is_over(submission.signin_id):
             return
         if self._memory.remember_submission(submission):
-            self._submissions.add(submission, now)
+            self._submissions.add(submission, at)
 
-    def clear_limits(self, clearing: Clearing, now: datetime) -> None:
+    def clear_limits(self, clearing: Clearing) -> None:
         """Give budgets back in full.
 
         Tries that a live sign-in has used are not restored.
         """
-        self._catch_up(now)
-
         if clearing.mails:
             self._budgets.clear_mails()
         if clearing.failures:
@@ -95,16 +99,16 @@ class Mailbox:
     ) -> list[Job]:
         """Return the jobs to start now, and count them as in flight."""
         jobs: list[Job] = []
-        for sign_in in list(self.state.live.values()):
-            key_id = sign_in.key_id
+        if not hold_compares:
+            jobs += self._submissions.start_compares()
 
-            if self._mails.went_stale(sign_in, now):
-                self._reject(sign_in, Obstacle("stale"), now)
-            elif key_id is None:
+        for sign_in in list(self.state.live.values()):
+            self._endings.settle(sign_in)
+        for sign_in in list(self.state.live.values()):
+            if sign_in.key_id is None:
                 jobs += self._issue_code(sign_in)
-            else:
-                jobs += [] if hold_mails else self._mails.start_due(sign_in, key_id, now)
-                jobs += [] if hold_compares else self._submissions.start_compares(sign_in, key_id, now)
+            elif not hold_mails:
+                jobs += self._due_mails(sign_in, sign_in.key_id, now)
 
         return [*jobs, *self._outbox.start_publications()]
 
@@ -115,69 +119,63 @@ class Mailbox:
             sign_in.key_id = key_id
 
     def on_mail_accepted(self, signin_id: str, attempt: int, at: datetime) -> None:
-        """Report that the code was sent, and when."""
+        """Note when the mail server accepted a mail."""
         self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
-            mail = self._mails.accept(sign_in, attempt)
-            self._outbox.code_sent(sign_in, mail, at)
+            self._mails.accept(sign_in, attempt, at)
+            self._endings.settle(sign_in)
 
     def on_mail_failed(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Try a mail again later."""
         self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             self._mails.retry_later(sign_in, attempt, now)
+            self._endings.settle(sign_in)
 
-    def on_mail_refused(self, signin_id: str, attempt: int, now: datetime) -> None:
-        """Fail a sign-in whose mail will never be delivered."""
+    def on_mail_refused(self, signin_id: str, attempt: int, at: datetime) -> None:
+        """Note when the mail server refused a mail for good."""
         self._mails.end_try(signin_id, attempt)
-        self.abandon(signin_id, now)
+        if sign_in := self.state.live.get(signin_id):
+            self._mails.refuse(sign_in, attempt, at)
+            self._endings.settle(sign_in)
 
-    def on_compared(self, signin_id: str, is_correct: bool, now: datetime) -> None:
-        """Apply the verdict on a submission."""
-        submission = self._submissions.finish_compare(signin_id)
+    def on_compared(self, signin_id: str, is_correct: bool) -> None:
+        """Apply the verdict on a submission, as of the moment it was read."""
+        queued = self._submissions.finish_compare(signin_id)
         sign_in = self.state.live.get(signin_id)
         if sign_in is None:
             return
 
         if is_correct:
             self._budgets.clear_failures(sign_in.account)
-            self._end(sign_in)
-            self._outbox.succeeded(sign_in, submission, now)
-            return
+        else:
+            at = moment_of_verdict(sign_in, queued.at)
+            self._outbox.wrong_code(sign_in, queued.submission, at)
 
-        self._outbox.wrong_code(sign_in, submission, now)
-        if sign_in.tries >= sign_in.otp.max_attempts:
-            self._end(sign_in)
-            self._outbox.failed(sign_in, "too_many_attempts", now)
+        if is_correct or sign_in.tries >= sign_in.otp.max_attempts:
+            self._endings.decide(sign_in, queued, is_correct=is_correct)
+        self._endings.settle(sign_in)
 
     def on_compare_failed(self, signin_id: str) -> None:
         """Give back the try of a submission that could not be compared."""
         self._submissions.cancel_compare(signin_id)
+        if sign_in := self.state.live.get(signin_id):
+            self._endings.settle(sign_in)
 
     def on_published(self, publication: PublishResults) -> None:
         """Drop the results that Kafka acknowledged."""
         self._outbox.acknowledge(publication)
 
-    def abandon(self, signin_id: str, now: datetime) -> None:
+    def abandon(self, signin_id: str, at: datetime) -> None:
         """Fail a sign-in that cannot go on."""
         if sign_in := self.state.live.get(signin_id):
-            self._end(sign_in)
-            self._outbox.failed(sign_in, "delivery_failed", now)
+            self._endings.fail(sign_in, "delivery_failed", at)
 
     # Time
 
     def tick(self, now: datetime) -> None:
-        """Apply everything that is due. At its ``expires_at`` a sign-in has expired."""
-        for sign_in in list(self.state.live.values()):
-            if now < sign_in.expires_at:
-                continue
-
-            if sign_in.mail_accepted:
-                self._end(sign_in)
-                self._outbox.expired(sign_in, now)
-            else:
-                self.abandon(sign_in.signin_id, now)
-
+        """Apply everything that is due."""
+        self._endings.end_overdue(now)
         self._submissions.reject_overdue(now)
 
     def next_deadline(self, now: datetime) -> datetime | None:
@@ -250,48 +248,49 @@ class Mailbox:
         kept = self.state.live or self.state.waiting or self.state.outbox
         return bool(kept) or self.is_sending or self.is_comparing
 
-    def _catch_up(self, now: datetime) -> None:
-        """Apply what is due, and drop what is a day old, before a signal is applied."""
-        self.tick(now)
-        self._budgets.drop_expired(now)
-        self.state.last_event_at = now
+    def _catch_up(self, stamp: datetime, now: datetime) -> datetime:
+        """Return the moment of a signal, after applying what was due and dropping what was a day old."""
+        at = moment_of_signal(self.state, stamp, now)
+        self.state.last_event_at = at
 
-    def _open(self, challenge: Challenge, nonce: str, now: datetime) -> None:
+        self.tick(at)
+        self._budgets.drop_expired(at)
+        return at
+
+    def _open(self, challenge: Challenge, nonce: str, at: datetime) -> None:
         if self.has_taken(challenge.signin_id):
             return
 
-        sign_in = new_sign_in(challenge, nonce, now)
-        if obstacle := obstacle_to_open(self.state, self._budgets, challenge, now):
-            self._reject(sign_in, obstacle, now)
+        sign_in = new_sign_in(challenge, nonce, at)
+        if obstacle := obstacle_to_open(self.state, self._budgets, challenge, at):
+            self._endings.reject(sign_in, obstacle, at)
             return
 
         self.state.live[sign_in.signin_id] = sign_in
-        self._mails.plan(sign_in, challenge, now)
-        self._submissions.enqueue_held(sign_in, now)
+        self._mails.plan(sign_in, challenge, at)
+        self._submissions.enqueue_held(sign_in, at)
 
-    def _resend(self, challenge: Challenge, now: datetime) -> None:
-        sign_in = self.state.live.get(challenge.signin_id)
-        if sign_in is None or challenge.attempt in sign_in.attempts:
+    def _resend(self, challenge: Challenge, at: datetime) -> None:
+        sign_in = sign_in_to_resend(self.state, challenge, at)
+        if sign_in is None:
             return
 
         sign_in.attempts.append(challenge.attempt)
-        if obstacle := obstacle_to_resend(self.state, self._budgets, sign_in, challenge, now):
-            self._outbox.resend_refused(sign_in, challenge, obstacle, now)
+        if obstacle := obstacle_to_resend(self.state, self._budgets, sign_in, challenge, at):
+            self._outbox.resend_refused(sign_in, challenge, obstacle, at)
         else:
-            self._mails.plan(sign_in, challenge, now)
+            self._mails.plan(sign_in, challenge, at)
 
     def _issue_code(self, sign_in: SignIn) -> Iterator[IssueCode]:
         if sign_in.signin_id not in self._issuing:
             self._issuing.add(sign_in.signin_id)
             yield issue_code(sign_in)
 
-    def _reject(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], now: datetime) -> None:
-        """Reject attempt 1. The submissions for it have no result."""
-        self.state.live.pop(sign_in.signin_id, None)
-        self._submissions.pop_held(sign_in.signin_id)
-        self._memory.remember_rejected(sign_in.signin_id)
-        self._outbox.rejected(sign_in, obstacle, now)
+    def _due_mails(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
+        """Yield the mails to start: none after the end, none while a submission is undecided.
 
-    def _end(self, sign_in: SignIn) -> None:
-        del self.state.live[sign_in.signin_id]
-        self._memory.remember_ended(sign_in.signin_id)
+        If that is right, no mail is needed.
+        """
+        is_over = sign_in.ending is not None or now >= sign_in.expires_at
+        if not is_over and not self._submissions.are_pending(sign_in.signin_id):
+            yield from self._mails.start_due(sign_in, key_id, now)

@@ -28,6 +28,10 @@ class Mails:
         """Tell whether the mail server is being asked to take a mail."""
         return bool(self._in_flight)
 
+    def is_sending(self, signin_id: str) -> bool:
+        """Tell whether a mail of one sign-in is in flight."""
+        return any(in_flight == signin_id for in_flight, _ in self._in_flight)
+
     def plan(self, sign_in: SignIn, challenge: Challenge, now: datetime) -> None:
         """Plan an attempt's mail, and charge it once, however many tries it takes."""
         self._budgets.charge_mail(sign_in, now)
@@ -45,20 +49,20 @@ class Mails:
         """Count a mail as no longer in flight, however its try ended."""
         self._in_flight.discard((signin_id, attempt))
 
-    def accept(self, sign_in: SignIn, attempt: int) -> PendingMail:
-        """Note that the mail server accepted a mail, and return the mail."""
-        mail = next(mail for mail in sign_in.mails if mail.attempt == attempt)
-        sign_in.mails.remove(mail)
-        sign_in.mail_accepted = True
-        return mail
+    def accept(self, sign_in: SignIn, attempt: int, at: datetime) -> None:
+        """Note when the mail server accepted a mail."""
+        _mail(sign_in, attempt).accepted_at = at
+
+    def refuse(self, sign_in: SignIn, attempt: int, at: datetime) -> None:
+        """Note when the mail server refused a mail for good."""
+        _mail(sign_in, attempt).refused_at = at
 
     def retry_later(self, sign_in: SignIn, attempt: int, now: datetime) -> None:
         """Plan the next try of a mail: after 2, 4, 8, 16, then every 30 s."""
-        for mail in sign_in.mails:
-            if mail.attempt == attempt:
-                mail.tries += 1
-                backoff_s = min(2**mail.tries, _MAX_BACKOFF_S)
-                mail.not_before = now + timedelta(seconds=backoff_s)
+        mail = _mail(sign_in, attempt)
+        mail.tries += 1
+        backoff_s = min(2**mail.tries, _MAX_BACKOFF_S)
+        mail.not_before = now + timedelta(seconds=backoff_s)
 
     def due_times(self, sign_in: SignIn) -> list[datetime]:
         """Return when the mails that are not in flight are due."""
@@ -66,12 +70,17 @@ class Mails:
 
     def went_stale(self, sign_in: SignIn, now: datetime) -> bool:
         """Tell whether a request became stale before any of its mails was tried."""
-        if sign_in.mail_accepted or len(self._idle(sign_in)) < len(sign_in.mails):
+        if sign_in.sent_at is not None or len(self._idle(sign_in)) < len(sign_in.mails):
             return False
 
         was_tried = any(mail.tries > 0 for mail in sign_in.mails)
         return not was_tried and is_stale(sign_in.born_at, self._state.policy, now)
 
     def _idle(self, sign_in: SignIn) -> list[PendingMail]:
-        in_flight = self._in_flight
-        return [mail for mail in sign_in.mails if (sign_in.signin_id, mail.attempt) not in in_flight]
+        """Return the mails that are neither in flight nor answered."""
+        unanswered = (mail for mail in sign_in.mails if not (mail.accepted_at or mail.refused_at))
+        return [mail for mail in unanswered if (sign_in.signin_id, mail.attempt) not in self._in_flight]
+
+
+def _mail(sign_in: SignIn, attempt: int) -> PendingMail:
+    return next(mail for mail in sign_in.mails if mail.attempt == attempt)

@@ -88,7 +88,7 @@ class Outbox:
     def resend_refused(
         self,
         sign_in: SignIn,
-        attempt: Challenge | Refusal,
+        attempt: Challenge | Refusal | PendingMail,
         obstacle: Obstacle[ResendRefusal],
         now: datetime,
     ) -> None:

@@ -1,10 +1,13 @@
-"""The codes that people typed: held until their sign-in is known, charged, compared."""
+"""The codes that people typed: held until their sign-in is known, charged, compared.
 
-from collections.abc import Iterator
+They are decided in order of arrival, one at a time for each account. So what a submission
+finds, such as a lock, depends on the signals before it, not on how long a compare takes.
+"""
+
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from schemas.mailbox import MailboxState, SignIn, Spend, Waiting
+from schemas.mailbox import MailboxState, QueuedSubmission, SignIn, Spend, Waiting
 from schemas.signals import Submission
 from workflows.rules.budgets import Budgets
 from workflows.rules.jobs import CompareCode, compare_code
@@ -15,7 +18,7 @@ class _Compare(NamedTuple):
     """A compare in flight, and the failure that it was charged."""
 
     sign_in: SignIn
-    submission: Submission
+    queued: QueuedSubmission
     charge: Spend
 
 
@@ -33,28 +36,32 @@ class Submissions:
 
     def __len__(self) -> int:
         """Return how many submissions wait for their sign-in or for their turn."""
-        queued = sum(len(sign_in.queue) for sign_in in self._state.live.values())
-        return len(self._state.waiting) + queued
+        return len(self._state.waiting) + len(self._state.queue)
 
     @property
     def are_in_flight(self) -> bool:
         """Tell whether a submission is being compared."""
         return bool(self._compares)
 
-    def add(self, submission: Submission, now: datetime) -> None:
+    def are_pending(self, signin_id: str) -> bool:
+        """Tell whether a submission of a sign-in is being compared or waits for its turn."""
+        in_queue = (queued.submission.signin_id for queued in self._state.queue)
+        return signin_id in self._compares or signin_id in in_queue
+
+    def add(self, submission: Submission, at: datetime) -> None:
         """Queue a submission, or hold it for a sign-in that it may have overtaken."""
         sign_in = self._state.live.get(submission.signin_id)
         if sign_in is not None:
-            self._enqueue(sign_in, submission, now)
+            self._enqueue(sign_in, submission, at)
             return
 
         patience = timedelta(seconds=self._state.policy.times.unknown_signin_wait_s)
-        self._state.waiting.append(Waiting(submission=submission, until=now + patience))
+        self._state.waiting.append(Waiting(submission=submission, until=at + patience))
 
-    def enqueue_held(self, sign_in: SignIn, now: datetime) -> None:
+    def enqueue_held(self, sign_in: SignIn, at: datetime) -> None:
         """Queue the submissions that waited for a sign-in."""
         for submission in self.pop_held(sign_in.signin_id):
-            self._enqueue(sign_in, submission, now)
+            self._enqueue(sign_in, submission, at)
 
     def pop_held(self, signin_id: str) -> list[Submission]:
         """Remove and return the submissions that wait for a sign-in."""
@@ -63,52 +70,68 @@ class Submissions:
         self._state.waiting = [one for one in waiting if one.submission.signin_id != signin_id]
         return held
 
+    def drop_queued(self, signin_id: str) -> None:
+        """Drop what waits for its turn: the sign-in has its verdict."""
+        queue = self._state.queue
+        self._state.queue = [queued for queued in queue if queued.submission.signin_id != signin_id]
+
     def reject_overdue(self, now: datetime) -> None:
         """Reject the submissions whose sign-in did not become known in time."""
         waiting = self._state.waiting
-        overdue = [one.submission for one in waiting if now >= one.until]
+        overdue = [one for one in waiting if now >= one.until]
         self._state.waiting = [one for one in waiting if now < one.until]
 
-        for submission in overdue:
-            self._outbox.unknown_signin(submission, now)
+        for one in overdue:
+            self._outbox.unknown_signin(one.submission, one.until)
 
-    def start_compares(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[CompareCode]:
-        """Charge the next submission and yield its compare.
+    def start_compares(self) -> list[CompareCode]:
+        """Charge the next submission of each account and return its compare.
 
-        While the account is locked, compare nothing. The charge comes first, and a sign-in
+        While the account is locked, compare nothing. The charge comes first, and an account
         has one compare at a time. So submitting many codes at once cannot buy more tries
         than there are (SECURITY S3).
         """
-        while sign_in.queue and sign_in.signin_id not in self._compares:
-            submission = sign_in.queue.pop(0)
+        busy = {compare.sign_in.account for compare in self._compares.values()}
+        compares: list[CompareCode] = []
+        left: list[QueuedSubmission] = []
 
-            locked_until = self._budgets.locked_until(sign_in, now)
-            if locked_until is not None:
-                self._outbox.locked(sign_in, submission, locked_until, now)
-                continue
+        for queued in self._state.queue:
+            sign_in = self._state.live[queued.submission.signin_id]
+            if sign_in.account in busy:
+                left.append(queued)
+            elif sign_in.key_id is None:
+                left.append(queued)
+                busy.add(sign_in.account)
+            elif locked_until := self._budgets.locked_until(sign_in, queued.at):
+                self._outbox.locked(sign_in, queued.submission, locked_until, queued.at)
+            else:
+                self._compares[sign_in.signin_id] = self._charge(sign_in, queued)
+                compares.append(compare_code(sign_in, sign_in.key_id, queued.submission))
+                busy.add(sign_in.account)
 
-            self._compares[sign_in.signin_id] = self._charge(sign_in, submission, now)
-            yield compare_code(sign_in, key_id, submission)
+        self._state.queue = left
+        return compares
 
-    def finish_compare(self, signin_id: str) -> Submission:
+    def finish_compare(self, signin_id: str) -> QueuedSubmission:
         """Return the submission whose compare has ended. Its charge stays."""
-        return self._compares.pop(signin_id).submission
+        return self._compares.pop(signin_id).queued
 
     def cancel_compare(self, signin_id: str) -> None:
         """Give back the try of a submission that could not be compared: it has no result."""
-        sign_in, submission, charge = self._compares.pop(signin_id)
+        sign_in, queued, charge = self._compares.pop(signin_id)
         sign_in.tries -= 1
-        sign_in.charged.remove(submission.submission_id)
+        sign_in.charged.remove(queued.submission.submission_id)
         self._budgets.refund_failure(sign_in, charge)
 
-    def _enqueue(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
-        if submission.account == sign_in.account:
-            sign_in.queue.append(submission)
-        else:
-            self._outbox.unknown_signin(submission, now)
+    def _enqueue(self, sign_in: SignIn, submission: Submission, at: datetime) -> None:
+        """Queue a submission. One that comes after the code expired has no result."""
+        if submission.account != sign_in.account:
+            self._outbox.unknown_signin(submission, at)
+        elif sign_in.ending is None and at < sign_in.expires_at:
+            self._state.queue.append(QueuedSubmission(submission=submission, at=at))
 
-    def _charge(self, sign_in: SignIn, submission: Submission, now: datetime) -> _Compare:
+    def _charge(self, sign_in: SignIn, queued: QueuedSubmission) -> _Compare:
         sign_in.tries += 1
-        sign_in.charged.append(submission.submission_id)
-        charge = self._budgets.charge_failure(sign_in, now)
-        return _Compare(sign_in, submission, charge)
+        sign_in.charged.append(queued.submission.submission_id)
+        charge = self._budgets.charge_failure(sign_in, queued.at)
+        return _Compare(sign_in, queued, charge)

@@ -79,7 +79,8 @@ class UsualConsumer:
     async def _submit(self, event: OtpSubmitted) -> None:
         key_id, seal = self._code_keys.seal(event.signin_id, event.code)
         fields = event.model_dump(include={"signin_id", "submission_id", "submitted_at"})
-        submission = Submission(**fields, account="", seal=seal, key_id=key_id)
+        read_at = event.submitted_at
+        submission = Submission(**fields, account="", seal=seal, key_id=key_id, read_at=read_at)
 
         try:
             await self._client.get_workflow_handle(f"usual/{event.signin_id}").signal("submit", submission)

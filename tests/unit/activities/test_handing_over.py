@@ -12,13 +12,16 @@ from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver, HandOverQue
 from tests.fakes.activity_calls import called, failing, log_book
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
 SIGNIN = "s" * 22
 TASK = HandOver(
-    mailbox="pseudonym", message=Refusal(signin_id=SIGNIN, attempt=2, reason="challenge_failed"), policy=Policy()
+    mailbox="pseudonym",
+    message=Refusal(signin_id=SIGNIN, attempt=2, reason="challenge_failed", decided_at=NOW),
+    policy=Policy(),
 )
 QUERY = FirstAttemptQuery(signin_id=SIGNIN)
 WAS_HANDED_OVER = HandOverQuery(mailbox="pseudonym", signin_id=SIGNIN)
-NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 CHALLENGE = Challenge(
     signin_id=SIGNIN,
     attempt=1,
@@ -26,6 +29,7 @@ CHALLENGE = Challenge(
     account="a",
     requested_at=NOW,
     born_at=NOW,
+    decided_at=NOW,
     policy=Policy(),
 )
 

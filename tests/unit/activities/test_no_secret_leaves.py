@@ -212,6 +212,7 @@ async def test_no_address_leaves_with_a_hand_over(address: str, error: type[Side
         account="ada",
         requested_at=NOW,
         born_at=NOW,
+        decided_at=NOW,
         policy=Policy(),
     )
     task = HandOver(mailbox="m", message=challenge, policy=Policy())

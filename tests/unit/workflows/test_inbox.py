@@ -27,7 +27,7 @@ def raw(content: object) -> RawValue:
 
 def refusal(number: int) -> Refusal:
     """Return a refusal of a sign-in of its own."""
-    return Refusal(signin_id=f"signin-{number:022}", attempt=2, reason="stale")
+    return Refusal(signin_id=f"signin-{number:022}", attempt=2, reason="stale", decided_at=START)
 
 
 def challenge(signin_id: str, attempt: int) -> Challenge:
@@ -39,6 +39,7 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
         account="ada",
         requested_at=START,
         born_at=START,
+        decided_at=START,
         policy=Policy(),
     )
 

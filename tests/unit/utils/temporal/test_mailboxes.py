@@ -1,5 +1,7 @@
 """Handing over to mailboxes, without a server and against a real one."""
 
+from datetime import UTC, datetime
+
 import pytest
 from temporalio.service import RPCStatusCode
 
@@ -13,7 +15,7 @@ from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes, hand_over_error
 
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
-REFUSAL = Refusal(signin_id=SIGNIN_ID, attempt=2, reason="stale")
+REFUSAL = Refusal(signin_id=SIGNIN_ID, attempt=2, reason="stale", decided_at=datetime.now(UTC))
 KEYS = {"k1": b"1" * 32}
 
 

@@ -131,6 +131,7 @@ def test_a_duplicate_attempt_changes_nothing(world: MailboxWorld) -> None:
     world.wait(60)
     world.attempt(signin_id, 2)
     world.attempt(signin_id, 2)
+    world.run_jobs()
 
     world.submit(signin_id, RIGHT)
     world.run_jobs()

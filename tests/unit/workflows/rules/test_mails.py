@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from schemas.policy import OtpPolicy, Policy
-from tests.fakes.mailbox_world import MailboxWorld
-from workflows.rules.jobs import IssueCode, SendMail
+from tests.fakes.mailbox_world import RIGHT, MailboxWorld
+from workflows.rules.jobs import CompareCode, IssueCode, SendMail
 
 
 def test_a_mail_is_retried_with_growing_pauses_and_charged_once(world: MailboxWorld) -> None:
@@ -37,17 +37,124 @@ def test_a_refused_mail_ends_the_sign_in(world: MailboxWorld) -> None:
     assert world.outcomes() == ["signin.failed delivery_failed"]
 
 
-@pytest.mark.parametrize("fault", [None, "again", "never"])
-def test_a_mail_whose_try_ends_after_the_sign_in_has_no_result(world: MailboxWorld, fault: str | None) -> None:
-    """However the try ended, the terminal result stays the last one."""
+@pytest.mark.parametrize(
+    ("fault", "outcomes"),
+    [
+        (None, ["signin.code_sent", "signin.expired"]),
+        ("again", ["signin.failed delivery_failed"]),
+        ("never", ["signin.failed delivery_failed"]),
+    ],
+)
+def test_a_sign_in_whose_mail_is_in_flight_ends_when_that_has_ended(
+    world: MailboxWorld, fault: str | None, outcomes: list[str]
+) -> None:
+    """A worker may have published already that the mail was accepted."""
     world.sign_in()
     world.issue_code()
     mail = world.take_job()
     world.wait(300)
+    world.submit("signin-other-0000000001", "x")
+
+    assert world.take_jobs() == []
 
     world.finish(mail, fault)
 
-    assert world.outcomes() == ["signin.failed delivery_failed"]
+    assert world.outcomes() == outcomes
+
+
+@pytest.mark.parametrize("ends_by", ["a right code", "wrong codes"])
+def test_a_mail_whose_try_ends_after_the_sign_in_has_no_result(world: MailboxWorld, ends_by: str) -> None:
+    """Nobody waits for the second mail of a sign-in whose first one arrived."""
+    signin_id = world.mailed_sign_in()
+    world.wait(60)
+    world.attempt(signin_id, 2)
+    mail = world.take_job()
+
+    if ends_by == "a right code":
+        world.submit(signin_id, RIGHT)
+    else:
+        world.submit_wrong(signin_id, 5)
+    while compares := [job for job in [*world.take_jobs(), *world.jobs] if job is not mail]:
+        world.finish(compares[0])
+    world.finish(mail)
+
+    assert world.outcomes().count("signin.code_sent") == 1
+    assert world.outcomes()[-1] in ("signin.succeeded", "signin.failed too_many_attempts")
+
+
+def test_a_verdict_waits_for_the_first_mail(world: MailboxWorld) -> None:
+    """The person was quicker than the answer of the mail server."""
+    signin_id = world.sign_in()
+    world.issue_code()
+    mail = world.take_job()
+    world.submit(signin_id, RIGHT)
+    world.finish(world.take_job())
+
+    assert world.take_jobs() == []
+
+    world.wait(1)
+    world.finish(mail)
+
+    assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
+
+
+@pytest.mark.parametrize("fault", ["again", "never"])
+def test_a_right_code_proves_that_a_mail_arrived(world: MailboxWorld, fault: str) -> None:
+    """The answer of the mail server was lost, or a worker died before it could report it."""
+    signin_id = world.sign_in()
+    world.issue_code()
+    mail = world.take_job()
+    world.submit(signin_id, RIGHT)
+    compare = world.take_job()
+    world.finish(mail, fault)
+    world.finish(compare)
+
+    assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
+
+
+def test_no_mail_starts_while_a_submission_is_undecided(world: MailboxWorld) -> None:
+    """If the code is right, no mail is needed, and a worker that died may have said so."""
+    signin_id = world.sign_in()
+    world.issue_code()
+    world.finish(world.take_job(), "again")
+    world.wait(2)
+    world.submit(signin_id, RIGHT)
+    compare = world.take_job()
+
+    assert isinstance(compare, CompareCode)
+
+    world.finish(compare)
+
+    assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
+
+
+def test_a_refused_second_mail_refuses_the_resend(world: MailboxWorld) -> None:
+    """The first mail arrived, and its code still succeeds."""
+    signin_id = world.mailed_sign_in()
+    world.wait(60)
+    world.attempt(signin_id, 2)
+    world.finish(world.take_job(), "never")
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes() == [
+        "signin.code_sent",
+        "signin.resend_refused undeliverable_email",
+        "signin.succeeded",
+    ]
+
+
+@pytest.mark.parametrize("second", [None, "never"])
+def test_a_refused_first_mail_leaves_the_end_to_the_second(world: MailboxWorld, second: str | None) -> None:
+    """The sign-in fails if no mail of it was accepted."""
+    signin_id = world.sign_in()
+    world.issue_code()
+    first = world.take_job()
+    world.wait(60)
+    world.attempt(signin_id, 2)
+    world.finish(first, "never")
+    world.finish(world.take_job(), second)
+
+    assert world.outcomes() == ["signin.failed delivery_failed" if second else "signin.code_sent"]
 
 
 def test_a_code_issued_after_the_end_is_not_mailed(world: MailboxWorld) -> None:
@@ -90,15 +197,16 @@ def test_a_request_whose_mail_is_in_flight_or_was_tried_does_not_go_stale() -> N
 
 def test_held_jobs_do_not_start_and_wake_nobody(world: MailboxWorld) -> None:
     """Before continue-as-new the mailbox sleeps on, here until the code's end."""
-    signin_id = world.mailed_sign_in()
-    world.submit(signin_id, "right")
+    submitted = world.mailed_sign_in()
+    resent = world.mailed_sign_in()
+    world.submit(submitted, "right")
     world.wait(60)
-    world.attempt(signin_id, 2)
+    world.attempt(resent, 2)
 
     assert world.take_jobs(hold_mails=True, hold_compares=True) == []
     assert world.next_wake_up() == timedelta(seconds=240)
 
-    mail, _compare = world.take_jobs()
+    _compare, mail = world.take_jobs()
 
     assert isinstance(mail, SendMail)
     assert world.mailbox.is_sending

@@ -1,5 +1,7 @@
 """Submitted codes: tries are charged before the compare, duplicates are free, early ones wait."""
 
+from datetime import timedelta
+
 from schemas.results import OtpRejected
 from tests.fakes.mailbox_world import EVE, RIGHT, WRONG, MailboxWorld
 from workflows.rules.jobs import CompareCode
@@ -7,7 +9,7 @@ from workflows.rules.jobs import CompareCode
 
 def test_the_fifth_wrong_code_fails_the_sign_in(world: MailboxWorld) -> None:
     """The tries count down to 0, then comes the terminal result. The right code is too late."""
-    signin_id = world.sign_in()
+    signin_id = world.mailed_sign_in()
     world.submit_wrong(signin_id, 5)
     world.submit(signin_id, RIGHT)
 
@@ -24,7 +26,7 @@ def test_the_fifth_wrong_code_fails_the_sign_in(world: MailboxWorld) -> None:
 
 def test_a_duplicate_submission_costs_no_try(world: MailboxWorld) -> None:
     """A submission id counts once, whatever else the event holds, even after the end."""
-    signin_id = world.sign_in()
+    signin_id = world.mailed_sign_in()
     wrong = world.submit(signin_id, WRONG)
     for _ in range(100):
         world.submit(signin_id, RIGHT, submission_id=wrong)
@@ -44,7 +46,7 @@ def test_a_duplicate_submission_costs_no_try(world: MailboxWorld) -> None:
 
 def test_a_charged_submission_is_remembered_through_a_flood(world: MailboxWorld) -> None:
     """600 other submissions do not displace it."""
-    signin_id = world.sign_in()
+    signin_id = world.mailed_sign_in()
     charged = world.submit(signin_id, WRONG)
     world.run_jobs()
 
@@ -126,11 +128,78 @@ def test_a_compare_that_could_not_be_made_costs_nothing(world: MailboxWorld) -> 
     assert world.outcomes() == ["signin.code_sent", "signin.expired"]
 
 
-def test_a_verdict_after_the_end_has_no_result(world: MailboxWorld) -> None:
-    """The terminal result stays the last one."""
+def test_a_code_that_was_read_in_time_succeeds_however_late_it_is_compared(world: MailboxWorld) -> None:
+    """The workers were away for an hour. The success says when the code was read (SECURITY S2)."""
     signin_id = world.mailed_sign_in()
+    world.wait(299)
+    read_at = world.now
     world.submit(signin_id, RIGHT)
+    world.wait(3_600)
+
+    assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
+    assert world.last_result().occurred_at == read_at
+
+
+def test_a_code_that_was_read_before_another_signal_is_decided_before_it(world: MailboxWorld) -> None:
+    """Both are delivered together, an hour late."""
+    signin_id = world.mailed_sign_in()
+    in_time = world.now + timedelta(seconds=299)
+    world.now += timedelta(seconds=3_600)
+
+    world.submit(signin_id, RIGHT, read_at=in_time)
+    world.submit("signin-other-0000000001", "x")
+
+    assert world.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
+
+
+def test_a_code_that_was_read_at_the_end_is_late(world: MailboxWorld) -> None:
+    """It has no result, even if the end is not published yet."""
+    signin_id = world.mailed_sign_in()
+    world.submit(signin_id, WRONG)
     compare = world.take_job()
     world.wait(300)
+    world.submit(signin_id, RIGHT)
     world.finish(compare)
-    assert world.outcomes() == ["signin.code_sent", "signin.expired"]
+
+    assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code", "signin.expired"]
+
+
+def test_no_submission_is_decided_as_of_an_earlier_moment_than_the_one_before(world: MailboxWorld) -> None:
+    """The clocks of two consumers differ. Charges stay in order of arrival."""
+    signin_id = world.mailed_sign_in()
+    world.wait(10)
+    late = world.now
+    world.submit(signin_id, WRONG)
+    world.submit(signin_id, WRONG, read_at=late - timedelta(seconds=5))
+    world.run_jobs()
+
+    assert [result.occurred_at for result in world.results()[1:]] == [late, late]
+
+
+def test_a_consumer_whose_clock_is_a_year_ahead_takes_no_mailbox_with_it(world: MailboxWorld) -> None:
+    """Its time counts as a minute ahead at most."""
+    signin_id = world.mailed_sign_in()
+    world.submit(signin_id, WRONG, read_at=world.now + timedelta(days=365))
+    world.run_jobs()
+    world.wait(61)
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes()[-1] == "signin.succeeded"
+    assert world.last_result().occurred_at == world.now
+
+
+def test_an_account_has_one_compare_at_a_time(world: MailboxWorld) -> None:
+    """Its submissions are decided in order of arrival, whichever sign-in they are for."""
+    first = world.mailed_sign_in()
+    second = world.mailed_sign_in()
+    other = world.mailed_sign_in(account=EVE)
+    world.submit(first, WRONG)
+    world.submit(second, RIGHT)
+    world.submit(other, RIGHT, account=EVE)
+    compares = world.take_jobs()
+
+    assert [job.signin_ids for job in compares] == [(first,), (other,)]
+
+    world.finish(compares[0])
+
+    assert [job.signin_ids for job in world.take_jobs() if isinstance(job, CompareCode)] == [(second,)]

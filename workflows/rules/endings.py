@@ -1,0 +1,157 @@
+"""When a sign-in ends, and how.
+
+A sign-in never ends by time while a mail or a submission of it is undecided. One workflow
+task delivers signals before it delivers the ends of activities, whatever came first:
+
+    mail accepted at 299 s                         in history, published by a worker that died
+      task done again at 310 s: a signal           the sign-in is 10 s too old
+      the same task: the mail was accepted         too late, if it had ended
+
+So what is undecided is decided first. For the same reason the end of a mail is published only
+when no submission of its sign-in waits any more: a worker that had not heard of the mail may have
+published the verdict already.
+"""
+
+from datetime import datetime, timedelta
+
+from schemas.mailbox import Ending, MailboxState, PendingMail, QueuedSubmission, SignIn
+from schemas.results import Failure, RejectReason
+from workflows.rules.attempts import Obstacle
+from workflows.rules.mails import Mails
+from workflows.rules.memory import Memory
+from workflows.rules.moments import moment_of_verdict
+from workflows.rules.outbox import Outbox
+from workflows.rules.submissions import Submissions
+
+
+class Endings:
+    """Gives each sign-in of a mailbox its one terminal result, and the results of its mails before it."""
+
+    def __init__(
+        self,
+        state: MailboxState,
+        memory: Memory,
+        outbox: Outbox,
+        mails: Mails,
+        submissions: Submissions,
+    ) -> None:
+        self._state = state
+        self._memory = memory
+        self._outbox = outbox
+        self._mails = mails
+        self._submissions = submissions
+
+    def decide(self, sign_in: SignIn, queued: QueuedSubmission, *, is_correct: bool) -> None:
+        """End a sign-in by a submission: the right code, or the last wrong one."""
+        sign_in.ending = Ending(
+            type="succeeded" if is_correct else "too_many_attempts",
+            submission=queued.submission,
+            at=queued.at,
+        )
+        self._submissions.drop_queued(sign_in.signin_id)
+
+    def settle(self, sign_in: SignIn) -> None:
+        """Publish what is decided about a sign-in: its mails, then its end.
+
+        A verdict waits for the sign-in's first mail if that is in flight: its ``code_sent``
+        comes before.
+        """
+        if self._submissions.are_pending(sign_in.signin_id):
+            return
+
+        ending = sign_in.ending
+        if ending is None:
+            self._report_mails(sign_in)
+        elif sign_in.sent_at is not None or not self._mails.is_sending(sign_in.signin_id):
+            self._finish(sign_in, ending)
+
+    def end_overdue(self, now: datetime) -> None:
+        """End what is due. At its ``expires_at`` a sign-in has expired."""
+        for sign_in in list(self._state.live.values()):
+            if self._is_undecided(sign_in):
+                continue
+
+            if self._mails.went_stale(sign_in, now):
+                self.reject(sign_in, Obstacle("stale"), self._stale_at(sign_in))
+            elif now >= sign_in.expires_at:
+                self._expire(sign_in)
+
+    def fail(self, sign_in: SignIn, reason: Failure, at: datetime) -> None:
+        """Fail a sign-in, whatever is undecided."""
+        self._end(sign_in)
+        self._outbox.failed(sign_in, reason, at)
+
+    def reject(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+        """Reject attempt 1. The submissions for it have no result."""
+        self._state.live.pop(sign_in.signin_id, None)
+        self._submissions.drop_queued(sign_in.signin_id)
+        self._submissions.pop_held(sign_in.signin_id)
+        self._memory.remember_rejected(sign_in.signin_id)
+        self._outbox.rejected(sign_in, obstacle, at)
+
+    def _is_undecided(self, sign_in: SignIn) -> bool:
+        signin_id = sign_in.signin_id
+        is_waiting = self._mails.is_sending(signin_id) or self._submissions.are_pending(signin_id)
+        return is_waiting or sign_in.ending is not None
+
+    def _expire(self, sign_in: SignIn) -> None:
+        if sign_in.sent_at is None:
+            self.fail(sign_in, "delivery_failed", sign_in.expires_at)
+            return
+
+        self._end(sign_in)
+        self._outbox.expired(sign_in, sign_in.expires_at)
+
+    def _report_mails(self, sign_in: SignIn) -> None:
+        """Publish the mail server's answers.
+
+        A mail that is refused for good fails the sign-in, unless another was accepted or may be.
+        """
+        self._report_accepted(sign_in)
+
+        refused = {mail.attempt: mail.refused_at for mail in sign_in.mails if mail.refused_at}
+        if refused and sign_in.sent_at is None and len(refused) == len(sign_in.mails):
+            self.fail(sign_in, "delivery_failed", max(refused.values()))
+            return
+
+        for mail in [mail for mail in sign_in.mails if mail.attempt in refused]:
+            sign_in.mails.remove(mail)
+            if mail.attempt > 1:
+                self._outbox.resend_refused(sign_in, mail, Obstacle("undeliverable_email"), refused[mail.attempt])
+
+    def _report_accepted(self, sign_in: SignIn) -> None:
+        for mail in list(sign_in.mails):
+            if mail.accepted_at is not None:
+                self._report_sent(sign_in, mail, mail.accepted_at)
+
+    def _report_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
+        sign_in.mails.remove(mail)
+        sign_in.sent_at = moment_of_verdict(sign_in, at)
+        self._outbox.code_sent(sign_in, mail, at)
+
+    def _finish(self, sign_in: SignIn, ending: Ending) -> None:
+        """Publish the verdict.
+
+        A right code proves that a mail arrived, even if the answer of the mail server was lost.
+        """
+        if sign_in.sent_at is None:
+            self._report_accepted(sign_in)
+        if sign_in.sent_at is None and ending.type == "succeeded":
+            tried = [mail for mail in sign_in.mails if mail.tries]
+            self._report_sent(sign_in, [*tried, *sign_in.mails][0], ending.at)
+
+        at = moment_of_verdict(sign_in, ending.at)
+        if ending.type == "too_many_attempts":
+            self.fail(sign_in, ending.type, at)
+            return
+
+        self._end(sign_in)
+        self._outbox.succeeded(sign_in, ending.submission, at)
+
+    def _stale_at(self, sign_in: SignIn) -> datetime:
+        return sign_in.born_at + timedelta(seconds=self._state.policy.times.max_event_age_s)
+
+    def _end(self, sign_in: SignIn) -> None:
+        del self._state.live[sign_in.signin_id]
+        self._submissions.drop_queued(sign_in.signin_id)
+        self._memory.remember_ended(sign_in.signin_id)
