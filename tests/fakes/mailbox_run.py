@@ -1,0 +1,324 @@
+"""One run of a mailbox's workflow, driven workflow task by workflow task, without a server.
+
+It delivers what Temporal's SDK delivers: the signals of a task first, then the ends of activities and
+timers, whatever their order in history. And it can lose a task: the worker dies before the task
+completes, so history does not hold it, but what its local activities published is published.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.bridge.proto.workflow_activation import (
+    FireTimer,
+    InitializeWorkflow,
+    RemoveFromCache,
+    ResolveActivity,
+    SignalWorkflow,
+    WorkflowActivation,
+    WorkflowActivationJob,
+)
+from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
+from temporalio.common import Priority, TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import UnsandboxedWorkflowRunner
+from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInstanceDetails
+
+from schemas.mailbox import MailboxInput
+from schemas.policy import Policy
+from schemas.results import ResultEvent
+from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailToSend, Publication, Published
+from tests.fakes.mailbox_world import RIGHT
+from workflows.names import VERIFY_OTP_WORKFLOW
+from workflows.verify_otp import VerifyOTPWorkflow
+
+PUBLISH: Final = "publish_result_activity"
+SEND: Final = "send_email_activity"
+VERIFY: Final = "verify_otp_activity"
+GENERATE: Final = "generate_otp_activity"
+
+_CONVERTER: Final = pydantic_data_converter.payload_converter
+_INPUTS: Final[dict[str, type[BaseModel]]] = {
+    PUBLISH: Publication,
+    SEND: MailToSend,
+    VERIFY: CodeToVerify,
+}
+
+Command = Any
+Job = WorkflowActivationJob
+
+
+@dataclass
+class Scheduled:
+    """A normal activity that has not ended."""
+
+    seq: int
+    name: str
+    task: Any
+
+
+@dataclass
+class Try:
+    """One try of a workflow task: what it was told, and what became of it."""
+
+    activations: list[tuple[datetime, list[Job]]] = field(default_factory=list)
+    published: list[ResultEvent] = field(default_factory=list)
+    scheduled: list[Scheduled] = field(default_factory=list)
+    timers: dict[int, datetime] = field(default_factory=dict)
+    cancelled: list[int] = field(default_factory=list)
+    has_ended: bool = False
+    continues_as_new: bool = False
+
+
+class MailboxRun:
+    """The run, its history, and a worker for it.
+
+    ``published`` is what Kafka has, in order. ``activities`` are under way.
+    """
+
+    def __init__(self, now: datetime, policy: Policy | None = None) -> None:
+        self.now = now
+        self.published: list[ResultEvent] = []
+        self.activities: dict[int, Scheduled] = {}
+        self.timers: dict[int, datetime] = {}
+        self.has_ended = False
+
+        self._started_at = now
+        self._recorded: list[tuple[datetime, list[Job]]] = []
+        start = InitializeWorkflow(
+            workflow_id="mailbox/m",
+            workflow_type=VERIFY_OTP_WORKFLOW,
+            arguments=[_payload(MailboxInput(policy=policy or Policy()))],
+        )
+        self._events: list[Job] = [Job(initialize_workflow=start)]
+        self._number = 0
+
+    # What history gains
+
+    def signal(self, name: str, message: BaseModel) -> None:
+        """Add a signal."""
+        self._events.append(
+            Job(signal_workflow=SignalWorkflow(signal_name=name, input=[_payload(message)], originating_event_id=1))
+        )
+
+    def complete(self, activity: Scheduled, result: BaseModel) -> None:
+        """End a normal activity well."""
+        self._resolve(activity, result)
+
+    def fail(self, activity: Scheduled, type: str, *details: str) -> None:
+        """End a normal activity with an error."""
+        self._resolve(activity, ApplicationError("failed", *details, type=type, non_retryable=True))
+
+    def publish(self, activity: Scheduled) -> None:
+        """Let Kafka acknowledge what a normal activity publishes."""
+        self.published += activity.task.events
+        self.complete(activity, _published(activity.task))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and timers fire."""
+        self.now += timedelta(seconds=seconds)
+        due = [seq for seq, fires_at in self.timers.items() if fires_at <= self.now]
+        for seq in sorted(due, key=self.timers.__getitem__):
+            del self.timers[seq]
+            self._events.append(Job(fire_timer=FireTimer(seq=seq)))
+
+    @property
+    def has_news(self) -> bool:
+        """Tell whether there is a workflow task to do."""
+        return bool(self._events) and not self.has_ended
+
+    def started(self, name: str) -> list[Scheduled]:
+        """Return the normal activities of a type that are under way."""
+        return [activity for activity in self.activities.values() if activity.name == name]
+
+    # Workflow tasks
+
+    def do_task(self, *, failing: Sequence[str] = ()) -> Try:
+        """Do the workflow task that is due, and record it. ``failing``: which local activities fail."""
+        done = self._try(failing)
+        self._events = []
+        self._recorded += done.activations
+        self.published += done.published
+        self.activities.update({activity.seq: activity for activity in done.scheduled})
+        self.timers.update(done.timers)
+        for seq in done.cancelled:
+            self.timers.pop(seq, None)
+        self.has_ended = done.has_ended
+        return done
+
+    def lose_task(self, *, local: Callable[[Publication], bool] = lambda _: False) -> Try:
+        """Do the workflow task that is due; the worker dies before it can complete it.
+
+        ``local``: which normal publications this worker makes at once, as if they were local.
+        """
+        lost = self._try((), local)
+        self.published += lost.published
+        return lost
+
+    def _try(
+        self,
+        failing: Sequence[str],
+        local: Callable[[Publication], bool] = lambda _: False,
+    ) -> Try:
+        instance = self._replayed()
+        attempt = Try()
+        jobs = list(self._events)
+
+        while jobs:
+            attempt.activations.append((self.now, jobs))
+            commands = self._activate(instance, self.now, jobs)
+            jobs = [job for command in commands for job in self._obey(command, attempt, failing, local)]
+
+        self._evict(instance)
+        return attempt
+
+    def _obey(
+        self,
+        command: Command,
+        attempt: Try,
+        failing: Sequence[str],
+        local: Callable[[Publication], bool],
+    ) -> list[Job]:
+        """Do what the workflow wants, and return what it is told at once."""
+        kind = command.WhichOneof("variant")
+        details = getattr(command, kind)
+
+        match kind:
+            case "schedule_local_activity":
+                return [_end(details.seq, self._run_locally(details, attempt, failing), is_local=True)]
+            case "schedule_activity":
+                scheduled = Scheduled(details.seq, details.activity_type, _task(details))
+                if scheduled.name == PUBLISH and local(scheduled.task):
+                    attempt.published += scheduled.task.events
+                    return [_end(details.seq, _published(scheduled.task))]
+                attempt.scheduled.append(scheduled)
+            case "start_timer":
+                attempt.timers[details.seq] = self.now + details.start_to_fire_timeout.ToTimedelta()
+            case "cancel_timer":
+                attempt.cancelled.append(details.seq)
+                attempt.timers.pop(details.seq, None)
+            case "continue_as_new_workflow_execution":
+                attempt.continues_as_new = True
+            case "complete_workflow_execution" | "fail_workflow_execution":
+                attempt.has_ended = True
+        return []
+
+    def _run_locally(
+        self, details: ScheduleLocalActivity, attempt: Try, failing: Sequence[str]
+    ) -> BaseModel | Exception:
+        name = details.activity_type
+        if name in failing:
+            return ApplicationError("failed on purpose", type="Failed")
+
+        task = _task(details)
+        match name:
+            case "generate_otp_activity":
+                return IssuedCode(key_id="k")
+            case "verify_otp_activity":
+                return CodeVerdict(correct=task.seal == RIGHT)
+            case _:
+                attempt.published += task.events
+                return _published(task)
+
+    # The SDK's part
+
+    def _replayed(self) -> WorkflowInstance:
+        """Return the workflow as a worker has it that replayed what is recorded."""
+        instance = asyncio.run(_create_instance(self._details()))
+        for at, jobs in self._recorded:
+            self._activate(instance, at, jobs, is_replaying=True)
+        return instance
+
+    def _activate(
+        self, instance: WorkflowInstance, at: datetime, jobs: Sequence[Job], *, is_replaying: bool = False
+    ) -> Sequence[Command]:
+        activation = WorkflowActivation(run_id="run", is_replaying=is_replaying, jobs=jobs)
+        activation.timestamp.FromDatetime(at)
+        completion = instance.activate(activation)
+
+        assert not completion.HasField("failed"), completion.failed
+        return list(completion.successful.commands)
+
+    def _evict(self, instance: WorkflowInstance) -> None:
+        self._activate(instance, self.now, [Job(remove_from_cache=RemoveFromCache())])
+
+    def _resolve(self, activity: Scheduled, end: BaseModel | Exception) -> None:
+        del self.activities[activity.seq]
+        self._events.append(_end(activity.seq, end))
+
+    def _details(self) -> WorkflowInstanceDetails:
+        return WorkflowInstanceDetails(
+            payload_converter_factory=lambda: _CONVERTER,
+            failure_converter_class=DefaultFailureConverter,
+            interceptor_classes=[],
+            defn=workflow._Definition.must_from_class(VerifyOTPWorkflow),
+            info=self._info(),
+            randomness_seed=0,
+            extern_functions={"__temporal_assert_local_activity_valid": lambda name: None},
+            disable_eager_activity_execution=False,
+            worker_level_failure_exception_types=[],
+            patch_activation_callback=None,
+            last_completion_result=Payloads(),
+            last_failure=None,
+        )
+
+    def _info(self) -> workflow.Info:
+        return workflow.Info(
+            attempt=1,
+            continued_run_id=None,
+            cron_schedule=None,
+            execution_timeout=None,
+            first_execution_run_id="run",
+            headers={},
+            namespace="default",
+            original_execution_run_id="run",
+            parent=None,
+            root=None,
+            priority=Priority.default,
+            raw_memo={},
+            retry_policy=None,
+            run_id="run",
+            run_timeout=None,
+            search_attributes={},
+            start_time=self._started_at,
+            task_queue="q",
+            task_timeout=timedelta(seconds=10),
+            typed_search_attributes=TypedSearchAttributes.empty,
+            workflow_id="mailbox/m",
+            workflow_start_time=self._started_at,
+            workflow_type=VERIFY_OTP_WORKFLOW,
+        )
+
+
+async def _create_instance(details: WorkflowInstanceDetails) -> WorkflowInstance:
+    """Create it in a running event loop, as the SDK does."""
+    return UnsandboxedWorkflowRunner().create_instance(details)
+
+
+def _payload(value: BaseModel) -> Payload:
+    return _CONVERTER.to_payload(value)
+
+
+def _task(details: ScheduleActivity | ScheduleLocalActivity) -> Any:
+    model = _INPUTS.get(details.activity_type)
+    return None if model is None else _CONVERTER.from_payload(details.arguments[0], model)
+
+
+def _published(publication: Publication) -> Published:
+    return Published(event_ids=tuple(event.event_id for event in publication.events))
+
+
+def _end(seq: int, end: BaseModel | Exception, *, is_local: bool = False) -> Job:
+    resolved = ResolveActivity(seq=seq, is_local=is_local)
+    if isinstance(end, Exception):
+        DefaultFailureConverter().to_failure(end, _CONVERTER, resolved.result.failed.failure)
+    else:
+        resolved.result.completed.result.CopyFrom(_payload(end))
+    return Job(resolve_activity=resolved)
