@@ -146,9 +146,9 @@ class CodeVerdict(Message):
 
 
 class Publication(Message):
-    """Input of ``publish_result_activity``: one result each of several sign-ins.
+    """Input of ``publish_result_activity``: results of several sign-ins.
 
-    Results of different sign-ins may be published in any order.
+    Those of one sign-in are published in order, those of different ones in any order.
     """
 
     events: tuple[ResultEvent, ...]

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue
+from temporalio.workflow import ParentClosePolicy
 
 from activities.clearing import ClearingActivities
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
@@ -25,11 +26,11 @@ from workflows.names import (
 )
 from workflows.rules.jobs import Job
 from workflows.rules.mailbox import Mailbox
+from workflows.run_limits import RunLimits
 from workflows.steps import run_durable_step
 from workflows.visibility import Visibility
 from workflows.wake_up import WakeUpTimer
 
-_LAST_JOBS_WITHIN = timedelta(seconds=3)
 _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
 
 
@@ -47,8 +48,9 @@ class VerifyOTPWorkflow:
         self._inbox = Inbox(workflow.payload_converter())
         self._timer = WakeUpTimer(self._wake)
 
+        self._run_limits = RunLimits(self._mailbox)
+
         self._has_changed = True
-        self._signals = 0
         self._jobs: set[asyncio.Task[None]] = set()
 
     @workflow.run
@@ -115,7 +117,7 @@ class VerifyOTPWorkflow:
 
     def _receive(self, kind: type[Signal], raw: RawValue) -> None:
         self._inbox.put(kind, raw)
-        self._signals += 1
+        self._run_limits.count_signal()
         self._wake()
 
     # The steps of the loop
@@ -192,38 +194,50 @@ class VerifyOTPWorkflow:
         return self._mailbox.is_done(workflow.now()) and workflow.all_handlers_finished()
 
     def _set_timer(self) -> None:
-        deadline = self._mailbox.next_deadline(workflow.now())
-        if deadline is not None:
+        deadlines = (self._mailbox.next_deadline(workflow.now()), self._run_limits.next_deadline())
+        if deadline := min(filter(None, deadlines), default=None):
             self._timer.set(deadline)
 
     # A new run
 
     def _is_ending(self) -> bool:
-        """Tell whether this run has had its share of signals and could be replaced."""
-        is_full = (
-            self._signals >= self._mailbox.state.policy.signals_per_run
-            or workflow.info().is_continue_as_new_suggested()
-        )
-        return is_full and self._mailbox.fits_in_new_run and not self._inbox
+        return self._run_limits.are_reached and not self._inbox
 
     def _may_continue_as_new(self) -> bool:
         """Tell whether a new run may take over.
 
         A mail in flight would be sent twice, a compare made for nothing.
         """
-        return self._is_ending() and not self._mailbox.is_sending and not self._mailbox.is_comparing
+        if self._run_limits.are_exceeded:
+            return True
+
+        is_busy = self._mailbox.is_sending or self._mailbox.is_comparing
+        return self._is_ending() and not is_busy and workflow.all_handlers_finished()
 
     async def _continue_as_new(self) -> None:
-        """Hand everything to a new run.
+        """Hand everything to a new run, unless something is to be waited for first.
 
-        It repeats a publication that Kafka is slow to acknowledge.
+        The new run repeats a publication that Kafka is slow to acknowledge.
         """
-        try:
-            await workflow.wait_condition(lambda: not self._jobs, timeout=_LAST_JOBS_WITHIN)
-        except TimeoutError:
-            workflow.logger.info("continuing as new while a result is being published")
+        may_wait = not self._run_limits.are_exceeded
+        if self._jobs and may_wait and self._run_limits.allow_last_jobs():
+            return
 
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        if self._may_continue_as_new():
-            state = self._mailbox.state
-            workflow.continue_as_new(MailboxInput(policy=state.policy, carried=state))
+        overflow = self._mailbox.take_overflow(workflow.now())
+        if overflow is not None:
+            await self._start_overflow(overflow)
+            return
+
+        self._mailbox.take_back_compares()
+        state = self._mailbox.state
+        workflow.continue_as_new(MailboxInput(policy=state.policy, carried=state))
+
+    async def _start_overflow(self, overflow: MailboxState) -> None:
+        """Let another workflow publish what is too much for a new run."""
+        await workflow.start_child_workflow(
+            VERIFY_OTP_WORKFLOW,
+            MailboxInput(policy=overflow.policy, carried=overflow),
+            id=f"{workflow.info().workflow_id}/overflow/{workflow.uuid4()}",
+            parent_close_policy=ParentClosePolicy.ABANDON,
+        )
+        self._wake()

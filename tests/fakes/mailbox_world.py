@@ -11,6 +11,7 @@ from schemas.results import Result, ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
+from workflows.rules.pace import Pace
 
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 RIGHT = "right"
@@ -21,6 +22,9 @@ HOME = "192.0.2.0/24"
 CAFE = "198.51.100.0/24"
 GENEROUS = Policy(limits=LimitPolicy(sends_per_hour=1_000, sends_per_day=2_000))
 
+_UNHURRIED = 1_000_000
+"""Publications at once: where time stands still, none should wait for its turn."""
+
 
 class MailboxWorld:
     """Drives the rules by hand.
@@ -29,10 +33,13 @@ class MailboxWorld:
     the results that Kafka has acknowledged.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(
+        self, policy: Policy | None = None, *, state: MailboxState | None = None, pace: Pace | None = None
+    ) -> None:
         self.policy = policy or Policy()
         self.now = START
-        self.mailbox = Mailbox(MailboxState(policy=self.policy, last_event_at=START))
+        state = state or MailboxState(policy=self.policy, last_event_at=START)
+        self.mailbox = Mailbox(state, pace or Pace(_UNHURRIED))
         self.jobs: list[Job] = []
         self.published: list[ResultEvent] = []
         self._numbers = itertools.count(1)
@@ -208,7 +215,7 @@ class MailboxWorld:
         assert loaded is not None
         assert loaded == state
 
-        self.mailbox = Mailbox(loaded)
+        self.mailbox = Mailbox(loaded, Pace(_UNHURRIED))
         self.jobs = []
 
 

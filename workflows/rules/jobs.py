@@ -57,14 +57,14 @@ class CompareCode(_SignInJob[CodeToVerify]):
 
 @dataclass(frozen=True)
 class PublishResults:
-    """Publish the oldest unacknowledged result of each of several sign-ins."""
+    """Publish the oldest unacknowledged results of several sign-ins."""
 
     events: tuple[ResultEvent, ...]
 
     @property
     def signin_ids(self) -> tuple[str, ...]:
-        """The sign-ins, one for each event."""
-        return tuple(event.result.signin_id for event in self.events)
+        """The sign-ins, each once."""
+        return tuple(dict.fromkeys(event.result.signin_id for event in self.events))
 
     @property
     def is_reproducible(self) -> bool:

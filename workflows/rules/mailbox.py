@@ -24,19 +24,19 @@ from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
 from workflows.rules.moments import moment_of_signal, moment_of_verdict
 from workflows.rules.outbox import Outbox
+from workflows.rules.pace import Pace
+from workflows.rules.status import status_of
 from workflows.rules.submissions import Submissions
-
-MAX_CARRIED_ITEMS = 64
 
 
 class Mailbox:
     """One mailbox. Equal calls on equal states give equal states."""
 
-    def __init__(self, state: MailboxState) -> None:
+    def __init__(self, state: MailboxState, pace: Pace | None = None) -> None:
         self.state = state
         self._budgets = Budgets(state)
         self._memory = Memory(state, self._budgets)
-        self._outbox = Outbox(state)
+        self._outbox = Outbox(state, pace or Pace())
         self._mails = Mails(state, self._budgets)
         self._submissions = Submissions(state, self._budgets, self._outbox)
         self._endings = Endings(state, self._memory, self._outbox, self._mails, self._submissions)
@@ -73,9 +73,8 @@ class Mailbox:
         """
         at = self._catch_up(submission.read_at, now)
 
-        if self._memory.is_over(submission.signin_id):
-            return
-        if self._memory.remember_submission(submission):
+        is_over = self._memory.is_over(submission.signin_id)
+        if not is_over and self._memory.remember_submission(submission):
             self._submissions.add(submission, at)
 
     def clear_limits(self, clearing: Clearing) -> None:
@@ -90,13 +89,7 @@ class Mailbox:
 
     # Jobs
 
-    def take_jobs(
-        self,
-        now: datetime,
-        *,
-        hold_mails: bool = False,
-        hold_compares: bool = False,
-    ) -> list[Job]:
+    def take_jobs(self, now: datetime, *, hold_mails: bool = False, hold_compares: bool = False) -> list[Job]:
         """Return the jobs to start now, and count them as in flight."""
         jobs: list[Job] = []
         if not hold_compares:
@@ -110,7 +103,7 @@ class Mailbox:
             elif not hold_mails:
                 jobs += self._due_mails(sign_in, sign_in.key_id, now)
 
-        return [*jobs, *self._outbox.start_publications()]
+        return [*jobs, *self._outbox.start_publications(now)]
 
     def on_code_issued(self, signin_id: str, key_id: str) -> None:
         """Note the key that a sign-in's code is derived under."""
@@ -180,20 +173,42 @@ class Mailbox:
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """Return when ``tick`` or ``take_jobs`` has work again if nothing else happens."""
-        if not self._is_busy:
-            return self._memory.needed_until()
+        if self.is_at_rest:
+            return self.needed_until
 
         live = self.state.live.values()
         moments = [sign_in.expires_at for sign_in in live]
         moments += [due for sign_in in live for due in self._mails.due_times(sign_in)]
         moments += [held.until for held in self.state.waiting]
+        moments += filter(None, [self._outbox.next_start()])
         return min((moment for moment in moments if moment > now), default=None)
 
     def is_done(self, now: datetime) -> bool:
         """Tell whether nothing is left to do, to publish or to remember."""
-        return not self._is_busy and now >= self._memory.needed_until()
+        return self.is_at_rest and now >= self.needed_until
+
+    # A new run
+
+    def take_overflow(self, now: datetime) -> MailboxState | None:
+        """Remove results that are too many for a new run, or return None.
+
+        What is returned is a mailbox that only publishes them.
+        """
+        results = self._outbox.take_overflow()
+        long_ago = now - self._memory.max_duplicate_age
+        overflow = MailboxState(policy=self.state.policy, outbox=results, last_event_at=long_ago)
+        return overflow if results else None
+
+    def take_back_compares(self) -> None:
+        """Give back the tries of the compares in flight: the next run makes them again."""
+        self._submissions.take_back_compares()
 
     # Questions
+
+    @property
+    def needed_until(self) -> datetime:
+        """Until when there is something to remember."""
+        return self._memory.needed_until()
 
     @property
     def is_sending(self) -> bool:
@@ -206,9 +221,10 @@ class Mailbox:
         return self._submissions.are_in_flight
 
     @property
-    def fits_in_new_run(self) -> bool:
-        """Tell whether what a new run would be given is small enough."""
-        return len(self._outbox) + len(self._submissions) <= MAX_CARRIED_ITEMS
+    def is_at_rest(self) -> bool:
+        """Tell whether there is nothing to do, and nobody waits for anything."""
+        kept = self.state.live or self.state.waiting or self.state.outbox
+        return not kept and not self.is_sending and not self.is_comparing
 
     @property
     def has_live_sign_ins(self) -> bool:
@@ -231,22 +247,9 @@ class Mailbox:
 
     def status(self) -> MailboxStatus:
         """Count what is there."""
-        mails, failures = self._budgets.counts()
-
-        return MailboxStatus(
-            live=len(self.state.live),
-            waiting=len(self.state.waiting),
-            unpublished=len(self._outbox),
-            mails_last_day=mails,
-            failures_last_day=failures,
-        )
+        return status_of(self.state, self._budgets)
 
     # Internals
-
-    @property
-    def _is_busy(self) -> bool:
-        kept = self.state.live or self.state.waiting or self.state.outbox
-        return bool(kept) or self.is_sending or self.is_comparing
 
     def _catch_up(self, stamp: datetime, now: datetime) -> datetime:
         """Return the moment of a signal, after applying what was due and dropping what was a day old."""

@@ -50,15 +50,19 @@ class Memory:
 
     def needed_until(self) -> datetime:
         """Return until when duplicates can arrive or budgets count what was spent."""
-        times = self._state.policy.times
-        lifetime_s = self._state.policy.otp.lifetime_s
-        max_age = timedelta(seconds=times.max_event_age_s + lifetime_s)
-
-        last_duplicate_at = self._state.last_event_at + max_age
+        last_duplicate_at = self._state.last_event_at + self.max_duplicate_age
         last_spent_at = self._budgets.last_spent_at()
         if last_spent_at is None:
             return last_duplicate_at
-        return max(last_duplicate_at, last_spent_at + timedelta(seconds=times.linger_s))
+
+        linger_s = self._state.policy.times.linger_s
+        return max(last_duplicate_at, last_spent_at + timedelta(seconds=linger_s))
+
+    @property
+    def max_duplicate_age(self) -> timedelta:
+        """How old an event may be that is delivered again."""
+        policy = self._state.policy
+        return timedelta(seconds=policy.times.max_event_age_s + policy.otp.lifetime_s)
 
     def _is_charged(self, submission: Submission) -> bool:
         account = submission.account

@@ -1,9 +1,8 @@
 """The results that Kafka has not acknowledged, published in order for each sign-in."""
 
 import math
-from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Final, TypedDict
 
 from activities.addresses import masked
@@ -25,6 +24,7 @@ from schemas.results import (
 from schemas.signals import Challenge, Refusal, Submission
 from workflows.rules.attempts import Obstacle
 from workflows.rules.jobs import PublishResults
+from workflows.rules.pace import Pace
 
 MAX_RESULTS_PER_PUBLICATION: Final = 64
 """With one result each, a flood of requests would be a flood of activities."""
@@ -34,42 +34,82 @@ MAX_PUBLICATIONS_IN_FLIGHT: Final = 64
 fails, at every retry.
 """
 
+MAX_CARRIED_RESULTS: Final = 64
+"""Results of sign-ins that are over or unknown, beyond which a new run is not given them."""
+
+MAX_OVERFLOW_RESULTS: Final = 500
+"""Results that leave a mailbox together, to be published by a workflow of their own."""
+
+MAX_LOCKED_ANSWERS: Final = 32
+"""Unpublished results of one live sign-in, beyond which it tells nobody that its account is locked.
+
+Only while Kafka takes nothing are there so many.
+"""
+
 
 class Outbox:
     """A first-in, first-out queue of results for each sign-in.
 
-    A result goes out only when the one before it was acknowledged.
+    A result goes out only when the one before it was acknowledged, or in the same
+    publication, after it.
     """
 
-    def __init__(self, state: MailboxState) -> None:
+    def __init__(self, state: MailboxState, pace: Pace) -> None:
         self._state = state
-        self._in_flight: set[str] = set()
+        self._pace = pace
         self._publications = 0
+        self._in_flight = set[str]()
+        self._ready = dict.fromkeys(state.outbox)
 
-    def __len__(self) -> int:
-        """Return how many results Kafka has not acknowledged."""
-        return sum(map(len, self._state.outbox.values()))
+    def start_publications(self, now: datetime) -> list[PublishResults]:
+        """Return the publications that may start now, and count them as in flight.
 
-    def start_publications(self) -> list[PublishResults]:
-        """Return the publications that may start now, and count them as in flight."""
-        free = MAX_PUBLICATIONS_IN_FLIGHT - self._publications
-        publications = [PublishResults(batch) for batch in islice(self._batches(), free)]
+        A publication that is not full waits for its turn (``Pace``).
+        """
+        publications: list[PublishResults] = []
 
-        self._publications += len(publications)
-        for publication in publications:
-            self._in_flight.update(publication.signin_ids)
+        while self._ready and self._publications < MAX_PUBLICATIONS_IN_FLIGHT:
+            batch = self._next_batch()
+            is_full = len(batch) == MAX_RESULTS_PER_PUBLICATION
+            if not is_full and not self._pace.allows(now):
+                break
+
+            publications.append(self._start(PublishResults(batch)))
+
         return publications
+
+    def next_start(self) -> datetime | None:
+        """Return when a publication that waits for its turn may start, or None if none waits."""
+        return self._pace.next_turn() if self._ready else None
 
     def acknowledge(self, publication: PublishResults) -> None:
         """Drop the results that Kafka acknowledged."""
         self._publications -= 1
+        published = frozenset(publication.events)
 
         for signin_id in publication.signin_ids:
             self._in_flight.discard(signin_id)
-            events = self._state.outbox[signin_id]
-            del events[0]
-            if not events:
-                del self._state.outbox[signin_id]
+            events = self._state.outbox.pop(signin_id, [])
+            if kept := [event for event in events if event not in published]:
+                self._state.outbox[signin_id] = kept
+                self._ready[signin_id] = None
+
+    def take_overflow(self) -> dict[str, list[ResultEvent]]:
+        """Remove and return the oldest results, if there are too many for a new run.
+
+        They may be in flight: publishing them again does no harm. None of them belongs to a
+        live sign-in, whose later results must not overtake them.
+        """
+        live = self._state.live
+        ended = {signin_id: len(events) for signin_id, events in self._state.outbox.items() if signin_id not in live}
+        if sum(ended.values()) <= MAX_CARRIED_RESULTS:
+            return {}
+
+        counts = accumulate(ended.values(), initial=0)
+        oldest = [signin_id for signin_id, before in zip(ended, counts, strict=False) if before < MAX_OVERFLOW_RESULTS]
+        for signin_id in oldest:
+            self._ready.pop(signin_id, None)
+        return {signin_id: self._state.outbox.pop(signin_id) for signin_id in oldest}
 
     def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
         """Add that the mail server accepted an attempt's mail.
@@ -113,6 +153,9 @@ class Outbox:
 
     def locked(self, sign_in: SignIn, submission: Submission, until: datetime, now: datetime) -> None:
         """Add that a submission was not compared, because the account is locked."""
+        if len(self._state.outbox.get(sign_in.signin_id, ())) >= MAX_LOCKED_ANSWERS:
+            return
+
         result = OtpRejected(
             **_about(sign_in, now),
             submission_id=submission.submission_id,
@@ -174,14 +217,20 @@ class Outbox:
             masked=None if sign_in is None else masked(sign_in.email),
         )
         self._state.outbox.setdefault(result.signin_id, []).append(event)
+        if result.signin_id not in self._in_flight:
+            self._ready[result.signin_id] = None
 
-    def _batches(self) -> Iterator[tuple[ResultEvent, ...]]:
-        """Yield batches of the oldest result of each sign-in that has none in flight."""
-        queues = self._state.outbox.items()
-        ready = (events[0] for signin_id, events in queues if signin_id not in self._in_flight)
+    def _start(self, publication: PublishResults) -> PublishResults:
+        self._publications += 1
+        self._in_flight.update(publication.signin_ids)
+        for signin_id in publication.signin_ids:
+            del self._ready[signin_id]
+        return publication
 
-        while batch := tuple(islice(ready, MAX_RESULTS_PER_PUBLICATION)):
-            yield batch
+    def _next_batch(self) -> tuple[ResultEvent, ...]:
+        """Return the oldest results of sign-ins that have none in flight."""
+        results = (event for signin_id in self._ready for event in self._state.outbox[signin_id])
+        return tuple(islice(results, MAX_RESULTS_PER_PUBLICATION))
 
 
 class _About(TypedDict):

@@ -5,13 +5,17 @@ finds, such as a lock, depends on the signals before it, not on how long a compa
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.mailbox import MailboxState, QueuedSubmission, SignIn, Spend, Waiting
 from schemas.signals import Submission
 from workflows.rules.budgets import Budgets
 from workflows.rules.jobs import CompareCode, compare_code
 from workflows.rules.outbox import Outbox
+
+
+MAX_WAITING: Final = 32
+"""Submissions that wait for a sign-in that their mailbox does not know yet."""
 
 
 class _Compare(NamedTuple):
@@ -34,10 +38,6 @@ class Submissions:
         self._outbox = outbox
         self._compares: dict[str, _Compare] = {}
 
-    def __len__(self) -> int:
-        """Return how many submissions wait for their sign-in or for their turn."""
-        return len(self._state.waiting) + len(self._state.queue)
-
     @property
     def are_in_flight(self) -> bool:
         """Tell whether a submission is being compared."""
@@ -49,14 +49,19 @@ class Submissions:
         return signin_id in self._compares or signin_id in in_queue
 
     def add(self, submission: Submission, at: datetime) -> None:
-        """Queue a submission, or hold it for a sign-in that it may have overtaken."""
+        """Queue a submission, or hold it for a sign-in that it may have overtaken.
+
+        Anybody can send submissions for sign-ins that do not exist. When ``MAX_WAITING`` of
+        them wait, further ones are rejected at once.
+        """
         sign_in = self._state.live.get(submission.signin_id)
+
         if sign_in is not None:
             self._enqueue(sign_in, submission, at)
-            return
-
-        patience = timedelta(seconds=self._state.policy.times.unknown_signin_wait_s)
-        self._state.waiting.append(Waiting(submission=submission, until=at + patience))
+        elif len(self._state.waiting) < MAX_WAITING:
+            self._state.waiting.append(Waiting(submission=submission, until=self._until(at)))
+        else:
+            self._outbox.unknown_signin(submission, at)
 
     def enqueue_held(self, sign_in: SignIn, at: datetime) -> None:
         """Queue the submissions that waited for a sign-in."""
@@ -123,12 +128,36 @@ class Submissions:
         sign_in.charged.remove(queued.submission.submission_id)
         self._budgets.refund_failure(sign_in, charge)
 
+    def take_back_compares(self) -> None:
+        """Give back the tries whose compares are in flight: a new run makes them again."""
+        for signin_id in reversed(list(self._compares)):
+            queued = self._compares[signin_id].queued
+            self.cancel_compare(signin_id)
+            self._state.queue.insert(0, queued)
+
+    def _until(self, at: datetime) -> datetime:
+        """Return until when a submission waits, in whole seconds: so many share a timer."""
+        patience = timedelta(seconds=self._state.policy.times.unknown_signin_wait_s)
+        until = at + patience
+        whole = until.replace(microsecond=0)
+        return whole if whole == until else whole + timedelta(seconds=1)
+
     def _enqueue(self, sign_in: SignIn, submission: Submission, at: datetime) -> None:
-        """Queue a submission. One that comes after the code expired has no result."""
+        """Queue a submission. One that comes after the code expired has no result.
+
+        Nor has one that no try is left for: the sign-in ends before its turn.
+        """
         if submission.account != sign_in.account:
             self._outbox.unknown_signin(submission, at)
-        elif sign_in.ending is None and at < sign_in.expires_at:
+        elif sign_in.ending is not None or at >= sign_in.expires_at:
+            return
+        elif sign_in.tries + self._count_queued(sign_in) < sign_in.otp.max_attempts:
             self._state.queue.append(QueuedSubmission(submission=submission, at=at))
+        elif locked_until := self._budgets.locked_until(sign_in, at):
+            self._outbox.locked(sign_in, submission, locked_until, at)
+
+    def _count_queued(self, sign_in: SignIn) -> int:
+        return sum(queued.submission.signin_id == sign_in.signin_id for queued in self._state.queue)
 
     def _charge(self, sign_in: SignIn, queued: QueuedSubmission) -> _Compare:
         sign_in.tries += 1

@@ -3,7 +3,8 @@
 from schemas.policy import Policy
 from tests.fakes.mailbox_world import RIGHT, WRONG, MailboxWorld
 from workflows.rules.jobs import PublishResults
-from workflows.rules.mailbox import MAX_CARRIED_ITEMS
+from workflows.rules.outbox import MAX_CARRIED_RESULTS, MAX_OVERFLOW_RESULTS
+from workflows.rules.submissions import MAX_WAITING
 
 
 def test_a_new_run_knows_all_that_the_old_one_knew(world: MailboxWorld) -> None:
@@ -57,21 +58,42 @@ def test_the_carried_state_is_at_most_64_kib() -> None:
         world.submit("x" * 64, WRONG * 10)
         world.run_jobs()
 
-    assert world.mailbox.fits_in_new_run
     assert len(world.mailbox.state.model_dump_json()) <= 64 * 1024
 
 
-def test_a_mailbox_with_much_to_publish_is_not_carried_over(world: MailboxWorld) -> None:
-    """While Kafka is down, its backlog must not exceed the size of a new run's input."""
-    for _ in range(MAX_CARRIED_ITEMS + 1):
+def test_what_is_too_much_for_a_new_run_leaves_in_order(world: MailboxWorld) -> None:
+    """While Kafka takes nothing, its backlog must not make a new run's input too large.
+
+    Results of a sign-in that is live stay, because others will follow them.
+    """
+    live = world.mailed_sign_in()
+    world.submit(live, WRONG)
+    for _ in range(MAX_WAITING + MAX_CARRIED_RESULTS + MAX_OVERFLOW_RESULTS):
+        world.submit("signin-never-0000000001", "x")
+    for job in world.take_jobs():
+        if not isinstance(job, PublishResults):
+            world.finish(job)
+    backlog = world.mailbox.status().unpublished
+
+    overflow = world.mailbox.take_overflow(world.now)
+
+    assert overflow is not None
+    assert live not in overflow.outbox
+    assert backlog - world.mailbox.status().unpublished == sum(map(len, overflow.outbox.values()))
+    assert world.mailbox.take_overflow(world.now) is None
+
+    for job in list(world.jobs):
+        world.finish(job)
+    kept = MailboxWorld(state=overflow)
+
+    assert kept.outcomes() == ["otp.rejected unknown_signin"] * (MAX_CARRIED_RESULTS + MAX_OVERFLOW_RESULTS)
+    assert kept.mailbox.is_done(kept.now)
+
+
+def test_a_small_backlog_is_carried_over(world: MailboxWorld) -> None:
+    """It needs no workflow of its own."""
+    for _ in range(MAX_WAITING + MAX_CARRIED_RESULTS):
         world.submit("signin-never-0000000001", "x")
 
-    assert not world.mailbox.fits_in_new_run
-
-    world.wait(10)
-
-    assert not world.mailbox.fits_in_new_run
-
-    world.run_jobs()
-
-    assert world.mailbox.fits_in_new_run
+    assert world.mailbox.status().unpublished == MAX_CARRIED_RESULTS
+    assert world.mailbox.take_overflow(world.now) is None

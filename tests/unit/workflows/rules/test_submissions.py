@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from schemas.results import OtpRejected
-from tests.fakes.mailbox_world import EVE, RIGHT, WRONG, MailboxWorld
+from tests.fakes.mailbox_world import EVE, RIGHT, START, WRONG, MailboxWorld
 from workflows.rules.jobs import CompareCode
+from workflows.rules.submissions import MAX_WAITING
 
 
 def test_the_fifth_wrong_code_fails_the_sign_in(world: MailboxWorld) -> None:
@@ -73,6 +74,40 @@ def test_a_code_without_a_sign_in_is_unknown_after_ten_seconds(world: MailboxWor
     assert world.outcomes() == []
     world.wait(0.001)
     assert world.outcomes() == ["otp.rejected unknown_signin"]
+
+
+def test_at_most_32_codes_wait_for_a_sign_in(world: MailboxWorld) -> None:
+    """Anybody can send such codes. Further ones are answered at once; none has two answers."""
+    for _ in range(MAX_WAITING):
+        world.submit(f"signin-never-{world.now.microsecond:010}", "x")
+        world.wait(0.001)
+
+    assert world.outcomes() == []
+
+    world.submit("signin-never-0000000001", "x")
+
+    assert world.outcomes() == ["otp.rejected unknown_signin"]
+
+    world.wait(11)
+
+    assert world.outcomes() == ["otp.rejected unknown_signin"] * (MAX_WAITING + 1)
+
+
+def test_codes_that_wait_share_deadlines(world: MailboxWorld) -> None:
+    """They end with the second, so that a flood of them does not become a flood of timers."""
+    for _ in range(10):
+        world.wait(0.09)
+        world.submit("signin-never-0000000001", "x")
+
+    assert {waiting.until for waiting in world.mailbox.state.waiting} == {START + timedelta(seconds=11)}
+
+
+def test_a_code_that_no_try_is_left_for_does_not_wait(world: MailboxWorld) -> None:
+    """A sign-in ends before its turn. While its account is locked, the answer comes at once."""
+    signin_id = world.mailed_sign_in()
+    world.submit_wrong(signin_id, 1_000)
+
+    assert len(world.mailbox.state.queue) == 5
 
 
 def test_a_code_for_another_accounts_sign_in_is_unknown(world: MailboxWorld) -> None:

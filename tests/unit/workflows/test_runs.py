@@ -1,0 +1,182 @@
+"""Whatever comes in, a run of a mailbox stays small and young, and nothing is forgotten (the real workflow, driven)."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from schemas.policy import Policy
+from schemas.signals import Challenge, Submission
+from tests.fakes.driven_mailbox import DrivenMailbox
+from tests.fakes.mailbox_world import ADA, HOME, RIGHT, WRONG, summary
+from workflows.run_limits import LAST_AGE, LAST_EVENTS, MAX_AGE, MAX_EVENTS
+
+SIGN_IN = "signin-000000000000001"
+MAX_EVENTS_EVER = 10_000
+
+
+@pytest.fixture
+def mailbox() -> Iterator[DrivenMailbox]:
+    """Give a mailbox that nobody has written to yet."""
+    mailbox = DrivenMailbox()
+    yield mailbox
+    mailbox.close()
+
+
+def challenge(mailbox: DrivenMailbox, signin_id: str, attempt: int = 1, policy: Policy | None = None) -> Challenge:
+    """Return an acceptable attempt."""
+    return Challenge(
+        signin_id=signin_id,
+        attempt=attempt,
+        email="ada@example.com",
+        account=ADA,
+        requested_at=mailbox.now,
+        born_at=mailbox.now,
+        decided_at=mailbox.now,
+        network=HOME,
+        policy=policy or mailbox.policy,
+    )
+
+
+def submission(mailbox: DrivenMailbox, signin_id: str = "", seal: str = WRONG) -> Submission:
+    """Return a submission, of an unknown sign-in if none is named."""
+    return Submission(
+        signin_id=signin_id or uuid.uuid4().hex,
+        submission_id=uuid.uuid4().hex,
+        account=ADA,
+        seal=seal,
+        key_id="k",
+        submitted_at=mailbox.now,
+        read_at=mailbox.now,
+    )
+
+
+def sign_in(mailbox: DrivenMailbox, signin_id: str, *seals: str) -> None:
+    """Sign in with these codes, one a second."""
+    mailbox.signal(challenge(mailbox, signin_id))
+    mailbox.wait(1)
+    for seal in seals:
+        mailbox.signal(submission(mailbox, signin_id, seal))
+        mailbox.wait(1)
+
+
+def flood(mailbox: DrivenMailbox, count: int, per_second: float) -> None:
+    """Send submissions without a sign-in."""
+    for _ in range(count):
+        mailbox.signal(submission(mailbox))
+        mailbox.wait(1 / per_second)
+
+
+def spent(mailbox: DrivenMailbox) -> dict[str, int]:
+    """Return what was spent of each budget in the last day."""
+    return {use.budget: use.last_day for use in mailbox.limits(ADA).budgets}
+
+
+def outcomes(mailbox: DrivenMailbox, signin_id: str) -> list[str]:
+    """Return the published results of a sign-in."""
+    return [summary(event.result) for event in mailbox.published if event.result.signin_id == signin_id]
+
+
+@pytest.mark.timeout(120)
+def test_ten_thousand_submissions_without_a_sign_in_fill_no_run(mailbox: DrivenMailbox) -> None:
+    """Each is answered, every run stays far below the limit of 51,200 events, and failures stay charged."""
+    sign_in(mailbox, SIGN_IN, WRONG, WRONG, WRONG)
+    before = spent(mailbox)
+
+    flood(mailbox, 10_000, per_second=60)
+    mailbox.wait(20)
+
+    assert max(run.events for run in mailbox.runs) < MAX_EVENTS + 100
+    assert spent(mailbox) == before
+    assert before["failures"] == 3
+    assert len({event.event_id for event in mailbox.published}) == 10_000 + 4
+
+
+@pytest.mark.parametrize("mail_s", [9, 200])
+def test_a_flood_beside_a_mail_fills_no_run(mail_s: float) -> None:
+    """A run waits for a mail in flight, but not for ever: one may wait for the rate of all mails for minutes."""
+    mailbox = DrivenMailbox(mail_s=mail_s)
+    mailbox.signal(challenge(mailbox, SIGN_IN))
+
+    flood(mailbox, 4_000, per_second=100)
+    mailbox.wait(250)
+
+    assert max(run.events for run in mailbox.runs) <= LAST_EVENTS + 100
+    assert outcomes(mailbox, SIGN_IN)[0] == "signin.code_sent"
+    assert mailbox.mails == 1
+
+    mailbox.close()
+
+
+def test_a_flood_while_kafka_is_down_forbids_no_new_run(mailbox: DrivenMailbox) -> None:
+    """Its backlog leaves the mailbox for workflows of their own, and is published in full once Kafka is back."""
+    sign_in(mailbox, SIGN_IN, WRONG)
+    mailbox.stop_kafka()
+    flood(mailbox, 3_000, per_second=50)
+    mailbox.wait(60)
+
+    carried = [len(run.content.model_dump_json()) for run in mailbox.runs]
+
+    assert max(run.events for run in mailbox.runs) < MAX_EVENTS_EVER
+    assert max(carried) < 256 * 1024
+    assert spent(mailbox)["failures"] == 1
+
+    mailbox.start_kafka()
+    mailbox.wait(120)
+
+    unknown = [event for event in mailbox.published if summary(event.result) == "otp.rejected unknown_signin"]
+
+    assert len({event.event_id for event in unknown}) == 3_000
+    assert all(run.end is not None for run in mailbox.runs if run is not mailbox.open_run)
+
+
+def test_locked_answers_of_one_sign_in_fill_no_run(mailbox: DrivenMailbox) -> None:
+    """They used to go out one by one, each in an activity of its own."""
+    for number in range(3):
+        sign_in(mailbox, f"signin-{number:016}", *[WRONG] * 4)
+
+    for _ in range(2_000):
+        mailbox.signal(submission(mailbox, f"signin-{2:016}"))
+        mailbox.wait(0.05)
+
+    assert "otp.rejected locked" in outcomes(mailbox, f"signin-{2:016}")
+    assert max(run.events for run in mailbox.runs) < MAX_EVENTS + 100
+
+
+def test_at_rest_a_run_hands_over_after_a_day(mailbox: DrivenMailbox) -> None:
+    """Somebody who signs in every 21.6 hours kept one run open for months."""
+    for number in range(30):
+        sign_in(mailbox, f"signin-{number:016}", RIGHT)
+        mailbox.wait(timedelta(hours=21.6).total_seconds())
+
+    ages = [(run.ended_at or mailbox.now) - run.started_at for run in mailbox.runs]
+
+    assert max(ages) <= MAX_AGE + timedelta(minutes=1)
+    assert all(run.events < 100 for run in mailbox.runs)
+
+
+def test_a_mailbox_that_is_about_to_end_hands_nothing_over(mailbox: DrivenMailbox) -> None:
+    """It lives for a day after its last mail, so a new run would live for seconds."""
+    sign_in(mailbox, SIGN_IN, RIGHT)
+    mailbox.wait(2 * MAX_AGE.total_seconds())
+
+    (run,) = mailbox.runs
+
+    assert run.end == "complete_workflow_execution"
+
+
+def test_a_run_that_never_rests_hands_over_all_the_same(mailbox: DrivenMailbox) -> None:
+    """While Kafka takes nothing for days, a result waits; the run is replaced though."""
+    mailbox.stop_kafka()
+    sign_in(mailbox, SIGN_IN, RIGHT)
+    mailbox.wait(3 * MAX_AGE.total_seconds())
+
+    ages = [(run.ended_at or mailbox.now) - run.started_at for run in mailbox.runs]
+
+    assert max(ages) <= LAST_AGE + timedelta(minutes=1)
+
+    mailbox.start_kafka()
+    mailbox.wait(10)
+
+    assert outcomes(mailbox, SIGN_IN) == ["signin.code_sent", "signin.succeeded"]
