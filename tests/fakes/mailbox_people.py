@@ -6,7 +6,7 @@ from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.signals import Challenge, Submission
 from schemas.tasks import CodeVerdict, MailAccepted
-from tests.fakes.mailbox_run import PUBLISH, SEND, VERIFY, MailboxRun
+from tests.fakes.mailbox_run import PUBLISH, SEND, VERIFY, MailboxRun, Scheduled
 from tests.fakes.mailbox_world import ADA, HOME, RIGHT, START, summary
 from workflows.names import OPEN_OR_RESEND_SIGNAL, SUBMIT_SIGNAL
 
@@ -65,7 +65,11 @@ class MailboxPeople:
 
     def accept_mail(self) -> None:
         """Let the mail server accept the mail that is under way."""
-        self.run.complete(self.run.started(SEND)[0], MailAccepted(at=self.run.now))
+        self.accept(self.run.started(SEND)[0])
+
+    def accept(self, mail: Scheduled) -> None:
+        """Let the mail server accept one of the mails that are under way."""
+        self.run.complete(mail, MailAccepted(at=self.run.now))
 
     def finish_compare(self) -> None:
         """Let a worker make the compare that is under way as a normal activity."""

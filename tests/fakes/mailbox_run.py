@@ -5,44 +5,36 @@ timers, whatever their order in history. And it can lose a task: the worker dies
 completes, so history does not hold it, but what its local activities published is published.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel
-from temporalio import workflow
-from temporalio.api.common.v1 import Payload, Payloads
+from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import (
     FireTimer,
     InitializeWorkflow,
-    RemoveFromCache,
     ResolveActivity,
     SignalWorkflow,
-    WorkflowActivation,
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
-from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import UnsandboxedWorkflowRunner
-from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInstanceDetails
 
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailToSend, Publication, Published
+from tests.fakes.mailbox_instance import Activation, MailboxInstance
 from tests.fakes.mailbox_world import RIGHT
 from workflows.names import VERIFY_OTP_WORKFLOW
-from workflows.verify_otp import VerifyOTPWorkflow
 
 PUBLISH: Final = "publish_result_activity"
 SEND: Final = "send_email_activity"
 VERIFY: Final = "verify_otp_activity"
-GENERATE: Final = "generate_otp_activity"
 
 _CONVERTER: Final = pydantic_data_converter.payload_converter
 _INPUTS: Final[dict[str, type[BaseModel]]] = {
@@ -68,7 +60,7 @@ class Scheduled:
 class Try:
     """One try of a workflow task: what it was told, and what became of it."""
 
-    activations: list[tuple[datetime, list[Job]]] = field(default_factory=list)
+    activations: list[Activation] = field(default_factory=list)
     published: list[ResultEvent] = field(default_factory=list)
     scheduled: list[Scheduled] = field(default_factory=list)
     timers: dict[int, datetime] = field(default_factory=dict)
@@ -91,14 +83,13 @@ class MailboxRun:
         self.has_ended = False
 
         self._started_at = now
-        self._recorded: list[tuple[datetime, list[Job]]] = []
+        self._recorded: list[Activation] = []
         start = InitializeWorkflow(
             workflow_id="mailbox/m",
             workflow_type=VERIFY_OTP_WORKFLOW,
             arguments=[_payload(MailboxInput(policy=policy or Policy()))],
         )
         self._events: list[Job] = [Job(initialize_workflow=start)]
-        self._number = 0
 
     # What history gains
 
@@ -167,16 +158,16 @@ class MailboxRun:
         failing: Sequence[str],
         local: Callable[[Publication], bool] = lambda _: False,
     ) -> Try:
-        instance = self._replayed()
+        instance = MailboxInstance(self._started_at, self._recorded)
         attempt = Try()
         jobs = list(self._events)
 
         while jobs:
             attempt.activations.append((self.now, jobs))
-            commands = self._activate(instance, self.now, jobs)
+            commands = instance.activate(self.now, jobs)
             jobs = [job for command in commands for job in self._obey(command, attempt, failing, local)]
 
-        self._evict(instance)
+        instance.evict(self.now)
         return attempt
 
     def _obey(
@@ -227,79 +218,9 @@ class MailboxRun:
                 attempt.published += task.events
                 return _published(task)
 
-    # The SDK's part
-
-    def _replayed(self) -> WorkflowInstance:
-        """Return the workflow as a worker has it that replayed what is recorded."""
-        instance = asyncio.run(_create_instance(self._details()))
-        for at, jobs in self._recorded:
-            self._activate(instance, at, jobs, is_replaying=True)
-        return instance
-
-    def _activate(
-        self, instance: WorkflowInstance, at: datetime, jobs: Sequence[Job], *, is_replaying: bool = False
-    ) -> Sequence[Command]:
-        activation = WorkflowActivation(run_id="run", is_replaying=is_replaying, jobs=jobs)
-        activation.timestamp.FromDatetime(at)
-        completion = instance.activate(activation)
-
-        assert not completion.HasField("failed"), completion.failed
-        return list(completion.successful.commands)
-
-    def _evict(self, instance: WorkflowInstance) -> None:
-        self._activate(instance, self.now, [Job(remove_from_cache=RemoveFromCache())])
-
     def _resolve(self, activity: Scheduled, end: BaseModel | Exception) -> None:
         del self.activities[activity.seq]
         self._events.append(_end(activity.seq, end))
-
-    def _details(self) -> WorkflowInstanceDetails:
-        return WorkflowInstanceDetails(
-            payload_converter_factory=lambda: _CONVERTER,
-            failure_converter_class=DefaultFailureConverter,
-            interceptor_classes=[],
-            defn=workflow._Definition.must_from_class(VerifyOTPWorkflow),
-            info=self._info(),
-            randomness_seed=0,
-            extern_functions={"__temporal_assert_local_activity_valid": lambda name: None},
-            disable_eager_activity_execution=False,
-            worker_level_failure_exception_types=[],
-            patch_activation_callback=None,
-            last_completion_result=Payloads(),
-            last_failure=None,
-        )
-
-    def _info(self) -> workflow.Info:
-        return workflow.Info(
-            attempt=1,
-            continued_run_id=None,
-            cron_schedule=None,
-            execution_timeout=None,
-            first_execution_run_id="run",
-            headers={},
-            namespace="default",
-            original_execution_run_id="run",
-            parent=None,
-            root=None,
-            priority=Priority.default,
-            raw_memo={},
-            retry_policy=None,
-            run_id="run",
-            run_timeout=None,
-            search_attributes={},
-            start_time=self._started_at,
-            task_queue="q",
-            task_timeout=timedelta(seconds=10),
-            typed_search_attributes=TypedSearchAttributes.empty,
-            workflow_id="mailbox/m",
-            workflow_start_time=self._started_at,
-            workflow_type=VERIFY_OTP_WORKFLOW,
-        )
-
-
-async def _create_instance(details: WorkflowInstanceDetails) -> WorkflowInstance:
-    """Create it in a running event loop, as the SDK does."""
-    return UnsandboxedWorkflowRunner().create_instance(details)
 
 
 def _payload(value: BaseModel) -> Payload:

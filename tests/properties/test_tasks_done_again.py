@@ -1,0 +1,160 @@
+"""Workers die at any moment, and nobody outside can tell.
+
+A worker does a workflow task, publishes what the task decides, and dies before the task completes.
+Later it is done again: at another time, with whatever history holds by then. What was published
+must come out again in the same bytes, or a sign-in would have two verdicts.
+
+The workers that die publish verdicts at once, like ``code_sent``. Those that live publish
+them by normal activities.
+"""
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from schemas.policy import LimitPolicy, OtpPolicy, Policy
+from schemas.results import TERMINAL_TYPES
+from schemas.tasks import Publication
+from tests.fakes.mailbox_people import MailboxPeople
+from tests.fakes.mailbox_run import PUBLISH, SEND, VERIFY
+from tests.fakes.mailbox_world import ADA, EVE, RIGHT, WRONG
+
+ACCOUNTS = st.sampled_from([ADA, ADA, EVE])
+SEALS = st.sampled_from([RIGHT, WRONG])
+SKEWS = st.sampled_from([-2.0, 0.0, 0.0, 0.0, 0.5])
+AT_ONCE = frozenset({"signin.code_sent", "signin.succeeded", "otp.rejected"})
+
+
+class DyingWorkers(RuleBasedStateMachine):
+    """A mailbox, people, and workers that die in the middle of a task."""
+
+    @initialize(attempts=st.integers(1, 3), failures=st.integers(2, 4))
+    def set_up(self, attempts: int, failures: int) -> None:
+        """Start with one sign-in in an empty mailbox with small limits."""
+        limits = LimitPolicy(send_cooldown_s=0, failures_per_hour=failures, failures_per_day=2 * failures)
+        otp = OtpPolicy(max_attempts=attempts, shortest_resend_s=0)
+        self.people = MailboxPeople(Policy(limits=limits, otp=otp))
+        self.accounts: dict[str, str] = {}
+        self.sign_in(ADA, 0.0)
+
+    @rule(account=ACCOUNTS, skew=SKEWS)
+    def sign_in(self, account: str, skew: float) -> None:
+        """Hand over the first attempt of a sign-in, stamped by a clock that may be wrong."""
+        signin_id = self.people.sign_in(account, at=self._moment(skew))
+        self.accounts[signin_id] = account
+
+    @rule(data=st.data(), skew=SKEWS)
+    def send_again(self, data: st.DataObject, skew: float) -> None:
+        """Hand over a later attempt."""
+        signin_id = data.draw(st.sampled_from(self.people.sign_ins))
+        self.people.send_again(signin_id, self.accounts[signin_id], at=self._moment(skew))
+
+    @rule(data=st.data(), seal=SEALS, skew=SKEWS)
+    def submit(self, data: st.DataObject, seal: str, skew: float) -> None:
+        """Type a code."""
+        signin_id = data.draw(st.sampled_from(self.people.sign_ins))
+        self.people.submit(signin_id, seal, self.accounts[signin_id], at=self._moment(skew))
+
+    @rule(seconds=st.sampled_from([0.1, 1, 5, 59, 240, 299, 300, 3_600]))
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.people.wait(seconds)
+
+    @precondition(lambda self: self.people.run.started(SEND))
+    @rule(data=st.data(), end=st.sampled_from(["accepted", "accepted", "failed", "refused"]))
+    def end_mail(self, data: st.DataObject, end: str) -> None:
+        """Let a mail end."""
+        mail = data.draw(st.sampled_from(self.people.run.started(SEND)))
+        match end:
+            case "accepted":
+                self.people.accept(mail)
+            case "failed":
+                self.people.run.fail(mail, "MailUnavailable")
+            case _:
+                self.people.run.fail(mail, "MailRefused", self.people.run.now.isoformat())
+
+    @precondition(lambda self: self.people.run.started(PUBLISH))
+    @rule(data=st.data())
+    def end_publication(self, data: st.DataObject) -> None:
+        """Let Kafka acknowledge results."""
+        self.people.run.publish(data.draw(st.sampled_from(self.people.run.started(PUBLISH))))
+
+    @precondition(lambda self: self.people.run.started(VERIFY))
+    @rule()
+    def end_compare(self) -> None:
+        """Let a compare end that was too slow for a local activity."""
+        self.people.finish_compare()
+
+    @precondition(lambda self: self.people.run.has_news)
+    @rule(failing=st.sampled_from([(), (), (), (VERIFY,), (PUBLISH,)]))
+    def do_task(self, failing: tuple[str, ...]) -> None:
+        """Do the workflow task that is due."""
+        self.people.run.do_task(failing=failing)
+
+    @precondition(lambda self: self.people.run.has_news)
+    @rule()
+    def lose_task(self) -> None:
+        """Do the workflow task that is due, publish, and die."""
+        self.people.run.lose_task(local=_is_at_once)
+
+    @invariant()
+    def repeats_are_equal(self) -> None:
+        """Check that all results with one id have the same bytes."""
+        values: dict[str, bytes] = {}
+        for event in self.people.run.published:
+            assert values.setdefault(event.event_id, event.value()) == event.value()
+
+    @invariant()
+    def sign_ins_end_once(self) -> None:
+        """Check that a terminal result is the last that is new, and that a success follows a mail."""
+        for types in self._stories().values():
+            terminal = [place for place, one in enumerate(types) if one in TERMINAL_TYPES]
+
+            assert terminal in ([], [len(types) - 1]), types
+            assert "signin.succeeded" not in types or "signin.code_sent" in types, types
+
+    def teardown(self) -> None:
+        """Check that every sign-in ends."""
+        if not hasattr(self, "people"):
+            return
+
+        for _ in range(4):
+            for compare in self.people.run.started(VERIFY):
+                self.people.finish_compare()
+            self.people.work()
+            for mail in self.people.run.started(SEND):
+                self.people.run.fail(mail, "MailUnavailable")
+            self.people.work()
+            self.people.wait(300)
+
+        self.people.work()
+        self.repeats_are_equal()
+        self.sign_ins_end_once()
+
+        for signin_id, types in self._stories().items():
+            assert types[-1] in TERMINAL_TYPES, (signin_id, types)
+        assert set(self._stories()) == set(self.people.sign_ins)
+
+    def _moment(self, skew: float) -> datetime:
+        return self.people.run.now + timedelta(seconds=skew)
+
+    def _stories(self) -> dict[str, list[str]]:
+        """Return the types of the results of each sign-in, without repeats."""
+        stories = defaultdict[str, list[str]](list)
+        known = set[str]()
+        for event in self.people.events():
+            if event.event_id not in known and getattr(event.result, "reason", None) != "unknown_signin":
+                known.add(event.event_id)
+                stories[event.result.signin_id].append(event.result.type)
+        return stories
+
+
+def _is_at_once(publication: Publication) -> bool:
+    return all(event.result.type in AT_ONCE for event in publication.events)
+
+
+TestDyingWorkers = DyingWorkers.TestCase
+TestDyingWorkers.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
