@@ -174,6 +174,26 @@ async def test_code_sent_is_the_same_when_it_is_recorded_after_the_end(
         assert are_same_bytes(events[::2])
 
 
+async def test_a_success_is_the_same_when_its_task_is_done_again_after_the_code_expired(
+    temporal_client: Client,
+) -> None:
+    """The code was read in time, so it succeeds again, as of the same moment (SECURITY S2)."""
+    policy = Policy(otp=OtpPolicy(lifetime_s=5, shortest_resend_s=0))
+    async with Stage(temporal_client, now, policy).working() as stage:
+        signin_id = await stage.open_sign_in()
+        mailed = await task_after_first_mail(stage)
+        other = await stage.request()
+        await stage.submit(signin_id, stage.code())
+        await until(lambda: "signin.succeeded" in stage.outcomes(signin_id))
+        await until(lambda: "signin.expired" in stage.outcomes(other.id.split("/")[1]), deadline_s=20)
+        await reset(temporal_client, stage.mailbox_id(), mailed)
+        await until(lambda: stage.outcomes(signin_id).count("signin.succeeded") == 2)
+        events = [event for event in stage.publisher.published if event.result.signin_id == signin_id]
+
+    assert are_same_bytes([event for event in events if event.result.type == "signin.succeeded"])
+    assert "signin.expired" not in stage.outcomes(signin_id)
+
+
 async def task_after_first_mail(stage: Stage) -> int:
     """Return the id of the event that completed the workflow task after the first mail was accepted."""
     history = await stage.mailbox().fetch_history()
