@@ -22,11 +22,12 @@ class _State(BaseModel):
 class Spend(_State):
     """One unit of a budget: a mail or a failure.
 
-    ``network`` is the client's /24 or /48, or ``unknown``.
+    ``network`` is the client's /24 or /48, or ``unknown``. A failure has its ``signin_id``.
     """
 
     at: datetime
     network: str
+    signin_id: str | None = None
 
 
 class Ledger(_State):

@@ -63,6 +63,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.mailed: set[tuple[str, int]] = set()
         self.read_at: dict[str, datetime] = {}
         self.charges: defaultdict[str, list[Spend]] = defaultdict(list)
+        self.rows: defaultdict[str, list[Spend]] = defaultdict(list)
 
     @rule(target=signins, account=ACCOUNTS, network=NETWORKS, trusted=st.booleans())
     def sign_in(self, account: str, network: str, trusted: bool) -> str:
@@ -108,6 +109,7 @@ class MailboxMachine(RuleBasedStateMachine):
         self.world.clear(account, mails=mails, failures=failures)
         if failures:
             self.charges[account].clear()
+            self.rows[account].clear()
         if mails:
             self.mails.clear()
             live = self.world.mailbox.state.live.values()
@@ -134,11 +136,10 @@ class MailboxMachine(RuleBasedStateMachine):
         fault = data.draw(st.sampled_from([None, None, None, "again", "never"]))
 
         if isinstance(job, CompareCode):
-            account = self.opened[job.signin_id]["account"]
             if fault:
                 self._refund(job)
             elif job.task.seal == RIGHT and job.signin_id in self.world.mailbox.state.live:
-                self.charges[account].clear()
+                self._succeed(job)
 
         self.world.finish(job, fault)
 
@@ -150,7 +151,7 @@ class MailboxMachine(RuleBasedStateMachine):
             job = self.world.jobs[0]
             if isinstance(job, CompareCode) and job.task.seal == RIGHT:
                 if job.signin_id in self.world.mailbox.state.live:
-                    self.charges[self.opened[job.signin_id]["account"]].clear()
+                    self._succeed(job)
 
             self.world.finish(job)
             self.start_jobs(False, False)
@@ -203,9 +204,13 @@ class MailboxMachine(RuleBasedStateMachine):
         for charges in self.charges.values():
             strangers, trusted = _by_trust(charges)
             _assert_window(strangers, HOUR, limits.failures_per_hour)
-            _assert_window(strangers, DAY, min(limits.failures_per_day, limits.failures_in_a_row))
+            _assert_window(strangers, DAY, limits.failures_per_day)
             _assert_networks(strangers, limits.failures_per_day // 2)
-            _assert_window(trusted, DAY, min(limits.trusted_failures_per_day, limits.failures_in_a_row))
+            _assert_window(trusted, DAY, limits.trusted_failures_per_day)
+
+        for rows in self.rows.values():
+            for row in _by_trust(rows):
+                _assert_window(row, DAY, limits.failures_in_a_row)
 
     def teardown(self) -> None:
         """Check that every sign-in has ended, and that the mailbox forgets everything."""
@@ -245,16 +250,26 @@ class MailboxMachine(RuleBasedStateMachine):
             assert compared.count(job.signin_id) == 1, "two compares of one sign-in"
 
             sign_in = self.opened[job.signin_id]
-            self.charges[sign_in["account"]].append(Spend(read_at, sign_in))
+            for spends in (self.charges, self.rows):
+                spends[sign_in["account"]].append(Spend(read_at, sign_in))
 
     def _refund(self, job: CompareCode) -> None:
         """Take back the last charge of this sign-in."""
         sign_in = self.opened[job.signin_id]
-        charges = self.charges[sign_in["account"]]
-        own = [place for place, charge in enumerate(charges) if charge.sign_in is sign_in]
 
-        if own:
-            del charges[own[-1]]
+        for spends in (self.charges, self.rows):
+            charges = spends[sign_in["account"]]
+            own = [place for place, charge in enumerate(charges) if charge.sign_in is sign_in]
+            if own:
+                del charges[own[-1]]
+
+    def _succeed(self, job: CompareCode) -> None:
+        """Take back the charges of this sign-in, and begin a new row."""
+        sign_in = self.opened[job.signin_id]
+        account = sign_in["account"]
+
+        self.rows[account].clear()
+        self.charges[account] = [charge for charge in self.charges[account] if charge.sign_in is not sign_in]
 
 
 def _is_unknown_signin(result: Result) -> bool:

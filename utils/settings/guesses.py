@@ -11,7 +11,7 @@ def guess_probability(*, digits: int, tries_per_day: int) -> float:
 
     This is an upper bound. Each try has one chance in ``10 ** digits``, and the probability
     of any success is at most the sum over all tries. Repeated tries on one code do not
-    exceed that: together they have at most one chance each. Tries that the owner's own
-    success gives back are not counted, because a guesser cannot cause them.
+    exceed that: together they have at most one chance each. A success gives back the tries of
+    its own sign-in alone, so whatever the owner does, others have no more tries than these.
     """
     return float(min(1.0, tries_per_day * _DAYS_PER_YEAR / 10**digits))

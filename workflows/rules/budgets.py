@@ -1,7 +1,7 @@
 """Budgets of mails and failures: whether one more may be spent, and if not, when.
 
-Only time, the right code (failures) and an operator give a budget back (SECURITY S4, S5,
-S9; NIST SP 800-63B-4, section 3.2.2).
+Only time and an operator give a budget back, and the right code what its own sign-in has
+spent (SECURITY S4, S5, S9; NIST SP 800-63B-4, section 3.2.2).
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from schemas.limits import Budget, BudgetUse
-from schemas.mailbox import Ledger, Ledgers, MailboxState, Spend
+from schemas.mailbox import Ledger, Ledgers, MailboxState, SignIn, Spend
 from schemas.policy import LimitPolicy
 
 HOUR = timedelta(hours=1)
@@ -69,22 +69,36 @@ class Budgets:
         """Charge one mail, whether or not the mail server will take it."""
         _spend(_ledger(self._state.sends, requester.trusted), requester.network, now)
 
-    def charge_failure(self, requester: Requester, now: datetime) -> Spend:
+    def charge_failure(self, sign_in: SignIn, now: datetime) -> Spend:
         """Charge a failure. The compare comes after it, and a success gives it back."""
-        ledgers = self._state.failures.setdefault(requester.account, Ledgers())
-        return _spend(_ledger(ledgers, requester.trusted), requester.network, now)
+        ledgers = self._state.failures.setdefault(sign_in.account, Ledgers())
+        ledger = _ledger(ledgers, sign_in.trusted)
+        ledger.in_a_row += 1
+        return _spend(ledger, sign_in.network, now, sign_in.signin_id)
 
-    def refund_failure(self, requester: Requester, charge: Spend) -> None:
+    def refund_failure(self, sign_in: SignIn, charge: Spend) -> None:
         """Take a charge back, because nothing was compared.
 
-        A success may have cleared it already.
+        An operator may have cleared it already.
         """
-        ledgers = self._state.failures.get(requester.account, Ledgers())
-        ledger = _ledger(ledgers, requester.trusted)
+        ledgers = self._state.failures.get(sign_in.account, Ledgers())
+        ledger = _ledger(ledgers, sign_in.trusted)
 
         kept = [spend for spend in ledger.spent if spend is not charge]
-        ledger.in_a_row -= len(ledger.spent) - len(kept)
+        ledger.in_a_row = max(0, ledger.in_a_row - len(ledger.spent) + len(kept))
         ledger.spent = kept
+
+    def succeed(self, sign_in: SignIn) -> None:
+        """Give back what a sign-in has spent, and end the count of failures in a row.
+
+        Whoever knew the code made the mistakes before it. The account's other failures may be
+        an attacker's, so they stay.
+        """
+        ledgers = self._state.failures.get(sign_in.account, Ledgers())
+
+        for ledger in (ledgers.strangers, ledgers.trusted):
+            ledger.spent = [spend for spend in ledger.spent if spend.signin_id != sign_in.signin_id]
+            ledger.in_a_row = 0
 
     def clear_failures(self, account: str) -> None:
         """Forget an account's failures."""
@@ -205,10 +219,9 @@ def _ledger(ledgers: Ledgers, trusted: bool) -> Ledger:
     return ledgers.trusted if trusted else ledgers.strangers
 
 
-def _spend(ledger: Ledger, network: str, now: datetime) -> Spend:
-    spend = Spend(at=now, network=network)
+def _spend(ledger: Ledger, network: str, now: datetime, signin_id: str | None = None) -> Spend:
+    spend = Spend(at=now, network=network, signin_id=signin_id)
     ledger.spent.append(spend)
-    ledger.in_a_row += 1
     return spend
 
 

@@ -140,7 +140,7 @@ class Mailbox:
             return
 
         if is_correct:
-            self._budgets.clear_failures(sign_in.account)
+            self._budgets.succeed(sign_in)
         else:
             at = moment_of_verdict(sign_in, queued.at)
             self._outbox.wrong_code(sign_in, queued.submission, at)

@@ -9,7 +9,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from schemas.policy import LimitPolicy, Policy
-from tests.fakes.mailbox_world import MailboxWorld
+from tests.fakes.mailbox_world import RIGHT, MailboxWorld
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.time_skipping import time_skipping_server
 from tests.fakes.waiting import until
@@ -38,7 +38,11 @@ async def guess_for_a_year(scene: Scene) -> list[Count]:
     tried = "the same, without the lock after 100 failures in a row"
     without_lock = _count(lenient, compares, tries, tried, _YEAR)
 
-    return [real, without_lock]
+    compares, tries = guess_by_rules(policy, _YEAR, owner_signs_in=True)
+    tried = "the same, while the owner signs in every hour, as far as the attacker lets them"
+    with_owner = _count(policy, compares, tries, tried, _YEAR)
+
+    return [real, without_lock, with_owner]
 
 
 async def guess_for_some_days(scene: Scene) -> list[Count]:
@@ -55,11 +59,16 @@ async def guess_for_some_days(scene: Scene) -> list[Count]:
     return [_count(scene.policy, compares, tries, f"codes in {days} days, on a time-skipping server", days)]
 
 
-def guess_by_rules(policy: Policy, days: int) -> tuple[int, int]:
+def guess_by_rules(policy: Policy, days: int, *, owner_signs_in: bool = False) -> tuple[int, int]:
     """Return how many compares an attacker gets in ``days`` days, and how many codes that took."""
     world = MailboxWorld(policy)
     compares = tries = 0
     for hour in range(24 * days):
+        if owner_signs_in:
+            owner = world.mailed_sign_in(trusted=True)
+            world.submit(owner, RIGHT)
+            world.run_jobs()
+
         for number, trusted in enumerate(_BURSTS):
             signin_id = world.sign_in(network=network(len(_BURSTS) * hour + number), trusted=trusted)
             world.run_jobs()

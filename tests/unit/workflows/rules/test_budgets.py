@@ -84,14 +84,46 @@ def test_a_lock_also_holds_for_sign_ins_that_are_live_already(world: MailboxWorl
     assert summary(world.last_result()) == "signin.resend_refused locked"
 
 
-def test_the_right_code_clears_the_accounts_failures(world: MailboxWorld) -> None:
-    """All failures are forgotten, those of earlier sign-ins included (SECURITY S4)."""
+def test_the_right_code_refunds_the_tries_of_its_own_sign_in(world: MailboxWorld) -> None:
+    """Whoever knew the code made the mistakes before it. Others may have made the rest (SECURITY S4)."""
+    world.submit_wrong(world.sign_in(network=CAFE), 3)
     for _ in range(2):
         signin_id = world.sign_in()
         world.submit_wrong(signin_id, 4)
         world.submit(signin_id, RIGHT)
-    world.run_jobs()
-    assert world.mailbox.status().failures_last_day == 0
+
+    assert world.outcomes(signin_id)[-1] == "signin.succeeded"
+    assert world.mailbox.status().failures_last_day == 3
+
+
+def test_the_owners_success_gives_an_attacker_no_tries(world: MailboxWorld) -> None:
+    """A network that has spent its ten failures of the day has none left after the owner has signed in."""
+    for _ in range(2):
+        world.submit_wrong(world.mailed_sign_in(network=CAFE), 5)
+        world.run_jobs()
+    world.wait(3_600)
+    owner = world.mailed_sign_in(network=HOME)
+    world.submit(owner, RIGHT)
+
+    assert world.outcomes(owner)[-1] == "signin.succeeded"
+
+    refused = world.last_result(world.sign_in(network=CAFE))
+
+    assert summary(refused) == "signin.rejected locked"
+
+
+def test_the_right_code_ends_a_row_of_failures() -> None:
+    """The lock is for rows of failures that no success interrupts."""
+    world = MailboxWorld(Policy(limits=LimitPolicy(failures_in_a_row=4)))
+    for _ in range(2):
+        world.submit_wrong(world.mailed_sign_in(), 3)
+        world.run_jobs()
+        owner = world.mailed_sign_in(trusted=True)
+        world.submit(owner, RIGHT)
+        world.run_jobs()
+
+    assert world.mailbox.status().failures_last_day == 6
+    assert world.limits()["failures"].in_a_row == 0
 
 
 def test_a_trusted_device_has_budgets_of_its_own(world: MailboxWorld) -> None:
