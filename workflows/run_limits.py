@@ -28,7 +28,7 @@ _LAST_JOBS_WITHIN: Final = timedelta(seconds=3)
 
 
 class RunLimits:
-    """Judges the current run by its signals, events and age."""
+    """Judges the current run by its signals, events and age, and by its release."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
@@ -41,12 +41,13 @@ class RunLimits:
 
     @property
     def are_reached(self) -> bool:
-        """Whether the run has had its share."""
+        """Whether the run has had its share, or another release is to serve the mailbox (docs/adr/0028)."""
         info = workflow.info()
         return (
             self._signals >= self._mailbox.state.policy.signals_per_run
             or info.get_current_history_length() >= MAX_EVENTS
             or info.is_continue_as_new_suggested()
+            or info.is_target_worker_deployment_version_changed()
             or workflow.now() >= self._hand_over_at
         )
 

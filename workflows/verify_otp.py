@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.common import RawValue
-from temporalio.workflow import ParentClosePolicy
+from temporalio.common import RawValue, VersioningBehavior
+from temporalio.workflow import ContinueAsNewVersioningBehavior, ParentClosePolicy
 
 from activities.clearing import ClearingActivities
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
@@ -34,7 +34,7 @@ from workflows.wake_up import WakeUpTimer
 _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
 
 
-@workflow.defn(name=VERIFY_OTP_WORKFLOW)
+@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
 class VerifyOTPWorkflow:
     """Issues, sends and checks the codes of one mailbox, and publishes the results."""
 
@@ -217,6 +217,7 @@ class VerifyOTPWorkflow:
     async def _continue_as_new(self) -> None:
         """Hand everything to a new run, unless something is to be waited for first.
 
+        The new run is served by the release that is current then (docs/adr/0028).
         The new run repeats a publication that Kafka is slow to acknowledge.
         """
         may_wait = not self._run_limits.are_exceeded
@@ -230,7 +231,10 @@ class VerifyOTPWorkflow:
 
         self._mailbox.take_back_compares()
         state = self._mailbox.state
-        workflow.continue_as_new(MailboxInput(policy=state.policy, carried=state))
+        workflow.continue_as_new(
+            MailboxInput(policy=state.policy, carried=state),
+            initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
+        )
 
     async def _start_overflow(self, overflow: MailboxState) -> None:
         """Let another workflow publish what is too much for a new run."""

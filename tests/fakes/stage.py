@@ -1,5 +1,6 @@
 """Both workflows on a Temporal server, with the real activities and fakes of everything outside."""
 
+import copy
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +35,7 @@ from tests.fakes.verifier import FakeVerifier
 from tests.fakes.waiting import until
 from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes
-from utils.temporal.workers import build_workers, sandbox
+from utils.temporal.workers import Release, build_workers, sandbox
 from workflows.names import (
     SIGN_IN_WORKFLOW,
     SUBMIT_SIGNAL,
@@ -73,22 +74,38 @@ class Stage:
         self.pseudonyms = Pseudonyms(secrets.token_bytes(32))
         self.mailboxes: Mailboxes = TemporalMailboxes(client, mailbox_task_queue(self.task_queue))
 
+        self.starts_eagerly = False
+
         self._now = now
         self._solved_at = datetime.now(UTC)
 
+    def beside(self, client: Client) -> "Stage":
+        """Return the stage of another process: same keys and world outside, but a client of its own."""
+        other = copy.copy(self)
+        other.client = client
+        other.mailboxes = TemporalMailboxes(client, mailbox_task_queue(self.task_queue))
+        return other
+
     @asynccontextmanager
-    async def working(self, **overrides: Any) -> AsyncIterator["Stage"]:
+    async def working(
+        self,
+        *,
+        release: Release | None = None,
+        workflows: tuple[type, type] = (SignInWorkflow, VerifyOTPWorkflow),
+        **overrides: Any,
+    ) -> AsyncIterator["Stage"]:
         """Run the workers. ``overrides`` replaces activities by name."""
         delivery = DeliveryActivities(self.mailer, self.keys, "mail.example", server_time)
         workers = build_workers(
             self.client,
             task_queue=self.task_queue,
-            request_workflow=SignInWorkflow,
-            mailbox_workflow=VerifyOTPWorkflow,
+            request_workflow=workflows[0],
+            mailbox_workflow=workflows[1],
             activities=[*(self._activities() | overrides).values()],
             mail_activity=delivery.send_email_activity,
             graceful_s=1,
             runner=sandbox(),
+            release=release,
         )
 
         async with AsyncExitStack() as stack:
@@ -147,6 +164,7 @@ class Stage:
             task_queue=self.task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             result_type=SignInOutcome,
+            request_eager_start=self.starts_eagerly,
         )
 
     async def open_sign_in(self) -> str:

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import (
     Interceptor,
     PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
     Worker,
+    WorkerDeploymentConfig,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -43,6 +45,13 @@ _NON_STICKY_SHARE: Final = 0.5  # the default, 0.2, leaves few pollers for workf
 _EXTERNAL_STORAGE_CONCURRENCY: Final = 1  # no payload is stored externally; more would cost a task for each payload
 
 
+class Release(NamedTuple):
+    """What these workers run: a version of a worker deployment, by which Temporal tells releases apart."""
+
+    deployment: str
+    build_id: str
+
+
 def sandbox() -> SandboxedWorkflowRunner:
     """Return the SDK's sandbox, with ``SHARED_MODULES`` passed through."""
     restrictions = SandboxRestrictions.default.with_passthrough_modules(*SHARED_MODULES)
@@ -61,15 +70,19 @@ def build_workers(
     interceptors: Sequence[Interceptor] = (),
     graceful_s: float = 20.0,
     runner: WorkflowRunner | None = None,
+    release: Release | None = None,
 ) -> list[Worker]:
     """Return three workers: for requests, for mailboxes, and for mail alone. The first two run all other activities.
 
     Workflows run without the SDK's sandbox (docs/adr/0014); tests pass ``sandbox()`` as
     ``runner``. ``client`` must be connected. On shutdown, each worker gives its activities
     ``graceful_s`` seconds before it cancels them. ``mails_per_second`` delays mails, it
-    never rejects them.
+    never rejects them. With a ``release``, workflows stay with the release that they began
+    under (docs/adr/0028). All three workers belong to it: an activity goes to the release of
+    its workflow.
     """
     shared: dict[str, Any] = {
+        "deployment_config": None if release is None else _versioned(release),
         "interceptors": list(interceptors),
         "graceful_shutdown_timeout": timedelta(seconds=graceful_s),
     }
@@ -99,6 +112,11 @@ def build_workers(
     )
 
     return [requests, mailboxes, mail]
+
+
+def _versioned(release: Release) -> WorkerDeploymentConfig:
+    version = WorkerDeploymentVersion(release.deployment, release.build_id)
+    return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
 
 
 def _workflow_options(activities: Sequence[Callable[..., Any]], runner: WorkflowRunner) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A fixture release: the same workflows with other commands, as a next release may have."""

@@ -1,0 +1,51 @@
+"""The next release: workflows whose commands differ from those of this one in kind and order.
+
+Neither release can replay the other's histories.
+"""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+
+from schemas.mailbox import MailboxInput
+from schemas.signals import SignInInput, SignInOutcome
+from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
+from workflows.rules.jobs import Job
+from workflows.sign_in import SignInWorkflow
+from workflows.verify_otp import VerifyOTPWorkflow
+
+_PAUSE = timedelta(milliseconds=1)
+
+
+@workflow.defn(name=SIGN_IN_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+class NextSignInWorkflow(SignInWorkflow):
+    """Waits for a moment before it checks the request."""
+
+    @workflow.init
+    def __init__(self, sign_in: SignInInput) -> None:
+        super().__init__(sign_in)
+
+    @workflow.run
+    async def run(self, sign_in: SignInInput) -> SignInOutcome:
+        """Check the request, after a pause."""
+        await workflow.sleep(_PAUSE)
+        return await super().run(sign_in)
+
+
+@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+class NextVerifyOTPWorkflow(VerifyOTPWorkflow):
+    """Waits for a moment before each job."""
+
+    @workflow.init
+    def __init__(self, mailbox: MailboxInput) -> None:
+        super().__init__(mailbox)
+
+    @workflow.run
+    async def run(self, mailbox: MailboxInput) -> None:
+        """Serve the mailbox."""
+        await super().run(mailbox)
+
+    async def _run_job(self, job: Job) -> None:
+        await workflow.sleep(_PAUSE)
+        await super()._run_job(job)
