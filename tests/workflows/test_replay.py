@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from tests import histories
+from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflow
 from utils.temporal.workers import sandbox
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
@@ -19,11 +21,11 @@ from workflows.verify_otp import VerifyOTPWorkflow
 HISTORIES = sorted(Path(histories.__path__[0]).glob("*/*.json"))
 
 
-async def replay(text: str) -> None:
-    """Replay a recorded history with the current workflows."""
+async def replay(text: str, workflows: Sequence[type] = (SignInWorkflow, VerifyOTPWorkflow)) -> None:
+    """Replay a recorded history, with the current workflows by default."""
     recorded = json.loads(text)
     replayer = Replayer(
-        workflows=[SignInWorkflow, VerifyOTPWorkflow],
+        workflows=workflows,
         workflow_runner=sandbox(),
         data_converter=pydantic_data_converter,
     )
@@ -65,6 +67,14 @@ async def test_a_history_that_does_not_match_fails_to_replay(name: str, activity
     changed = json.loads(text, object_hook=lambda item: _renamed(item, activity))
     with pytest.raises(NondeterminismError):
         await replay(json.dumps(changed))
+
+
+@pytest.mark.parametrize("name", ["accepted", "mailbox_succeeded"])
+async def test_the_fixture_release_cannot_replay_ours(name: str) -> None:
+    """So the test of two releases would notice if one served what the other began."""
+    (text,) = (path.read_text() for path in HISTORIES if path.stem == name)
+    with pytest.raises(NondeterminismError):
+        await replay(text, (NextSignInWorkflow, NextVerifyOTPWorkflow))
 
 
 def _renamed(item: dict[str, Any], activity: str) -> dict[str, Any]:
