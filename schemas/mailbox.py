@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from schemas.policy import OtpPolicy, Policy
-from schemas.results import ResultEvent
+from schemas.results import ResendRefusal, ResultEvent
 from schemas.signals import Submission
 
 
@@ -81,6 +81,16 @@ class Ending(_State):
     at: datetime
 
 
+class HeldRefusal(_State):
+    """The refusal of a later attempt, held until the submissions before it are decided."""
+
+    attempt: int
+    reason: ResendRefusal
+    free_at: datetime | None = None
+    at: datetime
+    traceparent: str | None = None
+
+
 class SignIn(_State):
     """One live sign-in.
 
@@ -106,6 +116,7 @@ class SignIn(_State):
     last_send_at: datetime
     tries: int = 0
     charged: list[str] = []
+    refusals: list[HeldRefusal] = []
     ending: Ending | None = None
 
 

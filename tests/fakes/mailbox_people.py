@@ -14,7 +14,7 @@ from workflows.names import OPEN_OR_RESEND_SIGNAL, SUBMIT_SIGNAL
 class MailboxPeople:
     """Signals a mailbox, and plays the servers around it.
 
-    ``signin_id`` is the sign-in that was opened last.
+    ``signin_id`` is the sign-in that was opened last; ``attempts``, the last attempt of each.
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -23,12 +23,12 @@ class MailboxPeople:
         self.signin_id = ""
         self._sign_ins = 0
         self._submissions = 0
-        self._attempts: dict[str, int] = {}
+        self.attempts: dict[str, int] = {}
 
     @property
     def sign_ins(self) -> list[str]:
         """The sign-ins that were opened."""
-        return list(self._attempts)
+        return list(self.attempts)
 
     def sign_in(self, account: str = ADA, at: datetime | None = None) -> str:
         """Hand over the first attempt of a new sign-in."""
@@ -40,7 +40,7 @@ class MailboxPeople:
     def send_again(self, signin_id: str = "", account: str = ADA, at: datetime | None = None) -> None:
         """Hand over the next attempt of a sign-in."""
         signin_id = signin_id or self.signin_id
-        self._hand_over(signin_id, self._attempts[signin_id] + 1, account, at)
+        self._hand_over(signin_id, self.attempts[signin_id] + 1, account, at)
 
     def submit(self, signin_id: str, seal: str, account: str = ADA, at: datetime | None = None) -> None:
         """Type a code. It is read at once, unless the test says otherwise."""
@@ -78,16 +78,16 @@ class MailboxPeople:
 
     def work(self) -> None:
         """Do workflow tasks, and let Kafka take what they publish, until nothing is left to do now."""
-        while self.run.has_news:
-            self.run.do_task()
+        while self.run.has_news or self.run.started(PUBLISH):
             for publication in self.run.started(PUBLISH):
                 self.run.publish(publication)
+            self.run.do_task()
 
     # What was published
 
     def events(self) -> list[ResultEvent]:
         """Return what was published about the sign-ins that were opened."""
-        return [event for event in self.run.published if event.result.signin_id in self._attempts]
+        return [event for event in self.run.published if event.result.signin_id in self.attempts]
 
     def outcomes(self) -> list[str]:
         """Return it as summaries."""
@@ -105,7 +105,7 @@ class MailboxPeople:
 
     def _hand_over(self, signin_id: str, attempt: int, account: str, at: datetime | None) -> None:
         decided_at = at or self.run.now
-        self._attempts[signin_id] = attempt
+        self.attempts[signin_id] = attempt
         challenge = Challenge(
             signin_id=signin_id,
             attempt=attempt,

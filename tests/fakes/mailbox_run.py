@@ -11,10 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import BaseModel
-from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import (
     FireTimer,
-    InitializeWorkflow,
     ResolveActivity,
     SignalWorkflow,
     WorkflowActivationJob,
@@ -28,15 +26,13 @@ from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailToSend, Publication, Published
-from tests.fakes.mailbox_instance import Activation, MailboxInstance
 from tests.fakes.mailbox_world import RIGHT
-from workflows.names import VERIFY_OTP_WORKFLOW
+from tests.fakes.workflow_runs import Run, from_payload, to_payload
 
 PUBLISH: Final = "publish_result_activity"
 SEND: Final = "send_email_activity"
 VERIFY: Final = "verify_otp_activity"
 
-_CONVERTER: Final = pydantic_data_converter.payload_converter
 _INPUTS: Final[dict[str, type[BaseModel]]] = {
     PUBLISH: Publication,
     SEND: MailToSend,
@@ -60,7 +56,7 @@ class Scheduled:
 class Try:
     """One try of a workflow task: what it was told, and what became of it."""
 
-    activations: list[Activation] = field(default_factory=list)
+    activations: list[tuple[datetime, list[Job]]] = field(default_factory=list)
     published: list[ResultEvent] = field(default_factory=list)
     scheduled: list[Scheduled] = field(default_factory=list)
     timers: dict[int, datetime] = field(default_factory=dict)
@@ -83,20 +79,16 @@ class MailboxRun:
         self.has_ended = False
 
         self._started_at = now
-        self._recorded: list[Activation] = []
-        start = InitializeWorkflow(
-            workflow_id="mailbox/m",
-            workflow_type=VERIFY_OTP_WORKFLOW,
-            arguments=[_payload(MailboxInput(policy=policy or Policy()))],
-        )
-        self._events: list[Job] = [Job(initialize_workflow=start)]
+        self._recorded: list[tuple[datetime, list[Job]]] = []
+        self._input = MailboxInput(policy=policy or Policy())
+        self._events: list[Job] = [*self._new_run().pending]
 
     # What history gains
 
     def signal(self, name: str, message: BaseModel) -> None:
         """Add a signal."""
         self._events.append(
-            Job(signal_workflow=SignalWorkflow(signal_name=name, input=[_payload(message)], originating_event_id=1))
+            Job(signal_workflow=SignalWorkflow(signal_name=name, input=[to_payload(message)], originating_event_id=1))
         )
 
     def complete(self, activity: Scheduled, result: BaseModel) -> None:
@@ -158,16 +150,16 @@ class MailboxRun:
         failing: Sequence[str],
         local: Callable[[Publication], bool] = lambda _: False,
     ) -> Try:
-        instance = MailboxInstance(self._started_at, self._recorded)
+        worker = self._replay()
         attempt = Try()
         jobs = list(self._events)
 
         while jobs:
             attempt.activations.append((self.now, jobs))
-            commands = instance.activate(self.now, jobs)
+            commands = worker.activate(self.now, jobs)
             jobs = [job for command in commands for job in self._obey(command, attempt, failing, local)]
 
-        instance.evict(self.now)
+        worker.evict(self.now)
         return attempt
 
     def _obey(
@@ -218,18 +210,24 @@ class MailboxRun:
                 attempt.published += task.events
                 return _published(task)
 
+    def _new_run(self) -> Run:
+        return Run("mailbox/m", self._input, self._started_at, self._started_at, run_id="run")
+
+    def _replay(self) -> Run:
+        """Return the workflow as a worker has it that replayed what is recorded."""
+        run = self._new_run()
+        for at, jobs in self._recorded:
+            run.activate(at, jobs)
+        return run
+
     def _resolve(self, activity: Scheduled, end: BaseModel | Exception) -> None:
         del self.activities[activity.seq]
         self._events.append(_end(activity.seq, end))
 
 
-def _payload(value: BaseModel) -> Payload:
-    return _CONVERTER.to_payload(value)
-
-
 def _task(details: ScheduleActivity | ScheduleLocalActivity) -> Any:
     model = _INPUTS.get(details.activity_type)
-    return None if model is None else _CONVERTER.from_payload(details.arguments[0], model)
+    return None if model is None else from_payload(details.arguments[0], model)
 
 
 def _published(publication: Publication) -> Published:
@@ -239,7 +237,9 @@ def _published(publication: Publication) -> Published:
 def _end(seq: int, end: BaseModel | Exception, *, is_local: bool = False) -> Job:
     resolved = ResolveActivity(seq=seq, is_local=is_local)
     if isinstance(end, Exception):
-        DefaultFailureConverter().to_failure(end, _CONVERTER, resolved.result.failed.failure)
+        DefaultFailureConverter().to_failure(
+            end, pydantic_data_converter.payload_converter, resolved.result.failed.failure
+        )
     else:
-        resolved.result.completed.result.CopyFrom(_payload(end))
+        resolved.result.completed.result.CopyFrom(to_payload(end))
     return Job(resolve_activity=resolved)

@@ -11,7 +11,7 @@ them by normal activities.
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -25,6 +25,8 @@ from tests.fakes.mailbox_world import ADA, EVE, RIGHT, WRONG
 ACCOUNTS = st.sampled_from([ADA, ADA, EVE])
 SEALS = st.sampled_from([RIGHT, WRONG])
 SKEWS = st.sampled_from([-2.0, 0.0, 0.0, 0.0, 0.5])
+MAX_ATTEMPTS = 20
+MINUTE_S = 60
 AT_ONCE = frozenset({"signin.code_sent", "signin.succeeded", "otp.rejected"})
 
 
@@ -50,7 +52,8 @@ class DyingWorkers(RuleBasedStateMachine):
     def send_again(self, data: st.DataObject, skew: float) -> None:
         """Hand over a later attempt."""
         signin_id = data.draw(st.sampled_from(self.people.sign_ins))
-        self.people.send_again(signin_id, self.accounts[signin_id], at=self._moment(skew))
+        if self.people.attempts[signin_id] < MAX_ATTEMPTS:
+            self.people.send_again(signin_id, self.accounts[signin_id], at=self._moment(skew))
 
     @rule(data=st.data(), seal=SEALS, skew=SKEWS)
     def submit(self, data: st.DataObject, seal: str, skew: float) -> None:
@@ -121,14 +124,14 @@ class DyingWorkers(RuleBasedStateMachine):
         if not hasattr(self, "people"):
             return
 
-        for _ in range(4):
+        for _ in range(12):
             for compare in self.people.run.started(VERIFY):
                 self.people.finish_compare()
             self.people.work()
             for mail in self.people.run.started(SEND):
                 self.people.run.fail(mail, "MailUnavailable")
             self.people.work()
-            self.people.wait(300)
+            self.people.wait(MINUTE_S)
 
         self.people.work()
         self.repeats_are_equal()
@@ -157,4 +160,9 @@ def _is_at_once(publication: Publication) -> bool:
 
 
 TestDyingWorkers = DyingWorkers.TestCase
-TestDyingWorkers.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestDyingWorkers.settings = settings(
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,
+    phases=(Phase.reuse, Phase.generate),  # to shrink takes minutes
+)

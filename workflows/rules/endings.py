@@ -14,8 +14,9 @@ published the verdict already.
 
 from datetime import datetime, timedelta
 
-from schemas.mailbox import Ending, MailboxState, PendingMail, QueuedSubmission, SignIn
-from schemas.results import Failure, RejectReason
+from schemas.mailbox import Ending, HeldRefusal, MailboxState, PendingMail, QueuedSubmission, SignIn
+from schemas.results import Failure, RejectReason, ResendRefusal
+from schemas.signals import Challenge, Refusal
 from workflows.rules.attempts import Obstacle
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
@@ -50,6 +51,24 @@ class Endings:
         )
         self._submissions.drop_queued(sign_in.signin_id)
 
+    def refuse_resend(
+        self,
+        sign_in: SignIn,
+        message: Challenge | Refusal,
+        obstacle: Obstacle[ResendRefusal],
+        at: datetime,
+    ) -> None:
+        """Refuse a later attempt, once the submissions before it are decided: one of them may be right."""
+        refusal = HeldRefusal(
+            attempt=message.attempt,
+            reason=obstacle.reason,
+            free_at=obstacle.free_at,
+            at=at,
+            traceparent=message.traceparent,
+        )
+        sign_in.refusals.append(refusal)
+        self.settle(sign_in)
+
     def settle(self, sign_in: SignIn) -> None:
         """Publish what is decided about a sign-in: its mails, then its end.
 
@@ -61,6 +80,7 @@ class Endings:
 
         ending = sign_in.ending
         if ending is None:
+            self._report_refusals(sign_in)
             self._report_mails(sign_in)
         elif sign_in.sent_at is not None or not self._mails.is_sending(sign_in.signin_id):
             self._finish(sign_in, ending)
@@ -101,6 +121,13 @@ class Endings:
 
         self._end(sign_in)
         self._outbox.expired(sign_in, sign_in.expires_at)
+
+    def _report_refusals(self, sign_in: SignIn) -> None:
+        refusals = sign_in.refusals
+        sign_in.refusals = []
+        for refusal in refusals:
+            obstacle = Obstacle(refusal.reason, refusal.free_at)
+            self._outbox.resend_refused(sign_in, refusal, obstacle, refusal.at)
 
     def _report_mails(self, sign_in: SignIn) -> None:
         """Publish the mail server's answers.

@@ -63,7 +63,7 @@ class Mailbox:
 
         if sign_in := sign_in_to_resend(self.state, refusal, at):
             sign_in.attempts.append(refusal.attempt)
-            self._outbox.resend_refused(sign_in, refusal, Obstacle(refusal.reason), at)
+            self._endings.refuse_resend(sign_in, refusal, Obstacle(refusal.reason), at)
 
     def submit(self, submission: Submission, now: datetime) -> None:
         """Apply a code that a person typed.
@@ -280,7 +280,7 @@ class Mailbox:
 
         sign_in.attempts.append(challenge.attempt)
         if obstacle := obstacle_to_resend(self.state, self._budgets, sign_in, challenge, at):
-            self._outbox.resend_refused(sign_in, challenge, obstacle, at)
+            self._endings.refuse_resend(sign_in, challenge, obstacle, at)
         else:
             self._mails.plan(sign_in, challenge, at)
 

@@ -6,7 +6,7 @@ from itertools import accumulate, islice
 from typing import Final, TypedDict
 
 from activities.addresses import masked
-from schemas.mailbox import MailboxState, PendingMail, SignIn
+from schemas.mailbox import HeldRefusal, MailboxState, PendingMail, SignIn
 from schemas.results import (
     CodeSent,
     Failure,
@@ -21,7 +21,7 @@ from schemas.results import (
     SignInRejected,
     SignInSucceeded,
 )
-from schemas.signals import Challenge, Refusal, Submission
+from schemas.signals import Submission
 from workflows.rules.attempts import Obstacle
 from workflows.rules.jobs import PublishResults
 from workflows.rules.pace import Pace
@@ -128,7 +128,7 @@ class Outbox:
     def resend_refused(
         self,
         sign_in: SignIn,
-        attempt: Challenge | Refusal | PendingMail,
+        attempt: HeldRefusal | PendingMail,
         obstacle: Obstacle[ResendRefusal],
         now: datetime,
     ) -> None:

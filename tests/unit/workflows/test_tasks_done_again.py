@@ -133,6 +133,19 @@ def test_a_second_mail_does_not_get_between_a_verdict_and_its_repeat(people: Mai
     assert people.are_repeats_equal()
 
 
+def test_a_refused_resend_does_not_get_between_a_verdict_and_its_repeat(people: MailboxPeople) -> None:
+    """A worker told the success and died. A resend comes too early before the task is done again."""
+    people.accept_mail()
+    people.work()
+    people.wait(10)
+    people.submit(people.signin_id, RIGHT)
+    people.run.lose_task(local=lambda publication: True)
+    people.send_again()
+    people.work()
+
+    assert people.outcomes() == ["signin.code_sent", "signin.succeeded", "signin.succeeded"]
+
+
 def test_a_success_without_an_answer_of_the_mail_server_tells_of_the_mail_first(people: MailboxPeople) -> None:
     """The worker that sent the mail died; the person has the mail and types the code."""
     mail = people.run.started(SEND)[0]
