@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import StrictInt, StrictStr, WithJsonSchema
@@ -41,13 +41,25 @@ Timestamp = Annotated[
 ]
 """An instant in UTC; on the wire, RFC 3339 with an offset."""
 
-SignInId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{22,64}$")]
+SIGNIN_ID_PATTERN: Final = r"^[A-Za-z0-9_-]{22,64}$"
+
+SignInId = Annotated[StrictStr, Field(pattern=SIGNIN_ID_PATTERN)]
 """Drawn at random by the emitter, with at least 128 bits."""
 
 SubmissionId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
 Attempt = Annotated[StrictInt, Field(ge=1, le=20)]
 """1 opens a sign-in; 2 and up mean "send it again"."""
+
+
+NEWEST_FORMAT: Final = 1
+
+Format = Annotated[int, Field(ge=1, le=NEWEST_FORMAT)]
+"""The format of a message between workers, which may be of two releases.
+
+Unknown members are ignored. A release that adds one that must not be ignored first learns to read
+the next format, and only its successor writes it (docs/adr/0028).
+"""
 
 
 class Message(BaseModel):

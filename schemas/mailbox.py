@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.fields import Format
 from schemas.policy import OtpPolicy, Policy
 from schemas.results import ResendRefusal, ResultEvent
 from schemas.signals import Submission
@@ -153,6 +154,7 @@ class MailboxInput(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    format: Format = 1
     policy: Policy
     carried: MailboxState | None = None
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from schemas.fields import Attempt, Message, SignInId, SubmissionId, Timestamp
+from schemas.fields import Attempt, Format, Message, SignInId, SubmissionId, Timestamp
 from schemas.inbound import SignInRequested
 from schemas.policy import Policy
 from schemas.results import ResendRefusal
@@ -15,6 +15,7 @@ class SignInInput(Message):
     letter's, otherwise the request's own; never later than the moment it was read.
     """
 
+    format: Format = 1
     request: SignInRequested
     born_at: Timestamp
     traceparent: str | None = None
@@ -40,6 +41,7 @@ class Challenge(Message):
     ``decided_at``: when its request was found acceptable, by Temporal's clock.
     """
 
+    format: Format = 1
     signin_id: SignInId
     attempt: Attempt
     email: str
@@ -62,6 +64,7 @@ class Refusal(Message):
     The mailbox publishes this in order. ``decided_at``: when its request was refused.
     """
 
+    format: Format = 1
     signin_id: SignInId
     attempt: Attempt
     reason: ResendRefusal
@@ -77,6 +80,7 @@ class Submission(Message):
     emitter says.
     """
 
+    format: Format = 1
     signin_id: SignInId
     submission_id: SubmissionId
     account: str

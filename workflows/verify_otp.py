@@ -1,6 +1,7 @@
 """``VerifyOTPWorkflow``: one mailbox. The workflow awaits; ``Mailbox`` decides."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
@@ -18,10 +19,7 @@ from workflows.names import (
     CLEAR_LIMITS_UPDATE,
     HAS_TAKEN_QUERY,
     LIMITS_QUERY,
-    OPEN_OR_RESEND_SIGNAL,
-    REFUSE_RESEND_SIGNAL,
     STATUS_QUERY,
-    SUBMIT_SIGNAL,
     VERIFY_OTP_WORKFLOW,
 )
 from workflows.rules.jobs import Job
@@ -75,20 +73,12 @@ class VerifyOTPWorkflow:
 
     # Signals, queries, updates
 
-    @workflow.signal(name=OPEN_OR_RESEND_SIGNAL)
-    def open_or_resend(self, challenge: RawValue) -> None:
-        """Take a ``Challenge``: an acceptable attempt."""
-        self._receive(Challenge, challenge)
-
-    @workflow.signal(name=REFUSE_RESEND_SIGNAL)
-    def refuse_resend(self, refusal: RawValue) -> None:
-        """Take a ``Refusal``: a later attempt was not acceptable."""
-        self._receive(Refusal, refusal)
-
-    @workflow.signal(name=SUBMIT_SIGNAL)
-    def submit(self, submission: RawValue) -> None:
-        """Take a ``Submission``: a code that a person typed, sealed."""
-        self._receive(Submission, submission)
+    @workflow.signal(dynamic=True)
+    def receive(self, name: str, arguments: Sequence[RawValue]) -> None:
+        """Take any signal. ``workflows.inbox`` says which there are; one that is not may come from a newer release."""
+        self._inbox.put(name, arguments)
+        self._run_limits.count_signal()
+        self._wake()
 
     @workflow.query(name=STATUS_QUERY)
     def status(self) -> MailboxStatus:
@@ -114,11 +104,6 @@ class VerifyOTPWorkflow:
         await run_durable_step(ClearingActivities.report_clearing_activity, clearing)
         self._wake()
         return before
-
-    def _receive(self, kind: type[Signal], raw: RawValue) -> None:
-        self._inbox.put(kind, raw)
-        self._run_limits.count_signal()
-        self._wake()
 
     # The steps of the loop
 
