@@ -137,6 +137,7 @@ def _others() -> list[Finding]:
         Finding.passed("Temporal", "namespace signin at temporal.example.com:7233."),
         Finding.passed("Temporal rights", "we may signal workflows."),
         Finding.passed("Temporal task queues", workers),
+        Finding.passed("Temporal payload keys", "2026-11 encrypts."),
         Finding.failed("SMTP", refused, "check SIGNIN_SMTP__USERNAME and __PASSWORD."),
         Finding.passed("Turnstile", f"{url} answers and knows the secret."),
         Finding.passed("DNS", "answers."),

@@ -7,6 +7,7 @@ import os
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -17,6 +18,7 @@ from activities.errors import ChallengeUnavailable, TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from utils.checks.finding import Finding, Probe
 from utils.checks.kafka import KafkaCheck, topic_uses
+from utils.checks.payload_keys import check_payload_keys
 from utils.checks.smtp import check_mail_server
 from utils.checks.temporal import check_rights, check_task_queues
 from utils.settings.guesses import MAX_GUESS_PROBABILITY
@@ -85,10 +87,13 @@ async def check_temporal(wiring: Wiring) -> list[Finding]:
         return [Finding.failed("Temporal", text, fix)]
 
     queue = wiring.settings.temporal.task_queue
+    workflow_queues = [queue, mailbox_task_queue(queue)]
+    ring = list(wiring.settings.keys.payload.get_secret_value())
     return [
         await _namespace(wiring.settings, client, problem),
         await check_rights(client),
-        await check_task_queues(client, [queue, mailbox_task_queue(queue), mail_task_queue(queue)]),
+        await check_task_queues(client, [*workflow_queues, mail_task_queue(queue)]),
+        await check_payload_keys(client, ring, workflow_queues, datetime.now(UTC)),
     ]
 
 

@@ -166,6 +166,27 @@ async def test_a_missing_profile_of_temporal_is_a_failure(monkeypatch: pytest.Mo
     assert "TEMPORAL_" in str(finding.fix)
 
 
+async def test_an_old_key_is_needed_while_a_run_is_open_that_started_under_it(
+    monkeypatch: pytest.MonkeyPatch, temporal: Temporal
+) -> None:
+    """A server is asked in its own words: it counts by start time, and lists runs a moment later."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
+    queue = f"keys-{uuid.uuid4()}"
+    old = wiring(TEMPORAL__TASK_QUEUE=queue)
+    new = wiring(TEMPORAL__TASK_QUEUE=queue, KEYS__PAYLOAD=f"new:{KEY},p:{KEY}")
+
+    assert the("Temporal payload keys", await check_temporal(new)).text == "new encrypts; p: needed by no run."
+
+    handle = await (await old.temporal()).start_workflow("nothing", "content", id=queue, task_queue=queue)
+    findings = await eventually_found(
+        lambda: check_temporal(new),
+        lambda found: "p: needed by open runs" in the("Temporal payload keys", found).text,
+    )
+    await handle.terminate()
+
+    assert the("Temporal payload keys", findings).ok
+
+
 async def test_a_queue_without_workers_gets_a_warning_if_others_have_some(
     monkeypatch: pytest.MonkeyPatch, temporal: Temporal, temporal_client: Client
 ) -> None:
