@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 from temporalio.exceptions import FailureError
 
 from activities.addresses import masked
@@ -53,7 +52,7 @@ class _Findings(NamedTuple):
     email: EmailVerdict
 
 
-@workflow.defn(name=SIGN_IN_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=SIGN_IN_WORKFLOW)
 class SignInWorkflow:
     """One attempt of one sign-in.
 

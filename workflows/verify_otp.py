@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.common import RawValue, VersioningBehavior
+from temporalio.common import RawValue
 from temporalio.workflow import ContinueAsNewVersioningBehavior, ParentClosePolicy
 
 from activities.clearing import ClearingActivities
@@ -32,7 +32,7 @@ from workflows.wake_up import WakeUpTimer
 _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
 
 
-@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=VERIFY_OTP_WORKFLOW)
 class VerifyOTPWorkflow:
     """Issues, sends and checks the codes of one mailbox, and publishes the results."""
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 from temporalio.client import Client
-from temporalio.common import WorkerDeploymentVersion
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import (
     Interceptor,
     PollerBehaviorSimpleMaximum,
@@ -115,8 +115,13 @@ def build_workers(
 
 
 def _versioned(release: Release) -> WorkerDeploymentConfig:
+    """Return options that pin workflows to a release.
+
+    The workflows do not say so themselves: a server refuses that from workers without a release.
+    """
     version = WorkerDeploymentVersion(release.deployment, release.build_id)
-    return WorkerDeploymentConfig(version=version, use_worker_versioning=True)
+    pinned = VersioningBehavior.PINNED
+    return WorkerDeploymentConfig(version=version, use_worker_versioning=True, default_versioning_behavior=pinned)
 
 
 def _workflow_options(activities: Sequence[Callable[..., Any]], runner: WorkflowRunner) -> dict[str, Any]:
