@@ -14,6 +14,7 @@ from temporalio.bridge.proto.workflow_activation import (
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
@@ -71,6 +72,12 @@ class Run:
 
     def activate(self, now: datetime, jobs: list[WorkflowActivationJob]) -> list[WorkflowCommand]:
         """Give the workflow jobs, and return its commands."""
+        completion = self.complete(now, jobs)
+        assert not completion.HasField("failed"), completion.failed.failure.message
+        return list(completion.successful.commands)
+
+    def complete(self, now: datetime, jobs: list[WorkflowActivationJob]) -> WorkflowActivationCompletion:
+        """Give the workflow jobs, and return how it dealt with them."""
         activation = WorkflowActivation(
             run_id=self.run_id,
             history_length=self.events,
@@ -78,10 +85,7 @@ class Run:
             jobs=jobs,
         )
         activation.timestamp.FromDatetime(now)
-        completion = self._instance.activate(activation)
-
-        assert not completion.HasField("failed"), completion.failed.failure.message
-        return list(completion.successful.commands)
+        return self._instance.activate(activation)
 
     def evict(self, now: datetime) -> None:
         """Drop the workflow's tasks, as a worker does whose cache is full."""

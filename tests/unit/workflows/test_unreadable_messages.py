@@ -7,7 +7,6 @@ import pytest
 from temporalio.bridge.proto.workflow_activation import (
     InitializeWorkflow,
     SignalWorkflow,
-    WorkflowActivation,
     WorkflowActivationJob,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -15,8 +14,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.signals import Refusal
-from tests.fakes.mailbox_instance import MailboxInstance
 from tests.fakes.mailbox_world import START
+from tests.fakes.workflow_runs import Run
 from workflows.names import REFUSE_RESEND_SIGNAL, SUBMIT_SIGNAL, VERIFY_OTP_WORKFLOW
 
 SIGNIN_ID = "s" * 22
@@ -44,10 +43,9 @@ def told(name: str, *arguments: Any, start: dict[str, Any] | None = None) -> Any
             )
         ),
     ]
-    activation = WorkflowActivation(run_id="run", jobs=jobs)
-    activation.timestamp.FromDatetime(START + timedelta(seconds=1))
 
-    return MailboxInstance(START, [])._instance.activate(activation)
+    run = Run("mailbox/m", MailboxInput(policy=Policy()), START, START)
+    return run.complete(START + timedelta(seconds=1), jobs)
 
 
 @pytest.mark.parametrize(
