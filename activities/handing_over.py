@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.ports import FirstAttempts, Mailboxes
 from activities.reporting import context, failure, severity
-from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver, HandOverQuery
+from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +32,6 @@ class HandOverActivities:
                 message_type=type(message).__name__,
             )
             logger.log(severity(error), "message not handed over", extra=extra)
-            raise failure(error) from None
-
-    @activity.defn(name="was_handed_over_activity")
-    async def was_handed_over_activity(self, task: HandOverQuery) -> bool:
-        """Tell whether a mailbox has received the first attempt of a sign-in."""
-        try:
-            return await self._mailboxes.has_taken(task.mailbox, task.signin_id)
-        except Exception as error:
-            extra = context(error, signin_id=task.signin_id)
-            logger.log(severity(error), "mailbox not queried", extra=extra)
             raise failure(error) from None
 
     @activity.defn(name="read_first_attempt_activity")

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from schemas.policy import Policy
 from schemas.results import ResultEvent
-from schemas.signals import Challenge, Refusal
+from schemas.signals import Challenge, Refusal, Rejection
 from schemas.tasks import FirstAttempt
 
 
@@ -93,17 +93,10 @@ class Publisher(Protocol):
 class Mailboxes(Protocol):
     """The mailbox workflows."""
 
-    async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
+    async def hand_over(self, mailbox: str, message: Challenge | Refusal | Rejection, policy: Policy) -> None:
         """Signal-with-start ``mailbox/<mailbox>``.
 
         Raises ``TemporalUnavailable`` or ``HandOverRefused``.
-        """
-        ...
-
-    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell whether the mailbox has ever received attempt 1 of a sign-in.
-
-        Raises ``TemporalUnavailable``.
         """
         ...
 

@@ -5,7 +5,7 @@ from typing import Literal
 from schemas.fields import Attempt, Format, Message, SignInId, SubmissionId, Timestamp
 from schemas.inbound import SignInRequested
 from schemas.policy import Policy
-from schemas.results import ResendRefusal
+from schemas.results import RejectReason, ResendRefusal
 
 
 class SignInInput(Message):
@@ -25,10 +25,12 @@ class SignInInput(Message):
 class SignInOutcome(Message):
     """Result of ``sign_in_workflow``.
 
-    An accepted request has ``account`` and ``mailbox``, both pseudonyms.
+    A request that reached its mailbox has ``account`` and ``mailbox``, both pseudonyms.
+    ``left_to_mailbox``: a task that was done again would reject it for ``reason``; the mailbox
+    does so, unless the sign-in was handed over before.
     """
 
-    status: Literal["accepted", "rejected", "refused", "late"]
+    status: Literal["accepted", "rejected", "left_to_mailbox", "refused", "late"]
     reason: str | None = None
     account: str | None = None
     mailbox: str | None = None
@@ -70,6 +72,26 @@ class Refusal(Message):
     reason: ResendRefusal
     decided_at: Timestamp
     traceparent: str | None = None
+
+
+class Rejection(Message):
+    """Signal ``reject``: attempt 1 was not acceptable, when its task was done again.
+
+    The mailbox publishes it, unless the sign-in was handed over before. A hand-over that comes
+    after it changes nothing.
+    """
+
+    signin_id: SignInId
+    email: str
+    account: str
+    reason: RejectReason
+    decided_at: Timestamp
+    traceparent: str | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that is rejected: the first."""
+        return 1
 
 
 class Submission(Message):

@@ -5,7 +5,7 @@ from typing import Literal
 from schemas.fields import Attempt, Message, SignInId, Timestamp
 from schemas.policy import Policy
 from schemas.results import ResultEvent
-from schemas.signals import Challenge, Refusal, SignInOutcome
+from schemas.signals import Challenge, Refusal, Rejection, SignInOutcome
 
 
 class Traced(Message):
@@ -55,15 +55,8 @@ class HandOver(Message):
     """Input of ``hand_over_activity``: a message for a mailbox."""
 
     mailbox: str
-    message: Challenge | Refusal
+    message: Challenge | Refusal | Rejection
     policy: Policy
-
-
-class HandOverQuery(Message):
-    """Input of ``was_handed_over_activity``."""
-
-    mailbox: str
-    signin_id: SignInId
 
 
 class FirstAttemptQuery(Message):

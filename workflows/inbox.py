@@ -25,17 +25,18 @@ from temporalio.common import RawValue
 from temporalio.converter import PayloadConverter
 
 from schemas.fields import SIGNIN_ID_PATTERN
-from schemas.signals import Challenge, Refusal, Submission
-from workflows.names import OPEN_OR_RESEND_SIGNAL, REFUSE_RESEND_SIGNAL, SUBMIT_SIGNAL
+from schemas.signals import Challenge, Refusal, Rejection, Submission
+from workflows.names import OPEN_OR_RESEND_SIGNAL, REFUSE_RESEND_SIGNAL, REJECT_SIGNAL, SUBMIT_SIGNAL
 
 MAX_SIGNALS_PER_BATCH: Final = 1_000
 
-Signal = Challenge | Refusal | Submission
+Signal = Challenge | Refusal | Rejection | Submission
 
 MESSAGES: Final[Mapping[str, type[Signal]]] = MappingProxyType(
     {
         OPEN_OR_RESEND_SIGNAL: Challenge,
         REFUSE_RESEND_SIGNAL: Refusal,
+        REJECT_SIGNAL: Rejection,
         SUBMIT_SIGNAL: Submission,
     }
 )
@@ -76,11 +77,6 @@ class Inbox:
             if signal is not None:
                 yield signal
 
-    def holds_first_attempt(self, signin_id: str) -> bool:
-        """Tell whether the first attempt of a sign-in is among the unread signals. Raises ``UnreadableSignal``."""
-        challenges = (self._decode(*unread) for unread in self._unread if unread[0] == OPEN_OR_RESEND_SIGNAL)
-        return any(_is_first_attempt(challenge, signin_id) for challenge in challenges)
-
     def _decode(self, name: str, arguments: Sequence[RawValue]) -> Signal | None:
         """Return the signal, or None after logging that it was dropped."""
         kind = MESSAGES.get(name)
@@ -117,7 +113,3 @@ def _is_from_a_release(payload: Payload) -> bool:
 
     signin_id = content.get("signin_id") if isinstance(content, dict) else None
     return isinstance(signin_id, str) and re.fullmatch(SIGNIN_ID_PATTERN, signin_id) is not None
-
-
-def _is_first_attempt(signal: Signal | None, signin_id: str) -> bool:
-    return isinstance(signal, Challenge) and signal.signin_id == signin_id and signal.attempt == 1

@@ -8,9 +8,9 @@ VERIFY_OTP_WORKFLOW: Final = "verify_otp_workflow"
 SUBMIT_SIGNAL: Final = "submit"
 OPEN_OR_RESEND_SIGNAL: Final = "open_or_resend"
 REFUSE_RESEND_SIGNAL: Final = "refuse_resend"
+REJECT_SIGNAL: Final = "reject"
 
 STATUS_QUERY: Final = "status"
-HAS_TAKEN_QUERY: Final = "has_taken"
 LIMITS_QUERY: Final = "limits"
 CLEAR_LIMITS_UPDATE: Final = "clear_limits"
 

@@ -23,14 +23,13 @@ from schemas.results import (
     ResultEvent,
     SignInRejected,
 )
-from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome
+from schemas.signals import Challenge, Refusal, Rejection, SignInInput, SignInOutcome
 from schemas.tasks import (
     EmailToCheck,
     EmailVerdict,
     FirstAttempt,
     FirstAttemptQuery,
     HandOver,
-    HandOverQuery,
     Publication,
     TokenToCheck,
 )
@@ -80,10 +79,41 @@ class SignInWorkflow:
         if reason is None:
             return await self._accept(_required(email.account), _required(email.mailbox))
 
-        earlier = await self._find_earlier_hand_over()
-        if earlier is not None:
-            return SignInOutcome(status="accepted", account=earlier.account, mailbox=earlier.mailbox)
+        if workflow.info().get_current_history_length() > _EVENTS_OF_FIRST_TASK:
+            return await self._reject_through_mailbox(reason, email)
+        return await self._reject(reason, email)
 
+    async def _reject_through_mailbox(self, reason: RejectReason, email: EmailVerdict) -> SignInOutcome:
+        """Let the mailbox reject the sign-in, unless it was handed over before.
+
+        A worker may have been about to hand the sign-in over, or have done so, before it froze or
+        died. Then the task went to this worker, at a later time: the request is stale by now, its
+        token is spent, or DNS answers differently. History shows that there may have been such a
+        task. Whichever message comes first counts, even if the other worker thaws only now. An
+        address without a mailbox was never handed over.
+        """
+        if email.mailbox is None:
+            email = await self._check_email()
+        if email.mailbox is None:
+            return await self._reject(reason, email)
+
+        rejection = Rejection(
+            signin_id=self._request.signin_id,
+            email=self._request.email,
+            account=_required(email.account),
+            reason=reason,
+            decided_at=workflow.now(),
+            traceparent=self._input.traceparent,
+        )
+        await self._hand_over(email.mailbox, rejection)
+        return SignInOutcome(
+            status="left_to_mailbox",
+            reason=reason,
+            account=email.account,
+            mailbox=email.mailbox,
+        )
+
+    async def _reject(self, reason: RejectReason, email: EmailVerdict) -> SignInOutcome:
         await self._publish(
             SignInRejected(
                 signin_id=self._request.signin_id,
@@ -93,25 +123,6 @@ class SignInWorkflow:
             )
         )
         return SignInOutcome(status="rejected", reason=reason)
-
-    async def _find_earlier_hand_over(self) -> EmailVerdict | None:
-        """Return the pseudonyms if this sign-in was handed over before: then it must not be rejected.
-
-        A worker may hand a sign-in over and die before its workflow task completes. The
-        task then goes to another worker, at a later time: the request is stale by now, its
-        token is spent, or DNS answers differently. History shows that there was such a
-        task.
-        """
-        if workflow.info().get_current_history_length() <= _EVENTS_OF_FIRST_TASK:
-            return None
-
-        email = await self._check_email()
-        if email.mailbox is None:
-            return None
-
-        query = HandOverQuery(mailbox=email.mailbox, signin_id=self._request.signin_id)
-        was_handed_over = await run_durable_step(HandOverActivities.was_handed_over_activity, query)
-        return email if was_handed_over else None
 
     async def _pass_on_later_attempt(self, findings: _Findings, first: FirstAttempt) -> SignInOutcome:
         """Hand the attempt to the mailbox of attempt 1, so that its results come in order."""
@@ -231,7 +242,7 @@ class SignInWorkflow:
             policy=self._policy,
         )
 
-    async def _hand_over(self, mailbox: str, message: Challenge | Refusal) -> None:
+    async def _hand_over(self, mailbox: str, message: Challenge | Refusal | Rejection) -> None:
         task = HandOver(mailbox=mailbox, message=message, policy=self._policy)
         await run_step(
             HandOverActivities.hand_over_activity,

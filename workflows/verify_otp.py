@@ -12,12 +12,11 @@ from temporalio.workflow import ContinueAsNewVersioningBehavior, ParentClosePoli
 from activities.clearing import ClearingActivities
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxInput, MailboxState, MailboxStatus
-from schemas.signals import Challenge, Refusal, Submission
+from schemas.signals import Challenge, Refusal, Rejection, Submission
 from workflows.inbox import Inbox, Signal
 from workflows.job_runner import JobRunner
 from workflows.names import (
     CLEAR_LIMITS_UPDATE,
-    HAS_TAKEN_QUERY,
     LIMITS_QUERY,
     STATUS_QUERY,
     VERIFY_OTP_WORKFLOW,
@@ -85,11 +84,6 @@ class VerifyOTPWorkflow:
         """Count what is there."""
         return self._mailbox.status()
 
-    @workflow.query(name=HAS_TAKEN_QUERY)
-    def has_taken(self, signin_id: str) -> bool:
-        """Tell whether the first attempt of a sign-in was handed over."""
-        return self._mailbox.has_taken(signin_id) or self._inbox.holds_first_attempt(signin_id)
-
     @workflow.query(name=LIMITS_QUERY)
     def limits(self, query: LimitsQuery) -> LimitsReport:
         """Report how much of each budget is spent."""
@@ -125,6 +119,8 @@ class VerifyOTPWorkflow:
                 self._mailbox.open_or_resend(signal, workflow.info().first_execution_run_id, now)
             case Refusal():
                 self._mailbox.refuse_resend(signal, now)
+            case Rejection():
+                self._mailbox.reject(signal, now)
             case Submission():
                 self._mailbox.submit(signal, now)
             case never:

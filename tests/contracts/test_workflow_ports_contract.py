@@ -14,7 +14,7 @@ from activities.errors import TemporalUnavailable
 from activities.ports import FirstAttempts, Mailboxes
 from deploy.local.servers.backends import Temporal
 from schemas.policy import OtpPolicy, Policy
-from schemas.signals import Challenge, Refusal
+from schemas.signals import Challenge, Refusal, Rejection
 from schemas.tasks import FirstAttempt
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 from tests.fakes.workflows import ACCEPTED, MailboxStandIn, SignInStandIn
@@ -145,6 +145,17 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
     )
 
 
+def rejection() -> Rejection:
+    """Return the rejection of another sign-in."""
+    return Rejection(
+        signin_id=uuid.uuid4().hex,
+        email="ada@example.com",
+        account="a",
+        reason="stale",
+        decided_at=NOW,
+    )
+
+
 async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(
     stage: Stage,
 ) -> None:
@@ -157,27 +168,14 @@ async def test_messages_arrive_in_order_whether_the_mailbox_runs_or_not(
         mailbox, Refusal(signin_id=signin_id, attempt=2, reason="stale", decided_at=NOW), POLICY
     )
     await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 3), POLICY)
+    await stage.mailboxes.hand_over(mailbox, rejection(), POLICY)
     assert await stage.messages(mailbox) == [
         "Challenge 1",
         "Refusal 2",
         "Challenge 3",
+        "Rejection 1",
         "6",
     ]
-
-
-async def test_a_mailbox_knows_which_sign_ins_it_has_taken(stage: Stage) -> None:
-    """Those were handed over to this very mailbox.
-
-    One that never ran has taken none.
-    """
-    mailbox = uuid.uuid4().hex
-    signin_id = uuid.uuid4().hex
-
-    assert not await stage.mailboxes.has_taken(mailbox, signin_id)
-    await stage.mailboxes.hand_over(mailbox, challenge(signin_id, 1), POLICY)
-    assert await stage.mailboxes.has_taken(mailbox, signin_id)
-    assert not await stage.mailboxes.has_taken(mailbox, uuid.uuid4().hex)
-    assert not await stage.mailboxes.has_taken(uuid.uuid4().hex, signin_id)
 
 
 async def test_a_sign_in_that_was_never_seen_is_unknown(stage: Stage) -> None:
@@ -207,5 +205,3 @@ async def test_without_temporal_every_call_is_unavailable(stage: Stage) -> None:
         await stage.cut_off.read(uuid.uuid4().hex)
     with pytest.raises(TemporalUnavailable):
         await stage.cut_off_mailboxes.hand_over("m", challenge(uuid.uuid4().hex, 1), POLICY)
-    with pytest.raises(TemporalUnavailable):
-        await stage.cut_off_mailboxes.has_taken("m", uuid.uuid4().hex)

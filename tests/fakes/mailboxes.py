@@ -4,7 +4,7 @@ from collections import deque
 
 from activities.errors import SideEffectError, TemporalUnavailable
 from schemas.policy import Policy
-from schemas.signals import Challenge, Refusal, SignInOutcome
+from schemas.signals import Challenge, Refusal, Rejection, SignInOutcome
 from schemas.tasks import FirstAttempt
 
 
@@ -12,27 +12,19 @@ class FakeMailboxes:
     """Fulfils ``Mailboxes``: keeps ``(mailbox, message, policy)`` in ``handed``; ``answers`` queues scripted errors."""
 
     def __init__(self) -> None:
-        self.handed: list[tuple[str, Challenge | Refusal, Policy]] = []
+        self.handed: list[tuple[str, Challenge | Refusal | Rejection, Policy]] = []
         self.answers: deque[type[SideEffectError] | None] = deque()
 
     def script(self, *answers: type[SideEffectError] | None) -> None:
         """Queue the answers of the next calls."""
         self.answers.extend(answers)
 
-    async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
+    async def hand_over(self, mailbox: str, message: Challenge | Refusal | Rejection, policy: Policy) -> None:
         """Take the message, or raise what was scripted."""
         error = self.answers.popleft() if self.answers else None
         if error is not None:
             raise error
         self.handed.append((mailbox, message, policy))
-
-    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Tell whether a challenge was handed over, or raise what was scripted."""
-        error = self.answers.popleft() if self.answers else None
-        if error is not None:
-            raise error
-        taken = [(whose, one.signin_id) for whose, one, _ in self.handed if isinstance(one, Challenge)]
-        return (mailbox, signin_id) in taken
 
 
 class FakeFirstAttempts:

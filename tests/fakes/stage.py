@@ -128,7 +128,6 @@ class Stage:
             otp.generate_otp_activity,
             otp.verify_otp_activity,
             hand_over.hand_over_activity,
-            hand_over.was_handed_over_activity,
             hand_over.read_first_attempt_activity,
             PublishingActivities(self.publisher).publish_result_activity,
             ClearingActivities().report_clearing_activity,

@@ -1,4 +1,4 @@
-"""One run of the mailbox workflow, activated by hand: what the SDK's core does with it."""
+"""One run of a workflow, by default the mailbox's, activated by hand: what the SDK's core does with it."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInsta
 from temporalio.workflow import Info, _Definition
 
 from schemas.mailbox import MailboxInput
-from workflows.names import VERIFY_OTP_WORKFLOW
+from schemas.signals import SignInInput
 from workflows.verify_otp import VerifyOTPWorkflow
 
 SUGGESTED_EVENTS: Final = 4_096
@@ -51,11 +51,12 @@ class Run:
     """
 
     workflow_id: str
-    content: MailboxInput
+    content: MailboxInput | SignInInput
     started_at: datetime
     busy_until: datetime
     first_run_id: str = ""
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    workflow: type[Any] = VerifyOTPWorkflow
     events: int = 1
     key_ids: set[str] = field(default_factory=set)
     ended_at: datetime | None = None
@@ -92,9 +93,13 @@ class Run:
         removal = RemoveFromCache(message="test")
         self.activate(now, [WorkflowActivationJob(remove_from_cache=removal)])
 
+    @property
+    def _definition(self) -> _Definition:
+        return _Definition.must_from_class(self.workflow)
+
     def _initialization(self) -> InitializeWorkflow:
         return InitializeWorkflow(
-            workflow_type=VERIFY_OTP_WORKFLOW,
+            workflow_type=self._definition.name or "",
             workflow_id=self.workflow_id,
             arguments=[to_payload(self.content)],
             first_execution_run_id=self.first_run_id,
@@ -105,7 +110,7 @@ class Run:
             payload_converter_factory=lambda: _CONVERTER,
             failure_converter_class=DefaultFailureConverter,
             interceptor_classes=[],
-            defn=_Definition.must_from_class(VerifyOTPWorkflow),
+            defn=self._definition,
             info=self._info(),
             randomness_seed=hash(self.run_id),
             extern_functions={"__temporal_assert_local_activity_valid": lambda _: None},
@@ -141,5 +146,5 @@ class Run:
             typed_search_attributes=TypedSearchAttributes([]),
             workflow_id=self.workflow_id,
             workflow_start_time=self.started_at,
-            workflow_type=VERIFY_OTP_WORKFLOW,
+            workflow_type=self._definition.name or "",
         )

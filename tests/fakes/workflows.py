@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
-from schemas.signals import Challenge, Refusal, SignInOutcome
+from schemas.signals import Challenge, Refusal, Rejection, SignInOutcome
 
 ACCEPTED = SignInOutcome(status="accepted", account="a", mailbox="m")
 
@@ -18,7 +18,7 @@ class MailboxStandIn:
     """Keeps the messages that it receives."""
 
     def __init__(self) -> None:
-        self.messages: list[Challenge | Refusal] = []
+        self.messages: list[Challenge | Refusal | Rejection] = []
         self.policy: Policy | None = None
 
     @workflow.run
@@ -37,11 +37,10 @@ class MailboxStandIn:
         """Keep a refusal."""
         self.messages.append(refusal)
 
-    @workflow.query
-    def has_taken(self, signin_id: str) -> bool:
-        """Tell whether a sign-in's challenge has arrived."""
-        challenges = [message for message in self.messages if isinstance(message, Challenge)]
-        return any(challenge.signin_id == signin_id for challenge in challenges)
+    @workflow.signal
+    def reject(self, rejection: Rejection) -> None:
+        """Keep a rejection."""
+        self.messages.append(rejection)
 
     @workflow.query
     def kinds(self) -> list[str]:

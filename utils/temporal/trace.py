@@ -19,7 +19,7 @@ from activities.errors import TemporalUnavailable
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow
 from consumers.ports import KafkaUnavailable
 from schemas.results import CODE_SENT, TERMINAL_TYPES, ResultEvent, code_sent_id
-from schemas.signals import Challenge, Refusal, SignInInput, SignInOutcome, Submission
+from schemas.signals import Challenge, Refusal, Rejection, SignInInput, SignInOutcome, Submission
 from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka.access import KafkaAccess
@@ -35,6 +35,7 @@ from utils.temporal.histories import (
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
+    REJECT_SIGNAL,
     SUBMIT_SIGNAL,
     mailbox_workflow_id,
     sign_in_workflow_id,
@@ -44,9 +45,10 @@ _MAX_ATTEMPTS: Final = 20
 _AFTER_THE_END: Final = timedelta(minutes=5)
 _WITHOUT_A_START: Final = timedelta(hours=1)
 _RESULT_DETAILS: Final = ("reason", "attempt", "attempts_left", "retry_after_s")
-_SIGNALS: Final[dict[str, type[Challenge | Refusal | Submission]]] = {
+_SIGNALS: Final[dict[str, type[Challenge | Refusal | Rejection | Submission]]] = {
     OPEN_OR_RESEND_SIGNAL: Challenge,
     REFUSE_RESEND_SIGNAL: Refusal,
+    REJECT_SIGNAL: Rejection,
     SUBMIT_SIGNAL: Submission,
 }
 
@@ -197,7 +199,7 @@ class _TraceReader:
             case Challenge():
                 self._account = message.account
                 self._add(event, "mailbox", "attempt handed over", attempt=message.attempt)
-            case Refusal():
+            case Refusal() | Rejection():
                 self._add(
                     event,
                     "mailbox",

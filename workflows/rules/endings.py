@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from schemas.mailbox import Ending, HeldRefusal, MailboxState, PendingMail, QueuedSubmission, SignIn
 from schemas.results import Failure, RejectReason, ResendRefusal
-from schemas.signals import Challenge, Refusal
+from schemas.signals import Challenge, Refusal, Rejection
 from workflows.rules.attempts import Obstacle
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
@@ -101,7 +101,7 @@ class Endings:
         self._end(sign_in)
         self._outbox.failed(sign_in, reason, at)
 
-    def reject(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+    def reject(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
         """Reject attempt 1. The submissions for it have no result."""
         self._state.live.pop(sign_in.signin_id, None)
         self._submissions.drop_queued(sign_in.signin_id)

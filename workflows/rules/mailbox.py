@@ -1,6 +1,6 @@
 """The rules of a mailbox: sign-ins, attempts, tries, expiry, results.
 
-Signals go in (``open_or_resend``, ``refuse_resend``, ``submit``), ``take_jobs`` returns
+Signals go in (``open_or_resend``, ``refuse_resend``, ``reject``, ``submit``), ``take_jobs`` returns
 what to do outside, and the end of each job comes back (``on_code_issued`` …
 ``on_published``). What is in flight is not part of the state: a new run starts its jobs
 again.
@@ -15,11 +15,11 @@ from datetime import datetime
 
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxState, MailboxStatus, SignIn
-from schemas.signals import Challenge, Refusal, Submission
+from schemas.signals import Challenge, Refusal, Rejection, Submission
 from workflows.rules.attempts import Obstacle, new_sign_in, obstacle_to_open, obstacle_to_resend, sign_in_to_resend
 from workflows.rules.budgets import Budgets
 from workflows.rules.endings import Endings
-from workflows.rules.jobs import IssueCode, Job, PublishResults, SendMail, issue_code
+from workflows.rules.jobs import IssueCode, Job, PublishResults, issue_code
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
 from workflows.rules.moments import moment_of_signal, moment_of_verdict
@@ -65,6 +65,13 @@ class Mailbox:
             sign_in.attempts.append(refusal.attempt)
             self._endings.refuse_resend(sign_in, refusal, Obstacle(refusal.reason), at)
 
+    def reject(self, rejection: Rejection, now: datetime) -> None:
+        """Reject attempt 1 of a sign-in, unless the mailbox knows it: then it was handed over before."""
+        at = self._catch_up(rejection.decided_at, now)
+
+        if not self._memory.knows(rejection.signin_id):
+            self._endings.reject(rejection, Obstacle(rejection.reason), at)
+
     def submit(self, submission: Submission, now: datetime) -> None:
         """Apply a code that a person typed.
 
@@ -100,8 +107,8 @@ class Mailbox:
         for sign_in in list(self.state.live.values()):
             if sign_in.key_id is None:
                 jobs += self._issue_code(sign_in)
-            elif not hold_mails:
-                jobs += self._due_mails(sign_in, sign_in.key_id, now)
+            elif not hold_mails and not self._submissions.are_pending(sign_in.signin_id):
+                jobs += self._mails.start_due(sign_in, sign_in.key_id, now)
 
         return [*jobs, *self._outbox.start_publications(now)]
 
@@ -231,10 +238,6 @@ class Mailbox:
         """Tell whether a person has a code to type, or will have one."""
         return bool(self.state.live)
 
-    def has_taken(self, signin_id: str) -> bool:
-        """Tell whether a sign-in was handed over: it is live, over or rejected."""
-        return signin_id in self.state.live or self._memory.is_over(signin_id)
-
     def locked_until(self, now: datetime) -> datetime | None:
         """Return until when an account is locked for untrusted devices, or None."""
         return self._budgets.longest_lock(now)
@@ -261,7 +264,7 @@ class Mailbox:
         return at
 
     def _open(self, challenge: Challenge, nonce: str, at: datetime) -> None:
-        if self.has_taken(challenge.signin_id):
+        if self._memory.knows(challenge.signin_id):
             return
 
         sign_in = new_sign_in(challenge, nonce, at)
@@ -288,12 +291,3 @@ class Mailbox:
         if sign_in.signin_id not in self._issuing:
             self._issuing.add(sign_in.signin_id)
             yield issue_code(sign_in)
-
-    def _due_mails(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
-        """Yield the mails to start: none after the end, none while a submission is undecided.
-
-        If that is right, no mail is needed.
-        """
-        is_over = sign_in.ending is not None or now >= sign_in.expires_at
-        if not is_over and not self._submissions.are_pending(sign_in.signin_id):
-            yield from self._mails.start_due(sign_in, key_id, now)

@@ -39,7 +39,13 @@ class Mails:
         sign_in.mails.append(new_mail(challenge, self._state.policy, now))
 
     def start_due(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
-        """Yield a job for each mail that is due, and count it as in flight."""
+        """Yield a job for each mail that is due, and count it as in flight.
+
+        Nothing is due once the sign-in has its verdict or its code has expired.
+        """
+        if sign_in.ending is not None or now >= sign_in.expires_at:
+            return
+
         for mail in self._idle(sign_in):
             if mail.not_before <= now:
                 self._in_flight.add((sign_in.signin_id, mail.attempt))

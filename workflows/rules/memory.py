@@ -23,6 +23,10 @@ class Memory:
         self._state = state
         self._budgets = budgets
 
+    def knows(self, signin_id: str) -> bool:
+        """Tell whether a sign-in was handed over or rejected."""
+        return signin_id in self._state.live or self.is_over(signin_id)
+
     def is_over(self, signin_id: str) -> bool:
         """Tell whether a sign-in has had its terminal result."""
         return signin_id in self._state.over or signin_id in self._state.turned_away

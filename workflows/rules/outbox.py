@@ -21,7 +21,7 @@ from schemas.results import (
     SignInRejected,
     SignInSucceeded,
 )
-from schemas.signals import Submission
+from schemas.signals import Rejection, Submission
 from workflows.rules.attempts import Obstacle
 from workflows.rules.jobs import PublishResults
 from workflows.rules.pace import Pace
@@ -187,7 +187,7 @@ class Outbox:
         """Add that no right code was submitted in time."""
         self._add(SignInExpired(**_about(sign_in, now)), sign_in)
 
-    def rejected(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], now: datetime) -> None:
+    def rejected(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], now: datetime) -> None:
         """Add that attempt 1 was not acceptable."""
         result = SignInRejected(
             **_about(sign_in, now),
@@ -199,7 +199,7 @@ class Outbox:
     def _add(
         self,
         result: Result,
-        sign_in: SignIn | None,
+        sign_in: SignIn | Rejection | None,
         submission: Submission | None = None,
         traceparent: str | None = None,
     ) -> None:
@@ -241,7 +241,7 @@ class _About(TypedDict):
     occurred_at: datetime
 
 
-def _about(subject: SignIn | Submission, at: datetime) -> _About:
+def _about(subject: SignIn | Rejection | Submission, at: datetime) -> _About:
     return {"signin_id": subject.signin_id, "account": subject.account, "occurred_at": at}
 
 

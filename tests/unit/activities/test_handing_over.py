@@ -7,8 +7,8 @@ import pytest
 from activities.errors import HandOverRefused, SideEffectError, TemporalUnavailable
 from activities.handing_over import HandOverActivities
 from schemas.policy import Policy
-from schemas.signals import Challenge, Refusal, SignInOutcome
-from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver, HandOverQuery
+from schemas.signals import Refusal, SignInOutcome
+from schemas.tasks import FirstAttempt, FirstAttemptQuery, HandOver
 from tests.fakes.activity_calls import called, failing, log_book
 from tests.fakes.mailboxes import FakeFirstAttempts, FakeMailboxes
 
@@ -21,17 +21,6 @@ TASK = HandOver(
     policy=Policy(),
 )
 QUERY = FirstAttemptQuery(signin_id=SIGNIN)
-WAS_HANDED_OVER = HandOverQuery(mailbox="pseudonym", signin_id=SIGNIN)
-CHALLENGE = Challenge(
-    signin_id=SIGNIN,
-    attempt=1,
-    email="ada@example.com",
-    account="a",
-    requested_at=NOW,
-    born_at=NOW,
-    decided_at=NOW,
-    policy=Policy(),
-)
 
 
 async def test_a_message_reaches_its_mailbox() -> None:
@@ -54,31 +43,6 @@ async def test_only_a_refused_message_is_not_retried(answer: type[SideEffectErro
 
     assert (error.type, error.non_retryable) == (answer.__name__, final)
     assert (extra["signin_id"], extra["attempt"], extra["message_type"]) == (SIGNIN, 2, "Refusal")
-
-
-async def test_a_mailbox_knows_what_was_handed_over_to_it() -> None:
-    """Other mailboxes do not, and nothing is known before the hand-over."""
-    mailboxes = FakeMailboxes()
-    query = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
-    assert not await called().run(query, WAS_HANDED_OVER)
-
-    await mailboxes.hand_over("pseudonym", CHALLENGE, Policy())
-
-    assert await called().run(query, WAS_HANDED_OVER)
-    assert not await called().run(query, HandOverQuery(mailbox="another", signin_id=SIGNIN))
-
-
-async def test_a_query_that_fails_is_retried() -> None:
-    """No answer does not mean that nothing was handed over."""
-    mailboxes = FakeMailboxes()
-    mailboxes.script(TemporalUnavailable)
-    query = HandOverActivities(mailboxes, FakeFirstAttempts()).was_handed_over_activity
-
-    with log_book() as book:
-        error = await failing(query, WAS_HANDED_OVER)
-
-    assert (error.type, error.non_retryable) == ("TemporalUnavailable", False)
-    assert [extra["signin_id"] for extra in book.extras()] == [SIGNIN]
 
 
 async def test_the_state_of_the_first_attempt_is_passed_through() -> None:

@@ -29,14 +29,13 @@ from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from schemas.policy import Policy
 from schemas.results import ResultEvent, SignInExpired
-from schemas.signals import Challenge, Refusal
+from schemas.signals import Challenge, Refusal, Rejection
 from schemas.tasks import (
     CodeToVerify,
     EmailToCheck,
     FirstAttempt,
     FirstAttemptQuery,
     HandOver,
-    HandOverQuery,
     MailToSend,
     Publication,
     TokenToCheck,
@@ -87,14 +86,9 @@ class TalkativePorts:
         """Raise the event."""
         self._raise(event, event.value())
 
-    async def hand_over(self, mailbox: str, message: Challenge | Refusal, policy: Policy) -> None:
+    async def hand_over(self, mailbox: str, message: Challenge | Refusal | Rejection, policy: Policy) -> None:
         """Raise the message."""
         self._raise(mailbox, message, policy)
-
-    async def has_taken(self, mailbox: str, signin_id: str) -> bool:
-        """Raise both arguments."""
-        self._raise(mailbox, signin_id)
-        return False
 
     async def read(self, signin_id: str) -> FirstAttempt:
         """Raise the sign-in's id."""
@@ -233,11 +227,9 @@ async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] 
 
     published = await _what_leaves(publish, Publication(events=(event,)))
     read = await _what_leaves(hand_over.read_first_attempt_activity, FirstAttemptQuery(signin_id=SIGNIN))
-    queried = await _what_leaves(hand_over.was_handed_over_activity, HandOverQuery(mailbox="m", signin_id=SIGNIN))
 
     _assert_hidden("who-is-it", published)
     assert "RuntimeError('s" not in read
-    assert "RuntimeError('" not in queried
 
 
 def _activity_functions() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -252,7 +244,7 @@ ACTIVITIES = dict(_activity_functions())
 
 
 def test_every_activity_is_covered() -> None:
-    """The workflows call ten activities, each registered under its method's name."""
+    """The workflows call nine activities, each registered under its method's name."""
     registered = {getattr(function, "__temporal_activity_definition").name for function in ACTIVITIES.values()}
 
     assert registered == set(ACTIVITIES)
@@ -266,7 +258,6 @@ def test_every_activity_is_covered() -> None:
         "validate_email_activity",
         "verify_otp_activity",
         "verify_turnstile_activity",
-        "was_handed_over_activity",
     ]
 
 

@@ -1,0 +1,112 @@
+"""A request's task that is done again cannot contradict the worker that did it first.
+
+Worker A freezes or dies just before, in, or just after its hand-over. Its task goes to worker B, which
+may find something else: the token is spent by then.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.bridge.proto.workflow_activation import ResolveActivity, WorkflowActivationJob
+
+from schemas.inbound import SignInRequested
+from schemas.policy import Policy
+from schemas.results import TERMINAL_TYPES, ResultEvent
+from schemas.signals import Challenge, Refusal, Rejection, SignInInput
+from schemas.tasks import EmailVerdict, HandOver, Publication, TokenVerdict
+from tests.fakes.mailbox_world import ADA, START, MailboxWorld
+from tests.fakes.workflow_runs import Run, from_payload, to_payload
+from workflows.sign_in import SignInWorkflow
+
+FIRST_TASK = 3  # events: the start, then the task scheduled and started
+DONE_AGAIN = 6  # then it timed out, and was scheduled and started again
+SIGNIN_ID = "signin-000000000000001"
+
+
+class RequestWorker:
+    """A worker that does the first task of one request. ``accepts``: what siteverify says of its token."""
+
+    def __init__(self, events: int, *, accepts: bool) -> None:
+        request = SignInRequested(signin_id=SIGNIN_ID, email="ada@example.com", requested_at=START)
+        sign_in = SignInInput(request=request, born_at=START, policy=Policy())
+        self._run = Run(f"signin/{SIGNIN_ID}/1", sign_in, START, START, workflow=SignInWorkflow, events=events)
+        self._accepts = accepts
+        self.at = START if events == FIRST_TASK else START + timedelta(seconds=10)
+        self.messages: list[Challenge | Refusal | Rejection] = []
+        self.published: list[ResultEvent] = []
+
+    def work(self) -> None:
+        """Do the task. What it hands over and publishes is kept, not delivered."""
+        jobs: Sequence[WorkflowActivationJob] = self._run.pending
+        while jobs:
+            commands = self._run.activate(self.at, list(jobs))
+            jobs = [job for command in commands for job in self._obey(command)]
+
+    def _obey(self, command: Any) -> list[WorkflowActivationJob]:
+        details = getattr(command, command.WhichOneof("variant"))
+        match getattr(details, "activity_type", None):
+            case "validate_email_activity":
+                return [_ended(details.seq, EmailVerdict(account=ADA, mailbox="m"))]
+            case "verify_turnstile_activity":
+                return [_ended(details.seq, TokenVerdict(passed=self._accepts))]
+            case "hand_over_activity":
+                self.messages.append(from_payload(details.arguments[0], HandOver).message)
+                return [_ended(details.seq, None)]
+            case "publish_result_activity":
+                self.published += from_payload(details.arguments[0], Publication).events
+        return []
+
+
+def deliver(world: MailboxWorld, worker: RequestWorker) -> None:
+    """Let the mailbox have what a worker handed over."""
+    for message in worker.messages:
+        match message:
+            case Challenge():
+                world.mailbox.open_or_resend(message, "nonce", world.now)
+            case Refusal():
+                world.mailbox.refuse_resend(message, world.now)
+            case Rejection():
+                world.mailbox.reject(message, world.now)
+
+
+def endings(world: MailboxWorld, *workers: RequestWorker) -> list[str]:
+    """Return the terminal results that were published, by whomever, once everything is over."""
+    world.run_jobs()
+    world.wait(300)
+    world.run_jobs()
+    events = [*world.published, *(event for worker in workers for event in worker.published)]
+    return [event.result.type for event in events if event.result.type in TERMINAL_TYPES]
+
+
+@pytest.mark.parametrize("first_to_arrive", ["a", "b"])
+def test_a_hand_over_and_a_rejection_have_one_end(first_to_arrive: str) -> None:
+    """A accepted and B rejected. Whichever message the mailbox hears first counts.
+
+    Where A comes last, it was frozen before its hand-over and thaws only now.
+    """
+    world = MailboxWorld()
+    a = RequestWorker(FIRST_TASK, accepts=True)
+    b = RequestWorker(DONE_AGAIN, accepts=False)
+    a.work()
+    b.work()
+    for worker in (a, b) if first_to_arrive == "a" else (b, a):
+        deliver(world, worker)
+
+    assert endings(world, a, b) == ["signin.expired" if first_to_arrive == "a" else "signin.rejected"]
+
+
+def test_a_rejection_in_the_first_task_does_not_bother_the_mailbox() -> None:
+    """Nobody can have handed the sign-in over before, so junk starts no mailbox."""
+    worker = RequestWorker(FIRST_TASK, accepts=False)
+    worker.work()
+
+    assert worker.messages == []
+    assert [event.result.type for event in worker.published] == ["signin.rejected"]
+
+
+def _ended(seq: int, result: object) -> WorkflowActivationJob:
+    resolved = ResolveActivity(seq=seq, is_local=True)
+    resolved.result.completed.result.CopyFrom(to_payload(result))
+    return WorkflowActivationJob(resolve_activity=resolved)
