@@ -62,7 +62,7 @@ from utils.settings.tracing import load_tracing
 from utils.temporal.first_attempts import TemporalFirstAttempts
 from utils.temporal.mailboxes import TemporalMailboxes
 from utils.temporal.telemetry import SdkTelemetry
-from utils.temporal.workers import build_workers
+from utils.temporal.workers import Release, build_workers
 from utils.wiring import Wiring
 from workflows.names import mailbox_task_queue
 from workflows.sign_in import SignInWorkflow
@@ -167,6 +167,7 @@ def build_temporal_workers(
         activities=_activities(wiring, client, publisher, stack),
         mail_activity=delivery.send_email_activity,
         mails_per_second=settings.limits.mails_per_second,
+        release=Release.of(settings.temporal.deployment, settings.temporal.build_id),
         interceptors=[MeasuredActivities(metrics), *([tracing.activity_interceptor()] if tracing else [])],
     )
 

@@ -6,7 +6,6 @@ Neither release can replay the other's histories.
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 from schemas.mailbox import MailboxInput
 from schemas.signals import SignInInput, SignInOutcome
@@ -18,7 +17,7 @@ from workflows.verify_otp import VerifyOTPWorkflow
 _PAUSE = timedelta(milliseconds=1)
 
 
-@workflow.defn(name=SIGN_IN_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=SIGN_IN_WORKFLOW)
 class NextSignInWorkflow(SignInWorkflow):
     """Waits for a moment before it checks the request."""
 
@@ -33,7 +32,7 @@ class NextSignInWorkflow(SignInWorkflow):
         return await super().run(sign_in)
 
 
-@workflow.defn(name=VERIFY_OTP_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=VERIFY_OTP_WORKFLOW)
 class NextVerifyOTPWorkflow(VerifyOTPWorkflow):
     """Waits for a moment before each job."""
 

@@ -20,11 +20,12 @@ from utils.checks.finding import Finding, Probe
 from utils.checks.kafka import KafkaCheck, topic_uses
 from utils.checks.payload_keys import check_payload_keys
 from utils.checks.smtp import check_mail_server
-from utils.checks.temporal import check_rights, check_task_queues
+from utils.checks.temporal import NO_DEPLOYMENT, check_release, check_rights, check_task_queues
 from utils.settings.guesses import MAX_GUESS_PROBABILITY
 from utils.settings.loading import Settings
 from utils.temporal.client import TemporalSettingsError
 from utils.temporal.namespace import shows_mailboxes
+from utils.temporal.releases import Releases
 from utils.wiring import Wiring
 from workflows.names import mail_task_queue, mailbox_task_queue
 
@@ -86,15 +87,21 @@ async def check_temporal(wiring: Wiring) -> list[Finding]:
         fix = "run signin-worker temporal create, or correct TEMPORAL_NAMESPACE and TEMPORAL_API_KEY."
         return [Finding.failed("Temporal", text, fix)]
 
-    queue = wiring.settings.temporal.task_queue
+    temporal = wiring.settings.temporal
+    queue = temporal.task_queue
     workflow_queues = [queue, mailbox_task_queue(queue)]
     ring = list(wiring.settings.keys.payload.get_secret_value())
-    return [
+    findings = [
         await _namespace(wiring.settings, client, problem),
         await check_rights(client),
         await check_task_queues(client, [*workflow_queues, mail_task_queue(queue)]),
         await check_payload_keys(client, ring, workflow_queues, datetime.now(UTC)),
     ]
+    if temporal.deployment is not None:
+        findings.append(await check_release(Releases(client, temporal.deployment), temporal.build_id))
+    elif wiring.settings.environment == "production":
+        findings.append(NO_DEPLOYMENT)
+    return findings
 
 
 async def _namespace(settings: Settings, client: Client, problem: str | None) -> Finding:

@@ -13,9 +13,15 @@ from temporalio.service import RPCError
 from consumers.gateway.error_table import is_missing_workflow
 from utils.checks.finding import Finding
 from utils.temporal.client import RPC_TIMEOUT
+from utils.temporal.releases import Releases
 
 _RIGHTS: Final = "Temporal rights"
 _QUEUES: Final = "Temporal task queues"
+_RELEASE: Final = "Temporal release"
+NO_DEPLOYMENT: Final = Finding.passed(
+    _RELEASE,
+    "no worker deployment: stop all workers of a release before you start the next (docs/upgrading.md).",
+)
 _UNKNOWN_WORKFLOW: Final = "signin-worker-check"
 _RECENT: Final = timedelta(seconds=70)  # a poll takes up to 60 s; Temporal remembers pollers for five minutes
 _IDENTITY: Final = "the identity behind TEMPORAL_API_KEY or the client certificate"
@@ -32,6 +38,23 @@ async def check_rights(client: Client) -> Finding:
             return Finding.failed(_RIGHTS, f"a signal is refused ({error.status.name}).", fix)
 
     return Finding.passed(_RIGHTS, "we may signal workflows.")
+
+
+async def check_release(releases: Releases, build_id: str) -> Finding:
+    """Check that a release is current: without one, workflows wait for it."""
+    try:
+        states = {release.build_id: release.state for release in await releases.list()}
+    except RPCError as error:
+        fix = f"grant read access on the namespace to {_IDENTITY}."
+        return Finding.warning(_RELEASE, f"the releases cannot be listed ({error.status.name}).", fix)
+
+    current = next((each for each, state in states.items() if state == "current"), None)
+    if states and current is None:
+        fix = "run signin-worker release promote."
+        return Finding.failed(_RELEASE, "no release is current: workflows wait.", fix)
+
+    ours = f"this is {build_id} ({states.get(build_id, 'not started yet')})"
+    return Finding.passed(_RELEASE, f"{current or 'none'} is current; {ours}.")
 
 
 async def check_task_queues(client: Client, queues: Sequence[str]) -> Finding:

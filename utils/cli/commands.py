@@ -8,6 +8,7 @@ from utils.cli.dead_letters import dead_letters
 from utils.cli.demo import demo
 from utils.cli.events import request, submit
 from utils.cli.limits import limits
+from utils.cli.releases import releases
 from utils.cli.schemas import schemas
 from utils.cli.setup import temporal, topics
 from utils.cli.status import status
@@ -25,5 +26,6 @@ def add_commands(cli: typer.Typer) -> None:
 
     cli.add_typer(topics, name="topics")
     cli.add_typer(temporal, name="temporal")
+    cli.add_typer(releases, name="release")
     cli.add_typer(limits, name="limits")
     cli.add_typer(dead_letters, name="dlt")

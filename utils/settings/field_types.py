@@ -90,6 +90,10 @@ Port = Annotated[int, Field(ge=1, le=_MAX_PORT)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,245}$")]
 """A topic whose dead-letter topic still has a valid name: Kafka allows 249 characters."""
 
+DeploymentName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""Temporal joins it and the build id with a dot or a colon."""
+BuildId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+
 Url = Annotated[str, AfterValidator(_check_url)]
 Sender = Annotated[str, AfterValidator(_check_sender)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]

@@ -4,6 +4,7 @@ The text below a field is its help in ``signin-worker check --help`` and in
 docs/reference.md.
 """
 
+from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -12,7 +13,9 @@ from schemas.policy import LimitPolicy
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.settings.field_types import (
     Brokers,
+    BuildId,
     CommaList,
+    DeploymentName,
     File,
     Folder,
     IpAddresses,
@@ -31,6 +34,14 @@ TEST_SECRETS: Final = tuple(f"{digit}x0000000000000000000000000000000AA" for dig
 
 https://developers.cloudflare.com/turnstile/troubleshooting/testing/
 """
+
+
+def package_version() -> str:
+    """Return the version of this package; in a source tree, where none is installed, ``source``."""
+    try:
+        return version("signin-worker")
+    except PackageNotFoundError:
+        return "source"
 
 
 class _Section(BaseModel):
@@ -83,6 +94,10 @@ class TemporalSettings(_Section):
 
     task_queue: str = "signin"
     """Task queue of requests; mailboxes and mails use the same name with -mailbox and -mail appended"""
+    deployment: DeploymentName | None = None
+    """Worker deployment of this worker; without one, stop one release before you start the next (docs/upgrading.md)"""
+    build_id: BuildId = Field(default_factory=package_version)
+    """Release of this worker within its deployment; the package's version by default"""
     search_attributes: Annotated[Literal["auto", "on", "off"], Lower] = "auto"
     """Whether mailboxes set search attributes; auto does if the namespace has them (signin-worker temporal create)"""
 

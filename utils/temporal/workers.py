@@ -51,6 +51,11 @@ class Release(NamedTuple):
     deployment: str
     build_id: str
 
+    @classmethod
+    def of(cls, deployment: str | None, build_id: str) -> "Release | None":
+        """Return the release of a deployment, or None without one."""
+        return None if deployment is None else cls(deployment, build_id)
+
 
 def sandbox() -> SandboxedWorkflowRunner:
     """Return the SDK's sandbox, with ``SHARED_MODULES`` passed through."""

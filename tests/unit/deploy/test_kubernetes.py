@@ -87,7 +87,7 @@ def test_the_worker_starts_with_these_settings(environment: str, tmp_path: Path)
 def test_temporal_variables_have_an_effect(environment: str) -> None:
     """Each of Temporal's variables changes the client's configuration; a misspelt one would not."""
     ours = {name: value for name, value in _settings(environment).items() if name.startswith("TEMPORAL_")}
-    ours |= {variable["name"]: "some key" for variable in _container()["env"]}
+    ours |= {variable["name"]: "some key" for variable in _container()["env"] if "valueFrom" in variable}
     assert ours.keys() >= {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_TLS"}
     for name, value in ours.items():
         configured = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars={name: value})
@@ -166,11 +166,23 @@ def test_probes_use_paths_that_the_worker_serves() -> None:
     assert port["containerPort"] == int(_in_the_dockerfile(r"SIGNIN_HTTP__PORT=(\d+)"))
 
 
-def test_each_selector_selects_only_the_worker() -> None:
-    """Each selector has the worker's labels; an empty one would select every pod of the namespace."""
-    labels = _manifest("deployment")["spec"]["template"]["metadata"]["labels"]
-    assert labels
-    assert _manifest("deployment")["spec"]["selector"] == {"matchLabels": labels}
+def test_a_deployment_selects_its_own_release_only() -> None:
+    """Two releases run side by side: each has a deployment, a label and a build id of its own."""
+    deployment = _manifest("deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    release = labels["app.kubernetes.io/version"]
+    environment = {variable["name"]: variable.get("value") for variable in _container()["env"]}
+
+    assert deployment["spec"]["selector"] == {"matchLabels": labels}
+    assert deployment["metadata"]["name"] == f"signin-worker-{release}"
+    assert environment["SIGNIN_TEMPORAL__BUILD_ID"] == release
+    assert _settings("production")["SIGNIN_TEMPORAL__DEPLOYMENT"]
+
+
+def test_every_other_selector_selects_the_workers_of_all_releases() -> None:
+    """Each selector has the worker's name; an empty one would select every pod of the namespace."""
+    labels = {"app.kubernetes.io/name": "signin-worker"}
+    assert labels.items() < _manifest("deployment")["spec"]["template"]["metadata"]["labels"].items()
     assert _manifest("disruption-budget")["spec"]["selector"] == {"matchLabels": labels}
     assert _manifest("network-policy")["spec"]["podSelector"] == {"matchLabels": labels}
     assert _manifest("service")["spec"]["selector"] == labels
