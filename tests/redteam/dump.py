@@ -8,7 +8,7 @@ import httpx
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import WorkflowExecution
+from temporalio.client import WorkflowExecution, WorkflowHandle
 
 from tests.faults.evidence import read_topic
 from tests.redteam.scene import Scene
@@ -131,13 +131,21 @@ def _database(scene: Scene) -> Corpus:
 
 
 async def compares_in_histories(scene: Scene, address: str) -> int:
-    """Return how many compares of codes the history of a mailbox holds."""
-    handle = scene.stage.temporal.get_workflow_handle(f"mailbox/{scene.stage.mailbox_pseudonym(address)}")
+    """Return how many compares of codes the histories of a mailbox hold, those of all its runs together."""
     codec = scene.stage.temporal.data_converter.payload_codec
     assert codec is not None
 
-    events = [event async for event in handle.fetch_history_events()]
+    runs = await mailbox_runs(scene, address)
+    events = [event for run in runs async for event in run.fetch_history_events()]
     names = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
     markers = [payload for event in events for payload in _payloads(event.marker_recorded_event_attributes)]
     local = [b'"activity_type":"verify_otp_activity"' in payload.data for payload in await codec.decode(markers)]
     return sum(local) + names.count("verify_otp_activity")
+
+
+async def mailbox_runs(scene: Scene, address: str) -> list[WorkflowHandle[Any, Any]]:
+    """Return the runs of a mailbox."""
+    temporal = scene.stage.temporal
+    workflow_id = f"mailbox/{scene.stage.mailbox_pseudonym(address)}"
+    listed = temporal.list_workflows(f"WorkflowId = '{workflow_id}'")
+    return [temporal.get_workflow_handle(run.id, run_id=run.run_id) async for run in listed]

@@ -8,6 +8,7 @@ from tests.redteam.attack import Attack, Finding, run
 from tests.redteam.attacks import (
     addresses,
     challenges,
+    floods,
     guesses,
     locks,
     mails,
@@ -20,7 +21,7 @@ from tests.redteam.attacks import (
 from tests.redteam.scene import Size, open_scene
 
 FULL: Final = Size()
-SHORT: Final = Size(flood=60, others=3, challenge_s=3, days=0)
+SHORT: Final = Size(flood=60, junk=120, others=3, challenge_s=3, days=0)
 
 # The fault programme's stage relaxes some settings, since faults take long. This restores the worker's defaults.
 _DEFAULTS: Final = {
@@ -44,6 +45,7 @@ _WITH_DEFAULTS: Final = (
     *mails.ATTACKS,
     *guesses.ATTACKS,
     *sign_ins.ATTACKS,
+    *floods.ATTACKS,
     *locks.ATTACKS,
     *addresses.ATTACKS,
     *challenges.ATTACKS,

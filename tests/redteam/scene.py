@@ -36,6 +36,7 @@ class Size:
     """The size of a run: the whole programme, or what fits into ``make test``."""
 
     flood: int = 1_000
+    junk: int = 10_000
     others: int = 20
     challenge_s: int = 30
     days: int = 6

@@ -14,6 +14,8 @@ from activities.errors import PublishUnavailable
 from schemas.policy import Policy
 from tests.fakes.stage import Stage
 from tests.fakes.waiting import until
+from workflows.rules.outbox import MAX_CARRIED_RESULTS
+from workflows.rules.submissions import MAX_WAITING
 
 
 async def has_new_run(stage: Stage, run_id: str | None) -> bool:
@@ -115,3 +117,22 @@ async def test_a_new_run_begins_while_kafka_is_down(temporal_client: Client) -> 
         await stage.wait_for_results(2)
 
         assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]
+
+
+async def test_a_backlog_too_large_for_a_new_run_is_published_by_workflows_of_its_own(temporal_client: Client) -> None:
+    """While Kafka is down, junk must not keep the mailbox from a new run. Nothing is lost when Kafka is back."""
+    policy = Policy(signals_per_run=MAX_WAITING + MAX_CARRIED_RESULTS + 10)
+    async with Stage(temporal_client, now, policy).working() as stage:
+        stage.publisher.down = PublishUnavailable
+        signin_ids = [uuid.uuid4().hex for _ in range(policy.signals_per_run)]
+        for signin_id in signin_ids:
+            await stage.submit(signin_id, "1")
+
+        run_id = (await stage.mailbox().describe()).run_id
+        await eventually(lambda: has_new_run(stage, run_id))
+        stage.publisher.down = None
+        await until(lambda: all(stage.outcomes(signin_id) for signin_id in signin_ids), 30)
+
+        assert {outcome for signin_id in signin_ids for outcome in stage.outcomes(signin_id)} == {
+            "otp.rejected unknown_signin"
+        }
