@@ -1,4 +1,4 @@
-"""The runbook's commands exist, and the worker writes the log lines that it quotes."""
+"""The commands of the runbook and of the page on upgrading exist, and the worker writes the log lines that it quotes."""
 
 import re
 import shlex
@@ -14,12 +14,14 @@ from tests.docs.documents import blocks, code
 from tests.docs.generated import commands
 
 _RUNBOOK: Final = PROJECT / "docs" / "runbook.md"
+_UPGRADING: Final = PROJECT / "docs" / "upgrading.md"
 _PROGRAMS: Final = ("signin-worker", "kubectl", "temporal", "docker")
 
 
 def _lines() -> Iterator[str]:
-    for block in blocks(_RUNBOOK, "sh"):
-        yield from block.text.splitlines()
+    for page in (_RUNBOOK, _UPGRADING):
+        for block in blocks(page, "sh"):
+            yield from block.text.splitlines()
 
 
 def _inline() -> list[str]:
@@ -33,7 +35,7 @@ def _usages() -> dict[str, str]:
 
 
 def test_commands_of_the_worker_exist() -> None:
-    """Every command that the runbook names exists, with the options that it uses."""
+    """Every command that the pages name exists, with the options that they use."""
     lines = [*_lines(), *_inline()]
     mentions = [line for line in lines if "signin-worker " in line and "name=signin-worker" not in line]
     calls = [line.rpartition("signin-worker ")[2] for line in mentions]
