@@ -81,6 +81,7 @@ class Rejection(Message):
     after it changes nothing.
     """
 
+    format: Format = 1
     signin_id: SignInId
     email: str
     account: str

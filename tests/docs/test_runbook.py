@@ -1,4 +1,4 @@
-"""The commands of the runbook and of the page on upgrading exist, and the worker writes the log lines that it quotes."""
+"""The commands of the runbook and of the upgrading page exist, and the worker writes the log lines that it quotes."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Records the histories of the version in pyproject.toml (``make histories``).
+"""Records the histories of the version in pyproject.toml (``make histories``), until that is released.
 
 Those of other versions stay.
 """
@@ -9,9 +9,10 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tomllib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ from deploy.local.processes import executable
 from deploy.local.servers.temporal import LocalTemporal
 from schemas.policy import Policy
 from tests.fakes.stage import Stage
+from tests.histories.digests import FOLDER, SUMS, digests, is_released
 from tests.histories.plays import PLAYS, UNHURRIED_PLAYS, Play, Sleep
+from utils.temporal.namespace import create_namespace
 
 _PLAY_WITHIN_S: Final = 120
 _REVEALING_MEMBERS: Final = ("identity", "stackTrace")
@@ -35,11 +38,15 @@ def main() -> None:
     logging.disable()  # failures are part of the plays
 
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
-    folder = Path(__file__).parent / version
+    if is_released(version):
+        sys.exit(f"{version} is released: what it recorded never changes. Set the next version in pyproject.toml.")
+
+    folder = FOLDER / version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
 
     asyncio.run(_record(folder))
+    (folder / SUMS).write_text(digests(folder))
 
 
 async def _record(folder: Path) -> None:
@@ -54,6 +61,7 @@ async def _record(folder: Path) -> None:
     await asyncio.to_thread(server.start)
 
     try:
+        await create_namespace(await Client.connect(server.address), timedelta(days=1))
         for play, policy in UNHURRIED_PLAYS:
             await _run_play(play, policy, server.address, _now, asyncio.sleep, folder)
     finally:

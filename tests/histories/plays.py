@@ -3,16 +3,22 @@
 A play returns what to record.
 """
 
+import asyncio
+import secrets
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from activities.codes import CodeKeys
 from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
+from schemas.limits import Clearing, LimitsReport
 from schemas.policy import LimitPolicy, Policy
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.waiting import until
+from workflows.names import CLEAR_LIMITS_UPDATE
+from workflows.rules.submissions import MAX_WAITING
 
 Sleep = Callable[[float], Awaitable[None]]
 """Lets seconds of the server's time pass."""
@@ -74,13 +80,19 @@ async def is_rejected(stage: Stage, _: Sleep) -> list[Recording]:
 
 
 async def meets_siteverify_down(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Send a request while siteverify is down: the step becomes durable and gives up after 30 s."""
+    """Send a request while siteverify is down: the step becomes durable and gives up after 30 s.
+
+    A rejection that is not decided in the first workflow task goes through the mailbox.
+    """
     stage.verifier.down = True
     handle = await stage.request()
     while not stage.publisher.published:
         await sleep(1)
     await handle.result()
-    return [Recording("rejected_challenge_unavailable", handle.id)]
+    return [
+        Recording("rejected_challenge_unavailable", handle.id),
+        _mailbox("rejected_through_the_mailbox", stage),
+    ]
 
 
 async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
@@ -154,6 +166,60 @@ async def waits_for_kafka(stage: Stage, sleep: Sleep) -> list[Recording]:
     return [_mailbox("publication_outage_and_end", stage)]
 
 
+async def has_limits_cleared(stage: Stage, _: Sleep) -> list[Recording]:
+    """Let an operator clear the budgets of a mailbox with a live sign-in, in an update."""
+    signin_id = await stage.open_sign_in()
+    await stage.submit(signin_id, "wrong")
+    await stage.wait_for_results(2)
+
+    clearing = Clearing(account=stage.account(), mails=True, failures=True, operator="grace", masked="a***@e***.com")
+    await stage.mailbox().execute_update(CLEAR_LIMITS_UPDATE, clearing, result_type=LimitsReport)
+
+    return [_mailbox("limits_cleared", stage)]
+
+
+async def is_flooded(stage: Stage, sleep: Sleep) -> list[Recording]:
+    """Submit more junk at once than may wait, then more codes than a sign-in has tries."""
+    junk = 2 * MAX_WAITING
+    await asyncio.gather(*(stage.submit(uuid.uuid4().hex, "junk") for _ in range(junk)))
+    while len(stage.publisher.published) < junk:
+        await sleep(1)
+
+    signin_id = await stage.open_sign_in()
+    await asyncio.gather(*(stage.submit(signin_id, "wrong") for _ in range(20)))
+    await until(partial(_has_failed, stage, signin_id))
+
+    return [_mailbox("flooded", stage)]
+
+
+async def is_compared_durably(stage: Stage, sleep: Sleep) -> list[Recording]:
+    """Submit a code that is sealed under a key which the worker learns of only later."""
+    signin_id = await stage.open_sign_in()
+    known = stage.keys
+    newer = CodeKeys({"newer": secrets.token_bytes(32)})
+
+    stage.keys = newer
+    await stage.submit(signin_id, stage.code())
+    stage.keys = known
+    await sleep(2)
+    known._ring |= newer._ring
+    while "signin.succeeded" not in stage.outcomes(signin_id):
+        await sleep(1)
+
+    return [_mailbox("compared_durably", stage)]
+
+
+async def shows_its_state(stage: Stage, _: Sleep) -> list[Recording]:
+    """Lock an account, in a namespace with search attributes."""
+    for _once in range(2):
+        signin_id = await stage.open_sign_in()
+        for _try in range(5):
+            await stage.submit(signin_id, "wrong")
+        await until(partial(_has_failed, stage, signin_id))
+
+    return [_mailbox("search_attributes", stage)]
+
+
 async def goes_on_in_a_new_run(stage: Stage, _: Sleep) -> list[Recording]:
     """Continue as new with a live sign-in."""
     signin_id = await stage.open_sign_in()
@@ -178,11 +244,20 @@ PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
     (comes_without_a_first, Policy()),
     (gets_no_mail, Policy()),
     (waits_for_kafka, Policy()),
+    (has_limits_cleared, Policy()),
+    (is_flooded, Policy()),
+    (is_compared_durably, Policy()),
 )
 """Plays for the time-skipping server."""
 
-UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = ((goes_on_in_a_new_run, Policy(signals_per_run=3)),)
-"""Plays for a real server: the time-skipping one loses signals that arrive during continue-as-new."""
+UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
+    (goes_on_in_a_new_run, Policy(signals_per_run=3)),
+    (shows_its_state, Policy(search_attributes=True)),
+)
+"""Plays for a real server: the time-skipping one loses signals that arrive during continue-as-new.
+
+Its namespace has the search attributes.
+"""
 
 
 def _has_failed(stage: Stage, signin_id: str) -> bool:
