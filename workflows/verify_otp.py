@@ -109,7 +109,7 @@ class VerifyOTPWorkflow:
             try:
                 self._apply(signal)
             except Exception:
-                self._abandon((signal.signin_id,))
+                self._abandon_signal(signal)
 
     def _apply(self, signal: Signal) -> None:
         now = workflow.now()
@@ -152,6 +152,14 @@ class VerifyOTPWorkflow:
         workflow.logger.exception("the rules failed", extra={"signin_ids": signin_ids})
         for signin_id in signin_ids:
             self._mailbox.abandon(signin_id, workflow.now())
+
+    def _abandon_signal(self, signal: Signal) -> None:
+        """Log the error that the rules raised, and fail the sign-in: a first attempt must have an end."""
+        workflow.logger.exception("the rules failed", extra={"signin_ids": (signal.signin_id,)})
+        if isinstance(signal, Challenge | Rejection):
+            self._mailbox.abandon_request(signal, workflow.now())
+        else:
+            self._mailbox.abandon(signal.signin_id, workflow.now())
 
     def _update_visibility(self) -> None:
         if not self._mailbox.state.policy.search_attributes:

@@ -30,9 +30,6 @@ from workflows.names import (
     sign_in_workflow_id,
 )
 
-# A request's workflow ends within two minutes, unless Kafka does not take its result:
-# then it must keep trying.
-_SIGN_IN_RUN: Final = timedelta(days=1)
 _WORKFLOW_TASK: Final = timedelta(seconds=10)
 
 
@@ -73,7 +70,11 @@ class TemporalGateway:
         return await _translated(self._submit(submission))
 
     async def _start(self, request: ReceivedRequest) -> Outcome:
-        """Start the workflow eagerly: a worker of this process that has a free slot gets the first task at once."""
+        """Start the workflow eagerly: a worker of this process that has a free slot gets the first task at once.
+
+        Its run has no timeout. It ends within two minutes, unless Kafka does not take its result:
+        then it must keep trying, however long that is.
+        """
         event = request.event
         sign_in = SignInInput(
             request=event,
@@ -89,7 +90,6 @@ class TemporalGateway:
                 id=sign_in_workflow_id(event.signin_id, event.attempt),
                 task_queue=self._task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                run_timeout=_SIGN_IN_RUN,
                 task_timeout=_WORKFLOW_TASK,
                 rpc_timeout=self._rpc_timeout,
                 request_eager_start=True,

@@ -63,6 +63,10 @@ class MailboxPeople:
 
     # The servers
 
+    def mails_under_way(self) -> int:
+        """Return how many mails the mail server is being asked to take."""
+        return len(self.run.started(SEND))
+
     def accept_mail(self) -> None:
         """Let the mail server accept the mail that is under way."""
         self.accept(self.run.started(SEND)[0])

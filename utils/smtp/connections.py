@@ -36,7 +36,9 @@ class ConnectionPool:
     take the next command for, so the connection is closed.
 
     Before a connection is used again, the server must answer ``RSET``. One that died meanwhile is
-    replaced before any part of the mail was sent.
+    replaced before any part of the mail was sent. If a firewall dropped it silently, it has dropped
+    the others too: they are not asked, because each answer that does not come takes time from
+    the mail.
     """
 
     def __init__(
@@ -79,9 +81,18 @@ class ConnectionPool:
         while self._idle:
             connection, timer = self._idle.popitem()
             timer.cancel()
-            if await _answers(connection.client):
-                return connection
+            try:
+                if await _answers(connection.client):
+                    return connection
+            except TimeoutError:
+                self._drop_idle()
         return None
+
+    def _drop_idle(self) -> None:
+        for connection, timer in self._idle.items():
+            timer.cancel()
+            connection.client.close()
+        self._idle.clear()
 
     async def _open(self) -> _Connection:
         client = self._new_client()
@@ -116,9 +127,15 @@ class ConnectionPool:
 
 
 async def _answers(client: aiosmtplib.SMTP) -> bool:
-    """Tell whether the server answers ``RSET``; close the connection if it does not."""
+    """Tell whether the server answers ``RSET``; close the connection if it does not.
+
+    Raises ``TimeoutError`` if it says nothing at all.
+    """
     try:
         await client.rset(timeout=_RESET_S)
+    except TimeoutError:
+        client.close()
+        raise
     except (aiosmtplib.SMTPException, OSError):
         client.close()
         return False

@@ -96,9 +96,9 @@ class Endings:
             elif now >= sign_in.expires_at:
                 self._expire(sign_in)
 
-    def fail(self, sign_in: SignIn, reason: Failure, at: datetime) -> None:
-        """Fail a sign-in, whatever is undecided."""
-        self._end(sign_in)
+    def fail(self, sign_in: SignIn | Challenge | Rejection, reason: Failure, at: datetime) -> None:
+        """Fail a sign-in, whatever is undecided, or the request for one."""
+        self._end(sign_in.signin_id)
         self._outbox.failed(sign_in, reason, at)
 
     def reject(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
@@ -119,7 +119,7 @@ class Endings:
             self.fail(sign_in, "delivery_failed", sign_in.expires_at)
             return
 
-        self._end(sign_in)
+        self._end(sign_in.signin_id)
         self._outbox.expired(sign_in, sign_in.expires_at)
 
     def _report_refusals(self, sign_in: SignIn) -> None:
@@ -172,13 +172,13 @@ class Endings:
             self.fail(sign_in, ending.type, at)
             return
 
-        self._end(sign_in)
+        self._end(sign_in.signin_id)
         self._outbox.succeeded(sign_in, ending.submission, at)
 
     def _stale_at(self, sign_in: SignIn) -> datetime:
         return sign_in.born_at + timedelta(seconds=self._state.policy.times.max_event_age_s)
 
-    def _end(self, sign_in: SignIn) -> None:
-        del self._state.live[sign_in.signin_id]
-        self._submissions.drop_queued(sign_in.signin_id)
-        self._memory.remember_ended(sign_in.signin_id)
+    def _end(self, signin_id: str) -> None:
+        self._state.live.pop(signin_id, None)
+        self._submissions.drop_queued(signin_id)
+        self._memory.remember_ended(signin_id)

@@ -171,6 +171,13 @@ class Mailbox:
         if sign_in := self.state.live.get(signin_id):
             self._endings.fail(sign_in, "delivery_failed", at)
 
+    def abandon_request(self, message: Challenge | Rejection, at: datetime) -> None:
+        """Fail the sign-in of a first attempt that could not be applied."""
+        if message.attempt > 1 or self._memory.knows(message.signin_id):
+            self.abandon(message.signin_id, at)
+        else:
+            self._endings.fail(message, "delivery_failed", at)
+
     # Time
 
     def tick(self, now: datetime) -> None:

@@ -21,7 +21,7 @@ from schemas.results import (
     SignInRejected,
     SignInSucceeded,
 )
-from schemas.signals import Rejection, Submission
+from schemas.signals import Challenge, Rejection, Submission
 from workflows.rules.attempts import Obstacle
 from workflows.rules.jobs import PublishResults
 from workflows.rules.pace import Pace
@@ -45,6 +45,9 @@ MAX_LOCKED_ANSWERS: Final = 32
 
 Only while Kafka takes nothing are there so many.
 """
+
+Subject = SignIn | Challenge | Rejection
+"""Whom a result is about: a sign-in, or the request for one."""
 
 
 class Outbox:
@@ -179,7 +182,7 @@ class Outbox:
         result = SignInSucceeded(**_about(sign_in, now), submission_id=submission.submission_id)
         self._add(result, sign_in, submission)
 
-    def failed(self, sign_in: SignIn, reason: Failure, now: datetime) -> None:
+    def failed(self, sign_in: Subject, reason: Failure, now: datetime) -> None:
         """Add that a sign-in failed."""
         self._add(SignInFailed(**_about(sign_in, now), reason=reason), sign_in)
 
@@ -187,7 +190,7 @@ class Outbox:
         """Add that no right code was submitted in time."""
         self._add(SignInExpired(**_about(sign_in, now)), sign_in)
 
-    def rejected(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], now: datetime) -> None:
+    def rejected(self, sign_in: Subject, obstacle: Obstacle[RejectReason], now: datetime) -> None:
         """Add that attempt 1 was not acceptable."""
         result = SignInRejected(
             **_about(sign_in, now),
@@ -199,7 +202,7 @@ class Outbox:
     def _add(
         self,
         result: Result,
-        sign_in: SignIn | Rejection | None,
+        sign_in: Subject | None,
         submission: Submission | None = None,
         traceparent: str | None = None,
     ) -> None:
@@ -241,7 +244,7 @@ class _About(TypedDict):
     occurred_at: datetime
 
 
-def _about(subject: SignIn | Rejection | Submission, at: datetime) -> _About:
+def _about(subject: Subject | Submission, at: datetime) -> _About:
     return {"signin_id": subject.signin_id, "account": subject.account, "occurred_at": at}
 
 

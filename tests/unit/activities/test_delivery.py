@@ -76,6 +76,26 @@ async def test_no_mail_is_sent_once_the_code_has_expired(seconds: int) -> None:
     assert mailer.tried == []
 
 
+async def test_a_mail_that_is_not_accepted_before_its_code_expires_is_given_up() -> None:
+    """The mail server is slow. There is no retry, and no success that comes too late."""
+    mailer = FakeMailer()
+    mailer.hold()
+    task = TASK.model_copy(update={"expires_at": NOW + timedelta(milliseconds=1)})
+
+    error = await failing(_activities(mailer).send_email_activity, task)
+
+    assert (error.type, error.non_retryable) == ("CodeExpired", True)
+    assert (len(mailer.tried), mailer.sent) == (1, [])
+
+
+async def test_a_refusal_says_when_it_came() -> None:
+    """The workflow publishes that moment."""
+    mailer = FakeMailer()
+    mailer.script(TASK.email, MailRefused)
+
+    assert (await failing(_activities(mailer).send_email_activity, TASK)).details == (NOW.isoformat(),)
+
+
 @pytest.mark.parametrize(("answer", "final"), [(MailRefused, True), (MailUnavailable, False)])
 async def test_only_a_refused_mail_is_not_retried(answer: type[SideEffectError], final: bool) -> None:
     """The log names the sign-in, the attempt and the error."""

@@ -75,6 +75,16 @@ async def test_a_request_starts_its_workflow_once() -> None:
     assert options["request_eager_start"]
 
 
+async def test_no_run_has_a_timeout() -> None:
+    """The server would end a request that waits for Kafka, and its result with it."""
+    client = FakeTemporalClient()
+    await gateway(client).start(request())
+    await gateway(client).submit(submission())
+
+    for _, _, options in client.calls:
+        assert not {"run_timeout", "execution_timeout"} & set(options)
+
+
 async def test_a_request_known_to_temporal_is_a_duplicate() -> None:
     """It makes no difference whether that workflow is running or closed."""
     client = FakeTemporalClient()
@@ -102,6 +112,7 @@ async def test_a_submission_is_signalled_to_its_mailbox_with_start() -> None:
 
     assert isinstance(signal, Submission)
     assert signal.account == PSEUDONYMS.account(address)
+    assert signal.read_at == NOW
     assert KEYS.matches(signal.seal, signal.key_id, signin_id(7), "12345678")
 
     sent = json.dumps([signal.model_dump(mode="json"), str(options), argument.model_dump(mode="json")])
