@@ -63,8 +63,8 @@ class Moving:
 
         completion = self._run._instance.activate(activation)
         assert not completion.HasField("failed"), completion.failed
-        commands = completion.successful.commands
-        return {str(each.WhichOneof("variant")): getattr(each, each.WhichOneof("variant")) for each in commands}
+        kinds = [(str(each.WhichOneof("variant")), each) for each in completion.successful.commands]
+        return {kind: getattr(command, kind) for kind, command in kinds}
 
     def resolve(self, command: Any, result: Any, *, moves: bool, is_local: bool = False) -> dict[str, Any]:
         """Let an activity end well, and return the commands that follow."""
