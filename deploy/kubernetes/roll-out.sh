@@ -27,7 +27,7 @@ trap 'rm -f "$KUBECONFIG"' EXIT
 printf '%s' "$KUBECONFIG_CONTENT" > "$KUBECONFIG"
 
 digest="${IMAGE##*@sha256:}"
-release="${digest:0:12}"
+release="sha-${digest:0:12}" # digits alone would be a number in YAML
 deployment="deployment/signin-worker-$release"
 rendered="$(kubectl kustomize "$(dirname "$0")/$ENVIRONMENT")"
 rendered="${rendered//signin-worker:set-by-roll-out/$IMAGE}"

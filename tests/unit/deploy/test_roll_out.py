@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from deploy.local.places import PROJECT
 
 _IMAGE: Final = f"registry.example/team/signin-worker@sha256:{'ab' * 32}"
-_RELEASE: Final = "abababababab"
+_RELEASE: Final = "sha-abababababab"
 _PLACEHOLDER: Final = "image: signin-worker:set-by-roll-out"
 _KUBECTL: Final = """\
 #!{python}
@@ -144,6 +145,17 @@ def test_the_image_and_its_release_are_filled_in(cluster: Cluster) -> None:
     assert f"name: signin-worker-{_RELEASE}\n" in manifests
     assert f"value: {_RELEASE}\n" in manifests
     assert "set-by-roll-out" not in manifests.split("image:")[0]
+
+
+def test_a_release_is_never_a_number(cluster: Cluster) -> None:
+    """A digest may begin with twelve digits, or look like 12e45: labels and environment variables are strings."""
+    cluster.roll_out(IMAGE=f"registry.example/signin-worker@sha256:{'12' * 32}")
+    manifests = next(call["manifests"] for call in cluster.calls if "manifests" in call)
+    deployment = yaml.safe_load(manifests)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    assert deployment["metadata"]["labels"]["app.kubernetes.io/version"] == "sha-121212121212"
+    assert container["env"][0]["value"] == "sha-121212121212"
 
 
 def test_older_releases_read_no_more_and_go_when_they_are_drained(cluster: Cluster) -> None:

@@ -7,11 +7,13 @@ import pytest
 from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentInfo, WorkerDeploymentVersion
 from temporalio.api.enums.v1 import WorkerDeploymentVersionStatus as Status
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentResponse
+from temporalio.common import VersioningBehavior
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import TemporalUnavailable
 from utils.checks.temporal import check_release
 from utils.temporal.releases import Releases, ReleaseState
+from utils.temporal.workers import Release, _versioned
 
 Summary = WorkerDeploymentInfo.WorkerDeploymentVersionSummary
 
@@ -44,6 +46,16 @@ def described(*versions: tuple[str, Status.ValueType], ramping: float = 0) -> De
         summary.create_time.FromSeconds(number)
         answer.worker_deployment_info.version_summaries.append(summary)
     return answer
+
+
+def test_the_workers_of_a_release_pin_its_workflows() -> None:
+    """The server refuses pinning by the workflows themselves from workers without a release."""
+    options = _versioned(Release("signin-worker", "2.0.0"))
+
+    assert options.use_worker_versioning
+    assert options.version.to_canonical_string() == "signin-worker.2.0.0"
+    assert options.default_versioning_behavior is VersioningBehavior.PINNED
+    assert Release.of(None, "2.0.0") is None
 
 
 async def test_the_newest_release_comes_first_with_its_share() -> None:
