@@ -64,7 +64,8 @@ release() {
 }
 
 # A new release reads no events yet: what it read would stay with it, ready or not.
-if [[ $(current '.spec.template.spec.containers[0].args[2]') != all ]]; then
+role="$(current '.spec.template.spec.containers[0].args[2]')"
+if [[ $role != all ]]; then
     apply worker
 fi
 if [[ -n ${RAMP:-} ]]; then
@@ -77,12 +78,13 @@ apply all
 # The other releases read no more. They serve the mailboxes that have not moved yet, and are removed once they are drained.
 others="$(in_namespace get deployments --selector app.kubernetes.io/name=signin-worker --output \
     'jsonpath={range .items[*]}{.metadata.name}{" "}{.spec.template.spec.containers[0].args[2]}{"\n"}{end}')"
-while read -r name role; do
-    if [[ $role == all && $name != "${deployment#*/}" ]]; then
+while read -r name its_role; do
+    if [[ $its_role == all && $name != "${deployment#*/}" ]]; then
         in_namespace patch "deployment/$name" --type json --patch \
             '[{"op": "replace", "path": "/spec/template/spec/containers/0/args/2", "value": "worker"}]'
     fi
 done <<< "$others"
-for drained in $(release drained); do
-    in_namespace delete "deployment/signin-worker-$drained" --ignore-not-found
-done
+drained="$(release drained)"
+while read -r name; do
+    [[ -z $name ]] || in_namespace delete "deployment/signin-worker-$name" --ignore-not-found
+done <<< "$drained"
