@@ -15,8 +15,8 @@ from workflows.rules.mailbox import Mailbox
 MAX_EVENTS: Final = 2_000
 """From here on a run hands over as soon as it has no mail and no compare in flight."""
 
-LAST_EVENTS: Final = 8_000
-"""From here on it hands over at once. A mail in flight may then be sent twice."""
+LAST_EVENTS: Final = 6_000
+"""From here on it hands over within three seconds. A mail in flight may then be sent twice."""
 
 MAX_AGE: Final = timedelta(days=1)
 """A run that is older hands over when it is at rest."""

@@ -209,8 +209,7 @@ class VerifyOTPWorkflow:
         The new run is served by the release that is current then (docs/adr/0028).
         The new run repeats a publication that Kafka is slow to acknowledge.
         """
-        may_wait = not self._run_limits.are_exceeded
-        if self._jobs and may_wait and self._run_limits.allow_last_jobs():
+        if self._jobs and self._run_limits.allow_last_jobs():
             return
 
         overflow = self._mailbox.take_overflow(workflow.now())
