@@ -75,10 +75,18 @@ async def read_history(handle: WorkflowHandle[Any, Any]) -> list[HistoryEvent]:
     return [event async for event in handle.fetch_history_events(rpc_timeout=RPC_TIMEOUT)]
 
 
-async def read_runs(client: Client, workflow_id: str) -> AsyncIterator[list[HistoryEvent]]:
-    """Yield the history of each run that the visibility store lists. Raises ``RPCError``."""
+async def read_runs(
+    client: Client,
+    workflow_id: str,
+    since: datetime | None = None,
+) -> AsyncIterator[list[HistoryEvent]]:
+    """Yield the history of each run that the visibility store lists, unless it ended before ``since``.
+
+    Raises ``RPCError``.
+    """
     async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
-        yield await read_history(client.get_workflow_handle(workflow_id, run_id=run.run_id))
+        if since is None or run.close_time is None or run.close_time >= since:
+            yield await read_history(client.get_workflow_handle(workflow_id, run_id=run.run_id))
 
 
 def local_activity(event: HistoryEvent) -> LocalActivity | None:

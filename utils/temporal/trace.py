@@ -15,7 +15,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from activities.addresses import masked
-from activities.errors import TemporalUnavailable
+from activities.errors import TemporalUnavailable, UnknownKey
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow
 from consumers.ports import KafkaUnavailable
 from schemas.results import CODE_SENT, TERMINAL_TYPES, ResultEvent, code_sent_id
@@ -137,10 +137,17 @@ class _TraceReader:
         if self._mailbox is None:
             return
 
-        async for history in read_runs(self._client, mailbox_workflow_id(self._mailbox)):
-            activities = Activities(history)
-            for event in history:
-                await self._read_mailbox_event(event, activities)
+        since = min((event.at for event in self._events), default=None)
+        async for history in read_runs(self._client, mailbox_workflow_id(self._mailbox), since):
+            try:
+                await self._read_run(history)
+            except UnknownKey:
+                self._add(history[0], "mailbox", "a run under a payload key that was dropped")
+
+    async def _read_run(self, history: Sequence[HistoryEvent]) -> None:
+        activities = Activities(history)
+        for event in history:
+            await self._read_mailbox_event(event, activities)
 
     async def _read_request_event(self, event: HistoryEvent, attempt: int, activities: Activities) -> None:
         match event.event_type:
@@ -200,13 +207,7 @@ class _TraceReader:
                 self._account = message.account
                 self._add(event, "mailbox", "attempt handed over", attempt=message.attempt)
             case Refusal() | Rejection():
-                self._add(
-                    event,
-                    "mailbox",
-                    "attempt refused",
-                    attempt=message.attempt,
-                    reason=message.reason,
-                )
+                self._add(event, "mailbox", "attempt refused", attempt=message.attempt, reason=message.reason)
             case Submission():
                 self._account = self._account or message.account
                 self._add(event, "mailbox", "code submitted", submission_id=message.submission_id)

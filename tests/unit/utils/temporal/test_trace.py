@@ -1,0 +1,123 @@
+"""A trace, where a mailbox has had many runs, some under keys that were dropped."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
+
+from schemas.inbound import SignInRequested
+from schemas.policy import Policy
+from schemas.signals import SignInInput, Submission
+from tests.fakes.mailbox_world import ADA, START
+from utils.temporal.payload_codec import EncryptionCodec
+from utils.temporal.trace import trace_workflows
+from workflows.names import SUBMIT_SIGNAL
+
+SIGN_IN = "s" * 22
+DAY = timedelta(days=1)
+
+
+def converter(key_id: str) -> DataConverter:
+    """Return a converter with one key."""
+    return replace(pydantic_data_converter, payload_codec=EncryptionCodec({key_id: bytes(32)}))
+
+
+class Run(NamedTuple):
+    """A run of the mailbox, which was sent one submission."""
+
+    begins: datetime
+    ends: datetime | None
+    key_id: str
+    submission_id: str
+
+
+class FakeServer:
+    """Lists the runs of a mailbox. ``read`` names those whose history was read."""
+
+    def __init__(self, *runs: Run) -> None:
+        self.data_converter = converter("new")
+        self.read: list[str] = []
+        self._runs = {run.submission_id: run for run in runs}
+
+    async def list_workflows(self, _: str) -> AsyncIterator[Any]:
+        """Yield the runs, the newest first."""
+        for run in reversed(self._runs.values()):
+            yield SimpleNamespace(run_id=run.submission_id, close_time=run.ends)
+
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str | None = None) -> Any:
+        """Return a handle that yields a history."""
+
+        async def events(**_: Any) -> AsyncIterator[HistoryEvent]:
+            if run_id is not None:
+                self.read.append(run_id)
+                yield await signal(self._runs[run_id])
+            elif workflow_id.endswith("/1"):
+                yield await request()
+            else:
+                raise RPCError("no", RPCStatusCode.NOT_FOUND, b"")
+
+        return SimpleNamespace(fetch_history_events=events)
+
+
+async def request() -> HistoryEvent:
+    """Return the first event of a request, three days after the start."""
+    asked = SignInRequested.model_validate(
+        {"signin_id": SIGN_IN, "email": "ada@example.com", "requested_at": START + 3 * DAY}
+    )
+    content = SignInInput(request=asked, born_at=START + 3 * DAY, policy=Policy())
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+    event.event_time.FromDatetime(START + 3 * DAY)
+    event.workflow_execution_started_event_attributes.input.payloads.extend(await converter("new").encode([content]))
+    return event
+
+
+async def signal(run: Run) -> HistoryEvent:
+    """Return the event of a run's submission."""
+    submission = Submission(
+        signin_id=SIGN_IN,
+        submission_id=run.submission_id,
+        account=ADA,
+        seal="x",
+        key_id="k",
+        submitted_at=run.begins,
+        read_at=run.begins,
+    )
+    payloads = Payloads(payloads=await converter(run.key_id).encode([submission]))
+    signaled = WorkflowExecutionSignaledEventAttributes(signal_name=SUBMIT_SIGNAL, input=payloads)
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    event.workflow_execution_signaled_event_attributes.CopyFrom(signaled)
+    event.event_time.FromDatetime(run.begins)
+    return event
+
+
+async def test_runs_before_the_request_are_not_read() -> None:
+    """A mailbox has a run for each day. Those of other days have nothing about this sign-in."""
+    old = Run(START, START + DAY, "dropped", "submission-of-day-0")
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    server = FakeServer(old, own)
+    trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
+
+    assert server.read == ["submission-of-day-3"]
+    assert [moment.what for moment in trace.moments] == ["request taken", "code submitted"]
+
+
+async def test_a_run_under_a_dropped_key_does_not_hide_the_others() -> None:
+    """It is named. What the other runs and the request say is shown."""
+    unreadable = Run(START + 2.5 * DAY, START + 3.1 * DAY, "dropped", "submission-of-day-2")
+    own = Run(START + 3.1 * DAY, None, "new", "submission-of-day-3")
+    trace = await trace_workflows(cast(Client, FakeServer(unreadable, own)), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == [
+        "a run under a payload key that was dropped",
+        "request taken",
+        "code submitted",
+    ]
