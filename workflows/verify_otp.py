@@ -128,12 +128,13 @@ class VerifyOTPWorkflow:
 
     def _start_jobs(self) -> None:
         now = workflow.now()
-        if not self._inbox:  # an unread signal may be of an earlier moment
-            self._mailbox.tick(now)
-
         hold_mails = self._is_ending()
-        hold_compares = hold_mails and not self._mailbox.is_sending
-        jobs = self._mailbox.take_jobs(now, hold_mails=hold_mails, hold_compares=hold_compares)
+        jobs = self._mailbox.take_jobs(
+            now,
+            are_signals_unread=bool(self._inbox),
+            hold_mails=hold_mails,
+            hold_compares=hold_mails and not self._mailbox.is_sending,
+        )
 
         for job in jobs:
             task = asyncio.create_task(self._run_job(job))

@@ -17,9 +17,9 @@ class MailboxPeople:
     ``signin_id`` is the sign-in that was opened last; ``attempts``, the last attempt of each.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, *, single_batch: bool = False) -> None:
         self.policy = policy or Policy()
-        self.run = MailboxRun(START, self.policy)
+        self.run = MailboxRun(START, self.policy, single_batch=single_batch)
         self.signin_id = ""
         self._sign_ins = 0
         self._submissions = 0

@@ -71,7 +71,7 @@ class MailboxRun:
     ``published`` is what Kafka has, in order. ``activities`` are under way.
     """
 
-    def __init__(self, now: datetime, policy: Policy | None = None) -> None:
+    def __init__(self, now: datetime, policy: Policy | None = None, *, single_batch: bool = False) -> None:
         self.now = now
         self.published: list[ResultEvent] = []
         self.activities: dict[int, Scheduled] = {}
@@ -79,6 +79,7 @@ class MailboxRun:
         self.has_ended = False
 
         self._started_at = now
+        self._single_batch = single_batch
         self._recorded: list[tuple[datetime, list[Job]]] = []
         self._input = MailboxInput(policy=policy or Policy())
         self._events: list[Job] = [*self._new_run().pending]
@@ -211,7 +212,14 @@ class MailboxRun:
                 return _published(task)
 
     def _new_run(self) -> Run:
-        return Run("mailbox/m", self._input, self._started_at, self._started_at, run_id="run")
+        return Run(
+            "mailbox/m",
+            self._input,
+            self._started_at,
+            self._started_at,
+            run_id="run",
+            single_batch=self._single_batch,
+        )
 
     def _replay(self) -> Run:
         """Return the workflow as a worker has it that replayed what is recorded."""

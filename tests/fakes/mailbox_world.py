@@ -143,7 +143,6 @@ class MailboxWorld:
 
         They stay in flight until ``finish`` is called.
         """
-        self.mailbox.tick(self.now)
         jobs = self.mailbox.take_jobs(self.now, **held)
         self.jobs += jobs
         return jobs
@@ -156,7 +155,8 @@ class MailboxWorld:
     def finish(self, job: Job, fault: str | None = None) -> None:
         """Finish a job, well or with a fault.
 
-        The fault is ``again`` or ``never`` for a mail, and any text for a compare.
+        The fault is ``again`` or ``never`` for a mail, and any text for a compare. Nothing comes
+        with it, so what is decided is applied.
         """
         self.jobs.remove(job)
 
@@ -176,6 +176,8 @@ class MailboxWorld:
             case PublishResults():
                 self.mailbox.on_published(job)
                 self.published += job.events
+
+        self.mailbox.tick(self.now)
 
     def issue_code(self) -> None:
         """Let the one job that starts now, to issue a code, succeed."""

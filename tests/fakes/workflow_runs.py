@@ -19,7 +19,7 @@ from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
 from temporalio.worker import UnsandboxedWorkflowRunner
-from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInstanceDetails, _WorkflowLogicFlag
 from temporalio.workflow import Info, _Definition
 
 from schemas.mailbox import MailboxInput
@@ -29,6 +29,7 @@ from workflows.verify_otp import VerifyOTPWorkflow
 SUGGESTED_EVENTS: Final = 4_096
 """A server suggests a new run from here on."""
 
+_SINGLE_BATCH: Final = frozenset({_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION_JOBS_AS_SINGLE_BATCH})
 _CONVERTER: Final = pydantic_data_converter.payload_converter
 
 
@@ -46,7 +47,8 @@ def from_payload(payload: Payload, kind: type[Any]) -> Any:
 class Run:
     """One run: how many events its history has, and which keys they are encrypted with.
 
-    ``end`` is the last command of a run that has ended. ``pending`` waits for the next
+    ``single_batch`` delivers as a later release of the SDK will: signals and the ends of activities
+    before anything else runs. ``end`` is the last command of a run that has ended. ``pending`` waits for the next
     workflow task, which begins at ``busy_until`` at the earliest.
     """
 
@@ -57,6 +59,7 @@ class Run:
     first_run_id: str = ""
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     workflow: type[Any] = VerifyOTPWorkflow
+    single_batch: bool = False
     events: int = 1
     key_ids: set[str] = field(default_factory=set)
     ended_at: datetime | None = None
@@ -119,6 +122,7 @@ class Run:
             patch_activation_callback=None,
             last_completion_result=Payloads(),
             last_failure=None,
+            default_workflow_logic_flags=_SINGLE_BATCH if self.single_batch else frozenset(),
         )
         return UnsandboxedWorkflowRunner().create_instance(details)
 

@@ -33,12 +33,12 @@ AT_ONCE = frozenset({"signin.code_sent", "signin.succeeded", "otp.rejected"})
 class DyingWorkers(RuleBasedStateMachine):
     """A mailbox, people, and workers that die in the middle of a task."""
 
-    @initialize(attempts=st.integers(1, 3), failures=st.integers(2, 4))
-    def set_up(self, attempts: int, failures: int) -> None:
+    @initialize(attempts=st.integers(1, 3), failures=st.integers(2, 4), single_batch=st.booleans())
+    def set_up(self, attempts: int, failures: int, single_batch: bool) -> None:
         """Start with one sign-in in an empty mailbox with small limits."""
         limits = LimitPolicy(send_cooldown_s=0, failures_per_hour=failures, failures_per_day=2 * failures)
         otp = OtpPolicy(max_attempts=attempts, shortest_resend_s=0)
-        self.people = MailboxPeople(Policy(limits=limits, otp=otp))
+        self.people = MailboxPeople(Policy(limits=limits, otp=otp), single_batch=single_batch)
         self.accounts: dict[str, str] = {}
         self.sign_in(ADA, 0.0)
 

@@ -8,8 +8,8 @@ task delivers signals before it delivers the ends of activities, whatever came f
       the same task: the mail was accepted         too late, if it had ended
 
 So what is undecided is decided first. For the same reason the end of a mail is published only
-when no submission of its sign-in waits any more: a worker that had not heard of the mail may have
-published the verdict already.
+when all signals have been applied and no submission of its sign-in waits any more: a worker that
+had not heard of the mail may have published the verdict already.
 """
 
 from datetime import datetime, timedelta
@@ -67,14 +67,19 @@ class Endings:
             traceparent=message.traceparent,
         )
         sign_in.refusals.append(refusal)
-        self.settle(sign_in)
+        if not self._submissions.are_pending(sign_in.signin_id):
+            self._report_refusals(sign_in)
 
-    def settle(self, sign_in: SignIn) -> None:
-        """Publish what is decided about a sign-in: its mails, then its end.
+    def settle(self) -> None:
+        """Publish what is decided about the sign-ins: their mails, then their ends.
 
         A verdict waits for the sign-in's first mail if that is in flight: its ``code_sent``
         comes before.
         """
+        for sign_in in list(self._state.live.values()):
+            self._settle(sign_in)
+
+    def _settle(self, sign_in: SignIn) -> None:
         if self._submissions.are_pending(sign_in.signin_id):
             return
 
@@ -86,7 +91,7 @@ class Endings:
             self._finish(sign_in, ending)
 
     def end_overdue(self, now: datetime) -> None:
-        """End what is due. At its ``expires_at`` a sign-in has expired."""
+        """End and reject what is due. At its ``expires_at`` a sign-in has expired."""
         for sign_in in list(self._state.live.values()):
             if self._is_undecided(sign_in):
                 continue
@@ -95,6 +100,8 @@ class Endings:
                 self.reject(sign_in, Obstacle("stale"), self._stale_at(sign_in))
             elif now >= sign_in.expires_at:
                 self._expire(sign_in)
+
+        self._submissions.reject_overdue(now)
 
     def fail(self, sign_in: SignIn | Challenge | Rejection, reason: Failure, at: datetime) -> None:
         """Fail a sign-in, whatever is undecided, or the request for one."""
@@ -112,7 +119,8 @@ class Endings:
     def _is_undecided(self, sign_in: SignIn) -> bool:
         signin_id = sign_in.signin_id
         is_waiting = self._mails.is_sending(signin_id) or self._submissions.are_pending(signin_id)
-        return is_waiting or sign_in.ending is not None
+        has_answer = any(mail.accepted_at or mail.refused_at for mail in sign_in.mails)
+        return is_waiting or has_answer or sign_in.ending is not None
 
     def _expire(self, sign_in: SignIn) -> None:
         if sign_in.sent_at is None:

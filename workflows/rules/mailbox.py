@@ -6,8 +6,7 @@ what to do outside, and the end of each job comes back (``on_code_issued`` …
 again.
 
 A decision is a function of what history held before its workflow task began, so a task that is
-done again decides the same. Signals carry the moment as of which they are decided; time alone
-decides as of the deadline that passed. The time of the task itself decides only what is due.
+done again decides the same (docs/adr/0027). The time of the task decides only what is due.
 """
 
 from collections.abc import Iterator
@@ -68,7 +67,6 @@ class Mailbox:
     def reject(self, rejection: Rejection, now: datetime) -> None:
         """Reject attempt 1 of a sign-in, unless the mailbox knows it: then it was handed over before."""
         at = self._catch_up(rejection.decided_at, now)
-
         if not self._memory.knows(rejection.signin_id):
             self._endings.reject(rejection, Obstacle(rejection.reason), at)
 
@@ -96,14 +94,22 @@ class Mailbox:
 
     # Jobs
 
-    def take_jobs(self, now: datetime, *, hold_mails: bool = False, hold_compares: bool = False) -> list[Job]:
-        """Return the jobs to start now, and count them as in flight."""
-        jobs: list[Job] = []
-        if not hold_compares:
-            jobs += self._submissions.start_compares()
+    def take_jobs(
+        self,
+        now: datetime,
+        *,
+        are_signals_unread: bool = False,
+        hold_mails: bool = False,
+        hold_compares: bool = False,
+    ) -> list[Job]:
+        """Return the jobs to start now, and count them as in flight.
 
-        for sign_in in list(self.state.live.values()):
-            self._endings.settle(sign_in)
+        First apply what is due, unless signals are unread: they may be of an earlier moment.
+        """
+        jobs: list[Job] = [] if hold_compares else [*self._submissions.start_compares()]
+        if not are_signals_unread:
+            self.tick(now)
+
         for sign_in in list(self.state.live.values()):
             if sign_in.key_id is None:
                 jobs += self._issue_code(sign_in)
@@ -123,21 +129,18 @@ class Mailbox:
         self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             self._mails.accept(sign_in, attempt, at)
-            self._endings.settle(sign_in)
 
     def on_mail_failed(self, signin_id: str, attempt: int, now: datetime) -> None:
         """Try a mail again later."""
         self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             self._mails.retry_later(sign_in, attempt, now)
-            self._endings.settle(sign_in)
 
     def on_mail_refused(self, signin_id: str, attempt: int, at: datetime) -> None:
         """Note when the mail server refused a mail for good."""
         self._mails.end_try(signin_id, attempt)
         if sign_in := self.state.live.get(signin_id):
             self._mails.refuse(sign_in, attempt, at)
-            self._endings.settle(sign_in)
 
     def on_compared(self, signin_id: str, is_correct: bool) -> None:
         """Apply the verdict on a submission, as of the moment it was read."""
@@ -154,13 +157,10 @@ class Mailbox:
 
         if is_correct or sign_in.tries >= sign_in.otp.max_attempts:
             self._endings.decide(sign_in, queued, is_correct=is_correct)
-        self._endings.settle(sign_in)
 
     def on_compare_failed(self, signin_id: str) -> None:
         """Give back the try of a submission that could not be compared."""
         self._submissions.cancel_compare(signin_id)
-        if sign_in := self.state.live.get(signin_id):
-            self._endings.settle(sign_in)
 
     def on_published(self, publication: PublishResults) -> None:
         """Drop the results that Kafka acknowledged."""
@@ -181,9 +181,9 @@ class Mailbox:
     # Time
 
     def tick(self, now: datetime) -> None:
-        """Apply everything that is due."""
+        """Apply everything that is decided or due. All signals that history holds have been applied."""
+        self._endings.settle()
         self._endings.end_overdue(now)
-        self._submissions.reject_overdue(now)
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """Return when ``tick`` or ``take_jobs`` has work again if nothing else happens."""
@@ -263,10 +263,8 @@ class Mailbox:
 
     def _catch_up(self, stamp: datetime, now: datetime) -> datetime:
         """Return the moment of a signal, after applying what was due and dropping what was a day old."""
-        at = moment_of_signal(self.state, stamp, now)
-        self.state.last_event_at = at
-
-        self.tick(at)
+        at = self.state.last_event_at = moment_of_signal(self.state, stamp, now)
+        self._endings.end_overdue(at)
         self._budgets.drop_expired(at)
         return at
 

@@ -15,10 +15,10 @@ MINUTE_S = 60
 HOUR_S = 3_600
 
 
-@pytest.fixture
-def people() -> MailboxPeople:
-    """Give a mailbox with one sign-in whose mail is in flight."""
-    people = MailboxPeople()
+@pytest.fixture(params=[False, True], ids=["signals first", "single batch"])
+def people(request: pytest.FixtureRequest) -> MailboxPeople:
+    """Give a mailbox with one sign-in whose mail is in flight, under this SDK and under one to come."""
+    people = MailboxPeople(single_batch=request.param)
     people.sign_in()
     people.run.do_task()
     return people
