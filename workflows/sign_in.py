@@ -63,6 +63,7 @@ class SignInWorkflow:
         self._input = sign_in
         self._request = sign_in.request
         self._policy = sign_in.policy
+        self._is_done_again = workflow.info().get_current_history_length() > _EVENTS_OF_FIRST_TASK
 
     @workflow.run
     async def run(self, sign_in: SignInInput) -> SignInOutcome:
@@ -79,7 +80,7 @@ class SignInWorkflow:
         if reason is None:
             return await self._accept(_required(email.account), _required(email.mailbox))
 
-        if workflow.info().get_current_history_length() > _EVENTS_OF_FIRST_TASK:
+        if self._is_done_again:
             return await self._reject_through_mailbox(reason, email)
         return await self._reject(reason, email)
 
@@ -87,10 +88,11 @@ class SignInWorkflow:
         """Let the mailbox reject the sign-in, unless it was handed over before.
 
         A worker may have been about to hand the sign-in over, or have done so, before it froze or
-        died. Then the task went to this worker, at a later time: the request is stale by now, its
-        token is spent, or DNS answers differently. History shows that there may have been such a
-        task. Whichever message comes first counts, even if the other worker thaws only now. An
-        address without a mailbox was never handed over.
+        died. Then the first task went to another worker, at a later time: the request is stale by
+        then, its token is spent, or DNS answers differently. History shows that the first task was
+        done again; once it has completed, what was found is in history and stays. Whichever message
+        comes first counts, even if the other worker thaws only now. An address without a mailbox
+        was never handed over.
         """
         if email.mailbox is None:
             email = await self._check_email()
