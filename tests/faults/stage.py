@@ -23,6 +23,7 @@ from deploy.local.worker import LocalWorker, development_settings
 from tests.faults.audit import Audit, audit
 from tests.faults.crowd import Crowd
 from tests.faults.evidence import collect, committed_offsets, end_offsets
+from tests.faults.history import History
 from tests.faults.kafka_admin import KafkaAdmin
 from tests.faults.ledger import Ledger
 from tests.faults.people import PATIENCE_S, Person
@@ -83,6 +84,7 @@ class Stage:
         self.peak_rss = 0
         self.patience_s = PATIENCE_S + scale.outage_s
         self.recovery_timeout_s = _RECOVERY_TIMEOUT_S
+        self.history: History | None = None
 
         self._pseudonyms = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
         self._exits = AsyncExitStack()
