@@ -6,6 +6,8 @@ from tests.faults.case import Case
 from tests.faults.cases import (
     backlog,
     cluster,
+    credentials,
+    elections,
     events,
     floods,
     groups,
@@ -29,6 +31,8 @@ CASES: Final[tuple[Case, ...]] = (
     *operators.CASES,
     *cluster.CASES,
     *topics.CASES,
+    *elections.CASES,
+    *credentials.CASES,
     *long_run.CASES,
 )
 FULL: Final = Scale()

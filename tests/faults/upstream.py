@@ -74,9 +74,11 @@ class Upstream:
 
     async def compress_with(self, codec: str) -> None:
         """Compress what is emitted from now on."""
-        await self._producer.stop()
-        self._producer = self._new_producer(codec)
-        await self._producer.start()
+        await self._replace_producer(codec)
+
+    async def start_anew(self) -> None:
+        """Forget the sequence numbers of the records emitted: a log that has lost some accepts no other."""
+        await self._replace_producer()
 
     async def refresh(self) -> None:
         """Learn at once of new topics and partitions."""
@@ -168,6 +170,11 @@ class Upstream:
     def have_ended(self, signin_ids: Sequence[str]) -> bool:
         """Tell whether all of these sign-ins have had their last result."""
         return self._ended.issuperset(signin_ids)
+
+    async def _replace_producer(self, codec: str | None = None) -> None:
+        await self._producer.stop()
+        self._producer = self._new_producer(codec)
+        await self._producer.start()
 
     def _new_producer(self, codec: str | None = None) -> AIOKafkaProducer:
         return AIOKafkaProducer(
