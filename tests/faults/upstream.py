@@ -77,7 +77,7 @@ class Upstream:
         await self._replace_producer(codec)
 
     async def start_anew(self) -> None:
-        """Forget the sequence numbers of the records emitted: a log that has lost some accepts no other."""
+        """Number the records anew: a log that has lost some of them refuses the next number."""
         await self._replace_producer()
 
     async def refresh(self) -> None:
