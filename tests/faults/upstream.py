@@ -77,7 +77,7 @@ class Upstream:
         await self._replace_producer(codec)
 
     async def start_anew(self) -> None:
-        """Number the records anew: a log that has lost some of them refuses the next number."""
+        """Begin to count the records anew: a log that has lost some of them refuses the next number."""
         await self._replace_producer()
 
     async def refresh(self) -> None:
