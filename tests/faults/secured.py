@@ -71,24 +71,20 @@ class SecuredListeners:
             await proxy.cut()
 
     async def add(self) -> None:
-        """Restart the brokers with one more listener each."""
+        """Restart one broker after the other with one more listener."""
         settings = {**tls(self._authority, self._folder), **_LOGINS}
         ports = free_ports(len(self._proxies))
-        before = []
 
-        for node in self._kafka.nodes:
-            await asyncio.to_thread(node.kill)
         for node, proxy, port in zip(self._kafka.nodes, self._proxies, ports, strict=True):
-            properties = read_properties(_file(node))
-            before.append(properties)
             address = f"{LOOPBACK}:{port}"
             proxy.forward_to(address)
-            advertised = f"{LOOPBACK}:{proxy.port}"
-            write_properties(_file(node), with_listener(properties, "SASL_SSL", settings, address, advertised))
+            properties = read_properties(_file(node))
+            added = with_listener(properties, "SASL_SSL", settings, address, f"{LOOPBACK}:{proxy.port}")
 
-        await asyncio.to_thread(self._kafka.start_again)
-        await asyncio.to_thread(self._kafka.wait_until_in_sync)
-        for node, properties in zip(self._kafka.nodes, before, strict=True):
+            await asyncio.to_thread(node.shut_down)
+            write_properties(_file(node), added)
+            await asyncio.to_thread(node.start)
+            await asyncio.to_thread(self._kafka.wait_until_in_sync)
             write_properties(_file(node), properties)  # the next restart ends the listener
 
 
