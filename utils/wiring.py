@@ -167,8 +167,9 @@ class Wiring:
         return CredentialWatch([self.refresh_credentials, renewal.refresh])
 
     async def temporal(self, runtime: Runtime | None = None) -> Client:
-        """Connect to Temporal. Raises ``TemporalUnavailable`` and ``TemporalSettingsError``."""
-        return await connect(self.settings.keys.payload.get_secret_value(), runtime=runtime)
+        """Connect to Temporal: a worker has a ``runtime``, and no retries. Raises as ``connect`` does."""
+        payload_keys = self.settings.keys.payload.get_secret_value()
+        return await connect(payload_keys, runtime=runtime, retries=runtime is None)
 
     async def worker_client(self, runtime: Runtime) -> Client:
         """Connect to Temporal. Also raises ``SettingsError`` if the namespace's retention is too short."""

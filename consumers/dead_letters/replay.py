@@ -253,7 +253,7 @@ class Replay:
                 self.report.put_back += 1
 
     async def _write(self, letter: DeadLetter) -> None:
-        """Try three times: a record that is refused makes its producer fail for all others that are under way."""
+        """Try three times: a record that the brokers refuse makes its producer fail for all others under way."""
         for wait_s in (*_WAITS_S, None):
             try:
                 return await self._inbound.put_back(letter.inbound_topic, letter.provenance.partition, letter.record)

@@ -5,8 +5,9 @@ import contextlib
 import logging
 import time
 from collections import defaultdict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from consumers.dead_letters.headers import dead_letter_headers, digest_headers, only_dlt_headers
 from consumers.handling.dispatch import Handler
@@ -152,6 +153,14 @@ class _LastMinute:
             self._total -= self._seconds.popleft()[1]
 
 
+class _Form(NamedTuple):
+    """What can be written of a record."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
 class DeadLettering:
     """Writes dead letters: a handler around a handler.
 
@@ -195,10 +204,11 @@ class DeadLettering:
     async def _write(self, delivery: Delivery, rejected: Rejected) -> None:
         record = delivery.record
         headers = dead_letter_headers(record, rejected, self._group, self._clock())
+        forms = deque(_forms(record, headers))
 
         for wait_s in self._backoff.waits():
             try:
-                return await self._write_what_fits(record, headers)
+                return await self._write_what_fits(record, forms)
             except KafkaUnavailable:
                 delivery.postponed = "dead_letter_not_written"
                 logger.warning(
@@ -207,19 +217,28 @@ class DeadLettering:
                 )
                 await self._sleep(wait_s)
 
-    async def _write_what_fits(self, record: Record, headers: Headers) -> None:
-        """Write the whole record, else without its value, else without its key and headers too."""
+    async def _write_what_fits(self, record: Record, forms: deque[_Form]) -> None:
+        """Write the first form that is not refused.
+
+        Those that were are dropped: the next try must not repeat them, because a refusal by the brokers fails what
+        waits on the same producer, such as the shorter form of another large letter.
+        """
         topic = dead_letter_topic(record.topic)
-        shortened = [*headers, *digest_headers(record)]
 
-        with contextlib.suppress(RecordRefused):
-            return await self._writer.write(topic, record.key, record.value, headers)
+        while len(forms) > 1:
+            with contextlib.suppress(RecordRefused):
+                return await self._writer.write(topic, *forms[0])
 
-        logger.error(
-            "a dead letter is too large: its value is replaced by size and digest",
-            extra=record.log_fields,
-        )
-        with contextlib.suppress(RecordRefused):
-            return await self._writer.write(topic, record.key, None, shortened)
+            forms.popleft()
+            logger.error("a dead letter is too large: it is shortened", extra=record.log_fields)
 
-        await self._writer.write(topic, None, None, only_dlt_headers(shortened))
+        await self._writer.write(topic, *forms[0])
+
+
+def _forms(record: Record, headers: Headers) -> Iterator[_Form]:
+    """Yield the whole record, then without its value, then without its key and headers too."""
+    shortened = [*headers, *digest_headers(record)]
+
+    yield _Form(record.key, record.value, headers)
+    yield _Form(record.key, None, shortened)
+    yield _Form(None, None, only_dlt_headers(shortened))

@@ -164,7 +164,7 @@ async def gateway_to(server: LocalTemporal) -> TemporalGateway:
     client = await Client.connect(
         server.address,
         data_converter=pydantic_data_converter,
-        retry_config=RetryConfig(max_elapsed_time_millis=1500, max_retries=3),
+        retry_config=RetryConfig(max_retries=1),
     )
     keys = CodeKeys({"k": bytes(32)})
 

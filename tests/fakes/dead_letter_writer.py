@@ -19,12 +19,14 @@ class Written:
 class FakeDeadLetterWriter:
     """Implements ``DeadLetterWriter``: keeps what it acknowledges in ``written``; ``failures`` calls raise before that.
 
-    A record of more than ``max_bytes`` is refused.
+    A record of more than ``max_bytes`` is refused, and ``failures_after_refusal`` calls after it raise.
     """
 
     def __init__(self, max_bytes: int = 8 * 1024 * 1024) -> None:
         self.written: list[Written] = []
         self.failures = 0
+        self.failures_after_refusal = 0
+        self.refused = 0
         self._max_bytes = max_bytes
 
     async def write(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> None:
@@ -34,6 +36,8 @@ class FakeDeadLetterWriter:
             self.failures -= 1
             raise KafkaUnavailable
         if _size(key, value, headers) > self._max_bytes:
+            self.refused += 1
+            self.failures = self.failures_after_refusal
             raise RecordRefused
 
         self.written.append(Written(topic, key, value, headers))

@@ -8,6 +8,7 @@ Afterwards an audit accounts for every event. ``make faults`` injects all faults
 * ``ledger``: every event produced and what is expected of it. ``evidence``: collects what the servers report.
   ``audit``: compares the two.
 * ``stage``: the topics, workers, people and clock of one case.
+* ``history``, ``recorder``: record all of one case in a file, for a second program to judge (``tests.history_check``).
 * ``case``, ``programme``, ``report``: run the cases and report on them.
 * ``cases``: the faults. A case is a function that takes a ``Stage``, injects the fault and returns one line about
   what it observed; list it in its module's ``CASES``. It asserts only what the audit cannot know.

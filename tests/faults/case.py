@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.local.places import cache_folder
 from tests.faults.audit import Audit
+from tests.faults.history import History, SecondOpinion, judged
+from tests.faults.recorder import Recorder
 from tests.faults.servers import Servers
 from tests.faults.stage import Scale, Stage, open_stage
 
@@ -18,7 +21,8 @@ MAX_MEMORY_BYTES = 512_000_000  # an idle worker takes 120 MB, and caches up to 
 class Case:
     """One fault. ``inject`` causes it while people sign in, and returns one line about what it observed.
 
-    ``brokers`` is the number of Kafka brokers that it needs: one or three.
+    ``brokers`` is the number of Kafka brokers that it needs: one or three. ``recorded`` says whether its history is
+    recorded and judged by a second program.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Case:
     within_s: float = 900
     may_expire: bool = False
     brokers: int = 1
+    recorded: bool = False
 
 
 @dataclass
@@ -43,6 +48,7 @@ class Finding:
     took_s: float
     audit: Audit
     problems: list[str]
+    second_opinion: SecondOpinion | None = None
 
     @property
     def holds(self) -> bool:
@@ -51,8 +57,9 @@ class Finding:
 
     @property
     def all_problems(self) -> list[str]:
-        """What went wrong during the case, and the promises that the audit found broken."""
-        return self.problems + self.audit.broken
+        """What went wrong during the case, and the promises that the audit or the second program found broken."""
+        second = self.second_opinion.violations if self.second_opinion else []
+        return self.problems + self.audit.broken + second
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as a member of ``docs/faults.json``."""
@@ -73,6 +80,7 @@ class Finding:
             "peak_rss_mb": self.peak_rss_mb,
             "took_s": round(self.took_s, 1),
             "trouble": self.all_problems[:MAX_SHOWN],
+            "history": self.second_opinion and self.second_opinion.as_json(),
         }
 
 
@@ -82,12 +90,15 @@ async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
     seen = ""
     problems = list[str]()
     audit = Audit()
+    opinion = None
     async with open_stage(servers, scale, dict(case.settings)) as stage:
+        recorder = open_recorder(case.name, stage) if case.recorded else None
         try:
             stage.ledger.may_expire = case.may_expire
             async with asyncio.timeout(case.within_s + 3 * scale.outage_s):
                 seen = await case.inject(stage)
                 audit = await stage.settle()
+                opinion = await second_opinion(recorder) if recorder else None
         except Exception as error:  # one case must not end the programme
             problems.append(f"{type(error).__name__}: {error}")
 
@@ -105,4 +116,16 @@ async def run(case: Case, servers: Servers, scale: Scale) -> Finding:
             took_s=time.monotonic() - begun,
             audit=audit,
             problems=problems,
+            second_opinion=opinion,
         )
+
+
+def open_recorder(name: str, stage: Stage) -> Recorder:
+    """Begin to record the history of a case, in ``.cache/faults``."""
+    return Recorder(History(cache_folder() / "faults" / f"{name}.jsonl"), stage)
+
+
+async def second_opinion(recorder: Recorder) -> SecondOpinion:
+    """Complete the history of a case; return what the second program says about it."""
+    await recorder.close()
+    return await judged(recorder.history.path)

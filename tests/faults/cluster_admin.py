@@ -39,6 +39,20 @@ class ClusterAdmin(KafkaAdmin):
             }
         )
 
+    async def place(self, topic: str, nodes: Sequence[int]) -> None:
+        """Keep a topic on these nodes only. The first one should lead."""
+        await self._reassign({place: nodes for place in await self._partitions([topic])})
+
+    async def allow_unclean_elections(self, topic: str) -> None:
+        """Let one replica be enough to write, and let any replica lead, also one that has missed records."""
+        settings = {
+            "min.insync.replicas": "1",
+            "unclean.leader.election.enable": "true",
+            "message.timestamp.type": "LogAppendTime",
+        }
+        async with self._admin() as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, settings)])
+
     async def add_partitions(self, topics: Sequence[str], total: int) -> None:
         """Let each topic have ``total`` partitions."""
         async with self._admin() as admin:

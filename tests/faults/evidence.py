@@ -52,15 +52,20 @@ async def committed_offsets(bootstrap_servers: str, topics: Topics) -> Mapping[t
 
 async def end_offsets(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
     """Return the end offsets of the inbound partitions that are not empty."""
+    return {place: offset for place, offset in (await ends_of(bootstrap_servers, *topics.inbound)).items() if offset}
+
+
+async def ends_of(bootstrap_servers: str, *topics: str) -> Mapping[tuple[str, int], int]:
+    """Return the end offsets of all partitions of some topics."""
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
     await reader.start()
     try:
-        places = await _partitions(reader, *topics.inbound)
+        places = await _partitions(reader, *topics)
         offsets = await reader.end_offsets(places)
     finally:
         await reader.stop()
 
-    return {(place.topic, place.partition): offset for place, offset in offsets.items() if offset}
+    return {(place.topic, place.partition): offset for place, offset in offsets.items()}
 
 
 async def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
@@ -118,12 +123,13 @@ async def _signals(temporal: Client, executions: Sequence[WorkflowExecution]) ->
 
     async def signals(mailbox_runs: list[WorkflowExecution]) -> list[str]:
         async with slots:
-            return [submission for run in mailbox_runs for submission in await _signals_of_run(temporal, run)]
+            return [submission for run in mailbox_runs for submission in await signals_of_run(temporal, run)]
 
     return await asyncio.gather(*map(signals, runs.values()))
 
 
-async def _signals_of_run(temporal: Client, run: WorkflowExecution) -> list[str]:
+async def signals_of_run(temporal: Client, run: WorkflowExecution) -> list[str]:
+    """Return the submission ids signalled to a run of a mailbox, in order."""
     handle = temporal.get_workflow_handle(run.id, run_id=run.run_id)
     payloads: list[Payload] = []
     async for event in handle.fetch_history_events():

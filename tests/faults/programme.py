@@ -3,7 +3,21 @@
 from typing import Final
 
 from tests.faults.case import Case
-from tests.faults.cases import backlog, cluster, events, floods, groups, kills, operators, outages, refusals, topics
+from tests.faults.cases import (
+    backlog,
+    cluster,
+    credentials,
+    elections,
+    events,
+    floods,
+    groups,
+    kills,
+    long_run,
+    operators,
+    outages,
+    refusals,
+    topics,
+)
 from tests.faults.stage import Scale
 
 CASES: Final[tuple[Case, ...]] = (
@@ -17,6 +31,9 @@ CASES: Final[tuple[Case, ...]] = (
     *operators.CASES,
     *cluster.CASES,
     *topics.CASES,
+    *elections.CASES,
+    *credentials.CASES,
+    *long_run.CASES,
 )
 FULL: Final = Scale()
 SHORT: Final = Scale(kills=3, outage_s=5, pause_s=1, flood=200, every_s=0.5, rounds=1)

@@ -5,9 +5,9 @@ import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import psutil  # type: ignore[import-untyped]  # has no types
 from aiokafka.errors import KafkaError
@@ -23,6 +23,7 @@ from deploy.local.worker import LocalWorker, development_settings
 from tests.faults.audit import Audit, audit
 from tests.faults.crowd import Crowd
 from tests.faults.evidence import collect, committed_offsets, end_offsets
+from tests.faults.history import History
 from tests.faults.kafka_admin import KafkaAdmin
 from tests.faults.ledger import Ledger
 from tests.faults.people import PATIENCE_S, Person
@@ -31,6 +32,7 @@ from tests.faults.upstream import Upstream
 from utils.settings.loading import load_settings
 from utils.temporal.client import data_converter
 
+_T = TypeVar("_T")
 _RECOVERY_TIMEOUT_S: Final = 240.0
 _LOOK_EVERY_S: Final = 0.25
 _SETTLED_WITHIN_S: Final = 20
@@ -83,6 +85,7 @@ class Stage:
         self.peak_rss = 0
         self.patience_s = PATIENCE_S + scale.outage_s
         self.recovery_timeout_s = _RECOVERY_TIMEOUT_S
+        self.history: History | None = None
 
         self._pseudonyms = Pseudonyms(load_settings(settings, lambda _: None).keys.account.get_secret_value())
         self._exits = AsyncExitStack()
@@ -174,6 +177,10 @@ class Stage:
     async def eventually(self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 60) -> None:
         """Wait for a condition. Raises ``TimeoutError``."""
         await eventually(condition, what, within_s=within_s)
+
+    async def enter(self, context: AbstractAsyncContextManager[_T]) -> _T:
+        """Enter a context, and leave it after the audit."""
+        return await self._exits.enter_async_context(context)
 
     async def workflow_exists(self, workflow_id: str) -> bool:
         """Tell whether Temporal knows a workflow."""

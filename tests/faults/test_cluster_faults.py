@@ -32,7 +32,9 @@ async def cluster() -> AsyncIterator[Servers]:
 @pytest.mark.parametrize("name", _SELECTED)
 async def test_nothing_is_lost_and_nothing_happens_twice(cluster: Servers, name: str) -> None:
     """Each record has one outcome and no partition is blocked, whichever brokers are away."""
-    finding = await run(case_named(name), cluster, SHORT)
+    case = case_named(name)
+    finding = await run(case, cluster, SHORT)
 
     assert finding.holds, "\n".join(finding.all_problems)
     assert finding.audit.outcomes
+    assert (finding.second_opinion is not None) == case.recorded

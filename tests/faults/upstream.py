@@ -4,7 +4,8 @@ import asyncio
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -13,10 +14,22 @@ from aiokafka.errors import KafkaTimeoutError
 from deploy.local.events import request_event, submission_event
 from deploy.local.topics import Topics
 from schemas.results import TERMINAL_TYPES
-from tests.faults.ledger import Event, Fate, Ledger, Poison, Request, Submission
+from tests.faults.ledger import Event, Fate, Ledger, Poison, Position, Request, Submission
 
 Headers = tuple[tuple[str, bytes], ...]
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A record that Kafka has acknowledged. ``timestamp``: the broker's, in milliseconds."""
+
+    position: Position
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    event: Event
 
 
 class SignInEnded(Exception):
@@ -32,6 +45,7 @@ class Upstream:
         self._kinds: dict[str, dict[str, str]] = defaultdict(dict)  # sign-in id, event id, kind
         self._ended: set[str] = set()
         self._changed = asyncio.Condition()
+        self._followers: list[Callable[[Emission], None]] = []
 
         self._bootstrap_servers = bootstrap_servers
         self._producer = self._new_producer()
@@ -54,11 +68,17 @@ class Upstream:
         await self._reader.stop()
         await self._producer.stop()
 
+    def follow(self, follower: Callable[[Emission], None]) -> None:
+        """Call ``follower`` with every record from now on, once it is acknowledged."""
+        self._followers.append(follower)
+
     async def compress_with(self, codec: str) -> None:
         """Compress what is emitted from now on."""
-        await self._producer.stop()
-        self._producer = self._new_producer(codec)
-        await self._producer.start()
+        await self._replace_producer(codec)
+
+    async def start_anew(self) -> None:
+        """Begin to count the records anew: a log that has lost some of them refuses the next number."""
+        await self._replace_producer()
 
     async def refresh(self) -> None:
         """Learn at once of new topics and partitions."""
@@ -114,7 +134,11 @@ class Upstream:
         """Send a record, wait for the broker's acknowledgement, and add the event to the ledger."""
         acknowledgement = await self._enqueue(topic, value, key=key, headers=list(headers))
         sent = await acknowledgement
-        self.ledger.add((sent.topic, sent.partition, sent.offset), event)
+        position = (sent.topic, sent.partition, sent.offset)
+        self.ledger.add(position, event)
+
+        for follower in self._followers:
+            follower(Emission(position, sent.timestamp, key, value, headers, event))
 
     async def _enqueue(self, topic: str, value: bytes | None, **rest: Any) -> "asyncio.Future[Any]":
         """Return a future that is done once the broker has the record. Retries while the producer's buffer is full."""
@@ -146,6 +170,11 @@ class Upstream:
     def have_ended(self, signin_ids: Sequence[str]) -> bool:
         """Tell whether all of these sign-ins have had their last result."""
         return self._ended.issuperset(signin_ids)
+
+    async def _replace_producer(self, codec: str | None = None) -> None:
+        await self._producer.stop()
+        self._producer = self._new_producer(codec)
+        await self._producer.start()
 
     def _new_producer(self, codec: str | None = None) -> AIOKafkaProducer:
         return AIOKafkaProducer(

@@ -9,6 +9,7 @@ from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.servers.siteverify import SiteverifyServer
+from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import development_settings
 from tests.integration.dead_letter_bench import DeadLetterBench
@@ -62,3 +63,12 @@ def restored_logging() -> Iterator[None]:
     yield
     root.handlers = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def own_server() -> Iterator[LocalTemporal]:
+    """Give a server that this test may hurt."""
+    server = LocalTemporal(durable=True)
+    server.start()
+    yield server
+    server.stop()

@@ -25,7 +25,7 @@ class ExtraListener:
     def start(self) -> None:
         """Start the broker."""
         self.kafka.start()
-        self._properties = _read(self._file)
+        self._properties = read_properties(self._file)
         self.move()
 
     def stop(self) -> None:
@@ -42,21 +42,38 @@ class ExtraListener:
         """Start the broker again with its data and other settings of the listener. All connections are lost."""
         self.kafka.process.kill()
         self._settings |= settings
-        values = {**self._properties, **self._listeners(), **self._prefixed()}
-        self._file.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+        added = with_listener(self._properties, self._protocol, self._settings, self.address, self.address)
+        write_properties(self._file, added)
         self.kafka.start_again()
 
     @property
     def _file(self) -> Path:
         return self.kafka.process.folder / "server.properties"
 
-    def _listeners(self) -> dict[str, str]:
-        url = f"{NAME}://{self.address}"
-        added = dict(zip(_OWN, (url, url, f"{NAME}:{self._protocol}"), strict=True))
-        return {name: f"{self._properties[name]},{value}" for name, value in added.items()}
 
-    def _prefixed(self) -> dict[str, str]:
-        return {f"listener.name.{NAME.lower()}.{name}": value for name, value in self._settings.items()}
+def with_listener(
+    properties: Mapping[str, str],
+    protocol: str,
+    settings: Mapping[str, str],
+    address: str,
+    advertised: str,
+) -> dict[str, str]:
+    """Return a broker's properties with one more listener at ``address``. Clients are told to use ``advertised``."""
+    urls = (f"{NAME}://{address}", f"{NAME}://{advertised}", f"{NAME}:{protocol}")
+    added = {name: f"{properties[name]},{value}" for name, value in zip(_OWN, urls, strict=True)}
+    prefixed = {f"listener.name.{NAME.lower()}.{name}": value for name, value in settings.items()}
+    return {**properties, **added, **prefixed}
+
+
+def read_properties(file: Path) -> dict[str, str]:
+    """Return what a file of properties says."""
+    lines = (line.partition("=") for line in file.read_text().splitlines() if line)
+    return {name: value for name, _, value in lines}
+
+
+def write_properties(file: Path, properties: Mapping[str, str]) -> None:
+    """Write a file of properties."""
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
 def tls(authority: Authority, folder: Path) -> dict[str, str]:
@@ -92,8 +109,3 @@ def tokens(key_set_url: str, reauthenticate_ms: int) -> dict[str, str]:
         "oauthbearer.sasl.oauthbearer.expected.audience": "kafka",
         "oauthbearer.connections.max.reauth.ms": str(reauthenticate_ms),
     }
-
-
-def _read(file: Path) -> dict[str, str]:
-    lines = (line.partition("=") for line in file.read_text().splitlines() if line)
-    return {name: value for name, _, value in lines}

@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from activities.errors import PublishUnavailable
-from consumers.ports import KafkaUnavailable, Record
+from consumers.ports import KafkaUnavailable, Record, RecordRefused
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from schemas.results import ResultEvent, SignInExpired
@@ -95,6 +95,20 @@ async def test_the_record_after_a_refused_one_arrives(
     await producer.send(topics.results, b"key", b"small")
 
     assert [record.value for record in await read_all(access, topics.results, 1)] == [b"small"]
+
+
+async def test_a_record_above_the_producers_own_limit_fails_alone(
+    access: KafkaAccess, topics: Topics, producer: ReliableProducer
+) -> None:
+    """It is refused before it is queued: what is queued beside it is written."""
+    await producer.send(topics.results, b"key", b"the first")
+    neighbours = [asyncio.ensure_future(producer.send(topics.results, b"key", b"small")) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RecordRefused):
+        await producer.send(topics.results, b"key", b"x" * (MAX_DEAD_LETTER_BYTES + 1))
+
+    assert [location.offset for location in await asyncio.gather(*neighbours)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from deploy.local.places import LOOPBACK, free_ports
@@ -92,12 +93,12 @@ class Terminal:
         """Tell whether the trace has such an event."""
         return what in {moment.what for moment in (await self.trace(signin_id)).moments}
 
-    async def was_started_eagerly(self, signin_id: str) -> bool:
-        """Tell whether the answer to the start of attempt 1 carried its first workflow task."""
+    async def first_task(self, signin_id: str) -> tuple[bool, EventType.ValueType]:
+        """Tell whether the answer to the start of attempt 1 carried its first task, and how that task ended."""
         handle = (await self.temporal()).get_workflow_handle(sign_in_workflow_id(signin_id, 1))
-        async for event in handle.fetch_history_events():
-            return event.workflow_execution_started_event_attributes.eager_execution_accepted
-        return False
+        started, _, _, ended, *_ = [event async for event in handle.fetch_history_events()]
+        attributes = started.workflow_execution_started_event_attributes
+        return attributes.eager_execution_accepted, ended.event_type
 
     def stop_worker(self) -> None:
         """Stop the worker."""
@@ -175,7 +176,8 @@ async def test_a_trace_goes_from_the_request_to_the_result(
     for secret in (ADA, "ada@", code, "87654321", token, "seal"):
         assert secret not in as_json and secret not in for_people
 
-    assert await terminal.was_started_eagerly(signin_id)  # consumer and worker are one process
+    # Consumer and worker are one process. A task that came with the answer and reached no worker would have timed out.
+    assert await terminal.first_task(signin_id) == (True, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
 
     await _assert_status(terminal, topics)
 

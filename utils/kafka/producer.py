@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from consumers.ports import Headers, KafkaUnavailable, RecordRefused, Stopwatch
 from utils.kafka.access import KafkaAccess
@@ -25,6 +31,9 @@ _TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LINGER_MS: Final = 2
 _METADATA_MAX_AGE_MS: Final = 60_000
+
+_ABOUT_THE_RECORD: Final = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+"""Raised before a record is queued, these concern nothing but the record and its topic."""
 
 
 class RecordLocation(NamedTuple):
@@ -44,7 +53,8 @@ class ReliableProducer:
 
     * After an error: a batch that the broker answers with an error leaves a gap in the
       producer's sequence, so all later batches are out of order for ever. A sender task that
-      died accepts nothing more either.
+      died accepts nothing more either. A record that is refused before it is queued leaves no
+      gap, and fails alone.
     * After a timeout, if nothing was acknowledged for half as long again and a new producer can
       connect: aiokafka never asks the bootstrap servers again, so a producer whose brokers
       have all moved would wait for ever (docs/adr/0021). While Kafka is away no new producer
@@ -95,6 +105,7 @@ class ReliableProducer:
         record may still arrive, because batches of an idempotent producer never expire.
         """
         producer = None
+        acknowledgement: asyncio.Future[Any] | None = None
 
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -107,7 +118,8 @@ class ReliableProducer:
             self._replace_if_silent(producer)
             raise KafkaUnavailable(f"no acknowledgement within {self._timeout_s:g} s") from None
         except (KafkaError, OSError) as error:
-            self._retire(producer)
+            if acknowledgement is not None or not isinstance(error, _ABOUT_THE_RECORD):
+                self._retire(producer)
             raise self._refusal(error, topic) from None
         except KafkaUnavailable:  # there are no usable credentials to build a producer with
             self._record.failure()

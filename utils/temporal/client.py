@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -15,7 +15,7 @@ from temporalio.converter import (
 )
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
-from temporalio.service import RetryConfig, RPCError, ServiceClient
+from temporalio.service import RetryConfig, RPCError
 
 from activities.errors import TemporalUnavailable
 from consumers.gateway.error_table import NO_CONNECTION, needs_operator
@@ -28,7 +28,8 @@ RPC_TIMEOUT: Final = timedelta(seconds=5)
 
 _API_KEY: Final = "TEMPORAL_API_KEY"
 _API_KEY_FILE: Final = f"{_API_KEY}_FILE"
-_RETRY: Final = RetryConfig(max_elapsed_time_millis=1_500, max_retries=3)
+_SHORT_RETRIES: Final = RetryConfig(max_elapsed_time_millis=1_500, max_retries=3)
+_ONE_TRY: Final = RetryConfig(max_retries=1)  # the SDK counts the first try, too; 0 would be no limit
 
 
 class TemporalSettingsError(Exception):
@@ -50,12 +51,17 @@ async def connect(
     environ: Mapping[str, str] | None = None,
     runtime: Runtime | None = None,
     lazy: bool = False,
+    retries: bool = True,
 ) -> Client:
     """Return a client set up by Temporal's own variables and profiles.
 
     ``environ`` replaces the process's environment. A ``lazy`` client connects with its
     first call; any other raises ``TemporalUnavailable`` when the server does not
     answer. Raises ``TemporalSettingsError``.
+
+    Without ``retries``, each call is made once. The SDK retries a call that is throttled or does not get through, and
+    says nothing of it; whoever adapts to the server must hear of each such answer (docs/adr/0025). Workers that use
+    the client retry their own calls all the same.
     """
     config = connection_config(environ)
 
@@ -63,7 +69,7 @@ async def connect(
         return await Client.connect(
             **config,
             data_converter=data_converter(payload_keys),
-            retry_config=_RETRY,
+            retry_config=_SHORT_RETRIES if retries else _ONE_TRY,
             runtime=runtime,
             lazy=lazy,
         )
@@ -71,42 +77,6 @@ async def connect(
         raise TemporalSettingsError(f"Temporal's settings cannot be used: {error}") from None
     except NO_CONNECTION:
         raise TemporalUnavailable from None
-
-
-def without_retries(client: Client) -> Client:
-    """Return a client on the same connection that makes each call once.
-
-    The SDK retries a call that is throttled or does not get through, and says nothing of it. Whoever adapts to the
-    server, as the consumer does, must hear of each such answer (docs/adr/0025).
-    """
-    config = client.config()
-    config["service_client"] = _OneTry(client)
-
-    return Client(**config)
-
-
-class _OneTry(ServiceClient):
-    """Asks for no retries. The connection is the one that ``client`` has now, so its workers get workflows eagerly."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client.service_client.config)
-        self._client = client
-
-    @property
-    def worker_service_client(self) -> Any:
-        """The connection, as workers need it."""
-        return self._client.service_client.worker_service_client
-
-    def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
-        """Change the metadata of all calls."""
-        self._client.service_client.update_rpc_metadata(metadata)
-
-    def update_api_key(self, api_key: str | None) -> None:
-        """Change the API key of all calls."""
-        self._client.service_client.update_api_key(api_key)
-
-    async def _rpc_call(self, *arguments: Any, retry: bool, **options: Any) -> Any:
-        return await self._client.service_client._rpc_call(*arguments, retry=False, **options)
 
 
 def connection_config(environ: Mapping[str, str] | None = None) -> ClientConnectConfig:

@@ -16,7 +16,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.errors import TemporalUnavailable
-from consumers.gateway.error_table import NO_CONNECTION, needs_operator
+from consumers.gateway.error_table import NO_CONNECTION, needs_operator, translate
+from consumers.outcomes import Throttled, Unreachable
 from utils.temporal.client import RPC_TIMEOUT, namespace_retention
 from workflows.names import LOCKED_UNTIL_ATTRIBUTE, STATE_ATTRIBUTE
 
@@ -29,6 +30,8 @@ ATTRIBUTES: Final = {
 
 _VISIBLE_WITHIN_S: Final = 30.0
 _POLL_S: Final = 0.25
+_QUESTIONS: Final = 3
+_PAUSE_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,20 @@ async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
     """Tell whether mailboxes may set search attributes. ``auto`` means: if the namespace has them.
 
     A server that does not answer the question (no permission, no operator service) counts
-    as one without them.
+    as one without them. One that is busy or away is asked again, because the answer holds until the worker ends.
     """
     if wanted != "auto":
         return wanted == "on"
 
-    try:
-        return not await missing_attributes(client)
-    except (RPCError, *NO_CONNECTION):
-        return False
+    for _ in range(_QUESTIONS):
+        try:
+            return not await missing_attributes(client)
+        except (RPCError, *NO_CONNECTION) as error:
+            if not isinstance(translate(error), Throttled | Unreachable):
+                return False
+            await asyncio.sleep(_PAUSE_S)
+
+    return False
 
 
 async def create_namespace(client: Client, retention: timedelta) -> NamespaceReport:

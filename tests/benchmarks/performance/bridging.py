@@ -157,7 +157,7 @@ async def main() -> None:
     """Serve commands until stdin is closed."""
     settings = load_settings(os.environ, lambda _: None)
     times = CallTimes()
-    plain = await connect(settings.keys.payload.get_secret_value())
+    plain = await connect(settings.keys.payload.get_secret_value(), retries=False)
     service = plain.service_client
     converter = plain.data_converter
     client = Client(service, namespace=plain.namespace, data_converter=converter, interceptors=[times])

@@ -23,7 +23,7 @@ async def each_broker_killed(stage: Stage) -> str:
             await asyncio.to_thread(node.kill)
             await stage.wait_until_recovered()
             await asyncio.sleep(stage.scale.pause_s)
-            await _return(stage, node)
+            await bring_back(stage, node)
 
     return f"{_of_three(stage)} killed; all was done before it came back"
 
@@ -35,7 +35,7 @@ async def brokers_rolled(stage: Stage) -> str:
         for _ in range(stage.scale.rounds):
             for node in _brokers(stage):
                 await asyncio.to_thread(node.shut_down)
-                await _return(stage, node)
+                await bring_back(stage, node)
             await stage.wait_until_recovered()
 
     return f"all three restarted {_times(stage.scale.rounds)}"
@@ -52,7 +52,7 @@ async def each_broker_frozen(stage: Stage) -> str:
             await asyncio.sleep(frozen_s)
             await asyncio.to_thread(node.thaw)
             await stage.wait_until_recovered()
-            await _in_sync(stage)
+            await wait_until_in_sync(stage)
 
     return f"{_of_three(stage)} frozen for {frozen_s:.0f} s"
 
@@ -86,35 +86,40 @@ async def two_brokers_away(stage: Stage) -> str:
             await asyncio.sleep(away_s)
             await stage.servers.restart_kafka()
             await stage.wait_until_recovered()
-            await _in_sync(stage)
+            await wait_until_in_sync(stage)
 
     return f"two of three away for {away_s:.0f} s, {_times(len(_in_turn(stage)))}"
 
 
 async def leaders_moved(stage: Stage) -> str:
     """Take every partition of the topics and of the offsets from its leader, as a rebalancing tool does."""
-    topics = [*stage.topics.inbound, *stage.topics.dead_letters, stage.topics.results, "__consumer_offsets"]
-    admin = _admin(stage)
     moved = 0
     await stage.start_worker()
     async with stage.crowd.arriving(stage.scale.every_s):
         for _ in range(stage.scale.rounds):
             await asyncio.sleep(2 * stage.scale.pause_s)
-            before = await admin.leaders(topics)
-            await admin.move_leaders(topics)
-
-            async def all_moved(before: object = before) -> bool:
-                now = await admin.leaders(topics)
-                assert isinstance(before, dict)
-                return all(now[place] not in (leader, -1) for place, leader in before.items())
-
-            await stage.eventually(all_moved, "every partition has another leader")
-            moved += len(before)
-            await stage.wait_until_recovered()
-            await admin.replicate(topics, _NODES)
-            await _in_sync(stage)
+            moved += await move_every_leader(stage)
 
     return f"{moved} partitions got another leader"
+
+
+async def move_every_leader(stage: Stage) -> int:
+    """Take every partition from its leader, wait for recovery, and replicate it again; return how many there are."""
+    topics = [*stage.topics.inbound, *stage.topics.dead_letters, stage.topics.results, "__consumer_offsets"]
+    admin = _admin(stage)
+    before = await admin.leaders(topics)
+    await admin.move_leaders(topics)
+
+    async def all_moved() -> bool:
+        now = await admin.leaders(topics)
+        return all(now[place] not in (leader, -1) for place, leader in before.items())
+
+    await stage.eventually(all_moved, "every partition has another leader")
+    await stage.wait_until_recovered()
+    await admin.replicate(topics, _NODES)
+    await wait_until_in_sync(stage)
+
+    return len(before)
 
 
 async def brokers_moved(stage: Stage) -> str:
@@ -130,7 +135,7 @@ async def brokers_moved(stage: Stage) -> str:
             clients, behind_proxy = free_ports(2)
             node.move(NodePorts(clients, node.ports.controllers, behind_proxy, proxy.port))
             proxy.forward_to(node.behind_proxy)
-            await _return(stage, node)
+            await bring_back(stage, node)
             await stage.wait_until_recovered()
 
     return "all three at other addresses than the worker's settings say"
@@ -153,13 +158,14 @@ def _admin(stage: Stage) -> ClusterAdmin:
     return ClusterAdmin(stage.bootstrap_servers)
 
 
-async def _return(stage: Stage, node: KafkaNode) -> None:
+async def bring_back(stage: Stage, node: KafkaNode) -> None:
     """Start a broker again; wait until it has caught up with the others."""
     await asyncio.to_thread(node.start)
-    await _in_sync(stage)
+    await wait_until_in_sync(stage)
 
 
-async def _in_sync(stage: Stage) -> None:
+async def wait_until_in_sync(stage: Stage) -> None:
+    """Wait until all brokers have all records."""
     await asyncio.to_thread(stage.servers.kafka.wait_until_in_sync)
 
 
@@ -168,7 +174,7 @@ def _times(number: int) -> str:
 
 
 CASES: Final = tuple(
-    Case(name, injected, inject, brokers=len(_NODES))
+    Case(name, injected, inject, brokers=len(_NODES), recorded=inject is each_broker_killed)
     for name, injected, inject in (
         ("broker-killed", "one of three brokers killed, each in turn", each_broker_killed),
         ("brokers-rolled", "three brokers restarted one after the other", brokers_rolled),

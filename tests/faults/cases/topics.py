@@ -3,14 +3,17 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
 
 from deploy.local.events import request_event
+from deploy.local.worker import LocalWorker
+from tests.faults import gauges
 from tests.faults.case import Case
 from tests.faults.cluster_admin import ClusterAdmin
+from tests.faults.evidence import end_offsets
 from tests.faults.people import signs_in
 from tests.faults.stage import Stage
 from tests.faults.upstream import new_signin_id
@@ -19,7 +22,7 @@ _BROKERS: Final = 3
 _CODECS: Final = ("lz4", "zstd", "snappy", "gzip")
 _FOUND_WITHIN_S: Final = 60
 _PARTITIONS: Final = 6
-_TRANSACTION_S: Final = 20
+_TRANSACTION_S: Final = 30
 
 
 async def partitions_added(stage: Stage) -> str:
@@ -66,17 +69,52 @@ async def codecs(stage: Stage) -> str:
 async def transaction_left_open(stage: Stage) -> str:
     """Let an emitter begin a transaction and never end it: what follows it waits until Kafka aborts it."""
     topic, _ = stage.topics.inbound
-    await stage.start_worker()
+    worker = await stage.start_worker()
     async with stage.crowd.arriving(stage.scale.every_s, [signs_in]):
         await asyncio.sleep(stage.scale.pause_s)
         abandoned = await _begin_transaction(stage, topic)
         since = time.monotonic()
         await asyncio.sleep(stage.scale.pause_s)
-        await stage.wait_until_recovered(since)
-        took_s = time.monotonic() - since
 
+    shown = await _shown_of_transaction(stage, worker, topic)
+    await stage.wait_until_recovered(since)
+    took_s = time.monotonic() - since
     await stage.crowd.wait_until_done()
-    return f"{abandoned} requests in it had no effect; those behind it were done after {took_s:.0f} s"
+    await _no_transaction_is_shown(stage, worker)
+
+    return f"{abandoned} requests in it had no effect; {shown}; those behind it were done after {took_s:.0f} s"
+
+
+async def _shown_of_transaction(stage: Stage, worker: LocalWorker, topic: str) -> str:
+    """Wait until the worker's metrics agree with the brokers about each partition; return what they show."""
+    lags: Mapping[tuple[str, int], int] = {}
+
+    async def are_right() -> bool:
+        nonlocal lags
+        ends = await end_offsets(stage.bootstrap_servers, stage.topics)
+        committed = await stage.committed_offsets()
+        reported = await gauges.lag(worker)
+        open_s = await gauges.open_transactions_s(worker)
+        ages_s = await gauges.oldest_ages_s(worker)
+        places = [(topic, number) for number in range(_PARTITIONS)]
+        lags = {place: reported.get(place, 0) for place in places}
+
+        return all(
+            open_s.get(place, 0) > 0
+            and ages_s.get(place, 0) > 0
+            and lags[place] == ends.get(place, 0) - committed.get(place, 0) > 0
+            for place in places
+        )
+
+    await stage.eventually(are_right, "the worker shows lag, age and the open transaction", within_s=_TRANSACTION_S)
+    return f"meanwhile its metrics named it in {len(lags)} partitions, with a lag of {sum(lags.values())} records"
+
+
+async def _no_transaction_is_shown(stage: Stage, worker: LocalWorker) -> None:
+    async def none_is_shown() -> bool:
+        return not any((*(await gauges.open_transactions_s(worker)).values(), *(await gauges.lag(worker)).values()))
+
+    await stage.eventually(none_is_shown, "the worker shows neither lag nor an open transaction")
 
 
 async def topic_recreated(stage: Stage) -> str:

@@ -4,6 +4,10 @@ import base64
 from pathlib import Path
 from typing import Any
 
+import pytest
+from temporalio.runtime import Runtime
+
+from deploy.local.servers.backends import Temporal
 from utils.kafka.oauth import ClientCredentials
 from utils.prometheus import Metrics
 from utils.settings.environment import secret_files
@@ -91,3 +95,16 @@ def test_tokens_are_used_instead_of_a_password() -> None:
     assert options["sasl_mechanism"] == "OAUTHBEARER"
     assert isinstance(options["sasl_oauth_token_provider"], ClientCredentials)
     assert "hush" not in repr(access)
+
+
+async def test_a_worker_calls_temporal_once_and_commands_try_again(
+    temporal: Temporal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer's limit must hear of each call that is throttled, also after a renewal of credentials."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
+    wiring = wired()
+
+    clients = [await wiring.worker_client(Runtime.default()), await wiring.temporal()]
+    retries = [client.service_client.config.retry_config for client in clients]
+
+    assert [retry.max_retries for retry in retries if retry is not None] == [1, 3]  # the first try counts, too

@@ -65,6 +65,18 @@ async def test_a_value_that_the_topic_cannot_take_is_replaced_by_its_size_and_di
     ]
 
 
+async def test_a_dead_letter_that_was_refused_is_not_tried_again_at_full_size() -> None:
+    """Each refusal by the brokers fails what waits on the same producer, so large letters must not repeat it."""
+    writer = FakeDeadLetterWriter(max_bytes=1_000)
+    writer.failures_after_refusal = 5
+    naps = FakeNaps(instant=True)
+
+    assert await dead_lettering(writer, naps=naps)(delivery(replace(RECORD, value=b"x" * 2_000))) == REJECTED
+
+    assert (writer.refused, len(naps.taken)) == (1, 5)
+    assert [written.value for written in writer.written] == [None]
+
+
 async def test_headers_that_the_topic_cannot_take_are_left_out() -> None:
     """The origin, the reason and the digest are written even if key and headers alone are too large."""
     writer = FakeDeadLetterWriter(max_bytes=1_000)

@@ -5,12 +5,20 @@ from datetime import UTC, datetime
 
 import aiokafka.errors
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError, OutOfOrderSequenceNumber, ProducerFenced
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from activities.errors import PublishUnavailable
-from consumers.ports import KafkaUnavailable
+from consumers.ports import KafkaUnavailable, RecordRefused
 from schemas.results import ResultEvent, SignInExpired
-from tests.fakes.kafka_producer import SILENCE, ProducerDouble, ScriptedBroker, Watch
+from tests.fakes.kafka_producer import SILENCE, AtOnce, ProducerDouble, ScriptedBroker, Watch
 from tests.fakes.waiting import until
 from utils.kafka import producer as producer_module
 from utils.kafka.access import KafkaAccess
@@ -65,6 +73,41 @@ async def test_calls_that_wait_on_a_failed_producer_fail_at_once() -> None:
     assert [type(answer) for answer in answers] == [KafkaUnavailable] * 3
     assert (await producer.send("t", b"k", b"v")).offset == 7
     assert len(broker.built) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [MessageSizeTooLargeError(), UnknownTopicOrPartitionError(), TopicAuthorizationFailedError()]
+)
+async def test_a_record_that_is_refused_before_it_is_queued_fails_alone(error: KafkaError) -> None:
+    """Its size or its topic says nothing about the other records, and it left no gap in the sequence."""
+    broker = ScriptedBroker(SILENCE, AtOnce(error))
+    producer = ReliableProducer(ACCESS, factory=broker.build)
+    neighbour = asyncio.ensure_future(producer.send("t", b"k", b"v"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(KafkaUnavailable) as raised:
+        await producer.send("t", b"k", b"v")
+
+    broker.built[0].acknowledge()
+
+    assert isinstance(raised.value, RecordRefused) == isinstance(error, MessageSizeTooLargeError)
+    assert (await neighbour).offset == 7
+    assert len(broker.built) == 1
+    await producer.close()
+
+
+async def test_a_producer_that_queues_nothing_any_more_is_replaced() -> None:
+    """Its sender has died: it raises the sender's error at once, for every record."""
+    broker = ScriptedBroker(AtOnce(KafkaError("Unexpected error during batch delivery")))
+    producer = ReliableProducer(ACCESS, factory=broker.build)
+
+    with pytest.raises(KafkaUnavailable):
+        await producer.send("t", b"k", b"v")
+
+    await producer.send("t", b"k", b"v")
+
+    assert len(broker.built) == 2
+    await producer.close()
 
 
 async def test_a_producer_that_acknowledges_nothing_is_replaced() -> None:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeNamespaceResponse
 from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
@@ -13,7 +12,6 @@ from utils.temporal.client import (
     connect,
     data_converter,
     namespace_retention,
-    without_retries,
 )
 
 KEYS = {"k1": b"1" * 32}
@@ -76,22 +74,3 @@ def test_payload_keys_are_needed() -> None:
     """No converter can be built that stores plaintext."""
     with pytest.raises(ValueError, match="is empty"):
         data_converter({})
-
-
-async def test_a_client_without_retries_uses_the_connection_that_the_other_has_now() -> None:
-    """Each call is made once, also on a connection that has replaced the first one."""
-    client = await connect(KEYS, environ=NOWHERE, lazy=True)
-    once = without_retries(client)
-    calls = []
-
-    class Replacement:
-        """A connection that keeps what is asked of it."""
-
-        async def _rpc_call(self, rpc: str, *_: object, retry: bool, **__: object) -> DescribeNamespaceResponse:
-            calls.append((rpc, retry))
-            return DescribeNamespaceResponse()
-
-    client._config["service_client"] = Replacement()  # type: ignore[typeddict-item] # as renewed credentials do
-    await once.workflow_service.describe_namespace(DescribeNamespaceRequest(), retry=True)
-
-    assert calls == [("describe_namespace", False)]
