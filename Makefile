@@ -56,6 +56,7 @@ sbom: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/flake8 .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
