@@ -22,7 +22,7 @@ DEV_LOCK: Final = PROJECT / "requirements" / "dev.txt"
 )
 def test_a_missing_or_ill_formed_docstring_is_found(source: str, rule: str) -> None:
     """``ruff check``, which ``make check`` runs, applies PEP 257's rules."""
-    command = [executable("ruff"), "check", "--no-cache", "--stdin-filename", "utils/any.py", "-"]
+    command = [str(executable("ruff")), "check", "--no-cache", "--stdin-filename", "utils/any.py", "-"]
     done = subprocess.run(command, input=source, cwd=PROJECT, capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 1
