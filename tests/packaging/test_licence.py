@@ -63,7 +63,7 @@ def test_the_source_distribution_can_be_built_from(built: Path, tmp_path: Path) 
     assert (sources / "LICENSE").read_bytes() == (PROJECT / "LICENSE").read_bytes()
     assert not list(sources.rglob(".cache"))
 
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "again"]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "again")]
     subprocess.run(command, cwd=sources, check=True, timeout=240)
     (again,) = (tmp_path / "again").glob("*.whl")
     (first,) = built.glob("*.whl")
