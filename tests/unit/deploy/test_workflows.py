@@ -77,6 +77,15 @@ def test_nothing_is_pushed_or_rolled_out_before_the_tests(name: str) -> None:
     assert jobs["roll-out"]["with"]["image"] == "${{ needs.image.outputs.reference }}"
 
 
+@pytest.mark.parametrize("name", ["deploy", "release"])
+def test_the_roll_out_sees_the_secrets_of_its_environments(name: str) -> None:
+    """A called workflow sees no secret that its caller does not name, not even that of its own environment."""
+    used = set(re.findall(r"secrets\.(\w+)", str(_jobs("roll-out"))))
+
+    assert used == {"KUBECONFIG"}
+    assert set(_jobs(name)["roll-out"]["secrets"]) == used
+
+
 def test_production_gets_releases_after_staging() -> None:
     """Only a release asks for production, which waits for staging."""
     production = _jobs("roll-out")["production"]
