@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage bench bench-scale dashboards audit sbom check format lock histories environment clean
+.PHONY: demo test faults redteam sabotage bench bench-scale dashboards audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -56,9 +56,11 @@ sbom: $(VENV)/.ready
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/flake8 .
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(BIN)/zizmor --offline --quiet .
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format .
@@ -80,6 +82,12 @@ lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
+
+# Install what tests in other languages need: a Kafka client for Node, and AsyncAPI's parser. Needs npm.
+node-packages:
+	@mkdir -p $(CACHE)
+	@cp requirements/node/package.json requirements/node/package-lock.json $(CACHE)
+	npm ci --prefix $(CACHE) --ignore-scripts --no-audit --no-fund
 
 # Record the workflows' histories for the version in pyproject.toml.
 histories: $(VENV)/.ready

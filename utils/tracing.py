@@ -8,14 +8,13 @@ Messaging conventions: https://opentelemetry.io/docs/specs/semconv/messaging/kaf
 """
 
 import dataclasses
-import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, get_current_span
@@ -40,9 +39,16 @@ _TRACEPARENT: Final = "traceparent"
 _CLOSE_TIMEOUT_S: Final = 2.0
 
 
-def otlp_exporter() -> SpanExporter:
-    """Return the exporter that OpenTelemetry's variables configure."""
+def http_exporter() -> SpanExporter:
+    """Return an exporter of OTLP over HTTP, which OpenTelemetry's variables configure."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter()
+
+
+def grpc_exporter() -> SpanExporter:
+    """Return an exporter of OTLP over gRPC, which OpenTelemetry's variables configure."""
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
     return OTLPSpanExporter()
 
@@ -50,9 +56,8 @@ def otlp_exporter() -> SpanExporter:
 class Tracing:
     """Records spans and exports them in batches. ``close`` exports the rest."""
 
-    def __init__(self, exporter: SpanExporter, environ: Mapping[str, str] = os.environ) -> None:
-        resource = Resource.create({SERVICE_NAME: environ.get("OTEL_SERVICE_NAME", SERVICE)})
-        self._provider = TracerProvider(resource=resource)
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._provider = TracerProvider(resource=_resource())
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self.tracer: Tracer = self._provider.get_tracer(SERVICE)
 
@@ -193,6 +198,13 @@ class _TracedActivity(ActivityInboundInterceptor):
             _failing(span),
         ):
             return await self.next.execute_activity(input)
+
+
+def _resource() -> Resource:
+    """Return what spans say of this process. OpenTelemetry's variables may name the service otherwise."""
+    named = OTELResourceDetector().detect().attributes.get(SERVICE_NAME)
+
+    return Resource.create({SERVICE_NAME: named or SERVICE})
 
 
 def _parent(task: object) -> str | None:

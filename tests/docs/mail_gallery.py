@@ -7,15 +7,13 @@ import argparse
 import html
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from pydantic import SecretStr
-
-from activities.ports import CodeMail
 from deploy.local.places import PROJECT
+from schemas.policy import OtpPolicy
+from utils.cli.mail import preview
 from utils.smtp.mail_templates import MailTemplates
 
 _COLUMNS: Final = 4
@@ -75,20 +73,7 @@ def _photograph(command: str, scheme: str, target: Path) -> None:
 
 
 def _mail(templates: MailTemplates, language: str) -> str:
-    now = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-
-    mail = CodeMail(
-        recipient="ada@example.com",
-        code=SecretStr("40719263"),
-        message_id="<1@example.com>",
-        expires_at=now + timedelta(minutes=5),
-        requested_at=now,
-        locale=language,
-        ip="203.0.113.7",
-        browser="Firefox",
-    )
-
-    return templates.render(mail, now).html
+    return preview(templates, language, OtpPolicy()).html
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from deploy.local.servers.siteverify import HOSTNAME, SECRET, SiteverifyServer
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
 from tests.docs.commands import Shell
-from tests.docs.documents import INSTALLATION
+from tests.docs.documents import INSTALLATION, documents
 from tests.docs.pages import (
     CHECKS,
     DOCKER,
@@ -74,9 +74,21 @@ def test_the_image_is_built_and_run_as_the_dockerfile_wants() -> None:
     assert "--secret id=pip,src=" in INSTALLATION.read_text()
 
     assert re.findall(r"^EXPOSE (\d+)", text, re.MULTILINE) == [str(PORT)]
-    assert f"{PORT}:{PORT}" in runs[1]
+    assert f"127.0.0.1:{PORT}:{PORT}" in runs[1]
     assert re.search(r'^ENTRYPOINT \[.*"signin-worker"\]$', text, re.MULTILINE)
     assert runs[0][-1] == "check"
+
+
+def test_no_document_publishes_a_port_on_all_interfaces() -> None:
+    """Docker publishes a port to the whole network, past the host's firewall, unless an address stands before it."""
+    published = [
+        (document.name, port)
+        for document in documents()
+        for port in re.findall(r"\bdocker run\b.*?(?:-p|--publish)[ =](\S+)", document.read_text())
+    ]
+
+    assert published
+    assert [each for each in published if not each[1].startswith("127.0.0.1:")] == []
 
 
 async def test_the_production_environment_is_complete(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The programs of the quick start run as they stand there, each with a person who reads the mail."""
 
 import asyncio
+import json
 import os
+import re
 import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,8 @@ QUICK_START: Final = PROJECT / "docs" / "quickstart.md"
 SHELL: Final = [block.text for block in blocks(QUICK_START, "sh")]
 (PYTHON,) = (block.text for block in blocks(QUICK_START, "python"))
 (NODE,) = (block.text for block in blocks(QUICK_START, "js"))
-KAFKAJS: Final = cache_folder() / "node_modules" / "kafkajs"
+CLIENT: Final = "@platformatic/kafka"
+NODE_MODULES: Final = cache_folder() / "node_modules"
 WITHIN_S: Final = 30
 
 
@@ -94,6 +97,15 @@ async def upstream(
         worker.stop()
 
 
+def test_the_client_that_the_page_names_is_locked() -> None:
+    """The program imports it, the page says how to install it, and the tests use one version of it."""
+    packages = json.loads((PROJECT / "requirements" / "node" / "package.json").read_text())["dependencies"]
+
+    assert f'from "{CLIENT}";' in NODE
+    assert f"`npm install {CLIENT}`" in QUICK_START.read_text()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", packages[CLIENT])
+
+
 @needs("kcat", "openssl")
 async def test_by_hand(upstream: Upstream) -> None:
     """Three commands request a sign-in, submit the code, and read the results."""
@@ -124,20 +136,20 @@ async def test_from_python(upstream: Upstream) -> None:
     """The Python program signs in after a wrong code."""
     program = upstream.shell.folder / "sign_in.py"
     program.write_text(upstream.with_own_names(PYTHON))
-    await sign_in_after_an_error(upstream, [sys.executable, str(program)], {})
+    await sign_in_after_an_error(upstream, [sys.executable, str(program)])
 
 
 @needs("node")
-@pytest.mark.skipif(not KAFKAJS.exists(), reason="not here: npm install --prefix .cache kafkajs")
+@pytest.mark.skipif(not (NODE_MODULES / CLIENT).exists(), reason="not here: make node-packages")
 async def test_from_node(upstream: Upstream) -> None:
     """The Node program signs in after a wrong code."""
     program = upstream.shell.folder / "sign_in.mjs"
     program.write_text(upstream.with_own_names(NODE))
-    (upstream.shell.folder / "node_modules").symlink_to(KAFKAJS.parent)
-    await sign_in_after_an_error(upstream, ["node", str(program)], {"KAFKAJS_NO_PARTITIONER_WARNING": "1"})
+    (upstream.shell.folder / "node_modules").symlink_to(NODE_MODULES)
+    await sign_in_after_an_error(upstream, ["node", str(program)])
 
 
-async def sign_in_after_an_error(upstream: Upstream, command: list[str], more: Mapping[str, str]) -> None:
+async def sign_in_after_an_error(upstream: Upstream, command: list[str]) -> None:
     """Run a program whose person types a wrong code first, and check that the sign-in succeeds."""
     signin_id = os.urandom(16).hex()
     email = "ada@ok.example"
@@ -145,7 +157,7 @@ async def sign_in_after_an_error(upstream: Upstream, command: list[str], more: M
     process = await asyncio.create_subprocess_exec(
         *command,
         *(email, signin_id, f"pass.{signin_id}.1"),
-        env={"PATH": os.environ["PATH"], "BROKERS": upstream.brokers, **more},
+        env={"PATH": os.environ["PATH"], "BROKERS": upstream.brokers},
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,

@@ -21,6 +21,7 @@ from utils.endpoints import CannotListen, InstanceUnavailable
 from utils.settings.environment import Variable, variables
 from utils.settings.loading import Settings, SettingsError
 from utils.temporal.client import TemporalSettingsError
+from utils.version import NAME, own_version
 from utils.wiring import Wire, Wiring
 
 logger = logging.getLogger(__name__)
@@ -119,6 +120,20 @@ def command_group(text: str, wire: Wire | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"{NAME} {own_version()}")
+        raise typer.Exit
+
+
+def with_version(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Add ``--version`` to a group."""
 
 
 class SettingsHelp(typer.core.TyperCommand):

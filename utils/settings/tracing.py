@@ -8,7 +8,8 @@ from utils.settings.loading import SettingsError
 if TYPE_CHECKING:
     from utils.tracing import Tracing
 
-_OTLP_PROTOCOL: Final = "http/protobuf"
+_HTTP: Final = "http/protobuf"
+_GRPC: Final = "grpc"
 
 
 def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
@@ -16,15 +17,13 @@ def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
     if not _is_wanted(environ):
         return None
 
-    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    if protocol not in {None, "", _OTLP_PROTOCOL}:
-        raise SettingsError(
-            [f"OTEL_EXPORTER_OTLP_PROTOCOL must be {_OTLP_PROTOCOL}: use the collector's port for that protocol."]
-        )
+    protocol = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or _HTTP
+    if protocol not in {_HTTP, _GRPC}:
+        raise SettingsError([f"OTEL_EXPORTER_OTLP_PROTOCOL must be {_HTTP} or {_GRPC}."])
 
-    from utils.tracing import Tracing, otlp_exporter
+    from utils.tracing import Tracing, grpc_exporter, http_exporter
 
-    return Tracing(otlp_exporter(), environ)
+    return Tracing(grpc_exporter() if protocol == _GRPC else http_exporter())
 
 
 def _is_wanted(environ: Mapping[str, str]) -> bool:

@@ -5,8 +5,11 @@ token names its sign-in: ``passing_token`` returns ``pass.<sign-in id>.<anything
 Cloudflare, a token is valid once, or again with the same idempotency key. Any other token
 is invalid. With Cloudflare's test secret every token passes, and the answer is like theirs:
 marked, and bound to no sign-in.
+
+``python -m deploy.local.servers.siteverify`` serves it in a container (docs/compose.md).
 """
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -59,6 +62,7 @@ class SiteverifyServer:
         self.secret = secret
         self.url = ""
         self.calls: list[dict[str, str]] = []
+        self.app = Starlette(routes=[Route("/siteverify", self._siteverify, methods=["POST"])])
         self._scripted: dict[str | None, list[Answer]] = defaultdict(list)
         self._spent: dict[str, str | None] = {}
         self._server: _QuietServer | None = None
@@ -74,11 +78,12 @@ class SiteverifyServer:
 
     async def start(self) -> None:
         """Listen on a free port."""
-        app = Starlette(routes=[Route("/siteverify", self._siteverify, methods=["POST"])])
         listening = socket.create_server((LOOPBACK, 0))
         self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}/siteverify"
 
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
         self._server = _QuietServer(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         await self._server.started_up.wait()
@@ -164,3 +169,19 @@ def _form(body: bytes) -> list[tuple[str, str]]:
 
 def _failure(*codes: str) -> dict[str, Any]:
     return {"success": False, "error-codes": list(codes)}
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local.servers.siteverify", description="A local siteverify."
+    )
+    parser.add_argument("--host", default=LOOPBACK)
+    parser.add_argument("--port", type=int, default=8082)
+    arguments = parser.parse_args()
+
+    uvicorn.run(SiteverifyServer().app, host=arguments.host, port=arguments.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,37 +1,64 @@
 """The compose file names only settings, files and services that exist, and only local ports."""
 
+import contextlib
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from activities.errors import ChallengeUnavailable
+from activities.ports import SiteverifyAnswer
+from deploy.local.places import LOOPBACK, PROJECT, free_ports
+from deploy.local.processes import Child
 from deploy.local.servers.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
-from deploy.local.places import PROJECT
+from deploy.local.waiting import eventually
 from utils.settings.environment import variables
 from utils.settings.model import Settings
+from utils.settings.sections import SITEVERIFY_URL, TurnstileSettings
+from utils.turnstile import SiteverifyClient
 
 FILE = PROJECT / "deploy" / "compose" / "compose.yaml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
+WORKERS = [name for name in OURS if name != "siteverify"]
+OFFLINE = FILE.with_name("offline.env")
+OWNED_BY_THE_IMAGES_USER = {
+    "kafka": "/var/lib/kafka/data",
+    "temporal": "/home/temporal",
+    "prometheus": "/prometheus",
+}
+QUIET = {
+    "mailpit": {"MP_DISABLE_VERSION_CHECK": "true", "MP_SMTP_DISABLE_RDNS": "true"},
+    "grafana": {
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+    },
+}
 _PINNED = re.compile(r"[a-z/-]+:v?\d+(\.\d+)+")
 
 
 def test_services_of_the_worker_are_hardened() -> None:
     """The services of our own image cannot write, gain privileges or run as root."""
-    assert OURS == ["topics", "namespace", "worker", "codec-server"]
+    assert OURS == ["topics", "namespace", "worker", "codec-server", "siteverify"]
     for name in OURS:
         service = SERVICES[name]
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert "privileged" not in service and "user" not in service
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", WORKERS)
 def test_settings_exist(name: str) -> None:
     """The worker knows each setting, and each service gets the secrets whose files it names."""
     known = {variable.name for variable in variables(Settings)}
@@ -57,11 +84,85 @@ def test_kafka_and_temporal_have_the_versions_of_the_tests() -> None:
 
 
 def test_mounted_files_exist_and_volumes_are_declared() -> None:
-    """Mounted files exist and are mounted read-only; every other mount is a declared volume."""
+    """Mounted files and folders exist and are mounted read-only; every other mount is a declared volume."""
     for path in _mounted():
-        assert (FILE.parent / path).is_file(), path
+        assert (FILE.parent / path).exists(), path
     used = {one.partition(":")[0] for service in SERVICES.values() for one in service.get("volumes", [])}
     assert {one for one in used if not one.startswith(".")} == set(COMPOSE["volumes"])
+
+
+@pytest.mark.parametrize("name", OWNED_BY_THE_IMAGES_USER)
+def test_volumes_can_be_written(name: str) -> None:
+    """A new volume gets the owner of the image's folder at its place. If the image has none, root owns it."""
+    (volume,) = (each for each in SERVICES[name]["volumes"] if not each.startswith("."))
+    source, _, target = volume.partition(":")
+
+    assert source == name
+    assert target == OWNED_BY_THE_IMAGES_USER[name]
+
+
+def test_temporals_database_is_in_its_volume() -> None:
+    """The dev server writes its database into the volume, so that it survives the container."""
+    command = SERVICES["temporal"]["command"]
+    database = command[command.index("--db-filename") + 1]
+
+    assert str(Path(database).parent) == OWNED_BY_THE_IMAGES_USER["temporal"]
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_other_images_call_nobody(name: str) -> None:
+    """Reports of use, checks for updates, news and plugins are switched off."""
+    assert QUIET[name].items() <= SERVICES[name]["environment"].items()
+
+
+def test_temporals_web_ui_fetches_no_news() -> None:
+    """The dev server's web UI asks nobody for news."""
+    assert "--ui-disable-news-fetch" in SERVICES["temporal"]["command"]
+
+
+def test_the_worker_asks_cloudflare_unless_it_is_told_otherwise() -> None:
+    """The URL of siteverify is Cloudflare's by default, and the local server's with the variables for offline use."""
+    (line,) = (line for line in OFFLINE.read_text().splitlines() if line.startswith("SIGNIN_"))
+    name, _, offline = line.partition("=")
+    siteverify = SERVICES["siteverify"]
+    port = siteverify["command"][siteverify["command"].index("--port") + 1]
+
+    assert name == "SIGNIN_TURNSTILE__URL"
+    assert SERVICES["worker"]["environment"][name] == f"${{{name}:-{SITEVERIFY_URL}}}"
+    assert siteverify["profiles"] == ["offline"]
+    assert offline == f"http://siteverify:{port}/siteverify"
+
+
+async def test_the_local_siteverify_accepts_any_token() -> None:
+    """Its command answers the worker's call with Cloudflare's test secret as Cloudflare does."""
+    (port,) = free_ports(1)
+    _, *program = SERVICES["siteverify"]["entrypoint"]
+    process = Child("siteverify", grace_s=5)
+    verifier = SiteverifyClient(f"http://{LOOPBACK}:{port}/siteverify", TurnstileSettings().secret.get_secret_value())
+
+    async def answer() -> SiteverifyAnswer | None:
+        with contextlib.suppress(ChallengeUnavailable):
+            return await verifier.siteverify(token="any", ip=None, idempotency_key="key")
+        return None
+
+    try:
+        process.start([sys.executable, *program, "--host", LOOPBACK, "--port", str(port)], {"PYTHONPATH": str(PROJECT)})
+        verdict = await eventually(answer, "the local siteverify answers", within_s=30)
+    finally:
+        await verifier.close()
+        process.stop()
+
+    assert verdict.success
+    assert verdict.metadata.result_with_testing_key
+
+
+def test_the_page_says_what_leaves_the_machine() -> None:
+    """Whoever tries the stack learns who is called, and how to call nobody."""
+    page = (PROJECT / "docs" / "compose.md").read_text()
+
+    assert "## What leaves the machine" in page
+    assert str(urlsplit(SITEVERIFY_URL).hostname) in page
+    assert f"--profile offline --env-file {OFFLINE.relative_to(PROJECT)}" in page
 
 
 def test_secrets_are_documented_and_never_committed() -> None:

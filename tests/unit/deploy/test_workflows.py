@@ -1,9 +1,13 @@
 """GitHub workflows: pinned actions, minimal permissions, every supported Python, no push before the tests."""
 
+import os
 import re
+import subprocess
 import tomllib
+from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 
 from deploy.local.places import PROJECT
@@ -28,13 +32,22 @@ def test_actions_are_pinned_by_hash() -> None:
     assert [each for each in used if not each.startswith("./") and not _PINNED.fullmatch(each)] == []
 
 
-def test_only_two_jobs_may_write() -> None:
-    """One job may publish the image, one the files of a release. All others may only read the sources."""
-    names = ("ci", "audit", "deploy")
-    permissions = {(name, job): each for name in names for job, each in _permissions(name).items()}
+def test_only_these_jobs_may_write() -> None:
+    """Jobs that publish may write what they publish, and sign it. All others may only read the sources."""
+    permissions = {(file.stem, job): each for file in _FILES for job, each in _permissions(file.stem).items()}
+    image = {"contents": "read", "packages": "write", "id-token": "write", "attestations": "write"}
 
-    assert permissions.pop(("deploy", "image")) == {"contents": "read", "packages": "write"}
-    assert permissions.pop(("deploy", "sbom")) == {"contents": "write"}
+    assert permissions.pop(("image", "build")) == {"contents": "read", "packages": "write"}
+    for caller in (("image", "index"), ("deploy", "image"), ("release", "image")):
+        assert permissions.pop(caller) == image
+    assert permissions.pop(("release", "distributions")) == {
+        "contents": "read",
+        "id-token": "write",
+        "attestations": "write",
+    }
+    assert permissions.pop(("release", "pypi")) == {"contents": "read", "id-token": "write"}
+    assert permissions.pop(("release", "tags")) == {"contents": "read", "packages": "write"}
+    assert permissions.pop(("release", "notes")) == {"contents": "write"}
     assert all(each == {"contents": "read"} for each in permissions.values())
 
 
@@ -52,20 +65,123 @@ def test_the_tests_run_on_every_supported_python() -> None:
     assert {"local", "docker"} == {*matrix["backend"], *(each["backend"] for each in matrix["include"])}
 
 
-def test_nothing_is_pushed_or_rolled_out_before_the_tests() -> None:
-    """The image waits for CI and audit, staging for the image, and production for staging and a tag."""
-    jobs = _jobs("deploy")
+@pytest.mark.parametrize("name", ["deploy", "release"])
+def test_nothing_is_pushed_or_rolled_out_before_the_tests(name: str) -> None:
+    """The image waits for CI and audit, and the roll-out for the image."""
+    jobs = _jobs(name)
+
     assert jobs["ci"]["uses"] == "./.github/workflows/ci.yml"
     assert jobs["audit"]["uses"] == "./.github/workflows/audit.yml"
-    needs = [jobs[name]["needs"] for name in ("image", "staging", "production")]
-    assert needs == [["ci", "audit"], "image", ["image", "staging"]]
-    assert jobs["production"]["if"] == "github.ref_type == 'tag'"
+    assert jobs["image"]["needs"] == ["ci", "audit"]
+    assert "image" in _needed(jobs, "roll-out")
+    assert jobs["roll-out"]["with"]["image"] == "${{ needs.image.outputs.reference }}"
+
+
+@pytest.mark.parametrize("name", ["deploy", "release"])
+def test_the_roll_out_sees_the_secrets_of_its_environments(name: str) -> None:
+    """A called workflow sees no secret that its caller does not name, not even that of its own environment."""
+    used = set(re.findall(r"secrets\.(\w+)", str(_jobs("roll-out"))))
+
+    assert used == {"KUBECONFIG"}
+    assert set(_jobs(name)["roll-out"]["secrets"]) == used
+
+
+def test_production_gets_releases_after_staging() -> None:
+    """Only a release asks for production, which waits for staging."""
+    production = _jobs("roll-out")["production"]
+
+    assert (production["needs"], production["if"]) == ("staging", "inputs.production")
+    assert _jobs("release")["roll-out"]["with"]["production"] is True
+    assert "production" not in _jobs("deploy")["roll-out"]["with"]
+
+
+def test_a_release_is_published_after_everything_has_passed() -> None:
+    """Tag, version and changelog are compared first. PyPI and the tags of the image come last, before the notes."""
+    jobs = _jobs("release")
+
+    assert {_needed(jobs, name) >= {"version"} for name in jobs if name != "version"} == {True}
+    for name in ("pypi", "tags"):
+        assert {"version", "ci", "audit", "distributions", "image"} <= _needed(jobs, name)
+    assert {"pypi", "tags"} <= _needed(jobs, "notes")
+
+
+def test_pypi_trusts_the_workflow() -> None:
+    """The upload has no token: the environment and the workflow's identity are the login."""
+    pypi = _jobs("release")["pypi"]
+
+    assert pypi["environment"] == "pypi"
+    assert "--trusted-publishing always" in str(pypi["steps"])
+    assert "secrets." not in str(pypi)
+
+
+def test_the_image_is_scanned_before_it_is_pushed() -> None:
+    """On both architectures, what is pushed was tried and scanned; the index is attested twice."""
+    build = _jobs("image")["build"]
+    steps = [step.get("uses", step.get("run", "")).partition("@")[0] for step in build["steps"]]
+    attested = [step["with"] for step in _jobs("image")["index"]["steps"] if "actions/attest@" in step.get("uses", "")]
+
+    (tried,) = (place for place, step in enumerate(steps) if "try-image.sh" in step)
+    (scanned,) = (place for place, step in enumerate(steps) if step == "anchore/scan-action")
+    (pushed,) = (place for place, step in enumerate(steps) if "docker login" in step)
+    assert tried < scanned < pushed
+    assert {each["architecture"] for each in build["strategy"]["matrix"]["include"]} == {"amd64", "arm64"}
+    assert [each.get("sbom-path") for each in attested] == [None, ".cache/sbom.cdx.json"]
+
+
+def test_the_contract_is_always_compared() -> None:
+    """Also where there is no commit before, as on tags and dispatches: with the last release, whose tag is fetched."""
+    steps = _jobs("ci")["contract"]["steps"]
+    (step,) = (step for step in steps if "deploy.release contract" in step.get("run", ""))
+
+    assert "exit 0" not in step["run"]
+    assert "if" not in step
+    assert steps[0]["with"]["fetch-depth"] == 0
+
+
+def test_every_script_is_checked(tmp_path: Path) -> None:
+    """The step that runs shellcheck names each shell script of the project."""
+    (step,) = (step for step in _jobs("ci")["workflows"]["steps"] if step.get("name") == "shellcheck")
+    program = tmp_path / "shellcheck"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    program.chmod(0o755)
+
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", step["run"]]
+    named = subprocess.run(
+        command, cwd=PROJECT, env={"PATH": path}, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.split()
+
+    scripts = {str(path.relative_to(PROJECT)) for path in (PROJECT / "deploy").rglob("*.sh")}
+    assert set(named) == scripts | {".ci/run"}
+
+
+def test_dependabot_finds_what_it_looks_after() -> None:
+    """Each folder holds a file of its kind."""
+    kinds = {
+        "docker": "Dockerfile",
+        "pip": "*.txt",
+        "npm": "package-lock.json",
+        "github-actions": ".github/workflows/*.yml",
+    }
+    updates = yaml.safe_load((PROJECT / ".github" / "dependabot.yml").read_text())["updates"]
+
+    assert {each["package-ecosystem"] for each in updates} == set(kinds)
+    for each in updates:
+        folder = PROJECT / each["directory"].removeprefix("/")
+        assert list(folder.glob(kinds[each["package-ecosystem"]])), each
+
+
+def _needed(jobs: dict[str, Any], name: str) -> set[str]:
+    """Return the jobs that a job waits for, directly or not."""
+    needs = jobs[name].get("needs", [])
+    direct = {needs} if isinstance(needs, str) else set(needs)
+    return direct.union(*(_needed(jobs, each) for each in direct))
 
 
 def test_each_environment_gets_its_own_manifests() -> None:
     """The job, the repository's environment and the folder of manifests have the same name."""
     for name in ("staging", "production"):
-        job = _jobs("deploy")[name]
+        job = _jobs("roll-out")[name]
         step = next(step for step in job["steps"] if "deploy/kubernetes/roll-out.sh" in step.get("run", ""))
         assert (job["environment"], step["env"]["ENVIRONMENT"]) == (name, name)
         assert (PROJECT / "deploy" / "kubernetes" / name / "kustomization.yaml").is_file()

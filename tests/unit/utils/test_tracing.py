@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ class RecordedTracing:
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
-        self.tracing = Tracing(self._exporter, {})
+        self.tracing = Tracing(self._exporter)
 
     def spans(self) -> Sequence[ReadableSpan]:
         """Close the tracing and return all spans."""
@@ -139,6 +139,33 @@ async def test_a_published_result_has_a_span_and_keeps_its_bytes(recorded: Recor
     assert "e***" not in span.to_json()
 
 
+@pytest.mark.parametrize(
+    ("variables", "service"),
+    [
+        ({}, "signin-worker"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=from-attributes,team=identity"}, "from-attributes"),
+        ({"OTEL_SERVICE_NAME": "named"}, "named"),
+        ({"OTEL_SERVICE_NAME": "named", "OTEL_RESOURCE_ATTRIBUTES": "service.name=from-attributes"}, "named"),
+        ({"OTEL_SERVICE_NAME": "", "OTEL_RESOURCE_ATTRIBUTES": "service.name="}, "signin-worker"),
+    ],
+)
+def test_opentelemetrys_variables_name_the_service(
+    monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], service: str
+) -> None:
+    """``OTEL_SERVICE_NAME`` comes first, then ``service.name`` of the resource attributes, then our own name."""
+    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    recorded = RecordedTracing()
+    with recorded.tracing.tracer.start_as_current_span("any"):
+        pass
+    (span,) = recorded.spans()
+
+    assert span.resource.attributes["service.name"] == service
+
+
 class Inner(ActivityInboundInterceptor):
     """The activity itself."""
 
@@ -216,7 +243,7 @@ class FrozenExporter(SpanExporter):
 async def test_a_collector_that_hangs_does_not_delay_the_stop() -> None:
     """The worker must stop within 30 s, so spans that cannot be exported in time are lost."""
     exporter = FrozenExporter()
-    tracing = Tracing(exporter, {})
+    tracing = Tracing(exporter)
     with tracing.tracer.start_as_current_span("left"):
         pass
 
