@@ -20,7 +20,7 @@ from temporalio.bridge.proto.workflow_activation import (
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
@@ -61,6 +61,7 @@ class Try:
     scheduled: list[Scheduled] = field(default_factory=list)
     timers: dict[int, datetime] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
+    cancelled_activities: list[int] = field(default_factory=list)
     has_ended: bool = False
     continues_as_new: bool = False
 
@@ -134,6 +135,8 @@ class MailboxRun:
         self.timers.update(done.timers)
         for seq in done.cancelled:
             self.timers.pop(seq, None)
+        for seq in done.cancelled_activities:
+            del self.activities[seq]
         self.has_ended = done.has_ended
         return done
 
@@ -188,6 +191,9 @@ class MailboxRun:
             case "cancel_timer":
                 attempt.cancelled.append(details.seq)
                 attempt.timers.pop(details.seq, None)
+            case "request_cancel_activity" if details.seq in self.activities:
+                attempt.cancelled_activities.append(details.seq)
+                return [_end(details.seq, CancelledError("cancelled"))]
             case "continue_as_new_workflow_execution":
                 attempt.continues_as_new = True
             case "complete_workflow_execution" | "fail_workflow_execution":
