@@ -72,7 +72,7 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
     assert stage.outcomes(signin_id) == ["otp.rejected unknown_signin"]
 
 
-@pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 3)])
 async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, priority: int) -> None:
     """While mails wait for the rate of all workers, a priority orders them."""
     handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
