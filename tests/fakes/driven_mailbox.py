@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from temporalio.bridge.proto.activity_result import ActivityResolution
 from temporalio.bridge.proto.workflow_activation import (
     DoUpdate,
     FireTimer,
     QueryWorkflow,
-    ResolveActivity,
     ResolveChildWorkflowExecutionStart,
     SignalWorkflow,
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxInput
@@ -29,7 +28,7 @@ from schemas.results import ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
 from tests.fakes.driven_work import PUBLISH, DrivenWork
 from tests.fakes.mailbox_world import START
-from tests.fakes.workflow_runs import Run, from_payload, to_payload
+from tests.fakes.workflow_runs import Run, ended_activity, from_payload, to_payload
 from workflows.names import (
     CLEAR_LIMITS_UPDATE,
     LIMITS_QUERY,
@@ -248,14 +247,12 @@ class DrivenMailbox:
 
     def _run_local_activity(self, run: Run, command: WorkflowCommand) -> WorkflowActivationJob:
         activity = command.schedule_local_activity
-        resolution = ActivityResolution()
         if activity.activity_type == PUBLISH and self._kafka_is_down:
-            failure = resolution.failed.failure
-            failure.application_failure_info.type = "PublishUnavailable"
-        else:
-            resolution.completed.result.CopyFrom(self._work.do(activity.activity_type, activity.arguments[0], self.now))
+            error = ApplicationError("away", type="PublishUnavailable")
+            return ended_activity(activity.seq, error, is_local=True)
 
-        return _resolved(activity.seq, resolution, is_local=True)
+        end = self._work.do(activity.activity_type, activity.arguments[0], self.now)
+        return ended_activity(activity.seq, end, is_local=True)
 
     def _schedule_activity(self, run: Run, command: WorkflowCommand) -> None:
         activity = command.schedule_activity
@@ -269,9 +266,7 @@ class DrivenMailbox:
     def _cancel_activity(self, run: Run, seq: int) -> Iterator[WorkflowActivationJob]:
         if run.activities.pop(seq, None):
             run.events += 1
-            resolution = ActivityResolution()
-            resolution.cancelled.failure.canceled_failure_info.SetInParent()
-            yield _resolved(seq, resolution, is_local=False)
+            yield ended_activity(seq, CancelledError("cancelled"))
 
     def _finisher(self, run: Run, seq: int) -> Callable[[], None]:
         """Return what ends an activity, unless its run is over: started and completed."""
@@ -279,13 +274,6 @@ class DrivenMailbox:
         def finish() -> None:
             if run.end is None and seq in run.activities:
                 kind, task = run.activities.pop(seq)
-                resolution = ActivityResolution()
-                resolution.completed.result.CopyFrom(self._work.do(kind, task, self.now))
-                self._add_event(run, _resolved(seq, resolution, is_local=False), events=2)
+                self._add_event(run, ended_activity(seq, self._work.do(kind, task, self.now)), events=2)
 
         return finish
-
-
-def _resolved(seq: int, resolution: ActivityResolution, *, is_local: bool) -> WorkflowActivationJob:
-    answer = ResolveActivity(seq=seq, result=resolution, is_local=is_local)
-    return WorkflowActivationJob(resolve_activity=answer)

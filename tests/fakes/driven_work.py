@@ -1,15 +1,16 @@
-"""What the activities of a driven mailbox do, and how long they take."""
+"""What the activities of a mailbox do when its workflow is driven by hand, and how long they take."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity
 
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailAccepted, Publication, Published
 from tests.fakes.mailbox_world import RIGHT
-from tests.fakes.workflow_runs import from_payload, to_payload
+from tests.fakes.workflow_runs import from_payload
 
 PUBLISH: Final = "publish_result_activity"
 _NORMAL_PRIORITY: Final = 3
@@ -22,7 +23,7 @@ class DrivenWork:
     goes before those of normal priority.
     """
 
-    def __init__(self, *, publish_s: float, mail_s: float, first_mail_s: float) -> None:
+    def __init__(self, *, publish_s: float = 0, mail_s: float = 0, first_mail_s: float = 0) -> None:
         self.published: list[ResultEvent] = []
         self.mails = 0
 
@@ -41,20 +42,20 @@ class DrivenWork:
             case _:
                 return timedelta(seconds=0.01)
 
-    def do(self, kind: str, task: Payload, now: datetime) -> Payload:
+    def do(self, kind: str, task: Payload, now: datetime) -> BaseModel:
         """Do what an activity does, and return its result."""
         match kind:
             case "generate_otp_activity":
-                return to_payload(IssuedCode(key_id="k"))
+                return IssuedCode(key_id="k")
             case "verify_otp_activity":
                 compare: CodeToVerify = from_payload(task, CodeToVerify)
-                return to_payload(CodeVerdict(correct=compare.seal == RIGHT))
+                return CodeVerdict(correct=compare.seal == RIGHT)
             case "send_email_activity":
                 self.mails += 1
-                return to_payload(MailAccepted(at=now))
+                return MailAccepted(at=now)
             case "publish_result_activity":
                 publication: Publication = from_payload(task, Publication)
                 self.published += publication.events
-                return to_payload(Published(event_ids=()))
+                return Published(event_ids=tuple(event.event_id for event in publication.events))
             case other:
                 raise AssertionError(f"unexpected activity {other}")
