@@ -23,12 +23,12 @@ class _State(BaseModel):
 class Spend(_State):
     """One unit of a budget: a mail or a failure.
 
-    ``network`` is the client's /24 or /48, or ``unknown``. A failure has its ``signin_id``.
+    ``network`` is the client's /24 or /48, or ``unknown``.
     """
 
     at: datetime
     network: str
-    signin_id: str | None = None
+    signin_id: str
 
 
 class Ledger(_State):
@@ -52,7 +52,8 @@ class PendingMail(_State):
     """A mail whose end is not published yet. The next try is at ``not_before``.
 
     ``accepted_at`` and ``refused_at`` are the mail server's final answer. ``resend_after`` is
-    published once the mail is accepted.
+    published once the mail is accepted. A run that was full gave the mail up while it was in
+    flight if ``was_given_up``.
     """
 
     attempt: int
@@ -60,6 +61,7 @@ class PendingMail(_State):
     ip: str | None = None
     browser: str | None = None
     tries: int = 0
+    was_given_up: bool = False
     not_before: datetime
     resend_after: datetime
     accepted_at: datetime | None = None
@@ -131,15 +133,17 @@ class Waiting(_State):
 class MailboxState(_State):
     """Everything a mailbox remembers.
 
-    Three lists keep the newest only: sign-ins that ended, sign-ins that were rejected, and
-    submissions. ``queue`` is in order of arrival. ``last_event_at`` is the moment of the last
-    signal: no later signal is decided as of an earlier one.
+    Four lists keep the newest only: sign-ins that ended, sign-ins that the mailbox turned away,
+    sign-ins that it was told to reject, and submissions. ``queue`` is in order of arrival.
+    ``last_event_at`` is the moment of the last signal: no later signal is decided as of an earlier
+    one.
     """
 
     policy: Policy
     live: dict[str, SignIn] = {}
     over: list[str] = []
     turned_away: list[str] = []
+    rejected: list[str] = []
     seen: list[str] = []
     sends: Ledgers = Ledgers()
     failures: dict[str, Ledgers] = {}

@@ -19,9 +19,11 @@ from workflows.timeouts import compare_time, mail_timeout, time_left
 _MAIL_REFUSED = "MailRefused"
 
 # These order the mails that wait for the rate of all workers. Fairness keys would share that
-# rate, but a server heeds them only if it is configured to.
+# rate, but a server heeds them only if it is configured to. A mail that a full run gave up has
+# waited before: a flood of signals must not send it to the end of the queue again and again.
 _TRUSTED_PRIORITY = Priority(priority_key=1)
-_NORMAL_PRIORITY = Priority(priority_key=2)
+_GIVEN_UP_PRIORITY = Priority(priority_key=2)
+_NORMAL_PRIORITY = Priority(priority_key=3)
 
 
 class JobRunner:
@@ -43,6 +45,10 @@ class JobRunner:
                 await self._publish_results(job)
             case never:
                 assert_never(never)
+
+    def is_pointless(self, job: Job) -> bool:
+        """Tell whether a job in flight has become pointless: the mail of a sign-in that has ended."""
+        return isinstance(job, SendMail) and job.signin_id not in self._mailbox.state.live
 
     async def _issue_code(self, job: IssueCode) -> None:
         within = time_left(job.until)
@@ -82,7 +88,7 @@ class JobRunner:
             start_to_close_timeout=mail_timeout(policy),
             schedule_to_close_timeout=time_left(job.until),
             retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=[_MAIL_REFUSED]),
-            priority=_TRUSTED_PRIORITY if job.trusted else _NORMAL_PRIORITY,
+            priority=_priority(job),
         )
 
     async def _compare_code(self, job: CompareCode) -> None:
@@ -101,6 +107,12 @@ class JobRunner:
 
         await publish(PublishingActivities.publish_result_activity, publication)
         self._mailbox.on_published(job)
+
+
+def _priority(job: SendMail) -> Priority:
+    if job.trusted:
+        return _TRUSTED_PRIORITY
+    return _GIVEN_UP_PRIORITY if job.was_given_up else _NORMAL_PRIORITY
 
 
 def _refused_at(error: FailureError) -> datetime:

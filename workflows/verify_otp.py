@@ -29,6 +29,7 @@ from workflows.visibility import Visibility
 from workflows.wake_up import WakeUpTimer
 
 _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
+_OVERFLOW = "/overflow/"
 
 
 @workflow.defn(name=VERIFY_OTP_WORKFLOW)
@@ -48,7 +49,7 @@ class VerifyOTPWorkflow:
         self._run_limits = RunLimits(self._mailbox)
 
         self._has_changed = True
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: dict[asyncio.Task[None], Job] = {}
 
     @workflow.run
     async def run(self, mailbox: MailboxInput) -> None:
@@ -57,6 +58,7 @@ class VerifyOTPWorkflow:
             self._has_changed = False
             self._apply_signals()
             self._start_jobs()
+            self._cancel_jobs()
             self._update_visibility()
 
             if self._inbox:
@@ -128,7 +130,7 @@ class VerifyOTPWorkflow:
 
     def _start_jobs(self) -> None:
         now = workflow.now()
-        hold_mails = self._is_ending()
+        hold_mails = self._is_ending() and workflow.all_handlers_finished()
         jobs = self._mailbox.take_jobs(
             now,
             are_signals_unread=bool(self._inbox),
@@ -138,8 +140,13 @@ class VerifyOTPWorkflow:
 
         for job in jobs:
             task = asyncio.create_task(self._run_job(job))
-            self._jobs.add(task)
-            task.add_done_callback(self._jobs.discard)
+            self._jobs[task] = job
+            task.add_done_callback(self._jobs.pop)
+
+    def _cancel_jobs(self) -> None:
+        for task, job in self._jobs.items():
+            if self._runner.is_pointless(job) and not task.cancelling():
+                task.cancel()
 
     async def _run_job(self, job: Job) -> None:
         try:
@@ -218,7 +225,7 @@ class VerifyOTPWorkflow:
             await self._start_overflow(overflow)
             return
 
-        self._mailbox.take_back_compares()
+        self._mailbox.give_up_jobs()
         state = self._mailbox.state
         workflow.continue_as_new(
             MailboxInput(policy=state.policy, carried=state),
@@ -227,10 +234,11 @@ class VerifyOTPWorkflow:
 
     async def _start_overflow(self, overflow: MailboxState) -> None:
         """Let another workflow publish what is too much for a new run."""
+        mailbox_id, *_ = workflow.info().workflow_id.split(_OVERFLOW)
         await workflow.start_child_workflow(
             VERIFY_OTP_WORKFLOW,
             MailboxInput(policy=overflow.policy, carried=overflow),
-            id=f"{workflow.info().workflow_id}/overflow/{workflow.uuid4()}",
+            id=f"{mailbox_id}{_OVERFLOW}{workflow.uuid4()}",
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
         self._wake()

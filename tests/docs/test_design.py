@@ -18,7 +18,7 @@ from utils.settings.sections import ConsumerSettings
 from workflows.rules.attempts import MAX_LIVE_SIGN_INS
 from workflows.rules.outbox import MAX_CARRIED_RESULTS, MAX_LOCKED_ANSWERS, MAX_OVERFLOW_RESULTS
 from workflows.rules.pace import INTERVAL, PUBLICATIONS_AT_ONCE
-from workflows.rules.submissions import MAX_WAITING
+from workflows.rules.submissions import MAX_QUEUED, MAX_WAITING
 from workflows.run_limits import LAST_AGE, LAST_EVENTS, MAX_AGE, MAX_EVENTS
 from workflows.rules.memory import MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS
 from workflows.timeouts import DURABLE_TIMEOUT, LOCAL_TIMEOUT
@@ -41,11 +41,12 @@ LIMITS = {
     "signals and events per run": (POLICY.signals_per_run, MAX_EVENTS, LAST_EVENTS),
     "age of a run, in hours": (MAX_AGE.total_seconds() / 3_600, LAST_AGE.total_seconds() / 3_600),
     "submissions that wait for their sign-in": (MAX_WAITING,),
+    "submissions that wait for their turn beyond the tries left": (MAX_QUEUED,),
     "publications of a mailbox that are not full": (PUBLICATIONS_AT_ONCE, INTERVAL.total_seconds()),
     "live sign-ins per mailbox": (MAX_LIVE_SIGN_INS,),
     "results carried over, and handed to an overflow workflow": (MAX_CARRIED_RESULTS, MAX_OVERFLOW_RESULTS),
     "unpublished results of a live sign-in, beyond which `locked` is dropped": (MAX_LOCKED_ANSWERS,),
-    "remembered per mailbox": (MAX_ENDED_SIGN_INS, MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS),
+    "remembered per mailbox": (MAX_ENDED_SIGN_INS, MAX_ENDED_SIGN_INS, MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS),
 }
 
 

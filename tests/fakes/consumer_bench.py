@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
-from consumers.handling.dead_lettering import DeadLettering, DeadLetterBreaker, DeadLetterLimits
-from consumers.handling.dispatch import AgeLimits, Dispatcher
 from consumers.gateway.guard import GuardedGateway
-from consumers.intake import Intake
 from consumers.gateway.limiter import AdaptiveLimit
+from consumers.handling.dead_lettering import DeadLetterBreaker, DeadLettering, DeadLetterLimits
+from consumers.handling.dispatch import AgeLimits, Dispatcher
+from consumers.handling.observed import Observed
+from consumers.handling.retrying import Backoff, Retrying
+from consumers.intake import Intake
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.loop import ConsumerLoop
-from consumers.handling.observed import Observed
 from consumers.ports import DeadLetterWriter, Partition, RecordSource
-from consumers.handling.retrying import Backoff, Retrying
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.fakes.dead_letter_writer import FakeDeadLetterWriter
 from tests.fakes.gateway import FakeGateway

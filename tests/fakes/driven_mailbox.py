@@ -10,30 +10,34 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from temporalio.api.common.v1 import Payload
-from temporalio.bridge.proto.activity_result import ActivityResolution
 from temporalio.bridge.proto.workflow_activation import (
+    DoUpdate,
     FireTimer,
     QueryWorkflow,
-    ResolveActivity,
     ResolveChildWorkflowExecutionStart,
     SignalWorkflow,
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.exceptions import ApplicationError, CancelledError
 
-from schemas.limits import LimitsQuery, LimitsReport
+from schemas.limits import Clearing, LimitsQuery, LimitsReport
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
-from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailAccepted, Publication, Published
-from tests.fakes.mailbox_world import RIGHT, START
-from tests.fakes.workflow_runs import Run, from_payload, to_payload
-from workflows.names import LIMITS_QUERY, OPEN_OR_RESEND_SIGNAL, REFUSE_RESEND_SIGNAL, SUBMIT_SIGNAL
+from tests.fakes.driven_work import PUBLISH, DrivenWork
+from tests.fakes.mailbox_world import START
+from tests.fakes.workflow_runs import Run, ended_activity, from_payload, to_payload
+from workflows.names import (
+    CLEAR_LIMITS_UPDATE,
+    LIMITS_QUERY,
+    OPEN_OR_RESEND_SIGNAL,
+    REFUSE_RESEND_SIGNAL,
+    SUBMIT_SIGNAL,
+)
 
 _MAILBOX_ID: Final = "mailbox/driven"
-_PUBLISH: Final = "publish_result_activity"
 _SIGNALS: Final = {
     Challenge: OPEN_OR_RESEND_SIGNAL,
     Refusal: REFUSE_RESEND_SIGNAL,
@@ -48,19 +52,26 @@ class DrivenMailbox:
     """One mailbox, and the workflows that it starts: ``runs``, in the order of their start.
 
     A seal is right if it equals ``RIGHT``. ``newest_key`` encrypts what is written;
-    ``on_task`` is called before each workflow task.
+    ``on_task`` is called before each workflow task. Activities of the types in ``endless`` do not
+    end. ``DrivenWork`` tells of the seconds.
     """
 
-    def __init__(self, policy: Policy | None = None, *, publish_s: float = 0.02, mail_s: float = 0.1) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        publish_s: float = 0.02,
+        mail_s: float = 0.1,
+        first_mail_s: float = 0.1,
+    ) -> None:
         self.policy = policy or Policy()
         self.now = START
         self.runs: list[Run] = []
-        self.published: list[ResultEvent] = []
-        self.mails = 0
         self.newest_key = "k1"
         self.on_task: Callable[[Run], None] = lambda _: None
+        self.endless = set[str]()
 
-        self._seconds = {_PUBLISH: publish_s, "send_email_activity": mail_s}
+        self._work = DrivenWork(publish_s=publish_s, mail_s=mail_s, first_mail_s=first_mail_s)
         self._kafka_is_down = False
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -73,6 +84,19 @@ class DrivenMailbox:
         name = _SIGNALS[type(message)]
         signal = SignalWorkflow(signal_name=name, input=[to_payload(message)], originating_event_id=run.events + 1)
         self._add_event(run, WorkflowActivationJob(signal_workflow=signal))
+
+    def clear_limits(self, clearing: Clearing) -> None:
+        """Update the open run: clear budgets."""
+        run = self.open_run
+        assert run is not None, "the mailbox has ended"
+
+        update = DoUpdate(
+            id="u",
+            protocol_instance_id="u",
+            name=CLEAR_LIMITS_UPDATE,
+            input=[to_payload(clearing)],
+        )
+        self._add_event(run, WorkflowActivationJob(do_update=update))
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""
@@ -91,7 +115,7 @@ class DrivenMailbox:
         self._kafka_is_down = False
         for run in self.runs:
             for seq, (kind, _) in list(run.activities.items()):
-                if kind == _PUBLISH:
+                if kind == PUBLISH:
                     self._later(timedelta(), self._finisher(run, seq))
 
     def close(self) -> None:
@@ -108,6 +132,16 @@ class DrivenMailbox:
         own = (run for run in reversed(self.runs) if run.workflow_id == _MAILBOX_ID)
         newest = next(own, None)
         return newest if newest is not None and newest.end is None else None
+
+    @property
+    def published(self) -> list[ResultEvent]:
+        """What Kafka has taken."""
+        return self._work.published
+
+    @property
+    def mails(self) -> int:
+        """How many mails the mail server has accepted."""
+        return self._work.mails
 
     def limits(self, account: str) -> LimitsReport:
         """Ask the open run what is spent."""
@@ -175,8 +209,12 @@ class DrivenMailbox:
                 yield self._run_local_activity(run, command)
             case "schedule_activity":
                 self._schedule_activity(run, command)
+            case "request_cancel_activity":
+                yield from self._cancel_activity(run, command.request_cancel_activity.seq)
             case "start_child_workflow_execution":
                 self._start_child(run, command)
+            case "update_response":
+                pass
             case "continue_as_new_workflow_execution" as end:
                 run.end = end
                 (payload,) = command.continue_as_new_workflow_execution.arguments
@@ -209,23 +247,26 @@ class DrivenMailbox:
 
     def _run_local_activity(self, run: Run, command: WorkflowCommand) -> WorkflowActivationJob:
         activity = command.schedule_local_activity
-        resolution = ActivityResolution()
-        if activity.activity_type == _PUBLISH and self._kafka_is_down:
-            failure = resolution.failed.failure
-            failure.application_failure_info.type = "PublishUnavailable"
-        else:
-            resolution.completed.result.CopyFrom(self._run_activity(activity.activity_type, activity.arguments[0]))
+        if activity.activity_type == PUBLISH and self._kafka_is_down:
+            error = ApplicationError("away", type="PublishUnavailable")
+            return ended_activity(activity.seq, error, is_local=True)
 
-        return _resolved(activity.seq, resolution, is_local=True)
+        end = self._work.do(activity.activity_type, activity.arguments[0], self.now)
+        return ended_activity(activity.seq, end, is_local=True)
 
     def _schedule_activity(self, run: Run, command: WorkflowCommand) -> None:
         activity = command.schedule_activity
         kind = activity.activity_type
         run.activities[activity.seq] = (kind, activity.arguments[0])
 
-        if kind != _PUBLISH or not self._kafka_is_down:
-            pause = timedelta(seconds=self._seconds.get(kind, 0.01))
-            self._later(pause, self._finisher(run, activity.seq))
+        is_endless = kind in self.endless or (kind == PUBLISH and self._kafka_is_down)
+        if not is_endless:
+            self._later(self._work.duration(activity), self._finisher(run, activity.seq))
+
+    def _cancel_activity(self, run: Run, seq: int) -> Iterator[WorkflowActivationJob]:
+        if run.activities.pop(seq, None):
+            run.events += 1
+            yield ended_activity(seq, CancelledError("cancelled"))
 
     def _finisher(self, run: Run, seq: int) -> Callable[[], None]:
         """Return what ends an activity, unless its run is over: started and completed."""
@@ -233,30 +274,6 @@ class DrivenMailbox:
         def finish() -> None:
             if run.end is None and seq in run.activities:
                 kind, task = run.activities.pop(seq)
-                resolution = ActivityResolution()
-                resolution.completed.result.CopyFrom(self._run_activity(kind, task))
-                self._add_event(run, _resolved(seq, resolution, is_local=False), events=2)
+                self._add_event(run, ended_activity(seq, self._work.do(kind, task, self.now)), events=2)
 
         return finish
-
-    def _run_activity(self, kind: str, task: Payload) -> Payload:
-        match kind:
-            case "generate_otp_activity":
-                return to_payload(IssuedCode(key_id="k"))
-            case "verify_otp_activity":
-                compare: CodeToVerify = from_payload(task, CodeToVerify)
-                return to_payload(CodeVerdict(correct=compare.seal == RIGHT))
-            case "send_email_activity":
-                self.mails += 1
-                return to_payload(MailAccepted(at=self.now))
-            case "publish_result_activity":
-                publication: Publication = from_payload(task, Publication)
-                self.published += publication.events
-                return to_payload(Published(event_ids=()))
-            case other:
-                raise AssertionError(f"unexpected activity {other}")
-
-
-def _resolved(seq: int, resolution: ActivityResolution, *, is_local: bool) -> WorkflowActivationJob:
-    answer = ResolveActivity(seq=seq, result=resolution, is_local=is_local)
-    return WorkflowActivationJob(resolve_activity=answer)

@@ -23,12 +23,17 @@ def challenge(mailbox: DrivenMailbox, signin_id: str, attempt: int = 1, policy: 
     )
 
 
-def submission(mailbox: DrivenMailbox, signin_id: str = "", seal: str = WRONG) -> Submission:
+def submission(
+    mailbox: DrivenMailbox,
+    signin_id: str = "",
+    seal: str = WRONG,
+    account: str = ADA,
+) -> Submission:
     """Return a submission, of an unknown sign-in if none is named."""
     return Submission(
         signin_id=signin_id or uuid.uuid4().hex,
         submission_id=uuid.uuid4().hex,
-        account=ADA,
+        account=account,
         seal=seal,
         key_id="k",
         submitted_at=mailbox.now,

@@ -6,7 +6,8 @@ from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.signals import Challenge, Submission
 from schemas.tasks import CodeVerdict, MailAccepted
-from tests.fakes.mailbox_run import PUBLISH, SEND, VERIFY, MailboxRun, Scheduled
+from tests.fakes.driven_work import PUBLISH
+from tests.fakes.mailbox_run import SEND, VERIFY, MailboxRun, Scheduled
 from tests.fakes.mailbox_world import ADA, HOME, RIGHT, START, summary
 from workflows.names import OPEN_OR_RESEND_SIGNAL, SUBMIT_SIGNAL
 

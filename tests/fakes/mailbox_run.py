@@ -13,23 +13,19 @@ from typing import Any, Final
 from pydantic import BaseModel
 from temporalio.bridge.proto.workflow_activation import (
     FireTimer,
-    ResolveActivity,
     SignalWorkflow,
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
 from schemas.results import ResultEvent
-from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailToSend, Publication, Published
-from tests.fakes.mailbox_world import RIGHT
-from tests.fakes.workflow_runs import Run, from_payload, to_payload
+from schemas.tasks import CodeToVerify, MailToSend, Publication, Published
+from tests.fakes.driven_work import PUBLISH, DrivenWork
+from tests.fakes.workflow_runs import Run, ended_activity, from_payload, to_payload
 
-PUBLISH: Final = "publish_result_activity"
 SEND: Final = "send_email_activity"
 VERIFY: Final = "verify_otp_activity"
 
@@ -61,6 +57,7 @@ class Try:
     scheduled: list[Scheduled] = field(default_factory=list)
     timers: dict[int, datetime] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
+    cancelled_activities: list[int] = field(default_factory=list)
     has_ended: bool = False
     continues_as_new: bool = False
 
@@ -134,6 +131,8 @@ class MailboxRun:
         self.timers.update(done.timers)
         for seq in done.cancelled:
             self.timers.pop(seq, None)
+        for seq in done.cancelled_activities:
+            del self.activities[seq]
         self.has_ended = done.has_ended
         return done
 
@@ -176,18 +175,21 @@ class MailboxRun:
 
         match kind:
             case "schedule_local_activity":
-                return [_end(details.seq, self._run_locally(details, attempt, failing), is_local=True)]
+                return [ended_activity(details.seq, self._run_locally(details, attempt, failing), is_local=True)]
             case "schedule_activity":
                 scheduled = Scheduled(details.seq, details.activity_type, _task(details))
                 if scheduled.name == PUBLISH and local(scheduled.task):
                     attempt.published += scheduled.task.events
-                    return [_end(details.seq, _published(scheduled.task))]
+                    return [ended_activity(details.seq, _published(scheduled.task))]
                 attempt.scheduled.append(scheduled)
             case "start_timer":
                 attempt.timers[details.seq] = self.now + details.start_to_fire_timeout.ToTimedelta()
             case "cancel_timer":
                 attempt.cancelled.append(details.seq)
                 attempt.timers.pop(details.seq, None)
+            case "request_cancel_activity" if details.seq in self.activities:
+                attempt.cancelled_activities.append(details.seq)
+                return [ended_activity(details.seq, CancelledError("cancelled"))]
             case "continue_as_new_workflow_execution":
                 attempt.continues_as_new = True
             case "complete_workflow_execution" | "fail_workflow_execution":
@@ -201,15 +203,10 @@ class MailboxRun:
         if name in failing:
             return ApplicationError("failed on purpose", type="Failed")
 
-        task = _task(details)
-        match name:
-            case "generate_otp_activity":
-                return IssuedCode(key_id="k")
-            case "verify_otp_activity":
-                return CodeVerdict(correct=task.seal == RIGHT)
-            case _:
-                attempt.published += task.events
-                return _published(task)
+        work = DrivenWork()
+        end = work.do(name, details.arguments[0], self.now)
+        attempt.published += work.published
+        return end
 
     def _new_run(self) -> Run:
         return Run(
@@ -230,7 +227,7 @@ class MailboxRun:
 
     def _resolve(self, activity: Scheduled, end: BaseModel | Exception) -> None:
         del self.activities[activity.seq]
-        self._events.append(_end(activity.seq, end))
+        self._events.append(ended_activity(activity.seq, end))
 
 
 def _task(details: ScheduleActivity | ScheduleLocalActivity) -> Any:
@@ -240,14 +237,3 @@ def _task(details: ScheduleActivity | ScheduleLocalActivity) -> Any:
 
 def _published(publication: Publication) -> Published:
     return Published(event_ids=tuple(event.event_id for event in publication.events))
-
-
-def _end(seq: int, end: BaseModel | Exception, *, is_local: bool = False) -> Job:
-    resolved = ResolveActivity(seq=seq, is_local=is_local)
-    if isinstance(end, Exception):
-        DefaultFailureConverter().to_failure(
-            end, pydantic_data_converter.payload_converter, resolved.result.failed.failure
-        )
-    else:
-        resolved.result.completed.result.CopyFrom(to_payload(end))
-    return Job(resolve_activity=resolved)

@@ -8,7 +8,7 @@ from schemas.limits import Budget, BudgetUse, Clearing, LimitsQuery
 from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import LimitPolicy, Policy
 from schemas.results import Result, ResultEvent
-from schemas.signals import Challenge, Refusal, Submission
+from schemas.signals import Challenge, Refusal, Rejection, Submission
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
 from workflows.rules.pace import Pace
@@ -79,6 +79,17 @@ class MailboxWorld:
         """Hand over the refusal of an attempt."""
         fields = {"signin_id": signin_id, "attempt": attempt, "reason": reason, "decided_at": self.now}
         self.mailbox.refuse_resend(Refusal.model_validate(fields), self.now)
+
+    def reject(self, signin_id: str) -> None:
+        """Hand over the rejection of attempt 1."""
+        rejection = Rejection(
+            signin_id=signin_id,
+            email="ada@example.com",
+            account=ADA,
+            reason="challenge_failed",
+            decided_at=self.now,
+        )
+        self.mailbox.reject(rejection, self.now)
 
     def submit(
         self,
@@ -209,7 +220,8 @@ class MailboxWorld:
     # A new run
 
     def continue_as_new(self) -> None:
-        """Carry the state over as Temporal does, as JSON. The jobs in flight are lost."""
+        """Carry the state over as Temporal does, as JSON. The jobs in flight are given up."""
+        self.mailbox.give_up_jobs()
         state = self.mailbox.state
         carried = MailboxInput(policy=state.policy, carried=state).model_dump_json()
         loaded = MailboxInput.model_validate_json(carried).carried

@@ -13,7 +13,7 @@ from consumers.ports import DeadLetterReader, InboundWriter, ReplayStore
 from schemas.limits import Clearing, LimitsReport
 from schemas.status import Status, Trace
 from schemas.topics import dead_letter_topic
-from tests.fakes.dead_letter_topics import FakeInboundWriter, FakeDeadLetterTopics
+from tests.fakes.dead_letter_topics import FakeDeadLetterTopics, FakeInboundWriter
 from utils.settings.loading import load_settings
 from utils.temporal.limits import TemporalLimits
 from utils.wiring import ReadStatus, Wiring

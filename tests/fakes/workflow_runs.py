@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.bridge.proto.workflow_activation import (
     InitializeWorkflow,
     RemoveFromCache,
+    ResolveActivity,
     WorkflowActivation,
     WorkflowActivationJob,
 )
@@ -18,6 +20,7 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
+from temporalio.exceptions import CancelledError
 from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker._workflow_instance import WorkflowInstance, WorkflowInstanceDetails, _WorkflowLogicFlag
 from temporalio.workflow import Info, _Definition
@@ -41,6 +44,20 @@ def to_payload(content: object) -> Payload:
 def from_payload(payload: Payload, kind: type[Any]) -> Any:
     """Return the content of a payload."""
     return _CONVERTER.from_payload(payload, kind)
+
+
+def ended_activity(seq: int, end: BaseModel | Exception, *, is_local: bool = False) -> WorkflowActivationJob:
+    """Return what tells the workflow that an activity has ended, well or with an error."""
+    resolved = ResolveActivity(seq=seq, is_local=is_local)
+    match end:
+        case CancelledError():
+            DefaultFailureConverter().to_failure(end, _CONVERTER, resolved.result.cancelled.failure)
+        case Exception():
+            DefaultFailureConverter().to_failure(end, _CONVERTER, resolved.result.failed.failure)
+        case _:
+            resolved.result.completed.result.CopyFrom(to_payload(end))
+
+    return WorkflowActivationJob(resolve_activity=resolved)
 
 
 @dataclass(eq=False)

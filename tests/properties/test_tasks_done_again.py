@@ -18,8 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import TERMINAL_TYPES
 from schemas.tasks import Publication
+from tests.fakes.driven_work import PUBLISH
 from tests.fakes.mailbox_people import MailboxPeople
-from tests.fakes.mailbox_run import PUBLISH, SEND, VERIFY
+from tests.fakes.mailbox_run import SEND, VERIFY
 from tests.fakes.mailbox_world import ADA, EVE, RIGHT, WRONG, summary
 
 ACCOUNTS = st.sampled_from([ADA, ADA, EVE])

@@ -1,6 +1,7 @@
 """``VerifyOTPWorkflow`` on Temporal's time-skipping server."""
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.testing import WorkflowEnvironment
 
@@ -72,7 +73,7 @@ async def test_a_code_without_a_sign_in_is_unknown(stage: Stage, time_skipping: 
     assert stage.outcomes(signin_id) == ["otp.rejected unknown_signin"]
 
 
-@pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 2)])
+@pytest.mark.parametrize(("trusted", "priority"), [(True, 1), (False, 3)])
 async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, priority: int) -> None:
     """While mails wait for the rate of all workers, a priority orders them."""
     handle = await stage.request(client={"ip": "192.0.2.7", "trusted_device": trusted})
@@ -84,6 +85,32 @@ async def test_mails_of_trusted_devices_go_first(stage: Stage, trusted: bool, pr
     (mail,) = [one for one in scheduled if one.activity_type.name == "send_email_activity"]
 
     assert mail.priority.priority_key == priority
+
+
+async def test_a_mail_is_cancelled_when_its_sign_in_has_ended(
+    stage: Stage,
+    time_skipping: WorkflowEnvironment,
+) -> None:
+    """The mail server keeps the second mail waiting, and the person types the first one's code."""
+    signin_id = await stage.open_sign_in()
+    await time_skipping.sleep(60)
+
+    with time_skipping.auto_time_skipping_disabled():
+        stage.mailer.hold()
+        await (await stage.request(signin_id, attempt=2)).result()
+        await until(lambda: len(stage.mailer.tried) > 1)
+        await stage.submit(signin_id, stage.code())
+        await stage.wait_for_results(2)
+        stage.mailer.release()
+        await until(lambda: len(stage.mailer.sent) > 1)
+
+    await time_skipping.sleep(1)
+    history = await stage.mailbox().fetch_history()
+    events = [event.event_type for event in history.events]
+
+    assert stage.outcomes(signin_id) == ["signin.code_sent", "signin.succeeded"]
+    assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED in events
+    assert EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED not in events
 
 
 async def test_a_mail_is_retried_until_it_is_accepted(stage: Stage, time_skipping: WorkflowEnvironment) -> None:

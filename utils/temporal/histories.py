@@ -62,6 +62,9 @@ class Activities:
             case EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
                 scheduled_id = event.activity_task_timed_out_event_attributes.scheduled_event_id
                 error = "TimeoutError"
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+                scheduled_id = event.activity_task_canceled_event_attributes.scheduled_event_id
+                error = "CancelledError"
             case _:
                 return None
 

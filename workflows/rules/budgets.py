@@ -65,15 +65,20 @@ class Budgets:
         locks = [limits.blocked_until(ledgers.strangers, now) for ledgers in self._state.failures.values()]
         return max((until for until in locks if until and until > now), default=None)
 
-    def charge_mail(self, requester: Requester, now: datetime) -> None:
+    def charge_mail(self, sign_in: SignIn, now: datetime) -> None:
         """Charge one mail, whether or not the mail server will take it."""
-        _spend(_ledger(self._state.sends, requester.trusted), requester.network, now)
+        _spend(_ledger(self._state.sends, sign_in.trusted), sign_in.network, now, sign_in.signin_id)
+
+    def refund_mails(self, sign_in: SignIn) -> None:
+        """Take a sign-in's charges back, because none of its mails was tried."""
+        ledger = _ledger(self._state.sends, sign_in.trusted)
+        ledger.spent = [spend for spend in ledger.spent if spend.signin_id != sign_in.signin_id]
 
     def charge_failure(self, sign_in: SignIn, now: datetime) -> Spend:
         """Charge a failure. The compare comes after it, and a success gives it back."""
         ledgers = self._state.failures.setdefault(sign_in.account, Ledgers())
         ledger = _ledger(ledgers, sign_in.trusted)
-        ledger.in_a_row += 1
+        ledger.in_a_row = _in_a_row(ledger, now) + 1
         return _spend(ledger, sign_in.network, now, sign_in.signin_id)
 
     def refund_failure(self, sign_in: SignIn, charge: Spend) -> None:
@@ -109,11 +114,17 @@ class Budgets:
         self._state.sends = Ledgers()
 
     def drop_expired(self, now: datetime) -> None:
-        """Drop what is a day old. A day without a failure also ends a row of failures."""
+        """Drop what is a day old.
+
+        A submission that waits for its turn is decided as of an earlier moment than now.
+        """
+        queue = self._state.queue
+        now = queue[0].at if queue else now
+
         for ledgers in self._all_ledgers():
             for ledger in (ledgers.strangers, ledgers.trusted):
+                ledger.in_a_row = _in_a_row(ledger, now)
                 ledger.spent = _last_day(ledger, now)
-                ledger.in_a_row = ledger.in_a_row if ledger.spent else 0
 
         failures = self._state.failures
         kept = [account for account, ledgers in failures.items() if any(_spends(ledgers))]
@@ -170,7 +181,7 @@ class _BudgetLimits:
         Without a network, the answer is that for a network that has spent nothing.
         """
         spent = ledger.spent
-        if self.in_a_row is not None and ledger.in_a_row >= self.in_a_row and spent:
+        if self.in_a_row is not None and _in_a_row(ledger, now) >= self.in_a_row:
             return spent[-1].at + DAY
 
         of_network = [spend for spend in spent if spend.network == network]
@@ -219,7 +230,7 @@ def _ledger(ledgers: Ledgers, trusted: bool) -> Ledger:
     return ledgers.trusted if trusted else ledgers.strangers
 
 
-def _spend(ledger: Ledger, network: str, now: datetime, signin_id: str | None = None) -> Spend:
+def _spend(ledger: Ledger, network: str, now: datetime, signin_id: str) -> Spend:
     spend = Spend(at=now, network=network, signin_id=signin_id)
     ledger.spent.append(spend)
     return spend
@@ -230,6 +241,11 @@ def _spends(ledgers: Ledgers) -> Iterator[Spend]:
     yield from ledgers.trusted.spent
 
 
+def _in_a_row(ledger: Ledger, now: datetime) -> int:
+    """Return how many failures are in a row. A day without one ends the row."""
+    return ledger.in_a_row if _last_day(ledger, now) else 0
+
+
 def _last_day(ledger: Ledger, now: datetime) -> list[Spend]:
     return [spend for spend in ledger.spent if spend.at > now - DAY]
 
@@ -237,7 +253,7 @@ def _last_day(ledger: Ledger, now: datetime) -> list[Spend]:
 def _usage(budget: Budget, ledger: Ledger, limits: _BudgetLimits, now: datetime) -> BudgetUse:
     last_day = _last_day(ledger, now)
     by_network = Counter(spend.network for spend in last_day)
-    in_a_row = ledger.in_a_row if last_day else 0
+    in_a_row = _in_a_row(ledger, now)
     free_at = limits.blocked_until(ledger, now)
 
     return BudgetUse(

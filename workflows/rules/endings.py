@@ -97,7 +97,8 @@ class Endings:
                 continue
 
             if self._mails.went_stale(sign_in, now):
-                self.reject(sign_in, Obstacle("stale"), self._stale_at(sign_in))
+                self._mails.refund(sign_in)
+                self.turn_away(sign_in, Obstacle("stale"), self._stale_at(sign_in))
             elif now >= sign_in.expires_at:
                 self._expire(sign_in)
 
@@ -108,12 +109,21 @@ class Endings:
         self._end(sign_in.signin_id)
         self._outbox.failed(sign_in, reason, at)
 
-    def reject(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
-        """Reject attempt 1. The submissions for it have no result."""
+    def turn_away(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+        """Reject attempt 1, because the mailbox does not accept it."""
+        self._memory.remember_turned_away(sign_in.signin_id)
+        self._reject(sign_in, obstacle, at)
+
+    def reject(self, rejection: Rejection, at: datetime) -> None:
+        """Reject attempt 1, as a signal says."""
+        self._memory.remember_rejected(rejection.signin_id)
+        self._reject(rejection, Obstacle(rejection.reason), at)
+
+    def _reject(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+        """Publish a rejection. The submissions for the sign-in have no result."""
         self._state.live.pop(sign_in.signin_id, None)
         self._submissions.drop_queued(sign_in.signin_id)
         self._submissions.pop_held(sign_in.signin_id)
-        self._memory.remember_rejected(sign_in.signin_id)
         self._outbox.rejected(sign_in, obstacle, at)
 
     def _is_undecided(self, sign_in: SignIn) -> bool:

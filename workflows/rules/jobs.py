@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Generic, TypedDict, TypeVar
 
 from schemas.mailbox import PendingMail, SignIn
-from schemas.results import CodeSent, ResultEvent
+from schemas.results import CodeSent, OtpRejected, ResultEvent
 from schemas.signals import Submission
 from schemas.tasks import CodeToIssue, CodeToVerify, MailToSend
 
@@ -40,9 +40,13 @@ class IssueCode(_SignInJob[CodeToIssue]):
 
 @dataclass(frozen=True)
 class SendMail(_SignInJob[MailToSend]):
-    """Try once to send the mail of an attempt."""
+    """Try once to send the mail of an attempt.
+
+    One that a full run gave up has lost its place among the mails that wait for their turn.
+    """
 
     trusted: bool
+    was_given_up: bool
 
     @property
     def attempt(self) -> int:
@@ -67,6 +71,11 @@ class PublishResults:
         return tuple(dict.fromkeys(event.result.signin_id for event in self.events))
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues that the results come from, each once."""
+        return tuple(dict.fromkeys(queue_of(event) for event in self.events))
+
+    @property
     def is_reproducible(self) -> bool:
         """Tell whether history holds everything that the results say.
 
@@ -76,6 +85,17 @@ class PublishResults:
 
 
 Job = IssueCode | SendMail | CompareCode | PublishResults
+
+
+def queue_of(event: ResultEvent) -> str:
+    """Return the queue in which a result goes out, in order: its sign-in's.
+
+    An ``unknown_signin`` stands outside any order, so each has a queue of its own. Anybody can have
+    any number of them made, also about a sign-in of another account.
+    """
+    result = event.result
+    is_unknown = isinstance(result, OtpRejected) and result.reason == "unknown_signin"
+    return event.event_id if is_unknown else result.signin_id
 
 
 def issue_code(sign_in: SignIn) -> IssueCode:
@@ -99,7 +119,7 @@ def send_mail(sign_in: SignIn, key_id: str, mail: PendingMail) -> SendMail:
         traceparent=mail.traceparent,
     )
 
-    return SendMail(task, sign_in.expires_at, sign_in.trusted)
+    return SendMail(task, sign_in.expires_at, sign_in.trusted, mail.was_given_up)
 
 
 def compare_code(sign_in: SignIn, key_id: str, submission: Submission) -> CompareCode:

@@ -68,7 +68,7 @@ class Mailbox:
         """Reject attempt 1 of a sign-in, unless the mailbox knows it: then it was handed over before."""
         at = self._catch_up(rejection.decided_at, now)
         if not self._memory.knows(rejection.signin_id):
-            self._endings.reject(rejection, Obstacle(rejection.reason), at)
+            self._endings.reject(rejection, at)
 
     def submit(self, submission: Submission, now: datetime) -> None:
         """Apply a code that a person typed.
@@ -104,7 +104,8 @@ class Mailbox:
     ) -> list[Job]:
         """Return the jobs to start now, and count them as in flight.
 
-        First apply what is due, unless signals are unread: they may be of an earlier moment.
+        First apply what is due, unless signals are unread: they may be of an earlier moment. What
+        is held are strangers' mails. Those to trusted devices go before them.
         """
         jobs: list[Job] = [] if hold_compares else [*self._submissions.start_compares()]
         if not are_signals_unread:
@@ -113,7 +114,7 @@ class Mailbox:
         for sign_in in list(self.state.live.values()):
             if sign_in.key_id is None:
                 jobs += self._issue_code(sign_in)
-            elif not hold_mails and not self._submissions.are_pending(sign_in.signin_id):
+            elif (sign_in.trusted or not hold_mails) and not self._submissions.are_pending(sign_in.signin_id):
                 jobs += self._mails.start_due(sign_in, sign_in.key_id, now)
 
         return [*jobs, *self._outbox.start_publications(now)]
@@ -213,9 +214,10 @@ class Mailbox:
         overflow = MailboxState(policy=self.state.policy, outbox=results, last_event_at=long_ago)
         return overflow if results else None
 
-    def take_back_compares(self) -> None:
-        """Give back the tries of the compares in flight: the next run makes them again."""
+    def give_up_jobs(self) -> None:
+        """Give up what is in flight: the next run starts it again."""
         self._submissions.take_back_compares()
+        self._mails.give_up()
 
     # Questions
 
@@ -274,7 +276,7 @@ class Mailbox:
 
         sign_in = new_sign_in(challenge, nonce, at)
         if obstacle := obstacle_to_open(self.state, self._budgets, challenge, at):
-            self._endings.reject(sign_in, obstacle, at)
+            self._endings.turn_away(sign_in, obstacle, at)
             return
 
         self.state.live[sign_in.signin_id] = sign_in

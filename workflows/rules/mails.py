@@ -41,15 +41,24 @@ class Mails:
     def start_due(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
         """Yield a job for each mail that is due, and count it as in flight.
 
-        Nothing is due once the sign-in has its verdict or its code has expired.
+        The first try is due at once. Nothing is due once the sign-in has its verdict or its code
+        has expired.
         """
         if sign_in.ending is not None or now >= sign_in.expires_at:
             return
 
         for mail in self._idle(sign_in):
-            if mail.not_before <= now:
+            if mail.tries == 0 or mail.not_before <= now:
                 self._in_flight.add((sign_in.signin_id, mail.attempt))
                 yield send_mail(sign_in, key_id, mail)
+
+    def give_up(self) -> None:
+        """Count the mails in flight as tried: they may be accepted, but a new run will not hear of it."""
+        for signin_id, attempt in self._in_flight:
+            if sign_in := self._state.live.get(signin_id):
+                mail = _mail(sign_in, attempt)
+                mail.tries += 1
+                mail.was_given_up = True
 
     def end_try(self, signin_id: str, attempt: int) -> None:
         """Count a mail as no longer in flight, however its try ended."""
@@ -73,6 +82,10 @@ class Mails:
     def due_times(self, sign_in: SignIn) -> list[datetime]:
         """Return when the mails that are not in flight are due."""
         return [mail.not_before for mail in self._idle(sign_in)]
+
+    def refund(self, sign_in: SignIn) -> None:
+        """Take back what a sign-in was charged: none of its mails was tried."""
+        self._budgets.refund_mails(sign_in)
 
     def went_stale(self, sign_in: SignIn, now: datetime) -> bool:
         """Tell whether a request became stale before any of its mails was tried."""

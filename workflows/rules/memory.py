@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from itertools import chain
 
 from schemas.mailbox import MailboxState
 from schemas.signals import Submission
@@ -15,8 +16,9 @@ _DIGEST_CHARACTERS = 24
 class Memory:
     """Remembers the newest sign-ins that are over and the newest submissions.
 
-    Rejected sign-ins have a list of their own. Being throttled costs nothing, so a flood of
-    them must not displace the finished ones, of which the budgets allow only a few a day.
+    Sign-ins that the mailbox turned away have a list of their own. Being throttled costs nothing,
+    so a flood of them must not displace the finished ones, of which the budgets allow only a few
+    a day. Nor those that the mailbox was told to reject: a frozen worker may still hand them over.
     """
 
     def __init__(self, state: MailboxState, budgets: Budgets) -> None:
@@ -29,24 +31,29 @@ class Memory:
 
     def is_over(self, signin_id: str) -> bool:
         """Tell whether a sign-in has had its terminal result."""
-        return signin_id in self._state.over or signin_id in self._state.turned_away
+        state = self._state
+        return signin_id in state.over or signin_id in state.turned_away or signin_id in state.rejected
 
     def remember_ended(self, signin_id: str) -> None:
         """Remember a sign-in that was accepted and has ended."""
         _append(self._state.over, signin_id, MAX_ENDED_SIGN_INS)
 
-    def remember_rejected(self, signin_id: str) -> None:
-        """Remember a sign-in that was rejected."""
+    def remember_turned_away(self, signin_id: str) -> None:
+        """Remember a sign-in that the mailbox turned away."""
         _append(self._state.turned_away, signin_id, MAX_ENDED_SIGN_INS)
+
+    def remember_rejected(self, signin_id: str) -> None:
+        """Remember a sign-in that the mailbox was told to reject."""
+        _append(self._state.rejected, signin_id, MAX_ENDED_SIGN_INS)
 
     def remember_submission(self, submission: Submission) -> bool:
         """Remember a submission; return whether it is this account's first with that id.
 
-        Charged submissions are also kept with their sign-in, where no flood of others
-        displaces them.
+        No flood of others displaces those that wait, nor those that cost a try: they are kept
+        with their sign-in.
         """
         digest = _digest(submission)
-        if digest in self._state.seen or self._is_charged(submission):
+        if digest in self._state.seen or self._waits(submission) or self._is_charged(submission):
             return False
 
         _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)
@@ -67,6 +74,13 @@ class Memory:
         """How old an event may be that is delivered again."""
         policy = self._state.policy
         return timedelta(seconds=policy.times.max_event_age_s + policy.otp.lifetime_s)
+
+    def _waits(self, submission: Submission) -> bool:
+        """Tell whether a submission waits for its turn or for its sign-in."""
+        queued = (one.submission for one in self._state.queue)
+        waiting = (one.submission for one in self._state.waiting)
+        own = (one for one in chain(queued, waiting) if one.submission_id == submission.submission_id)
+        return any(one.account == submission.account for one in own)
 
     def _is_charged(self, submission: Submission) -> bool:
         account = submission.account

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from schemas.mailbox import MailboxState, SignIn
 
-MAX_CLOCK_AHEAD = timedelta(minutes=1)
-"""A consumer whose clock is ahead by more must not take the mailbox's budgets with it."""
+MAX_CLOCK_AHEAD = timedelta(seconds=5)
+"""A consumer whose clock is ahead by more must not take codes and budgets with it."""
 
 
 def moment_of_signal(state: MailboxState, stamp: datetime, now: datetime) -> datetime:

@@ -23,7 +23,7 @@ from schemas.results import (
 )
 from schemas.signals import Challenge, Rejection, Submission
 from workflows.rules.attempts import Obstacle
-from workflows.rules.jobs import PublishResults
+from workflows.rules.jobs import PublishResults, queue_of
 from workflows.rules.pace import Pace
 
 MAX_RESULTS_PER_PUBLICATION: Final = 64
@@ -51,7 +51,7 @@ Subject = SignIn | Challenge | Rejection
 
 
 class Outbox:
-    """A first-in, first-out queue of results for each sign-in.
+    """First-in, first-out queues of results: one for each sign-in, and one for each ``unknown_signin``.
 
     A result goes out only when the one before it was acknowledged, or in the same
     publication, after it.
@@ -90,12 +90,12 @@ class Outbox:
         self._publications -= 1
         published = frozenset(publication.events)
 
-        for signin_id in publication.signin_ids:
-            self._in_flight.discard(signin_id)
-            events = self._state.outbox.pop(signin_id, [])
+        for queue in publication.queues:
+            self._in_flight.discard(queue)
+            events = self._state.outbox.pop(queue, [])
             if kept := [event for event in events if event not in published]:
-                self._state.outbox[signin_id] = kept
-                self._ready[signin_id] = None
+                self._state.outbox[queue] = kept
+                self._ready[queue] = None
 
     def take_overflow(self) -> dict[str, list[ResultEvent]]:
         """Remove and return the oldest results, if there are too many for a new run.
@@ -104,15 +104,15 @@ class Outbox:
         live sign-in, whose later results must not overtake them.
         """
         live = self._state.live
-        ended = {signin_id: len(events) for signin_id, events in self._state.outbox.items() if signin_id not in live}
+        ended = {queue: len(events) for queue, events in self._state.outbox.items() if queue not in live}
         if sum(ended.values()) <= MAX_CARRIED_RESULTS:
             return {}
 
         counts = accumulate(ended.values(), initial=0)
-        oldest = [signin_id for signin_id, before in zip(ended, counts, strict=False) if before < MAX_OVERFLOW_RESULTS]
-        for signin_id in oldest:
-            self._ready.pop(signin_id, None)
-        return {signin_id: self._state.outbox.pop(signin_id) for signin_id in oldest}
+        oldest = [queue for queue, before in zip(ended, counts, strict=False) if before < MAX_OVERFLOW_RESULTS]
+        for queue in oldest:
+            self._ready.pop(queue, None)
+        return {queue: self._state.outbox.pop(queue) for queue in oldest}
 
     def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
         """Add that the mail server accepted an attempt's mail.
@@ -219,20 +219,21 @@ class Outbox:
             submitted_at=None if submission is None else submission.submitted_at,
             masked=None if sign_in is None else masked(sign_in.email),
         )
-        self._state.outbox.setdefault(result.signin_id, []).append(event)
-        if result.signin_id not in self._in_flight:
-            self._ready[result.signin_id] = None
+        queue = queue_of(event)
+        self._state.outbox.setdefault(queue, []).append(event)
+        if queue not in self._in_flight:
+            self._ready[queue] = None
 
     def _start(self, publication: PublishResults) -> PublishResults:
         self._publications += 1
-        self._in_flight.update(publication.signin_ids)
-        for signin_id in publication.signin_ids:
-            del self._ready[signin_id]
+        self._in_flight.update(publication.queues)
+        for queue in publication.queues:
+            del self._ready[queue]
         return publication
 
     def _next_batch(self) -> tuple[ResultEvent, ...]:
-        """Return the oldest results of sign-ins that have none in flight."""
-        results = (event for signin_id in self._ready for event in self._state.outbox[signin_id])
+        """Return the oldest results of queues that have none in flight."""
+        results = (event for queue in self._ready for event in self._state.outbox[queue])
         return tuple(islice(results, MAX_RESULTS_PER_PUBLICATION))
 
 

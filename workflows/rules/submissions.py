@@ -17,6 +17,9 @@ from workflows.rules.outbox import Outbox
 MAX_WAITING: Final = 32
 """Submissions that wait for a sign-in that their mailbox does not know yet."""
 
+MAX_QUEUED: Final = 32
+"""Submissions that wait for their turn, beyond which one without a try left for it is dropped."""
+
 
 class _Compare(NamedTuple):
     """A compare in flight, and the failure that it was charged."""
@@ -133,7 +136,8 @@ class Submissions:
         for signin_id in reversed(list(self._compares)):
             queued = self._compares[signin_id].queued
             self.cancel_compare(signin_id)
-            self._state.queue.insert(0, queued)
+            if signin_id in self._state.live:
+                self._state.queue.insert(0, queued)
 
     def _until(self, at: datetime) -> datetime:
         """Return until when a submission waits, in whole seconds: so many share a timer."""
@@ -145,13 +149,16 @@ class Submissions:
     def _enqueue(self, sign_in: SignIn, submission: Submission, at: datetime) -> None:
         """Queue a submission. One that comes after the code expired has no result.
 
-        Nor has one that no try is left for: the sign-in ends before its turn.
+        One that no try is left for is queued too, unless many are: the sign-in ends before its
+        turn, or the account is locked by then, and it is told so.
         """
+        has_try = sign_in.tries + self._count_queued(sign_in) < sign_in.otp.max_attempts
+
         if submission.account != sign_in.account:
             self._outbox.unknown_signin(submission, at)
         elif sign_in.ending is not None or at >= sign_in.expires_at:
             return
-        elif sign_in.tries + self._count_queued(sign_in) < sign_in.otp.max_attempts:
+        elif has_try or len(self._state.queue) < MAX_QUEUED:
             self._state.queue.append(QueuedSubmission(submission=submission, at=at))
         elif locked_until := self._budgets.locked_until(sign_in, at):
             self._outbox.locked(sign_in, submission, locked_until, at)

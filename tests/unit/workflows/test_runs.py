@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.driven_mailbox import DrivenMailbox
 from tests.fakes.driven_people import challenge, flood, outcomes, sign_in, spent, submission
-from tests.fakes.mailbox_world import RIGHT, WRONG, summary
+from tests.fakes.mailbox_world import EVE, RIGHT, WRONG, summary
 from workflows.run_limits import LAST_AGE, LAST_EVENTS, MAX_AGE, MAX_EVENTS
 
 SIGN_IN = "signin-000000000000001"
@@ -84,6 +84,34 @@ def test_a_flood_while_kafka_is_down_forbids_no_new_run(mailbox: DrivenMailbox) 
 
     assert len({event.event_id for event in unknown}) == 3_000
     assert all(run.end is not None for run in mailbox.runs if run is not mailbox.open_run)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("publish_s", [None, 5.0], ids=["Kafka is down", "Kafka is slow"])
+def test_a_flood_by_another_account_makes_no_large_input(publish_s: float | None) -> None:
+    """It names a live sign-in, whose results stay in the mailbox. Its own leave a full run in parts."""
+    mailbox = DrivenMailbox(publish_s=publish_s or 0.1)
+    sign_in(mailbox, SIGN_IN)
+    if publish_s is None:
+        mailbox.stop_kafka()
+
+    for _ in range(6_000):
+        mailbox.signal(submission(mailbox, SIGN_IN, account=EVE))
+        mailbox.wait(0.01)
+    mailbox.wait(230)
+    sizes = [len(run.content.model_dump_json()) for run in mailbox.runs]
+    mailbox.close()
+
+    assert max(sizes) < 256 * 1024
+
+
+def test_workflows_for_a_backlog_have_short_ids(mailbox: DrivenMailbox) -> None:
+    """Kafka takes nothing for a month, so they too hand over: a workflow's id has 1,000 characters at most."""
+    mailbox.stop_kafka()
+    flood(mailbox, 1_200, per_second=50)
+    mailbox.wait(30 * MAX_AGE.total_seconds())
+
+    assert max(len(run.workflow_id) for run in mailbox.runs) < 100
 
 
 def test_locked_answers_of_one_sign_in_fill_no_run(mailbox: DrivenMailbox) -> None:

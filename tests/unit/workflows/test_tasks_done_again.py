@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from schemas.policy import LimitPolicy, Policy
 from tests.fakes.mailbox_people import MailboxPeople
 from tests.fakes.mailbox_run import SEND, VERIFY
 from tests.fakes.mailbox_world import RIGHT, WRONG
@@ -172,3 +173,54 @@ def test_a_refusal_says_when_the_mail_server_refused(people: MailboxPeople) -> N
 
     assert people.outcomes() == ["signin.failed delivery_failed"]
     assert people.moments() == [2]
+
+
+def test_a_lock_is_the_same_when_a_later_signal_has_come() -> None:
+    """The workers were away for a day after one had told that the account is locked."""
+    people = MailboxPeople(Policy(limits=LimitPolicy(failures_per_day=2, failures_per_hour=1)))
+    people.sign_in()
+    people.run.do_task()
+    people.accept_mail()
+    people.work()
+    people.submit(people.signin_id, WRONG)
+    people.work()
+    people.wait(200)
+    people.submit(people.signin_id, WRONG)
+    people.run.lose_task(local=lambda publication: True)
+    people.wait(24 * HOUR_S)
+    people.submit("signin-other-0000000001", WRONG)
+    people.work()
+
+    assert people.outcomes().count("otp.rejected locked") == 2
+    assert people.are_repeats_equal()
+
+
+def test_a_mail_that_waits_for_its_turn_is_cancelled_with_its_sign_in(people: MailboxPeople) -> None:
+    """The second mail waits for the rate of all mails, and the person types the first one's code."""
+    people.accept_mail()
+    people.work()
+    people.wait(MINUTE_S)
+    people.send_again()
+    people.work()
+
+    assert people.mails_under_way() == 1
+
+    people.submit(people.signin_id, RIGHT)
+    people.work()
+
+    assert people.outcomes()[-1] == "signin.succeeded"
+    assert people.mails_under_way() == 0
+
+
+def test_a_mail_that_ended_with_the_code_is_not_cancelled(people: MailboxPeople) -> None:
+    """One task delivers the right code and the end of the second mail."""
+    people.accept_mail()
+    people.work()
+    people.wait(MINUTE_S)
+    people.send_again()
+    people.work()
+    people.submit(people.signin_id, RIGHT)
+    people.accept_mail()
+    people.work()
+
+    assert people.outcomes() == ["signin.code_sent", "signin.succeeded"]

@@ -1,5 +1,7 @@
 """Budgets of mails and failures, across sign-ins, networks and trusted devices."""
 
+from datetime import timedelta
+
 from schemas.policy import LimitPolicy, Policy
 from schemas.results import OtpRejected, SignInRejected
 from tests.fakes.mailbox_world import CAFE, GENEROUS, HOME, RIGHT, WRONG, MailboxWorld, summary
@@ -28,6 +30,18 @@ def test_a_mailbox_is_sent_five_mails_an_hour_and_twenty_a_day(world: MailboxWor
 
     assert summary(world.last_result(world.sign_in())) == "signin.rejected throttled"
     assert summary(world.last_result(world.sign_in(network=CAFE))) == "signin.code_sent"
+
+
+def test_a_mail_that_was_never_tried_costs_nothing(world: MailboxWorld) -> None:
+    """The workers were away until the request was stale. The next one is not throttled for it."""
+    decided_at = world.now
+    world.now += timedelta(seconds=400)
+    stale = [world.sign_in(decided_at=decided_at, born_at=decided_at) for _ in range(5)]
+    fresh = world.sign_in()
+
+    assert [outcome for signin_id in stale for outcome in world.outcomes(signin_id)] == ["signin.rejected stale"] * 5
+    assert world.outcomes(fresh) == ["signin.code_sent"]
+    assert world.limits()["mails"].last_hour == 1
 
 
 def test_an_account_gets_ten_compares_an_hour_however_many_sign_ins_it_has() -> None:

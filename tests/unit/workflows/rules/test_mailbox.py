@@ -5,6 +5,7 @@ from datetime import timedelta
 from schemas.results import CodeSent, SignInRejected
 from tests.fakes.mailbox_world import GENEROUS, RIGHT, WRONG, MailboxWorld
 from workflows.rules.attempts import MAX_LIVE_SIGN_INS
+from workflows.rules.memory import MAX_ENDED_SIGN_INS
 
 
 def test_the_right_code_in_time_succeeds(world: MailboxWorld) -> None:
@@ -69,6 +70,18 @@ def test_an_abandoned_sign_in_fails_once(world: MailboxWorld) -> None:
     world.mailbox.abandon(signin_id, world.now)
 
     assert world.outcomes() == ["signin.code_sent", "signin.failed delivery_failed"]
+
+
+def test_a_rejection_holds_through_a_flood_of_requests(world: MailboxWorld) -> None:
+    """A frozen worker may hand the sign-in over later. Meanwhile more were turned away than are remembered."""
+    frozen = "signin-frozen-0000000001"
+    decided_at = world.now
+    world.reject(frozen)
+    for _ in range(MAX_ENDED_SIGN_INS + 10):
+        world.sign_in()
+    world.sign_in(frozen, decided_at=decided_at, born_at=decided_at)
+
+    assert world.outcomes(frozen) == ["signin.rejected challenge_failed"]
 
 
 def test_a_mailbox_has_room_for_64_sign_ins() -> None:

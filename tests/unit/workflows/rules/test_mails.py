@@ -195,6 +195,25 @@ def test_a_request_whose_mail_is_in_flight_or_was_tried_does_not_go_stale() -> N
     assert world.outcomes() == ["signin.code_sent"]
 
 
+def test_a_mail_that_a_full_run_gave_up_does_not_go_stale(world: MailboxWorld) -> None:
+    """It may have been accepted, so nobody says that no mail was sent. Its next try goes before others."""
+    signin_id = world.sign_in(born_at=world.now - timedelta(seconds=290))
+    world.issue_code()
+    first = world.take_job()
+    world.now += timedelta(seconds=11)
+
+    world.continue_as_new()
+    again = world.take_job()
+
+    assert isinstance(first, SendMail)
+    assert isinstance(again, SendMail)
+    assert (first.was_given_up, again.was_given_up) == (False, True)
+
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes() == ["signin.code_sent", "signin.succeeded"]
+
+
 def test_held_jobs_do_not_start_and_wake_nobody(world: MailboxWorld) -> None:
     """Before continue-as-new the mailbox sleeps on, here until the code's end."""
     submitted = world.mailed_sign_in()

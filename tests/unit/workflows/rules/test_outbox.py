@@ -2,8 +2,7 @@
 
 import uuid
 
-from schemas.results import Result
-from tests.fakes.mailbox_world import CAFE, GENEROUS, HOME, WRONG, MailboxWorld, summary
+from tests.fakes.mailbox_world import CAFE, EVE, GENEROUS, HOME, WRONG, MailboxWorld, summary
 from workflows.rules.jobs import PublishResults
 from workflows.rules.outbox import MAX_LOCKED_ANSWERS
 from workflows.rules.pace import INTERVAL, PUBLICATIONS_AT_ONCE, Pace
@@ -59,25 +58,27 @@ def test_a_result_goes_out_when_the_one_before_it_was_acknowledged(world: Mailbo
 
 
 def test_results_of_one_sign_in_go_out_together_in_order(world: MailboxWorld) -> None:
-    """One activity for each would be a flood of activities: here are a hundred answers to one sign-in."""
-    for _ in range(MAX_WAITING + 100):
-        world.submit("signin-never-0000000001", "x")
+    """One activity for each would be a flood of activities."""
+    signin_id = world.mailed_sign_in()
+    for attempt in range(2, 20):
+        world.attempt(signin_id, attempt)
+
+    publication = world.take_job()
+
+    assert isinstance(publication, PublishResults)
+    assert [getattr(event.result, "attempt", 0) for event in publication.events] == list(range(2, 20))
+
+
+def test_unknown_sign_ins_are_told_of_in_any_order(world: MailboxWorld) -> None:
+    """So a flood of them about one sign-in waits for nothing, and leaves a full run in parts."""
+    live = world.mailed_sign_in()
+    for _ in range(100):
+        world.submit(live, WRONG, account=EVE)
 
     publications = [job for job in world.take_jobs() if isinstance(job, PublishResults)]
 
-    assert [len(job.events) for job in publications] == [64]
-
-    world.finish(publications[0])
-    rest = world.take_job()
-
-    assert isinstance(rest, PublishResults)
-    assert len(rest.events) == 36
-    assert [event.result for event in rest.events] == sorted_by_submission(rest)
-
-
-def sorted_by_submission(job: PublishResults) -> list[Result]:
-    """Return the results of a publication in the order in which the submissions were made."""
-    return sorted((event.result for event in job.events), key=lambda result: getattr(result, "submission_id", ""))
+    assert [len(job.events) for job in publications] == [64, 36]
+    assert live not in world.mailbox.state.outbox
 
 
 def test_a_flood_of_results_is_64_publications_of_64_results(world: MailboxWorld) -> None:
