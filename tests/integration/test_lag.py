@@ -96,7 +96,7 @@ async def test_an_open_transaction_counts_as_lag_and_is_no_stall(scene: Scene) -
         await hanging.begin_transaction()
         await scene.send(hanging, 1, 2, 3)
         await scene.send(producer, 4, 5)
-        await until(lambda: scene.lag(consumer) == 5, 10)
+        await until(lambda: scene.lag(consumer) == 5, 30)
         [lag] = [each for each in await scene.lags() if each.lag]
 
         assert (lag.lag, lag.behind_open_transaction) == (5, 5)
@@ -123,7 +123,7 @@ async def test_an_unread_backlog_has_a_lag_and_an_age(scene: Scene) -> None:
         await until(lambda: scene.lag(consumer) == 0, 30)
 
         await scene.send(producer, 1, 2)
-        await until(lambda: scene.lag(consumer) == 2, 10)
-        await until(lambda: scene.age_s(consumer) > 1, 10)
+        await until(lambda: scene.lag(consumer) == 2, 30)
+        await until(lambda: scene.age_s(consumer) > 1, 30)
 
         assert consumer.applied == []
