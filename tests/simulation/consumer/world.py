@@ -1,0 +1,185 @@
+"""One simulation from a seed: a cluster, a model of Temporal, emitters, workers, and what befalls them."""
+
+import asyncio
+import gc
+import logging
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from consumers.polling.limits import ConsumerLimits
+from schemas.topics import dead_letter_topic
+from tests.simulation.consumer.broker import serve
+from tests.simulation.consumer.clocks import simulated_clocks
+from tests.simulation.consumer.cluster import PORT, Cluster, Node, Observers
+from tests.simulation.consumer.emitter import Emitter
+from tests.simulation.consumer.event_loop import Deadlock, SimulatedLoop
+from tests.simulation.consumer.network import Network
+from tests.simulation.consumer.oracle import Oracle
+from tests.simulation.consumer.story import Story
+from tests.simulation.consumer.temporal_model import TemporalModel
+from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
+
+_SETTLE_S: Final = 300.0
+_STOP_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one seed."""
+
+    seed: int
+    violations: list[str]
+    story: Story
+    simulated_s: float
+    steps: int
+
+
+class World:
+    """Everything that one simulation consists of."""
+
+    def __init__(self, loop: SimulatedLoop, rng: random.Random, story: Story) -> None:
+        self.loop = loop
+        self.rng = rng
+        self.story = story
+        self.network = Network(loop, _child(rng), story)
+        self.temporal = TemporalModel(loop, _child(rng), story)
+        self.oracle = Oracle(self.temporal, story)
+        self.cluster = self._new_cluster()
+        self.emitter = Emitter(self.cluster, self.oracle, _child(rng))
+        self.workers: list[Worker] = []
+        self._limits = ConsumerLimits(max_records=rng.choice((2, 8, 512)), max_read_ahead=rng.choice((6, 64, 4_096)))
+        self._hired = 0
+
+    def hire(self) -> Worker:
+        """Start another worker."""
+        self._hired += 1
+        servers = ",".join(f"{node.name}:{PORT}" for node in self.cluster.nodes.values())
+        surroundings = Surroundings(
+            self.loop, self.network, self.story, self.temporal, self.oracle, servers, self._limits
+        )
+        worker = Worker(f"w{self._hired}", surroundings)
+        self.workers.append(worker)
+
+        return worker
+
+    @property
+    def running(self) -> list[Worker]:
+        """The workers that have not ended."""
+        return [worker for worker in self.workers if not worker.is_over]
+
+    async def settle(self) -> None:
+        """Give the workers the time they need, stop them, and judge what is left."""
+        await self._until(lambda: self.oracle.is_settled(self.cluster.group.offsets), _SETTLE_S)
+        for worker in self.running:
+            worker.stop()
+        await self._until(lambda: not self.running, _STOP_S)
+
+        for worker in self.running:
+            self.oracle.accuse(f"{worker.name} did not end when it was asked to")
+        self.oracle.judge_end(self.cluster.group.offsets)
+
+    async def _until(self, is_met: Callable[[], bool], limit_s: float) -> None:
+        deadline = self.loop.time() + limit_s
+        while not is_met() and self.loop.time() < deadline:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if not self.running and self.workers[-1].running.done():
+                if self.story.kinds["worker stops"] < len(self.workers):
+                    self.hire()  # a supervisor starts a worker that has ended by itself
+
+    def _new_cluster(self) -> Cluster:
+        partitions = self.rng.randint(1, 3)
+        topics = {topic: partitions for topic in INBOUND} | {dead_letter_topic(topic): 1 for topic in INBOUND}
+        nodes = {number: Node(number) for number in range(1, self.rng.randint(1, 3) + 1)}
+        observers = Observers(self.oracle.on_commit, self.oracle.on_write)
+        cluster = Cluster(self.loop, _child(self.rng), self.story, self.network, observers, nodes, topics)
+
+        for topic in INBOUND:
+            for log in cluster.logs_of(topic):
+                self.oracle.watch(log)
+        serve(cluster)
+
+        return cluster
+
+
+Plot = Callable[[World], Any]
+"""What happens in a world: a coroutine function."""
+
+
+def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
+    """Let ``plot`` happen in a new world. The same seed gives the same story."""
+    rng = random.Random(seed)
+    loop = SimulatedLoop(_child(rng), disorder=rng.choice((0.0, 0.1, 0.5)))
+    story = Story(loop.time, told)
+
+    with simulated_clocks(loop.time, seed), _quiet(story if told else None):
+        world = World(loop, rng, story)
+        try:
+            loop.run_until_complete(_live(world, plot))
+        except Deadlock:
+            world.oracle.accuse("nothing can happen any more")
+        result = Result(seed, world.oracle.violations, story, loop.time(), loop.steps)
+
+    _clean_up(loop)
+    return result
+
+
+async def _live(world: World, plot: Plot) -> None:
+    await plot(world)
+    await world.settle()
+
+
+def _child(rng: random.Random) -> random.Random:
+    """Return a source of its own, so that one part of the world does not change what another draws."""
+    return random.Random(rng.getrandbits(64))
+
+
+@contextmanager
+def _quiet(story: Story | None) -> Iterator[None]:
+    """Send the worker's log to the story, or nowhere."""
+    if story is None:
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+        return
+
+    handler = _ToStory(story)
+    loggers = [logging.getLogger(name) for name in ("consumers", "utils")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+
+
+class _ToStory(logging.Handler):
+    def __init__(self, story: Story) -> None:
+        super().__init__(logging.WARNING)
+        self._story = story
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        self._story.remark(f"{record.getMessage()} {fields or ''}".strip())
+
+
+_USUAL: Final = frozenset({*vars(logging.makeLogRecord({})), "message"})
+
+
+def _clean_up(loop: SimulatedLoop) -> None:
+    """Let go of what is left, without a word about tasks that were pending when their process was killed."""
+    loop.forget_tasks()
+    loop.close()
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
