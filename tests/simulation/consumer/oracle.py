@@ -50,6 +50,7 @@ class Oracle:
         self._checked: dict[Place, int] = {}
         self._letters: dict[tuple[str, int, int], list[Letter]] = {}
         self._late: set[tuple[str, int, int]] = set()
+        self._deleted: dict[Place, list[Written]] = {}
         self._replaced: set[Place] = set()
         self._closed: set[Place] = set()
 
@@ -78,6 +79,12 @@ class Oracle:
         self._replaced.add(place)
         self._closed.add(place)
         self._written[place] = [each for each in self._written[place] if each.batch in log.batches]
+
+    def log_was_shortened(self, log: PartitionLog) -> None:
+        """Expect nothing any more of what retention has deleted."""
+        place = (log.topic, log.number)
+        self._deleted.setdefault(place, []).extend(each for each in self._written[place] if each.last < log.start)
+        self._written[place] = [each for each in self._written[place] if each.last >= log.start]
 
     def log_goes_on(self, log: PartitionLog) -> None:
         """Let emitters write again."""
@@ -177,7 +184,8 @@ class Oracle:
     def _judge_letters(self) -> None:
         """Judge that only what must become a dead letter did, with its bytes as they were."""
         for (topic, number, offset), letters in self._letters.items():
-            written = [each for each in self._written.get((topic, number), ()) if each.offset == offset]
+            known = [*self._written.get((topic, number), ()), *self._deleted.get((topic, number), ())]
+            written = [each for each in known if each.offset == offset]
             if (topic, number) in self._replaced:
                 continue
             for letter in letters:

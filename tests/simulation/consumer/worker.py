@@ -55,6 +55,7 @@ class Worker:
         self._surroundings = surroundings
         self._story = surroundings.story
         self._consumer: ConsumerLoop | None = None
+        self._is_stopping = False
         self._story.add("worker starts", name)
         self.running = surroundings.loop.create_task(self._run(), context=self.process.context)
 
@@ -91,6 +92,7 @@ class Worker:
             self._surroundings.loop.put_back(self.process.thaw())
 
     def _stop(self) -> None:
+        self._is_stopping = True
         if self._consumer is not None:
             self._consumer.stop()
 
@@ -98,6 +100,9 @@ class Worker:
         access = KafkaAccess(self._surroundings.bootstrap_servers)
         producer = ReliableProducer(access, max_request_bytes=MAX_DEAD_LETTER_BYTES)
         self._consumer = self._build(access, producer)
+        if self._is_stopping:
+            self._consumer.stop()
+
         try:
             await self._consumer.run()
         except ConsumerStalled as error:

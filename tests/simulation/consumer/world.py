@@ -54,6 +54,8 @@ class World:
         self.workers: list[Worker] = []
         self._limits = ConsumerLimits(max_records=rng.choice((2, 8, 512)), max_read_ahead=rng.choice((6, 64, 4_096)))
         self._hired = 0
+        self._is_over = False
+        self._timers: list[asyncio.TimerHandle] = []
 
     def hire(self) -> Worker:
         """Start another worker."""
@@ -67,6 +69,15 @@ class World:
 
         return worker
 
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something later, unless ``cancel_later`` comes first."""
+        self._timers.append(self.loop.call_later(seconds, action))
+
+    def cancel_later(self) -> None:
+        """Do nothing of what was to be done later."""
+        for timer in self._timers:
+            timer.cancel()
+
     @property
     def running(self) -> list[Worker]:
         """The workers that have not ended."""
@@ -75,6 +86,7 @@ class World:
     async def settle(self) -> None:
         """Give the workers the time they need, stop them, and judge what is left."""
         await self._until(lambda: self.oracle.is_settled(self.cluster.group.offsets), _SETTLE_S)
+        self._is_over = True
         for worker in self.running:
             worker.stop()
         await self._until(lambda: not self.running, _STOP_S)
@@ -87,9 +99,8 @@ class World:
         deadline = self.loop.time() + limit_s
         while not is_met() and self.loop.time() < deadline:
             await asyncio.sleep(_LOOK_EVERY_S)
-            if not self.running and self.workers[-1].running.done():
-                if self.story.kinds["worker stops"] < len(self.workers):
-                    self.hire()  # a supervisor starts a worker that has ended by itself
+            if not self.running and not self._is_over:
+                self.hire()  # a supervisor starts a worker that has ended by itself
 
     def _new_cluster(self) -> Cluster:
         partitions = self.rng.randint(1, 3)
@@ -117,14 +128,15 @@ def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
     story = Story(loop.time, told)
 
     with simulated_clocks(loop.time, seed), _quiet(story if told else None):
+        loop.set_exception_handler(lambda *_: None)
         world = World(loop, rng, story)
         try:
             loop.run_until_complete(_live(world, plot))
         except Deadlock:
             world.oracle.accuse("nothing can happen any more")
         result = Result(seed, world.oracle.violations, story, loop.time(), loop.steps)
+        _clean_up(loop)
 
-    _clean_up(loop)
     return result
 
 

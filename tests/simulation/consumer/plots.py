@@ -1,0 +1,93 @@
+"""What happens in a simulation, drawn from its seed: events, mishaps, and then peace."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from tests.simulation.consumer import mishaps
+from tests.simulation.consumer.network import Weather
+from tests.simulation.consumer.temporal_model import Mood
+from tests.simulation.consumer.worker import INBOUND
+from tests.simulation.consumer.world import World
+
+_NEW_LOG_SHARE: Final = 0.15
+_NOTICED_AFTER_S: Final = 12.0
+_MILD: Final[Sequence[mishaps.Mishap]] = (
+    mishaps.trouble_temporal,
+    mishaps.force_rebalance,
+    mishaps.move_leader,
+)
+
+
+async def storm(world: World) -> None:
+    """Let events and mishaps come at random for a while. In some worlds a log goes backwards, and little else."""
+    world.hire()
+    if world.rng.random() < _NEW_LOG_SHARE:
+        await _new_logs(world)
+    else:
+        await _events_and_mishaps(world, mishaps.ALL, world.rng.uniform(5, 25), world.rng.uniform(0.5, 3))
+
+    await make_peace(world)
+
+
+async def make_peace(world: World) -> None:
+    """End all that goes wrong, and every transaction."""
+    world.story.add("peace")
+    world.cancel_later()
+    world.cluster.troubles.clear()
+    world.network.weather = Weather()
+    world.temporal.mood = Mood()
+    for node in world.cluster.nodes.values():
+        node.slow_s = 0.0
+        world.cluster.start_node(node)
+    for place, leader in list(world.cluster.leaders.items()):
+        if leader < 0:
+            world.cluster.move_leader(*place)
+
+    world.network.cut_all(lambda link: link.is_silent)
+    for worker in world.workers:
+        worker.thaw()
+    if not world.running:
+        world.hire()
+    await asyncio.sleep(0.1)
+    world.emitter.end_transactions()
+
+
+async def _events_and_mishaps(
+    world: World, choice: Sequence[mishaps.Mishap], lasts_s: float, mishap_every_s: float
+) -> None:
+    end = world.loop.time() + lasts_s
+    next_event = world.rng.expovariate(1.5)
+    next_mishap = 2 * world.rng.random()
+
+    while world.loop.time() < end:
+        wait_s = min(next_event, next_mishap)
+        await asyncio.sleep(wait_s)
+        next_event -= wait_s
+        next_mishap -= wait_s
+        if next_event <= 0:
+            world.emitter.write()
+            next_event = world.rng.expovariate(1.5)
+        if next_mishap <= 0:
+            world.rng.choice(choice)(world)
+            next_mishap = world.rng.expovariate(1 / mishap_every_s)
+
+
+async def _new_logs(world: World) -> None:
+    """Lose the end of a log, or a whole topic, and give the worker the time it needs to notice."""
+    await _events_and_mishaps(world, _MILD, world.rng.uniform(4, 10), 4)
+    topic = world.rng.choice(INBOUND)
+    logs = list(world.cluster.logs_of(topic))
+    if world.rng.random() < 0.5:
+        logs = [world.rng.choice(logs)]
+        kept = logs[0].truncate(world.rng.randint(0, logs[0].end))
+        world.story.add("log truncated", f"{topic}/{logs[0].number} to {kept}")
+    else:
+        world.cluster.replace_topic(topic)
+
+    for log in logs:
+        world.oracle.log_goes_backwards(log)
+    await asyncio.sleep(_NOTICED_AFTER_S)
+    for log in logs:
+        world.oracle.log_goes_on(log)
+    await _events_and_mishaps(world, _MILD, world.rng.uniform(2, 6), 4)
