@@ -25,10 +25,14 @@ class Story:
         self.happenings: list[Happening] = []
         self._now = now
         self._told = told
+        self._is_over = False
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, kind: str, text: str = "") -> None:
         """Note an event."""
+        if self._is_over:
+            return
+
         happening = Happening(self._now(), kind, text)
         self.kinds[kind] += 1
         self._hash.update(f"{happening}\n".encode())
@@ -39,6 +43,10 @@ class Story:
         """Note a line of the log. It is no part of the digest."""
         if self._told:
             self.happenings.append(Happening(self._now(), "log", text))
+
+    def end(self) -> None:
+        """Take no further events: what is left of the world is only cleared away."""
+        self._is_over = True
 
     @property
     def digest(self) -> str:

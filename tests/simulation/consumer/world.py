@@ -5,6 +5,7 @@ import gc
 import logging
 import random
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,21 +124,46 @@ Plot = Callable[[World], Any]
 
 def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
     """Let ``plot`` happen in a new world. The same seed gives the same story."""
+    gc.freeze()
+    with _without_complaints():
+        result = _simulate(seed, plot, told)
+        gc.collect()
+    gc.unfreeze()
+
+    return result
+
+
+def _simulate(seed: int, plot: Plot, told: bool) -> Result:
     rng = random.Random(seed)
     loop = SimulatedLoop(_child(rng), disorder=rng.choice((0.0, 0.1, 0.5)))
+    loop.set_exception_handler(lambda *_: None)
     story = Story(loop.time, told)
 
     with simulated_clocks(loop.time, seed), _quiet(story if told else None):
-        loop.set_exception_handler(lambda *_: None)
         world = World(loop, rng, story)
         try:
             loop.run_until_complete(_live(world, plot))
         except Deadlock:
             world.oracle.accuse("nothing can happen any more")
-        result = Result(seed, world.oracle.violations, story, loop.time(), loop.steps)
-        _clean_up(loop)
+
+        story.end()
+        result = Result(seed, list(world.oracle.violations), story, loop.time(), loop.steps)
+        loop.forget_tasks()
+        loop.close()
 
     return result
+
+
+@contextmanager
+def _without_complaints() -> Iterator[None]:
+    """Say nothing about tasks that are pending for ever, because their process was killed."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        sys.unraisablehook = hook
 
 
 async def _live(world: World, plot: Plot) -> None:
@@ -162,14 +188,16 @@ def _quiet(story: Story | None) -> Iterator[None]:
         return
 
     handler = _ToStory(story)
-    loggers = [logging.getLogger(name) for name in ("consumers", "utils")]
+    loggers = [logging.getLogger(name) for name in ("consumers", "utils", "aiokafka")]
     for logger in loggers:
         logger.addHandler(handler)
+        logger.propagate = False
     try:
         yield
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+            logger.propagate = True
 
 
 class _ToStory(logging.Handler):
@@ -183,15 +211,3 @@ class _ToStory(logging.Handler):
 
 
 _USUAL: Final = frozenset({*vars(logging.makeLogRecord({})), "message"})
-
-
-def _clean_up(loop: SimulatedLoop) -> None:
-    """Let go of what is left, without a word about tasks that were pending when their process was killed."""
-    loop.forget_tasks()
-    loop.close()
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
