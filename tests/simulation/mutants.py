@@ -35,6 +35,13 @@ class Mutant(NamedTuple):
         return self.file.removesuffix(".py").replace("/", ".")
 
 
+class _Found(NamedTuple):
+    """How many seeds it took, and the first violation."""
+
+    seeds: int
+    violation: str
+
+
 _POLLING: Final = "consumers/polling"
 _KAFKA: Final = "utils/kafka"
 
@@ -53,6 +60,7 @@ _OF_SABOTAGE: Final = (
     "a dead letter that cannot be written is dropped",
     "repeated headers are merged",
     "a new group starts at the end of the topics",
+    "an open breaker stops intake even if no call can probe",
 )
 """The cuts of ``make sabotage`` that the world outside the worker can see."""
 
@@ -60,14 +68,21 @@ _OWN: Final = (
     Mutant(
         "a poll that raises puts no position back (issue 20, defect 1)",
         f"{_KAFKA}/polling.py",
+        "            self._seek(assignment, before)\n"
+        "            if not _concerns_a_batch(error):\n                raise\n",
+        "            if self is not None:\n                raise KafkaUnavailable from error\n",
+    ),
+    Mutant(
+        "only the partitions that are read one by one are put back",
+        f"{_KAFKA}/polling.py",
         "            self._seek(assignment, before)\n            if not _concerns_a_batch(error):\n",
         "            if not _concerns_a_batch(error):\n",
     ),
     Mutant(
-        "a poll that raises is tried again, and no more (issue 20, defect 1)",
+        "after a poll that raises, positions are put back in a new assignment too",
         f"{_KAFKA}/polling.py",
-        "        except Exception as error:\n            self._count_poll_as_ended()\n",
-        "        except Exception as error:\n            raise KafkaUnavailable('again') from error\n",
+        "        if self._assignment() is not assignment or not assignment.active:\n",
+        "        if False:\n",
     ),
     Mutant(
         "an unreadable batch ends at its first offset",
@@ -94,19 +109,6 @@ _OWN: Final = (
         "            asyncio.ensure_future(self._write(delivery, outcome))\n",
     ),
     Mutant(
-        "a lane that is cancelled goes on with its next record",
-        f"{_POLLING}/reading.py",
-        "        await self._handle(delivery)\n",
-        "        try:\n            await self._handle(delivery)\n"
-        "        except asyncio.CancelledError:\n            pass\n",
-    ),
-    Mutant(
-        "what a rebalance leaves in work is not cancelled",
-        f"{_POLLING}/lanes.py",
-        "            task.cancel()\n",
-        "            pass\n",
-    ),
-    Mutant(
         "a producer is kept after an error",
         f"{_KAFKA}/producer.py",
         "        if producer is not None and producer is self._producer:\n            self._producer = None\n",
@@ -119,10 +121,41 @@ _OWN: Final = (
         "",
     ),
     Mutant(
+        "a commit that fails counts as made",
+        f"{_POLLING}/committing.py",
+        "        else:\n            self._committed.update(offsets)",
+        "        finally:\n            self._committed.update(offsets)",
+    ),
+    Mutant(
+        "a poll that fails across a rebalance is not read again",
+        f"{_POLLING}/reading.py",
+        "        finally:\n            # Across",
+        "        except KafkaUnavailable:\n            raise\n        else:\n            # Across",
+    ),
+    Mutant(
+        "an epoch does not begin at the committed offsets",
+        f"{_POLLING}/reading.py",
+        "        await self._begin_at_committed(epoch)\n",
+        "",
+    ),
+    Mutant(
+        "a dead letter has no key",
+        "consumers/handling/dead_lettering.py",
+        "    yield _Form(record.key, record.value, headers)\n",
+        "    yield _Form(None, record.value, headers)\n",
+    ),
+    Mutant(
+        "each submission has its own lane",
+        "consumers/intake.py",
+        'return f"mailbox/{self._pseudonyms.mailbox(address)}"',
+        'return f"mailbox/{self._pseudonyms.mailbox(address)}/{record.offset}"',
+    ),
+    Mutant(
         "a call without an answer counts as applied",
         "consumers/gateway/guard.py",
         "            except Unreachable:\n                self._slots.overloaded(call)\n                raise\n",
-        "            except Unreachable:\n                return Applied()\n",
+        "            except Unreachable:\n"
+        "                from consumers.outcomes import Applied\n\n                return Applied()\n",
     ),
 )
 
@@ -151,23 +184,26 @@ def find_all(console: Console, half: str, seeds: int) -> int:
     with ThreadPoolExecutor(_PROCESSES) as pool:
         found = list(pool.map(partial(_find, half, seeds), numbers))
 
-    table = Table("mutant", "what", "found after seeds")
+    table = Table("", "mutant", "seeds", "first violation")
     for number, after in zip(numbers, found, strict=True):
-        table.add_row(str(number), MUTANTS[number - 1].what, "NOT FOUND" if after is None else str(after))
+        shown = ("NOT FOUND", "") if after is None else (str(after.seeds), after.violation)
+        table.add_row(str(number), MUTANTS[number - 1].what, *shown)
     console.print(table)
 
     return 0 if None not in found else 1
 
 
-def _find(half: str, seeds: int, number: int) -> int | None:
-    """Return how many seeds it took; None if none of them showed a violation."""
+def _find(half: str, seeds: int, number: int) -> _Found | None:
+    """Return how many seeds it took and what they showed; None if none of them showed a violation."""
     command = [sys.executable, "-m", "tests.simulation", "--half", half, "--seeds", str(seeds), "--mutant", str(number)]
     run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if run.returncode != _VIOLATED:
         return None
 
-    counted = next((line for line in run.stdout.splitlines() if " seeds, " in line), "0")
-    return int(counted.split()[0])
+    lines = run.stdout.splitlines()
+    counted = next((line for line in lines if " seeds, " in line), "0")
+    violation = next((line for line in lines if line.startswith("  ")), "")
+    return _Found(int(counted.split()[0]), violation.strip())
 
 
 class _Loader(importlib.abc.SourceLoader):

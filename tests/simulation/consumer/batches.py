@@ -1,7 +1,7 @@
 """Record batches as bytes: whole, compacted, damaged, and the markers that end transactions."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,9 @@ from aiokafka.record.util import calc_crc32c
 from consumers.ports import Headers
 
 NO_PRODUCER: Final = -1
+
+Damage = Callable[[bytes], bytes]
+"""Makes a batch unreadable."""
 
 _OFFSET: Final = struct.Struct(">q")
 _CRC_AT: Final = 17

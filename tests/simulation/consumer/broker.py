@@ -165,8 +165,9 @@ class Broker:
         return self._cluster.error_for(request.name)[0] if injected else 0
 
 
-def _brokers(cluster: Cluster) -> list[tuple[int, str, int, None]]:
-    return [(node.number, node.name, PORT, None) for node in cluster.live_nodes]
+def _brokers(cluster: Cluster) -> list[tuple[int, str, int, str]]:
+    """Return the brokers that are up. They have a rack: the client keeps them in a set, and None hashes by address."""
+    return [(node.number, node.name, PORT, "rack") for node in cluster.live_nodes]
 
 
 def _partitions(cluster: Cluster, topic: str) -> list[tuple[int, int, int, list[int]]]:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -98,10 +98,10 @@ class EventMaker:
 
         if kind == 0:
             late = self._submission(now_s, _LATE_S)
-            return Event(late.topic, late.key, late.value, late.headers, "late")
+            return replace(late, fate="late")
         if kind == 1:
             refused = self._request(now_s, client={"user_agent": REFUSED})
-            return Event(refused.topic, refused.key, refused.value, refused.headers, "dead letter")
+            return replace(refused, fate="dead letter", effect=())
 
         values = [b"{" + mark, _json({"mark": mark.decode()}), b"\xff\x00" + mark, mark + b"x" * 66_000]
         value = values[kind - 2]

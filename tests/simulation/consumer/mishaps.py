@@ -21,7 +21,7 @@ _ERRORS: Final[Mapping[str, Sequence[int]]] = {
     "Metadata": (5,),
     "OffsetCommit": (14, 15, 16, 22, 25, 27),
     "OffsetFetch": (14, 16),
-    "Produce": (3, 6, 7, 19),
+    "Produce": (-1, 3, 6, 7, 19, 29),
     "SyncGroup": (16, 25, 27),
 }
 _MAX_WORKERS: Final = 3

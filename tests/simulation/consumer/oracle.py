@@ -52,6 +52,7 @@ class Oracle:
         self._late: set[tuple[str, int, int]] = set()
         self._deleted: dict[Place, list[Written]] = {}
         self._replaced: set[Place] = set()
+        self._unjudged: set[Place] = set()
         self._closed: set[Place] = set()
 
     def watch(self, log: PartitionLog) -> None:
@@ -77,6 +78,7 @@ class Oracle:
         """Expect nothing any more of what is lost. Whatever is committed of this partition is not judged."""
         place = (log.topic, log.number)
         self._replaced.add(place)
+        self._unjudged.add(place)
         self._closed.add(place)
         self._written[place] = [each for each in self._written[place] if each.batch in log.batches]
 
@@ -90,12 +92,22 @@ class Oracle:
         """Let emitters write again."""
         self._closed.discard((log.topic, log.number))
 
+    def new_log_is_known(self, log: PartitionLog) -> None:
+        """Judge what is committed of this partition from now on: the worker has had the time to notice."""
+        self._checked[log.topic, log.number] = 0
+        self._unjudged.discard((log.topic, log.number))
+
+    def saw_new_log(self, topic: str) -> None:
+        """Judge an alarm: it says that a log of this topic went backwards."""
+        if not any(place[0] == topic for place in self._replaced):
+            self.accuse(f"{topic}: a false alarm says that a log went backwards")
+
     def on_commit(self, topic: str, number: int, offset: int) -> None:
         """Judge an offset that was committed: everything below it must be done."""
         self._story.add("offset committed", f"{topic}/{number} {offset}")
         place = (topic, number)
         log = self._logs[place]
-        if place in self._replaced:
+        if place in self._unjudged:
             return
 
         if offset > log.stable_end:
@@ -140,6 +152,7 @@ class Oracle:
             if place not in self._replaced:
                 self._judge_order(place)
         self._judge_letters()
+        self._judge_late()
 
     def _open_ends(self, committed: dict[Place, int]) -> Iterator[str]:
         for (topic, number), log in self._logs.items():
@@ -191,6 +204,14 @@ class Oracle:
             for letter in letters:
                 if not any(_fits(letter, each) for each in written):
                     self.accuse(f"{topic}/{number}: the dead letter of {offset} is not what was written there")
+
+    def _judge_late(self) -> None:
+        """Judge that nothing took effect that came too late."""
+        for (topic, number), all_written in self._written.items():
+            for written in all_written:
+                event = written.event
+                if event is not None and event.fate == "late" and event.effect in self._temporal.effects:
+                    self.accuse(f"{topic}/{number}: {written.offset} took effect, though it came too late")
 
     def accuse(self, text: str) -> None:
         """Note a violation."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.simulation.consumer import mishaps
 from tests.simulation.consumer.network import Weather
+from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World
@@ -74,20 +75,40 @@ async def _events_and_mishaps(
 
 
 async def _new_logs(world: World) -> None:
-    """Lose the end of a log, or a whole topic, and give the worker the time it needs to notice."""
+    """Let one log lose its end, or a topic be deleted and created again."""
     await _events_and_mishaps(world, _MILD, world.rng.uniform(4, 10), 4)
     topic = world.rng.choice(INBOUND)
     logs = list(world.cluster.logs_of(topic))
-    if world.rng.random() < 0.5:
-        logs = [world.rng.choice(logs)]
-        kept = logs[0].truncate(world.rng.randint(0, logs[0].end))
-        world.story.add("log truncated", f"{topic}/{logs[0].number} to {kept}")
-    else:
-        world.cluster.replace_topic(topic)
 
+    if world.rng.random() < 0.5:
+        await _truncate(world, world.rng.choice(logs))
+    else:
+        await _recreate(world, topic)
+    await _events_and_mishaps(world, _MILD, world.rng.uniform(2, 6), 4)
+
+
+async def _truncate(world: World, log: PartitionLog) -> None:
+    """Lose the end of a log. Nothing shows the worker that it grew again, so it gets the time to notice (ADR 22)."""
+    kept = log.truncate(world.rng.randint(0, log.end))
+    world.story.add("log truncated", f"{log.topic}/{log.number} to {kept}")
+    world.oracle.log_goes_backwards(log)
+
+    await asyncio.sleep(_NOTICED_AFTER_S)
+    world.oracle.log_goes_on(log)
+    world.oracle.new_log_is_known(log)
+
+
+async def _recreate(world: World, topic: str) -> None:
+    """Delete a topic and create it again. It may fill at once: the worker knows it by its id."""
+    world.cluster.replace_topic(topic)
+    logs = list(world.cluster.logs_of(topic))
     for log in logs:
         world.oracle.log_goes_backwards(log)
+        world.oracle.log_goes_on(log)
+
+    for _ in range(world.rng.randint(0, 40)):
+        world.emitter.write()
+        await asyncio.sleep(0.1 * world.rng.random())
     await asyncio.sleep(_NOTICED_AFTER_S)
     for log in logs:
-        world.oracle.log_goes_on(log)
-    await _events_and_mishaps(world, _MILD, world.rng.uniform(2, 6), 4)
+        world.oracle.new_log_is_known(log)

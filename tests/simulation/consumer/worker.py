@@ -115,7 +115,7 @@ class Worker:
 
     def _build(self, access: KafkaAccess, producer: ReliableProducer) -> ConsumerLoop:
         """Compose the consumer as ``build_consumer`` does, around the model of Temporal."""
-        metrics = StoryMetrics(self._story)
+        metrics = StoryMetrics(self._story, self._surroundings.oracle)
         breaker = Breaker()
         letters = DeadLetterBreaker(DeadLetterLimits())
         gateway = GuardedGateway(self._surroundings.temporal, breaker, metrics, AdaptiveLimit(64))
@@ -154,8 +154,9 @@ class _LateSeen:
 class StoryMetrics:
     """Fulfils ``ConsumerMetrics``: what is counted becomes part of the story."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, oracle: Oracle) -> None:
         self._story = story
+        self._oracle = oracle
 
     def record_done(self, topic: str, outcome: str) -> None:
         """Note a record."""
@@ -180,6 +181,7 @@ class StoryMetrics:
     def log_replaced(self, topic: str) -> None:
         """Note a log."""
         self._story.add("log replaced", topic)
+        self._oracle.saw_new_log(topic)
 
     def rebuilt(self) -> None:
         """Note a rebuild."""

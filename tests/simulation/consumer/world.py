@@ -127,7 +127,9 @@ def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
     gc.freeze()
     with _without_complaints():
         result = _simulate(seed, plot, told)
+        logging.disable(logging.CRITICAL)
         gc.collect()
+        logging.disable(logging.NOTSET)
     gc.unfreeze()
 
     return result
