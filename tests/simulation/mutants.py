@@ -79,12 +79,6 @@ _OWN: Final = (
         "            if not _concerns_a_batch(error):\n",
     ),
     Mutant(
-        "after a poll that raises, positions are put back in a new assignment too",
-        f"{_KAFKA}/polling.py",
-        "        if self._assignment() is not assignment or not assignment.active:\n",
-        "        if False:\n",
-    ),
-    Mutant(
         "an unreadable batch ends at its first offset",
         f"{_KAFKA}/batches.py",
         "last = max(first, min(header.last_offset, next_start - 1))",
@@ -121,6 +115,12 @@ _OWN: Final = (
         "",
     ),
     Mutant(
+        "the last commit of an assignment includes logs that are gone (found by this simulation)",
+        f"{_POLLING}/assignment.py",
+        "for partition, tracker in trackers if partition not in self.outdated)",
+        "for partition, tracker in trackers)",
+    ),
+    Mutant(
         "a commit that fails counts as made",
         f"{_POLLING}/committing.py",
         "        else:\n            self._committed.update(offsets)",
@@ -131,12 +131,6 @@ _OWN: Final = (
         f"{_POLLING}/reading.py",
         "        finally:\n            # Across",
         "        except KafkaUnavailable:\n            raise\n        else:\n            # Across",
-    ),
-    Mutant(
-        "an epoch does not begin at the committed offsets",
-        f"{_POLLING}/reading.py",
-        "        await self._begin_at_committed(epoch)\n",
-        "",
     ),
     Mutant(
         "a dead letter has no key",

@@ -59,7 +59,7 @@ class Cluster:
     network: Network
     observers: Observers
     nodes: Mapping[int, Node]
-    topics: Mapping[str, int]
+    topics: dict[str, int]
     troubles: dict[str, Trouble] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,6 +125,16 @@ class Cluster:
             node.is_up = True
             self.story.add("broker up", node.name)
             self._take_over(node)
+
+    def add_partition(self, topic: str) -> PartitionLog:
+        """Add a partition to a topic."""
+        number = self.topics[topic]
+        self.topics[topic] += 1
+        log = self.logs[topic, number] = PartitionLog(topic, number)
+        log.on_append = self._wake_fetches
+        self.move_leader(topic, number)
+
+        return log
 
     def replace_topic(self, topic: str) -> None:
         """Delete a topic and create it again. Its committed offsets go with it."""

@@ -15,6 +15,7 @@ from tests.simulation.consumer.partition_log import PartitionLog
 
 _CODECS: Final = {0: "not compressed", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _DAMAGES: Final = (batches.with_wrong_checksum, batches.with_unknown_codec, batches.with_garbage)
+_COMPRESSED_SHARE: Final = 0.25
 _TRANSACTION_SHARE: Final = 0.2
 _GAP_SHARE: Final = 0.15
 _DAMAGE_SHARE: Final = 0.05
@@ -53,7 +54,7 @@ class Emitter:
         contents = self._contents(events)
         is_transactional = self._rng.random() < _TRANSACTION_SHARE
         producer_id = self._new_producer() if is_transactional else batches.NO_PRODUCER
-        codec = self._rng.choice(list(_CODECS)) if self._rng.random() < 0.4 else 0
+        codec = self._rng.choice(list(_CODECS)) if self._rng.random() < _COMPRESSED_SHARE else 0
         last_delta = contents[-1].delta + (self._rng.randrange(3) if self._rng.random() < _GAP_SHARE else 0)
 
         data = batches.encode(contents, codec, producer_id, is_transactional, last_delta)

@@ -12,19 +12,22 @@ from tests.simulation.consumer.world import World
 Mishap = Callable[[World], None]
 
 _ERRORS: Final[Mapping[str, Sequence[int]]] = {
-    "Fetch": (6, 3, 56, -1),
-    "FindCoordinator": (15,),
-    "Heartbeat": (15, 16, 22, 25, 27),
-    "InitProducerId": (14, 15),
-    "JoinGroup": (14, 15, 16, 25),
-    "ListOffsets": (6, 3),
-    "Metadata": (5,),
-    "OffsetCommit": (14, 15, 16, 22, 25, 27),
-    "OffsetFetch": (14, 16),
+    "Fetch": (-1, 3, 6, 29, 56),
+    "FindCoordinator": (-1, 15, 30),
+    "Heartbeat": (-1, 15, 16, 22, 25, 27, 30),
+    "InitProducerId": (-1, 14, 15),
+    "JoinGroup": (-1, 14, 15, 16, 25, 30),
+    "ListOffsets": (-1, 3, 6, 29),
+    "Metadata": (5, 29),
+    "OffsetCommit": (-1, 14, 15, 16, 22, 25, 27, 29, 30),
+    "OffsetFetch": (-1, 14, 16, 30),
     "Produce": (-1, 3, 6, 7, 19, 29),
-    "SyncGroup": (16, 25, 27),
+    "SyncGroup": (-1, 16, 25, 27, 30),
 }
+"""Codes that brokers give, also while rights are taken away (29, 30)."""
+
 _MAX_WORKERS: Final = 3
+_MAX_PARTITIONS: Final = 4
 
 
 def cut_connections(world: World) -> None:
@@ -147,6 +150,23 @@ def delete_old_records(world: World) -> None:
     world.story.add("old records deleted", f"{log.topic}/{log.number} before {log.start}")
 
 
+def add_partition(world: World) -> None:
+    """Add a partition to a topic. The worker finds it when it asks for metadata again."""
+    topic = world.rng.choice(INBOUND)
+    if world.cluster.topics[topic] < _MAX_PARTITIONS:
+        world.story.add("partition added", topic)
+        world.oracle.watch(world.cluster.add_partition(topic))
+
+
+def isolate_worker(world: World) -> None:
+    """Let nothing through between a worker and a broker for a while, in either direction."""
+    if world.running:
+        worker = world.rng.choice(world.running)
+        node = world.rng.choice(list(world.cluster.nodes.values()))
+        world.network.block(worker.name, node.name)
+        world.later(world.rng.uniform(1, 15), lambda: world.network.unblock(worker.name, node.name))
+
+
 def _one_of(world: World, end: Callable[[Worker], None]) -> None:
     running = [worker for worker in world.running if worker.process.runs]
     if running:
@@ -155,6 +175,7 @@ def _one_of(world: World, end: Callable[[Worker], None]) -> None:
 
 
 ALL: Final[Sequence[Mishap]] = (
+    add_partition,
     answer_with_errors,
     answer_with_errors,
     answer_with_errors,
@@ -167,6 +188,7 @@ ALL: Final[Sequence[Mishap]] = (
     forget_members,
     freeze_worker,
     hire,
+    isolate_worker,
     kill_worker,
     lose_leader,
     move_coordinator,

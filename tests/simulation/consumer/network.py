@@ -14,6 +14,8 @@ from tests.simulation.consumer.story import Story
 
 _SIZE_BYTES: Final = 4
 _SPLIT_SHARE: Final = 0.05
+_NO_ANSWER_S: Final = 127.0
+"""When Linux gives up to connect."""
 
 
 class Server(Protocol):
@@ -168,7 +170,7 @@ class Link(asyncio.Transport):
 
 
 class Network:
-    """All connections. ``blocked`` names processes and brokers that cannot reach each other."""
+    """All connections."""
 
     def __init__(self, loop: SimulatedLoop, rng: random.Random, story: Story) -> None:
         self.loop = loop
@@ -176,7 +178,7 @@ class Network:
         self.story = story
         self.weather = Weather()
         self.links: list[Link] = []
-        self.blocked: set[tuple[str, str]] = set()
+        self._blocked: set[tuple[str, str]] = set()
         self._servers: dict[tuple[str, int], Server] = {}
         self._context = copy_context()
         self._opened = 0
@@ -196,8 +198,9 @@ class Network:
         await asyncio.sleep(2 * self.weather.delay_s(self.rng))
         server = self._servers[host, port]
         process = current_process()
-        if process is not None and (process.name, server.name) in self.blocked:
-            await asyncio.sleep(3600)
+        if process is not None and (process.name, server.name) in self._blocked:
+            await asyncio.sleep(_NO_ANSWER_S)
+            raise TimeoutError(host, port)
         if not server.is_up:
             self.story.add("connection refused", server.name)
             raise ConnectionRefusedError(host, port)
@@ -208,6 +211,23 @@ class Network:
         protocol.connection_made(link)
 
         return link
+
+    def block(self, process: str, server: str) -> None:
+        """Let nothing through between a process and a broker."""
+        self.story.add("worker isolated", f"{process} from {server}")
+        self._blocked.add((process, server))
+        for link in self.links:
+            if link.process is not None and (link.process.name, link.server_name) == (process, server):
+                link.silence()
+
+    def unblock(self, process: str, server: str) -> None:
+        """Let connections through again. Those that were open before stay silent."""
+        self._blocked.discard((process, server))
+
+    def unblock_all(self) -> None:
+        """Let everything through, and cut what is silent."""
+        self._blocked.clear()
+        self.cut_all(lambda link: link.is_silent)
 
     def cut_all(self, of: Callable[[Link], bool]) -> None:
         """Cut the connections that ``of`` chooses."""

@@ -24,8 +24,8 @@ from tests.simulation.consumer.story import Story
 from tests.simulation.consumer.temporal_model import TemporalModel
 from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
 
-_SETTLE_S: Final = 300.0
-_STOP_S: Final = 60.0
+_SETTLE_S: Final = 150.0
+_STOP_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.5
 
 
