@@ -68,9 +68,14 @@ _OWN: Final = (
     Mutant(
         "a poll that raises puts no position back (issue 20, defect 1)",
         f"{_KAFKA}/polling.py",
-        "            self._seek(assignment, before)\n"
-        "            if not _concerns_a_batch(error):\n                raise\n",
-        "            if self is not None:\n                raise KafkaUnavailable from error\n",
+        "            self._seek(assignment, before)\n            if not _concerns_a_batch(error):\n",
+        "            before = self._positions()\n            if not _concerns_a_batch(error):\n",
+    ),
+    Mutant(
+        "a batch that cannot be decoded stops its partition (issue 20, defect 2)",
+        f"{_KAFKA}/polling.py",
+        "            if not _concerns_a_batch(error):\n",
+        "            if error is not None:\n",
     ),
     Mutant(
         "only the partitions that are read one by one are put back",

@@ -173,7 +173,7 @@ def test_one_answer_that_does_not_fit_is_not_enough() -> None:
 
 
 def test_an_offset_of_a_log_that_is_gone_is_not_committed() -> None:
-    """A revocation may come before the new log is begun. Its last commit would hide the first records of the new log."""
+    """A revocation may come before the new log is begun. Its last commit would hide records of the new log."""
     answers = Answers()
     before = answers.assignment.watermarks()
     for topic_id in (b"old", b"new", b"new"):
