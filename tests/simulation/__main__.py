@@ -28,6 +28,8 @@ def main() -> int:
     if arguments.mutant:
         mutated(arguments.mutant)
     half = import_module(HALVES[arguments.half])
+    if arguments.shrink:
+        return _tell(console, half.shrink_seed(arguments.seed), whole=True)
     if arguments.seed is not None:
         return _tell(console, half.tell_seed(arguments.seed), arguments.trace)
 
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, help="how many run at a time; by default one for each core")
     parser.add_argument("--seed", type=int, help="replay this seed")
     parser.add_argument("--trace", action="store_true", help="print its story, event by event")
+    parser.add_argument("--shrink", action="store_true", help="leave out of its story what the violation does not need")
     parser.add_argument("--mutant", type=int, help="break the worker in this way first")
     parser.add_argument("--mutants", action="store_true", help="look how many seeds it takes to find each mutant")
 

@@ -31,8 +31,9 @@ class Emitter:
         self._maker = EventMaker(rng)
         self._producers = 0
 
-    def write(self) -> None:
-        """Write a batch or two, for one partition each."""
+    def write(self, seed: int) -> None:
+        """Write a batch or two, for one partition each. What they hold depends on no other seed."""
+        self._rng.seed(seed)
         events = [self._maker.make(self._cluster.loop.time()) for _ in range(self._rng.randint(1, 5))]
         chosen: dict[tuple[str, int], list[Event]] = {}
         for event in events:

@@ -1,6 +1,7 @@
 """What happens in a simulation, drawn from its seed: events, mishaps, and then peace."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,8 +10,9 @@ from tests.simulation.consumer.network import Weather
 from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
-from tests.simulation.consumer.world import World
+from tests.simulation.consumer.world import World, child
 
+_EVENTS_PER_S: Final = 1.5
 _NEW_LOG_SHARE: Final = 0.15
 _NOTICED_AFTER_S: Final = 12.0
 _CALM_S: Final = 20.0
@@ -25,11 +27,12 @@ _MILD: Final[Sequence[mishaps.Mishap]] = (
 
 async def storm(world: World) -> None:
     """Let events and mishaps come at random for a while. In some worlds a log goes backwards, and little else."""
+    rng = child(world.rng)
     world.hire()
-    if world.rng.random() < _NEW_LOG_SHARE:
-        await _new_logs(world)
+    if rng.random() < _NEW_LOG_SHARE:
+        await _new_logs(world, rng)
     else:
-        await _events_and_mishaps(world, mishaps.ALL, world.rng.uniform(5, 25), world.rng.uniform(0.5, 3))
+        await _events_and_mishaps(world, rng, mishaps.ALL, rng.uniform(5, 25), rng.uniform(0.5, 3))
 
     await make_peace(world)
 
@@ -64,11 +67,11 @@ def end_mishaps(world: World) -> None:
 
 
 async def _events_and_mishaps(
-    world: World, choice: Sequence[mishaps.Mishap], lasts_s: float, mishap_every_s: float
+    world: World, rng: random.Random, choice: Sequence[mishaps.Mishap], lasts_s: float, mishap_every_s: float
 ) -> None:
     end = world.loop.time() + lasts_s
-    next_event = world.rng.expovariate(1.5)
-    next_mishap = 2 * world.rng.random()
+    next_event = rng.expovariate(_EVENTS_PER_S)
+    next_mishap = 2 * rng.random()
 
     while world.loop.time() < end:
         wait_s = min(next_event, next_mishap)
@@ -76,51 +79,50 @@ async def _events_and_mishaps(
         next_event -= wait_s
         next_mishap -= wait_s
         if next_event <= 0:
-            world.emitter.write()
-            next_event = world.rng.expovariate(1.5)
+            world.move(_write, rng.getrandbits(64))
+            next_event = rng.expovariate(_EVENTS_PER_S)
         if next_mishap <= 0:
-            world.rng.choice(choice)(world)
-            next_mishap = world.rng.expovariate(1 / mishap_every_s)
+            world.move(rng.choice(choice), rng.getrandbits(64))
+            next_mishap = rng.expovariate(1 / mishap_every_s)
 
 
-async def _new_logs(world: World) -> None:
+async def _new_logs(world: World, rng: random.Random) -> None:
     """Let one log lose its end, or a topic be deleted and created again."""
-    await _events_and_mishaps(world, _MILD, world.rng.uniform(4, 10), 4)
-    topic = world.rng.choice(INBOUND)
-    logs = list(world.cluster.logs_of(topic))
+    await _events_and_mishaps(world, rng, _MILD, rng.uniform(4, 10), 4)
+    topic = rng.choice(INBOUND)
 
-    if world.rng.random() < 0.6:
-        await _truncate(world, world.rng.choice(logs))
+    if rng.random() < 0.6:
+        await _truncate(world, rng, rng.choice(list(world.cluster.logs_of(topic))))
     else:
-        await _recreate(world, topic)
-    await _events_and_mishaps(world, _MILD, world.rng.uniform(2, 6), 4)
+        await _recreate(world, rng, topic)
+    await _events_and_mishaps(world, rng, _MILD, rng.uniform(2, 6), 4)
 
 
-async def _truncate(world: World, log: PartitionLog) -> None:
+async def _truncate(world: World, rng: random.Random, log: PartitionLog) -> None:
     """Lose the end of a log. Nothing but its end shows the worker that it is another one, so it must be seen in time.
 
     Either the log stays short for a while, whatever else happens, or all is calm and it grows once a fetch has seen it.
     """
-    is_calm = world.rng.random() < 0.5
+    is_calm = rng.random() < 0.5
     if is_calm:
         end_mishaps(world)
         world.emitter.end_transactions()
         await asyncio.sleep(_CALM_S)
 
-    kept = log.truncate(world.rng.randint(0, log.end))
+    kept = log.truncate(int(rng.random() * (log.end + 1)))
     world.story.add("log truncated in calm" if is_calm else "log truncated", f"{log.topic}/{log.number} to {kept}")
     world.oracle.log_goes_backwards(log)
 
     if is_calm:
-        await asyncio.sleep(world.rng.uniform(*_GROWS_AFTER_S))
+        await asyncio.sleep(rng.uniform(*_GROWS_AFTER_S))
         world.oracle.log_goes_on(log)
-        await _write_much(world)
+        await _write_much(world, rng)
     await asyncio.sleep(_NOTICED_AFTER_S)
     world.oracle.log_goes_on(log)
     world.oracle.new_log_is_known(log)
 
 
-async def _recreate(world: World, topic: str) -> None:
+async def _recreate(world: World, rng: random.Random, topic: str) -> None:
     """Delete a topic and create it again. It may fill at once: the worker knows it by its id."""
     world.cluster.replace_topic(topic)
     logs = list(world.cluster.logs_of(topic))
@@ -128,13 +130,17 @@ async def _recreate(world: World, topic: str) -> None:
         world.oracle.log_goes_backwards(log)
         world.oracle.log_goes_on(log)
 
-    await _write_much(world)
+    await _write_much(world, rng)
     await asyncio.sleep(_NOTICED_AFTER_S)
     for log in logs:
         world.oracle.new_log_is_known(log)
 
 
-async def _write_much(world: World) -> None:
-    for _ in range(world.rng.randint(0, 40)):
-        world.emitter.write()
-        await asyncio.sleep(0.03 * world.rng.random())
+async def _write_much(world: World, rng: random.Random) -> None:
+    for _ in range(rng.randint(0, 40)):
+        world.move(_write, rng.getrandbits(64))
+        await asyncio.sleep(0.03 * rng.random())
+
+
+def _write(world: World) -> None:
+    world.emitter.write(world.rng.getrandbits(64))

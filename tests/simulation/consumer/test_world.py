@@ -12,7 +12,7 @@ async def quiet_day(world: World) -> None:
     world.hire()
     for _ in range(8):
         await asyncio.sleep(world.rng.random())
-        world.emitter.write()
+        world.emitter.write(world.rng.getrandbits(64))
     world.emitter.end_transactions()
 
 

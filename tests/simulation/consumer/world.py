@@ -6,7 +6,7 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,22 +37,27 @@ class Result:
     violations: list[str]
     story: Story
     simulated_s: float
-    steps: int
+    callbacks: int
+    moves: int
 
 
 class World:
-    """Everything that one simulation consists of."""
+    """Everything that one simulation consists of. ``rng``: what a move draws from."""
 
-    def __init__(self, loop: SimulatedLoop, rng: random.Random, story: Story) -> None:
+    def __init__(
+        self, loop: SimulatedLoop, rng: random.Random, story: Story, skipped: Collection[int] = frozenset()
+    ) -> None:
         self.loop = loop
         self.rng = rng
         self.story = story
-        self.network = Network(loop, _child(rng), story)
-        self.temporal = TemporalModel(loop, _child(rng), story)
+        self.network = Network(loop, child(rng), story)
+        self.temporal = TemporalModel(loop, child(rng), story)
         self.oracle = Oracle(self.temporal, story)
         self.cluster = self._new_cluster()
-        self.emitter = Emitter(self.cluster, self.oracle, _child(rng))
+        self.emitter = Emitter(self.cluster, self.oracle, child(rng))
         self.workers: list[Worker] = []
+        self.moves = 0
+        self._skipped = skipped
         self._limits = ConsumerLimits(max_records=rng.choice((2, 8, 512)), max_read_ahead=rng.choice((6, 64, 4_096)))
         self._hired = 0
         self._is_over = False
@@ -70,6 +75,13 @@ class World:
 
         return worker
 
+    def move(self, action: Callable[["World"], None], seed: int) -> None:
+        """Let something happen, unless this move is to be skipped. What it draws depends on no other move."""
+        self.moves += 1
+        if self.moves not in self._skipped:
+            self.rng.seed(seed)
+            action(self)
+
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Do something later, unless ``cancel_later`` comes first."""
         self._timers.append(self.loop.call_later(seconds, action))
@@ -85,8 +97,11 @@ class World:
         return [worker for worker in self.workers if not worker.is_over]
 
     async def settle(self) -> None:
-        """Give the workers the time they need, stop them, and judge what is left."""
+        """Give the workers the time they need, stop them, and judge what is left, unless enough was seen before."""
         await self._until(lambda: self.oracle.is_settled(self.cluster.group.offsets), _SETTLE_S)
+        if self.oracle.violations:
+            return
+
         self._is_over = True
         for worker in self.running:
             worker.stop()
@@ -98,7 +113,7 @@ class World:
 
     async def _until(self, is_met: Callable[[], bool], limit_s: float) -> None:
         deadline = self.loop.time() + limit_s
-        while not is_met() and self.loop.time() < deadline:
+        while not is_met() and not self.oracle.violations and self.loop.time() < deadline:
             await asyncio.sleep(_LOOK_EVERY_S)
             if not self.running and not self._is_over:
                 self.hire()  # a supervisor starts a worker that has ended by itself
@@ -108,7 +123,7 @@ class World:
         topics = {topic: partitions for topic in INBOUND} | {dead_letter_topic(topic): 1 for topic in INBOUND}
         nodes = {number: Node(number) for number in range(1, self.rng.randint(1, 3) + 1)}
         observers = Observers(self.oracle.on_commit, self.oracle.on_write)
-        cluster = Cluster(self.loop, _child(self.rng), self.story, self.network, observers, nodes, topics)
+        cluster = Cluster(self.loop, child(self.rng), self.story, self.network, observers, nodes, topics)
 
         for topic in INBOUND:
             for log in cluster.logs_of(topic):
@@ -122,11 +137,11 @@ Plot = Callable[[World], Any]
 """What happens in a world: a coroutine function."""
 
 
-def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
-    """Let ``plot`` happen in a new world. The same seed gives the same story."""
+def simulate(seed: int, plot: Plot, told: bool = False, skipped: Collection[int] = frozenset()) -> Result:
+    """Let ``plot`` happen in a new world, without some of its moves. The same seed gives the same story."""
     gc.freeze()
     with _without_complaints():
-        result = _simulate(seed, plot, told)
+        result = _simulate(seed, plot, told, skipped)
         logging.disable(logging.CRITICAL)
         gc.collect()
         logging.disable(logging.NOTSET)
@@ -135,21 +150,21 @@ def simulate(seed: int, plot: Plot, told: bool = False) -> Result:
     return result
 
 
-def _simulate(seed: int, plot: Plot, told: bool) -> Result:
+def _simulate(seed: int, plot: Plot, told: bool, skipped: Collection[int]) -> Result:
     rng = random.Random(seed)
-    loop = SimulatedLoop(_child(rng), disorder=rng.choice((0.0, 0.1, 0.5)))
+    loop = SimulatedLoop(child(rng), disorder=rng.choice((0.0, 0.1, 0.5)))
     loop.set_exception_handler(lambda *_: None)
     story = Story(loop.time, told)
 
     with simulated_clocks(loop.time, seed), _quiet(story if told else None):
-        world = World(loop, rng, story)
+        world = World(loop, rng, story, skipped)
         try:
             loop.run_until_complete(_live(world, plot))
         except Deadlock:
             world.oracle.accuse("nothing can happen any more")
 
         story.end()
-        result = Result(seed, list(world.oracle.violations), story, loop.time(), loop.steps)
+        result = Result(seed, list(world.oracle.violations), story, loop.time(), loop.steps, world.moves)
         loop.forget_tasks()
         loop.close()
 
@@ -173,7 +188,7 @@ async def _live(world: World, plot: Plot) -> None:
     await world.settle()
 
 
-def _child(rng: random.Random) -> random.Random:
+def child(rng: random.Random) -> random.Random:
     """Return a source of its own, so that one part of the world does not change what another draws."""
     return random.Random(rng.getrandbits(64))
 
