@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Final, NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
 from deploy.local.places import PROJECT
 from tests.sabotage.cuts import CUTS
@@ -180,16 +179,15 @@ def mutated(number: int) -> None:
 def find_all(console: Console, half: str, seeds: int) -> int:
     """Look for each mutant, print the seeds it took, and return 0 if all were found."""
     numbers = range(1, len(MUTANTS) + 1)
+    missed = 0
     with ThreadPoolExecutor(_PROCESSES) as pool:
-        found = list(pool.map(partial(_find, half, seeds), numbers))
+        for number, found in zip(numbers, pool.map(partial(_find, half, seeds), numbers), strict=True):
+            missed += found is None
+            shown = "NOT FOUND" if found is None else f"seeds: {found.seeds}, {found.violation}"
+            console.print(f"{number:2}  {MUTANTS[number - 1].what}\n    {shown}", markup=False, highlight=False)
 
-    table = Table("", "mutant", "seeds", "first violation")
-    for number, after in zip(numbers, found, strict=True):
-        shown = ("NOT FOUND", "") if after is None else (str(after.seeds), after.violation)
-        table.add_row(str(number), MUTANTS[number - 1].what, *shown)
-    console.print(table)
-
-    return 0 if None not in found else 1
+    console.print(f"{len(MUTANTS)} mutants, {missed} not found")
+    return 1 if missed else 0
 
 
 def _find(half: str, seeds: int, number: int) -> _Found | None:

@@ -18,6 +18,9 @@ from tests.simulation.consumer.processes import process_of
 _STEP_S: Final = 20e-6
 """What one callback takes. Without it, time would stand still while anything is ready."""
 
+_MAX_CANCELLED: Final = 100
+"""Cancelled timers that are kept, because each removal costs time."""
+
 
 class Connect(Protocol):
     """Opens a simulated connection."""
@@ -78,6 +81,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._families: list[deque[asyncio.Handle]] = []
         self._ready: deque[asyncio.Handle]
         self._scheduled: list[asyncio.TimerHandle]
+        self._timer_cancelled_count: int
         self.set_task_factory(self._new_task)
 
     def time(self) -> float:
@@ -159,7 +163,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._families.append(self._ready)
             self._ready = deque()
 
+    def _forget_cancelled_timers(self) -> None:
+        if self._timer_cancelled_count > _MAX_CANCELLED:
+            self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
+            heapq.heapify(self._scheduled)
+            self._timer_cancelled_count = 0
+
     def _make_due_timers_ready(self) -> None:
+        self._forget_cancelled_timers()
         timers = self._scheduled
         while timers and timers[0].cancelled():
             heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]

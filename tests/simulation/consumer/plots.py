@@ -12,7 +12,7 @@ from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
 
-_EVENTS_PER_S: Final = 1.5
+_EVENTS_PER_S: Final = 2.0
 _NEW_LOG_SHARE: Final = 0.15
 _NOTICED_AFTER_S: Final = 12.0
 _CALM_S: Final = 20.0
@@ -32,7 +32,7 @@ async def storm(world: World) -> None:
     if rng.random() < _NEW_LOG_SHARE:
         await _new_logs(world, rng)
     else:
-        await _events_and_mishaps(world, rng, mishaps.ALL, rng.uniform(5, 25), rng.uniform(0.5, 3))
+        await _events_and_mishaps(world, rng, mishaps.ALL, rng.uniform(3, 14), rng.uniform(0.3, 2))
 
     await make_peace(world)
 
