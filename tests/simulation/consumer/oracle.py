@@ -1,5 +1,6 @@
 """What must hold: no loss, no commit beyond what is handled, order by key, dead letters byte for byte."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from tests.simulation.consumer.batches import Batch, Content
 from tests.simulation.consumer.events import Event
 from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.story import Story
-from tests.simulation.consumer.temporal_model import TemporalModel
+from tests.simulation.consumer.temporal_model import Effect, TemporalModel
 
 Place = tuple[str, int]
 """A topic and the number of a partition."""
@@ -47,6 +48,7 @@ class Oracle:
         self._story = story
         self._logs: dict[Place, PartitionLog] = {}
         self._written: dict[Place, list[Written]] = {}
+        self._places: defaultdict[Effect, set[Place]] = defaultdict(set)
         self._checked: dict[Place, int] = {}
         self._letters: dict[tuple[str, int, int], list[Letter]] = {}
         self._late: set[tuple[str, int, int]] = set()
@@ -69,6 +71,7 @@ class Oracle:
             written.append(Written(batch.base, batch.last, batch))
         for offset, event in zip(batch.offsets, events, strict=False):
             written.append(Written(offset, offset, batch, event))
+            self._places[event.effect].add((log.topic, log.number))
 
     def takes_records(self, log: PartitionLog) -> bool:
         """Whether emitters may write: after a log went backwards, the worker gets a while to notice (ADR 22)."""
@@ -177,13 +180,18 @@ class Oracle:
         return any(_fits(letter, written) for letter in self._letters.get((*place, written.offset), ()))
 
     def _judge_order(self, place: Place) -> None:
-        """Judge that the first time of each effect follows the order of the log, by lane."""
+        """Judge that the first time of each effect follows the order of the log, by lane.
+
+        What was written again, to another partition because one was added, may have come from there.
+        """
         last: dict[str, tuple[float, int]] = {}
         known = set()
         log = self._logs[place]
         for written in self._written[place]:
             event = written.event
             if event is None or event.fate != "effect" or event.effect in known or not log.is_readable(written.batch):
+                continue
+            if self._places[event.effect] != {place}:
                 continue
 
             known.add(event.effect)
