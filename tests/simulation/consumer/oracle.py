@@ -187,7 +187,7 @@ class Oracle:
         last: dict[str, tuple[float, int]] = {}
         known = set()
         log = self._logs[place]
-        for written in self._written[place]:
+        for written in [*self._deleted.get(place, ()), *self._written[place]]:
             event = written.event
             if event is None or event.fate != "effect" or event.effect in known or not log.is_readable(written.batch):
                 continue
