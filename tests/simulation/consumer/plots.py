@@ -13,7 +13,7 @@ from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
 
 _EVENTS_PER_S: Final = 2.0
-_NEW_LOG_SHARE: Final = 0.15
+_NEW_LOG_SHARE: Final = 0.25
 _NOTICED_AFTER_S: Final = 12.0
 _CALM_S: Final = 20.0
 """A breaker that a misconfigured Temporal opened may take 15 s to notice that all is well."""
