@@ -53,6 +53,7 @@ class Oracle:
         self._letters: dict[tuple[str, int, int], list[Letter]] = {}
         self._late: set[tuple[str, int, int]] = set()
         self._deleted: dict[Place, list[Written]] = {}
+        self._lost: set[Effect] = set()
         self._replaced: set[Place] = set()
         self._unjudged: set[Place] = set()
         self._closed: set[Place] = set()
@@ -88,7 +89,10 @@ class Oracle:
     def log_was_shortened(self, log: PartitionLog) -> None:
         """Expect nothing any more of what retention has deleted."""
         place = (log.topic, log.number)
-        self._deleted.setdefault(place, []).extend(each for each in self._written[place] if each.last < log.start)
+        deleted = [each for each in self._written[place] if each.last < log.start]
+        undone = [each for each in deleted if not self._is_done(place, each)]
+        self._deleted.setdefault(place, []).extend(deleted)
+        self._lost.update(each.event.effect for each in undone if each.event is not None)
         self._written[place] = [each for each in self._written[place] if each.last >= log.start]
 
     def log_goes_on(self, log: PartitionLog) -> None:
@@ -182,7 +186,8 @@ class Oracle:
     def _judge_order(self, place: Place) -> None:
         """Judge that the first time of each effect follows the order of the log, by lane.
 
-        What was written again, to another partition because one was added, may have come from there.
+        What was written again, to another partition because one was added, may have come from there. What was deleted
+        before it was done may have come again later.
         """
         last: dict[str, tuple[float, int]] = {}
         known = set()
@@ -191,7 +196,7 @@ class Oracle:
             event = written.event
             if event is None or event.fate != "effect" or event.effect in known or not log.is_readable(written.batch):
                 continue
-            if self._places[event.effect] != {place}:
+            if self._places[event.effect] != {place} or event.effect in self._lost:
                 continue
 
             known.add(event.effect)

@@ -108,6 +108,17 @@ def test_what_was_written_twice_counts_from_its_first_time(bench: Bench) -> None
     assert not bench.end()
 
 
+def test_what_was_deleted_before_it_was_done_has_no_order(bench: Bench) -> None:
+    """It takes effect when it comes again."""
+    bench.write(submission(1))
+    bench.write(submission(2), submission(1))
+    bench.log.delete_before(1)
+    bench.oracle.log_was_shortened(bench.log)
+    bench.apply(2, 1)
+
+    assert not bench.end()
+
+
 def test_a_dead_letter_has_the_bytes_of_its_record(bench: Bench) -> None:
     """Repeated headers too; a header that only pretends to be ours is left out."""
     bench.write(BAD)
