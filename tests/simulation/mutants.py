@@ -52,7 +52,6 @@ _OF_SABOTAGE: Final = (
     "each request has its own lane",
     "the newest offset is committed, not the watermark",
     "offsets without a record are never skipped",
-    "a ticket of an old epoch moves the new tracker",
     "offsets that fall are not noticed",
     "a new log that is longer than the old one is not noticed",
     "records polled across a rebalance are used",
