@@ -124,12 +124,6 @@ _OWN: Final = (
         "for partition, tracker in trackers)",
     ),
     Mutant(
-        "an odd error of the coordinator is left to the watchdog (found by this simulation)",
-        f"{_KAFKA}/source.py",
-        "            self._rejoin_if_broken()\n",
-        "",
-    ),
-    Mutant(
         "a commit that fails counts as made",
         f"{_POLLING}/committing.py",
         "        else:\n            self._committed.update(offsets)",
