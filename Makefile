@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage bench bench-scale dashboards audit sbom check format lock node-packages histories environment clean
+.PHONY: demo test faults redteam sabotage simulate bench bench-scale dashboards audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -28,6 +28,11 @@ faults: $(VENV)/.ready
 # Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one.
 sabotage: $(VENV)/.ready
 	@$(BIN)/python -m tests.sabotage $(ARGS)
+
+# Run the real consumer against a scripted cluster, seed by seed. ARGS="--seed N --trace" tells one seed's story, and
+# "--seed N --shrink" the part of it that a violation needs; "--mutants" breaks the worker and looks how soon it is found.
+simulate: $(VENV)/.ready
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 # Try every attack on the limits of docs/security.md; writes docs/redteam.md. ARGS="--attack NAME" tries one.
 redteam: $(VENV)/.ready

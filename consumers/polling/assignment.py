@@ -86,8 +86,9 @@ class Assignment:
             tracker.finish(ticket)
 
     def watermarks(self) -> dict[Partition, int]:
-        """Return the offsets that may be committed now."""
-        marks = ((partition, tracker.watermark) for partition, tracker in self._trackers.items())
+        """Return the offsets that may be committed now. One of a log that is gone would hide records of the new one."""
+        trackers = self._trackers.items()
+        marks = ((partition, tracker.watermark) for partition, tracker in trackers if partition not in self.outdated)
         return {partition: mark for partition, mark in marks if mark is not None}
 
     def far_ahead(self, max_read_ahead: int) -> set[Partition]:

@@ -123,6 +123,7 @@ class KafkaSource:
         A batch that can't be decoded is one record, with ``unreadable`` set.
         """
         async with self._call(None):
+            self._rejoin_if_broken()
             return await Poller(self._consumer, _MAX_PARTITION_BYTES).poll(timeout_ms, max_records)
 
     def pause(self, partitions: Collection[Partition]) -> None:
@@ -239,6 +240,16 @@ class KafkaSource:
         with self._refusals.noted():
             async with kafka_call(timeout_s):
                 yield
+
+    def _rejoin_if_broken(self) -> None:
+        """Join the group again after an error in aiokafka's heartbeats, or when it fetched committed offsets.
+
+        Such a task ends for ever, and every poll raises its error again. Only joining starts it anew.
+        """
+        coordinator = self._consumer._coordinator
+        tasks = (coordinator._heartbeat_task, coordinator._commit_refresh_task)
+        if any(task and task.done() and not task.cancelled() and task.exception() for task in tasks):
+            coordinator.request_rejoin()
 
     def _assignment(self) -> Any:
         """Return the assignment: after a rebalance it is another object."""

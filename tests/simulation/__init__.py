@@ -1,0 +1,1 @@
+"""Every interleaving, from a seed: simulations of the consumer and of the workflows."""

@@ -1,0 +1,113 @@
+"""``python -m tests.simulation``: run seeds, replay one as a story, or look how soon mutants are found."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.simulation.mutants import find_all, mutated
+from tests.simulation.verdicts import RunSeed, Verdict, run_seeds
+
+HALVES: Final = {"consumer": "tests.simulation.consumer.half"}
+
+
+def main() -> int:
+    """Return 0 if nothing was violated, 1 otherwise."""
+    arguments = _parser().parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 120)
+
+    if arguments.mutants:
+        return find_all(console, arguments.half, arguments.seeds)
+    if arguments.mutant:
+        mutated(arguments.mutant)
+    half = import_module(HALVES[arguments.half])
+    if arguments.shrink:
+        return _tell(console, half.shrink_seed(arguments.seed), whole=True)
+    if arguments.seed is not None:
+        return _tell(console, half.tell_seed(arguments.seed), arguments.trace)
+
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    return _run(console, half.run_seed, seeds, 1 if arguments.mutant else arguments.processes)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Every interleaving, from a seed.")
+    parser.add_argument("--half", choices=HALVES, default="consumer", help="which half")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--processes", type=int, help="how many run at a time; by default one for each core")
+    parser.add_argument("--seed", type=int, help="replay this seed")
+    parser.add_argument("--trace", action="store_true", help="print its story, event by event")
+    parser.add_argument("--shrink", action="store_true", help="leave out of its story what the violation does not need")
+    parser.add_argument("--mutant", type=int, help="break the worker in this way first")
+    parser.add_argument("--mutants", action="store_true", help="look how many seeds it takes to find each mutant")
+
+    return parser
+
+
+def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
+    """Print one seed's story, or the end of it."""
+    for line in verdict.story if whole else verdict.story[-20:]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    console.print(f"seed {verdict.seed}: {verdict.simulated_s:.1f} s, digest {verdict.digest}")
+    return _judge(console, [verdict])
+
+
+def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: int | None) -> int:
+    """Run seeds until one shows a violation."""
+    began = time.perf_counter()
+    verdicts: list[Verdict] = []
+    for verdict in run_seeds(run_seed, seeds, processes):
+        verdicts.append(verdict)
+        if verdict.violations:
+            break
+
+    took_s = time.perf_counter() - began
+    console.print(_coverage(verdicts))
+    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3_600
+    console.print(f"{len(verdicts)} seeds, {len(verdicts) / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
+
+    return _judge(console, verdicts)
+
+
+def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
+    found = [verdict for verdict in verdicts if verdict.violations]
+    for verdict in found:
+        console.print(f"[red]seed {verdict.seed}[/red]")
+        for violation in verdict.violations:
+            console.print(f"  {violation}", markup=False, highlight=False)
+
+    console.print(f"violations: {sum(len(verdict.violations) for verdict in found)}")
+    return 1 if found else 0
+
+
+def _coverage(verdicts: Sequence[Verdict]) -> Table:
+    """Return how often each kind of event happened, and in how many seeds."""
+    events: Counter[str] = Counter()
+    seeds: Counter[str] = Counter()
+    for verdict in verdicts:
+        events.update(verdict.kinds)
+        seeds.update(verdict.kinds.keys())
+
+    table = Table("kind of event", "events", "seeds")
+    for kind in sorted(events):
+        table.add_row(kind, str(events[kind]), str(seeds[kind]))
+    return table
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # sets of texts would have another order in each process
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The real consumer on a deterministic event loop, against a scripted Kafka cluster and a model of Temporal."""

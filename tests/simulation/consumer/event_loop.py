@@ -1,0 +1,199 @@
+"""An event loop without a selector: virtual time, no sockets, and the order of what is ready comes from a seed.
+
+Callbacks that one callback scheduled keep their order, as asyncio promises. Those of different callbacks may overtake
+each other, as they do when answers arrive from the network in another order.
+"""
+
+import asyncio
+import heapq
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from itertools import count
+from typing import Any, Final, Protocol
+
+from tests.simulation.consumer.processes import process_of
+
+_STEP_S: Final = 20e-6
+"""What one callback takes. Without it, time would stand still while anything is ready."""
+
+_MAX_CANCELLED: Final = 100
+"""Cancelled timers that are kept, because each removal costs time."""
+
+
+class Connect(Protocol):
+    """Opens a simulated connection."""
+
+    async def __call__(self, protocol: asyncio.BaseProtocol, host: str, port: int) -> asyncio.Transport:
+        """Return the transport. Raises ``OSError``."""
+        ...
+
+
+class Deadlock(Exception):
+    """Raised when nothing is ready and no timer runs."""
+
+
+class _Numbered:
+    """Hashes by a running number. By address, the order of sets would differ from run to run."""
+
+    _number: int
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class NumberedFuture(_Numbered, asyncio.Future[Any]):
+    """A future with a number."""
+
+    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._number = number
+        super().__init__(loop=loop)
+
+
+class NumberedTask(_Numbered, asyncio.Task[Any]):
+    """A task with a number."""
+
+    def __init__(
+        self,
+        number: int,
+        work: Coroutine[Any, Any, Any],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None,
+    ) -> None:
+        self._number = number
+        super().__init__(work, loop=loop, context=context)
+
+
+class SimulatedLoop(asyncio.BaseEventLoop):
+    """Runs one callback at a time. ``disorder``: how often a callback other than the first that is ready is next."""
+
+    connect: Connect
+
+    def __init__(self, rng: random.Random, disorder: float = 0.0) -> None:
+        super().__init__()
+        self.steps = 0
+        self._rng = rng
+        self._disorder = disorder
+        self._now = 0.0
+        self._numbers = count(1)
+        self._tasks: list[NumberedTask] = []
+        self._families: list[deque[asyncio.Handle]] = []
+        self._ready: deque[asyncio.Handle]
+        self._scheduled: list[asyncio.TimerHandle]
+        self._timer_cancelled_count: int
+        self.set_task_factory(self._new_task)
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds since the loop began."""
+        return self._now
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a future with a number."""
+        return NumberedFuture(next(self._numbers), self)
+
+    async def create_connection(  # type: ignore[override]
+        self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, **_options: Any
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Open a simulated connection."""
+        protocol = protocol_factory()
+        return await self.connect(protocol, host, port), protocol
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """Run the function at once: a thread would not be deterministic."""
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+
+        return future
+
+    def put_back(self, handles: deque[asyncio.Handle]) -> None:
+        """Make ready what was held back."""
+        if handles:
+            self._families.append(handles)
+
+    def forget_tasks(self) -> None:
+        """Let go of all tasks. Until then they are kept: one that is forgotten early would run its cleanup."""
+        for task in self._tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._tasks.clear()
+        self._scheduled.clear()
+        self._families.clear()
+
+    def _new_task(
+        self,
+        _loop: asyncio.AbstractEventLoop,
+        work: Any,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        task = NumberedTask(next(self._numbers), work, self, context)
+        self._tasks.append(task)
+        return task
+
+    def _write_to_self(self) -> None:
+        """There is no selector to wake."""
+
+    def _process_events(self, event_list: Any) -> None:
+        """There are no events of a selector."""
+
+    def _run_once(self) -> None:
+        self._adopt_ready()
+        self._make_due_timers_ready()
+        handle = self._next_handle()
+        if handle.cancelled():
+            return
+
+        process = process_of(handle)
+        if process is not None and not process.runs:
+            process.hold(handle)
+            return
+
+        self.steps += 1
+        handle._run()
+        self._now += _STEP_S
+        self._adopt_ready()
+
+    def _adopt_ready(self) -> None:
+        """Keep together what one callback made ready."""
+        if self._ready:
+            self._families.append(self._ready)
+            self._ready = deque()
+
+    def _forget_cancelled_timers(self) -> None:
+        if self._timer_cancelled_count > _MAX_CANCELLED:
+            self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
+            heapq.heapify(self._scheduled)
+            self._timer_cancelled_count = 0
+
+    def _make_due_timers_ready(self) -> None:
+        self._forget_cancelled_timers()
+        timers = self._scheduled
+        while timers and timers[0].cancelled():
+            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+
+        if not self._families and not timers:
+            raise Deadlock
+        if not self._families:
+            self._now = max(self._now, timers[0].when())
+
+        while timers and timers[0].when() <= self._now:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False  # type: ignore[attr-defined]
+            self._families.append(deque([timer]))
+
+    def _next_handle(self) -> asyncio.Handle:
+        families = self._families
+        index = 0
+        if len(families) > 1 and self._disorder and self._rng.random() < self._disorder:
+            index = self._rng.randrange(len(families))
+
+        family = families[index]
+        handle = family.popleft()
+        if not family:
+            del families[index]
+
+        return handle

@@ -1,0 +1,120 @@
+"""The records that emitters write, and what must become of each."""
+
+import json
+import random
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from activities.addresses import parse_address
+from consumers.ports import Headers
+from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC
+from tests.simulation.consumer.clocks import BEGINNING
+from tests.simulation.consumer.temporal_model import REFUSED, Effect
+
+_SIGN_INS: Final = 12
+_MAILBOXES: Final = 5
+_LATE_S: Final = 3_600
+
+Fate = Literal["effect", "dead letter", "late"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One record to write. ``effect``: what it must do, if anything; ``lane``: whose order it keeps."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    fate: Fate
+    effect: Effect = ()
+    lane: str = ""
+
+
+class EventMaker:
+    """Makes up events, good ones and bad ones. Some are made twice, as by an emitter that got no answer."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._made = 0
+        self._attempts: dict[int, int] = {}
+        self._last: list[Event] = []
+
+    def make(self, now_s: float) -> Event:
+        """Make up one event, at ``now_s`` seconds after the beginning."""
+        if self._last and self._rng.random() < 0.08:
+            return self._rng.choice(self._last)
+
+        self._made += 1
+        draw = self._rng.random()
+        if draw < 0.45:
+            event = self._request(now_s)
+        elif draw < 0.85:
+            event = self._submission(now_s)
+        else:
+            event = self._bad(now_s)
+
+        self._last = [*self._last[-5:], event]
+        return event
+
+    def _request(self, now_s: float, **members: Any) -> Event:
+        sign_in = self._rng.randrange(_SIGN_INS)
+        attempt = self._attempts.get(sign_in, 0) % 20 + 1
+        self._attempts[sign_in] = attempt
+        signin_id = f"{sign_in:021d}{'abcdefghij'[self._made // 240 % 10]}"
+        data = {
+            "signin_id": signin_id,
+            "attempt": attempt,
+            "email": f"person{sign_in}@example.com",
+            "requested_at": _time(now_s),
+        }
+        effect = ("start", signin_id, str(attempt))
+
+        return Event(
+            REQUESTED_TOPIC, signin_id.encode(), _json(data | members), self._headers(), "effect", effect, signin_id
+        )
+
+    def _submission(self, now_s: float, age_s: float = 0) -> Event:
+        email = f"person{self._rng.randrange(_MAILBOXES)}@example.com"
+        submission_id = f"submission{self._made:012d}"
+        data = {
+            "submission_id": submission_id,
+            "signin_id": f"{self._rng.randrange(_SIGN_INS):022d}",
+            "email": email,
+            "code": "1234 5678",
+            "submitted_at": _time(now_s - age_s),
+        }
+        address = parse_address(email)
+        assert address is not None
+        effect = ("submit", address.mailbox, submission_id)
+
+        return Event(SUBMITTED_TOPIC, email.encode(), _json(data), self._headers(), "effect", effect, address.mailbox)
+
+    def _bad(self, now_s: float) -> Event:
+        topic = self._rng.choice((REQUESTED_TOPIC, SUBMITTED_TOPIC))
+        mark = f"{self._made:08d}".encode()
+        kind = self._rng.randrange(6)
+
+        if kind == 0:
+            late = self._submission(now_s, _LATE_S)
+            return replace(late, fate="late")
+        if kind == 1:
+            refused = self._request(now_s, client={"user_agent": REFUSED})
+            return replace(refused, fate="dead letter", effect=())
+
+        values = [b"{" + mark, _json({"mark": mark.decode()}), b"\xff\x00" + mark, mark + b"x" * 66_000]
+        value = values[kind - 2]
+        headers = (*self._headers(), ("mark", mark), ("mark", None), ("dlt-topic", b"made up"))
+        return Event(topic, mark, value, headers, "dead letter")
+
+    def _headers(self) -> Headers:
+        return (("ce_id", f"{self._made}".encode()),) if self._rng.random() < 0.5 else ()
+
+
+def _time(now_s: float) -> str:
+    return (BEGINNING + timedelta(seconds=now_s)).isoformat()
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    return json.dumps(data).encode()
