@@ -14,11 +14,11 @@ import aiohttp
 from activities.errors import ChallengeUnavailable
 from activities.ports import SiteverifyAnswer
 from utils.files import Secret, reveal
+from utils.http_answers import new_session, read_body
 
 _OK: Final = 200
 _CLIENT_ERROR: Final = 400
 _SERVER_ERROR: Final = 500
-_MAX_ANSWER_BYTES: Final = 64 * 1024
 
 
 class SiteverifyClient:
@@ -54,9 +54,9 @@ class SiteverifyClient:
             raise ChallengeUnavailable from None
 
     async def _post(self, form: Mapping[str, str]) -> SiteverifyAnswer:
-        self._session = self._session or _new_session()
+        self._session = self._session or new_session()
         async with self._session.post(self._url, data=form, allow_redirects=False) as response:
-            body = await _read_body(response)
+            body = await read_body(response)
 
         return _parse(response.status, body)
 
@@ -76,28 +76,6 @@ def is_ip(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
-
-
-def _new_session() -> aiohttp.ClientSession:
-    """Return a session without cookies or decompression: a body that is not unpacked cannot be a zip bomb."""
-    return aiohttp.ClientSession(
-        headers={"Accept-Encoding": "identity"},
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=True,
-    )
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read the raw body. Raises ``ValueError`` once it is larger than any answer."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise ValueError("too long for an answer")
-
-    return bytes(body)
 
 
 def _parse(status: int, body: bytes) -> SiteverifyAnswer:

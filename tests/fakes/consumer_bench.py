@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
@@ -36,6 +37,17 @@ QUICK = ConsumerLimits(
     drain_s=5,
     stop_s=0.05,
 )
+
+ON_A_BROKER = replace(
+    QUICK,
+    poll_ms=50,
+    retry_s=0.05,
+    commit_interval_s=0.1,
+    report_every_s=0.2,
+    commit_timeout_s=3,
+    stop_s=5,
+)
+"""For a real broker, which needs milliseconds for each answer."""
 
 
 class ComposedConsumer:

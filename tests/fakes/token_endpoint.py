@@ -1,5 +1,6 @@
 """An OAuth 2.0 token endpoint for tests: client credentials in, signed access tokens out."""
 
+import asyncio
 import base64
 import json
 import time
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from deploy.local.places import LOOPBACK
@@ -23,13 +24,15 @@ KEY_ID = "k1"
 class TokenEndpoint:
     """Issues tokens to clients with its ``secret``.
 
-    ``answer`` replaces its answers. All attributes may change while it runs.
+    ``answer`` replaces its answers, and ``is_slow`` sends them a byte at a time. All attributes may change while it
+    runs.
     """
 
     def __init__(self, secret: str, lifetime_s: float = 3_600) -> None:
         self.secret = secret
         self.lifetime_s = lifetime_s
         self.is_down = False
+        self.is_slow = False
         self.answer: str | None = None
         self.url = ""
         self.forms: list[dict[str, str]] = []
@@ -57,6 +60,10 @@ class TokenEndpoint:
             yield
 
     async def _answer(self, request: Request) -> Response:
+        whole = await self._whole_answer(request)
+        return StreamingResponse(_in_pieces(bytes(whole.body)), whole.status_code) if self.is_slow else whole
+
+    async def _whole_answer(self, request: Request) -> Response:
         self.forms.append(dict(parse_qsl((await request.body()).decode())))
 
         if self.is_down:
@@ -82,6 +89,12 @@ class TokenEndpoint:
         signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
 
         return f"{signed}.{_base64(signature)}"
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    for byte in body:
+        yield bytes([byte])
+        await asyncio.sleep(0)
 
 
 def _encode(part: object) -> str:

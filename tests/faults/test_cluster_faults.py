@@ -1,30 +1,16 @@
 """A selection of the faults of a cluster of three brokers, each brief. ``make faults`` injects all of them."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from deploy.local.places import StackError
 from tests.faults.case import run
 from tests.faults.programme import SHORT, case_named
-from tests.faults.servers import Servers, running_servers
+from tests.faults.servers import Servers
 
 _SELECTED = (
     "broker-killed",
     "brokers-rolled",
     "two-brokers-away",
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster() -> AsyncIterator[Servers]:
-    """Run three Kafka brokers, Temporal and the small servers, all of which can be broken."""
-    try:
-        async with running_servers(brokers=3) as running:
-            yield running
-    except StackError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.mark.timeout(300)

@@ -1,14 +1,10 @@
 """A selection of faults, each injected briefly. ``make faults`` injects all of them at full length."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
-from deploy.local.places import StackError
 from tests.faults.case import run
 from tests.faults.programme import SHORT, case_named
-from tests.faults.servers import Servers, running_servers
+from tests.faults.servers import Servers
 
 _SELECTED = (
     "kill-after-result",
@@ -19,16 +15,6 @@ _SELECTED = (
     "offsets-reset",
     "fetcher-stalls-on",
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers() -> AsyncIterator[Servers]:
-    """Run Kafka, Temporal and the small servers, all of which can be broken."""
-    try:
-        async with running_servers() as running:
-            yield running
-    except StackError as error:
-        pytest.fail(str(error), pytrace=False)
 
 
 @pytest.mark.timeout(600)

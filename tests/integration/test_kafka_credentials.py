@@ -11,7 +11,7 @@ import pytest
 
 from consumers.ports import KafkaUnavailable
 from tests.fakes.authority import Authority
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.token_endpoint import TokenEndpoint
 from tests.fakes.waiting import until
@@ -25,16 +25,6 @@ from utils.kafka.source import KafkaSource
 from utils.kafka.topics import create_topics, planned_topics
 
 TOPICS = ("in", "codes")
-WATCHFUL = replace(
-    QUICK,
-    poll_ms=50,
-    stall_s=5.0,
-    report_every_s=0.2,
-    commit_interval_s=0.2,
-    commit_timeout_s=3,
-    retry_s=0.2,
-    stop_s=5,
-)
 HEALED_WITHIN_S = 40
 
 Listen = Callable[[str, Mapping[str, str]], Awaitable[ExtraListener]]
@@ -47,7 +37,9 @@ class Clients:
         self.access = access
         self.replaced = 0
         self.producer = ReliableProducer(access, timeout_s=3, on_replaced=self._count)
-        self.bench = ComposedConsumer(KafkaSource(access, "group", TOPICS), replace(WATCHFUL, stall_s=stall_s), TOPICS)
+        self.bench = ComposedConsumer(
+            KafkaSource(access, "group", TOPICS), replace(ON_A_BROKER, stall_s=stall_s), TOPICS
+        )
         self._sent = 0
 
     async def send(self) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from deploy.local.servers.kafka import AUTHORISING, LocalKafka
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id, submission_data
 from tests.fakes.waiting import until
 from tests.faults.kafka_admin import KafkaAdmin
@@ -20,16 +20,7 @@ from utils.kafka.source import KafkaSource
 from utils.kafka.topics import create_topics, planned_topics
 from utils.kafka.writers import emit
 
-WATCHFUL = replace(
-    QUICK,
-    poll_ms=50,
-    stall_s=2.0,
-    report_every_s=0.2,
-    retry_s=0.2,
-    commit_interval_s=0.2,
-    commit_timeout_s=3,
-    stop_s=5,
-)
+WATCHFUL = replace(ON_A_BROKER, stall_s=2.0, retry_s=0.2)
 LONGER_THAN_TWO_STALLS_S = 7.0
 
 

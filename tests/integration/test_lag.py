@@ -15,16 +15,13 @@ from consumers.ports import Partition
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from schemas.status import PartitionLag
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data
 from tests.fakes.waiting import until
 from utils.kafka.access import KafkaAccess
 from utils.kafka.lag import partition_lags
 from utils.kafka.source import KafkaSource
 
-PATIENT = replace(
-    QUICK, poll_ms=50, retry_s=0.05, commit_interval_s=0.1, report_every_s=0.2, commit_timeout_s=3, stop_s=5
-)
 STALL_S = 2.0
 
 
@@ -36,7 +33,7 @@ class Scene:
         self._topics = topics
         self._partition = Partition(topics.requested, 0)
 
-    def consumer(self, limits: ConsumerLimits = PATIENT) -> ComposedConsumer:
+    def consumer(self, limits: ConsumerLimits = ON_A_BROKER) -> ComposedConsumer:
         """Return a consumer that does not run yet."""
         source = KafkaSource(self._access, self._topics.group_id, self._topics.inbound)
         return ComposedConsumer(source, limits, (self._topics.requested, self._topics.submitted))
@@ -88,7 +85,7 @@ def scene(kafka: Kafka, topics: Topics) -> Scene:
 
 async def test_an_open_transaction_counts_as_lag_and_is_no_stall(scene: Scene) -> None:
     """Its records and those behind it are lag, and their age grows. Nothing is rebuilt, though nothing can be read."""
-    consumer = scene.consumer(replace(PATIENT, stall_s=STALL_S))
+    consumer = scene.consumer(replace(ON_A_BROKER, stall_s=STALL_S))
     async with scene.producer() as producer, scene.producer(transactional=True) as hanging, consumer.working():
         await scene.send(producer, 0)
         await until(lambda: len(consumer.applied) == 1, 30)

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +14,12 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually, run_in_thread
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until
 from utils.kafka.access import KafkaAccess
 from utils.kafka.source import KafkaSource
 
-PATIENT = replace(
-    QUICK, poll_ms=50, retry_s=0.05, commit_interval_s=0.1, report_every_s=0.2, commit_timeout_s=3, stop_s=5
-)
 OLD = range(20)
 
 
@@ -68,7 +64,7 @@ async def send(kafka: Kafka, topic: str, numbers: range) -> None:
 async def test_every_record_of_a_topic_made_again_is_handled(kafka: Kafka, topics: Topics, count: int) -> None:
     """The new log begins at 0, whatever was committed of the old one."""
     source = KafkaSource(KafkaAccess(kafka.bootstrap_servers), topics.group_id, topics.inbound)
-    consumer = ComposedConsumer(source, PATIENT, topics.inbound)
+    consumer = ComposedConsumer(source, ON_A_BROKER, topics.inbound)
     await send(kafka, topics.requested, OLD)
 
     async with consumer.working():

@@ -13,21 +13,13 @@ from consumers.polling.watchdog import ConsumerStalled
 from deploy.local.servers.backends import Kafka
 from deploy.local.places import free_ports
 from deploy.local.topics import Topics
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.waiting import until
 from utils.kafka.access import KafkaAccess
 from utils.kafka.source import KafkaSource
 
-WATCHFUL = replace(
-    QUICK,
-    poll_ms=50,
-    stall_s=5.0,
-    report_every_s=0.2,
-    commit_interval_s=0.2,
-    commit_timeout_s=3,
-    stop_s=5,
-)
+WATCHFUL = replace(ON_A_BROKER, stall_s=5.0)
 
 
 class FrailSource(KafkaSource):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -11,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from consumers.ports import DeadLetterWriter
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
-from tests.fakes.consumer_bench import QUICK, ComposedConsumer
+from tests.fakes.consumer_bench import ON_A_BROKER, ComposedConsumer
 from tests.fakes.inbound import request_data, signin_id
 from tests.fakes.raw_batches import GZIP, batch, partly_readable_batch, produce, unreadable_batch
 from tests.fakes.waiting import until
@@ -20,8 +19,6 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.source import KafkaSource
 from utils.kafka.writers import KafkaDeadLetterWriter
-
-PATIENT = replace(QUICK, poll_ms=50, retry_s=0.05, commit_interval_s=0.1, commit_timeout_s=3, stop_s=5)
 
 
 async def send_requests(kafka: Kafka, topics: Topics, numbers: range, partition: int) -> None:
@@ -47,7 +44,7 @@ async def create_topics(kafka: Kafka, topics: Topics, codec: str) -> None:
 def consumer(kafka: Kafka, topics: Topics, writer: DeadLetterWriter | None = None) -> ComposedConsumer:
     """Return a consumer of these topics with a gateway in memory."""
     source = KafkaSource(KafkaAccess(kafka.bootstrap_servers), topics.group_id, topics.inbound)
-    return ComposedConsumer(source, PATIENT, topics.inbound, writer)
+    return ComposedConsumer(source, ON_A_BROKER, topics.inbound, writer)
 
 
 async def test_no_record_is_lost_beside_or_behind_a_batch_that_cannot_be_decoded(kafka: Kafka, topics: Topics) -> None:

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from consumers.ports import Stopwatch
 from utils.files import Secret, reveal
+from utils.http_answers import new_session, read_body
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,6 @@ _MAX_AGE_S: Final = 300.0
 _RETRY_AFTER_S: Final = 1.0
 """After a failure. aiokafka itself tries to connect, and asks for a token, fifty times a second."""
 _DEFAULT_LIFETIME_S: Final = 60.0
-_MAX_ANSWER_BYTES: Final = 64 * 1024
 _OK: Final = 200
 
 
@@ -97,7 +97,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc] # aiokafka
 
         async with (
             asyncio.timeout(_TIMEOUT_S),
-            aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            new_session() as session,
             session.post(
                 self._token_url,
                 data=form,
@@ -105,7 +105,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc] # aiokafka
                 allow_redirects=False,
             ) as response,
         ):
-            body = await response.content.read(_MAX_ANSWER_BYTES)
+            body = await read_body(response)
 
         if response.status != _OK:
             raise TokenRefused(f"status {response.status}")

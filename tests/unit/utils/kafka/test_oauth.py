@@ -110,9 +110,24 @@ async def test_a_refusal_is_logged_without_the_secret(
     assert SECRET not in caplog.text
 
 
+async def test_an_answer_may_come_in_pieces(endpoint: TokenEndpoint) -> None:
+    """A token is read whole, however slowly the endpoint sends it."""
+    endpoint.is_slow = True
+    assert await Client(endpoint).token()
+
+
 @pytest.mark.parametrize(
     "answer",
-    ["", "[]", "{}", '{"access_token": ""}', '{"access_token": 7}', '{"access_token": "a\\u0001b"}', "[" * 10_000],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"access_token": ""}',
+        '{"access_token": 7}',
+        '{"access_token": "a\\u0001b"}',
+        "[" * 10_000,
+        '{"access_token": "a"}' + " " * 70_000,
+    ],
 )
 async def test_an_answer_without_a_token_is_a_failure(endpoint: TokenEndpoint, answer: str) -> None:
     """Whatever the endpoint answers, aiokafka gets the error that it expects."""
