@@ -15,6 +15,7 @@ from activities.codes import CodeKeys
 from activities.errors import MailRefused, MailUnavailable, PublishUnavailable
 from schemas.limits import Clearing, LimitsReport
 from schemas.policy import LimitPolicy, Policy
+from tests.fakes.resets import reset
 from tests.fakes.stage import ADA, Stage
 from tests.fakes.waiting import until
 from workflows.names import CLEAR_LIMITS_UPDATE
@@ -80,19 +81,14 @@ async def is_rejected(stage: Stage, _: Sleep) -> list[Recording]:
 
 
 async def meets_siteverify_down(stage: Stage, sleep: Sleep) -> list[Recording]:
-    """Send a request while siteverify is down: the step becomes durable and gives up after 30 s.
-
-    A rejection that is not decided in the first workflow task goes through the mailbox.
-    """
+    """Send a request while siteverify is down: the step becomes durable and gives up after 30 s."""
     stage.verifier.down = True
     handle = await stage.request()
     while not stage.publisher.published:
         await sleep(1)
     await handle.result()
-    return [
-        Recording("rejected_challenge_unavailable", handle.id),
-        _mailbox("rejected_through_the_mailbox", stage),
-    ]
+
+    return [Recording("rejected_challenge_unavailable", handle.id)]
 
 
 async def asks_again(stage: Stage, sleep: Sleep) -> list[Recording]:
@@ -220,6 +216,19 @@ async def shows_its_state(stage: Stage, _: Sleep) -> list[Recording]:
     return [_mailbox("search_attributes", stage)]
 
 
+async def is_checked_again_after_the_hand_over(stage: Stage, _: Sleep) -> list[Recording]:
+    """Let a worker die right after its hand-over, and another find the token spent: the mailbox decides."""
+    signin_id = await stage.open_sign_in()
+    stage.verifier.answers.clear()
+
+    await reset(stage.client, f"signin/{signin_id}/1")
+    await stage.client.get_workflow_handle(f"signin/{signin_id}/1").result()
+    await stage.submit(signin_id, stage.code())
+    await stage.wait_for_results(2)
+
+    return [_attempt("left_to_mailbox", signin_id), _mailbox("rejected_through_the_mailbox", stage)]
+
+
 async def goes_on_in_a_new_run(stage: Stage, _: Sleep) -> list[Recording]:
     """Continue as new with a live sign-in."""
     signin_id = await stage.open_sign_in()
@@ -253,6 +262,7 @@ PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
 UNHURRIED_PLAYS: Final[tuple[tuple[Play, Policy], ...]] = (
     (goes_on_in_a_new_run, Policy(signals_per_run=3)),
     (shows_its_state, Policy(search_attributes=True)),
+    (is_checked_again_after_the_hand_over, Policy()),
 )
 """Plays for a real server: the time-skipping one loses signals that arrive during continue-as-new.
 

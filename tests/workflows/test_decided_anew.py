@@ -4,23 +4,19 @@ A decision is recorded only when its workflow task completes. Here a task is res
 server, as if its worker had died before that.
 """
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client
 
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import ResultEvent, code_sent_id
+from tests.fakes.resets import reset
 from tests.fakes.stage import Stage
 from tests.fakes.waiting import until
-
-FIRST_TASK_COMPLETED = 4  # workflow started, task scheduled, task started, task completed
 
 PUBLISH = "publish_result_activity"
 
@@ -35,23 +31,6 @@ class Publications(NamedTuple):
 async def now() -> datetime:
     """Return the time."""
     return datetime.now(UTC)
-
-
-async def reset(client: Client, workflow_id: str, task_completed: int = FIRST_TASK_COMPLETED) -> None:
-    """Take back a workflow task, as if its worker had died before it completed.
-
-    The signals that arrived since then are delivered with the repeated task.
-    """
-    described = await client.get_workflow_handle(workflow_id).describe()
-    request = ResetWorkflowExecutionRequest(
-        namespace=client.namespace,
-        workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=described.run_id),
-        workflow_task_finish_event_id=task_completed,
-        request_id=uuid.uuid4().hex,
-        reason="test",
-    )
-
-    await client.workflow_service.reset_workflow_execution(request)
 
 
 @pytest.mark.parametrize("changed", ["token", "domain"])

@@ -37,6 +37,7 @@ def test_both_workflows_have_recorded_histories() -> None:
     names = {path.stem for path in HISTORIES}
     assert {
         "accepted",
+        "left_to_mailbox",
         "rejected_challenge_failed",
         "mailbox_succeeded",
         "mailbox_first_run",
