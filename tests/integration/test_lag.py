@@ -67,6 +67,11 @@ class Scene:
         position = self.position(consumer)
         return None if position is None else position.lag
 
+    def committed(self, consumer: ComposedConsumer) -> int | None:
+        """Return the committed offset of the partition."""
+        position = self.position(consumer)
+        return None if position is None else position.committed
+
     async def lags(self) -> list[PartitionLag]:
         """Return what ``signin-worker status`` shows."""
         return await partition_lags(self._access, self._topics.group_id, self._topics.inbound)
@@ -88,7 +93,7 @@ async def test_an_open_transaction_counts_as_lag_and_is_no_stall(scene: Scene) -
     consumer = scene.consumer(replace(ON_A_BROKER, stall_s=STALL_S))
     async with scene.producer() as producer, scene.producer(transactional=True) as hanging, consumer.working():
         await scene.send(producer, 0)
-        await until(lambda: len(consumer.applied) == 1, 30)
+        await until(lambda: scene.committed(consumer) == 1, 30)
 
         await hanging.begin_transaction()
         await scene.send(hanging, 1, 2, 3)

@@ -12,6 +12,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
+from deploy.local.waiting import eventually
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import ResultEvent, code_sent_id
 from tests.fakes.resets import reset
@@ -176,12 +177,15 @@ async def test_a_success_is_the_same_when_its_task_is_done_again_after_the_code_
 
 async def task_after_first_mail(stage: Stage) -> int:
     """Return the id of the event that completed the workflow task after the first mail was accepted."""
-    history = await stage.mailbox().fetch_history()
-    kinds = [event.event_type for event in history.events]
 
-    mail_accepted = kinds.index(EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
-    task_completed = kinds.index(EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, mail_accepted)
-    return history.events[task_completed].event_id
+    async def task_completed() -> int | None:
+        history = await stage.mailbox().fetch_history()
+        events = iter(history.events)
+        any(event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED for event in events)
+        after = (event for event in events if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+        return next((event.event_id for event in after), None)
+
+    return await eventually(task_completed, "the task after the mail has completed", within_s=10)
 
 
 def are_same_bytes(events: Sequence[ResultEvent]) -> bool:

@@ -188,11 +188,9 @@ class Mailbox:
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """Return when ``tick`` or ``take_jobs`` has work again if nothing else happens."""
-        if self.is_at_rest:
-            return self.needed_until
-
         live = self.state.live.values()
-        moments = [sign_in.expires_at for sign_in in live]
+        moments = [self.needed_until]
+        moments += [sign_in.expires_at for sign_in in live]
         moments += [due for sign_in in live for due in self._mails.due_times(sign_in)]
         moments += [held.until for held in self.state.waiting]
         moments += filter(None, [self._outbox.next_start()])
