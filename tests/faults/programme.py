@@ -15,6 +15,7 @@ from tests.faults.cases import (
     long_run,
     operators,
     outages,
+    recovery,
     refusals,
     topics,
 )
@@ -22,6 +23,7 @@ from tests.faults.stage import Scale
 
 CASES: Final[tuple[Case, ...]] = (
     *kills.CASES,
+    *recovery.CASES,
     *outages.CASES,
     *groups.CASES,
     *floods.CASES,
