@@ -5,6 +5,8 @@ import hashlib
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
 
 from pydantic import SecretStr
 from temporalio import activity
@@ -12,11 +14,14 @@ from temporalio import activity
 from activities.codes import CodeKeys
 from activities.errors import CodeExpired, MailRefused
 from activities.keyed import base64url
+from activities.once import Once
 from activities.ports import CodeMail, Mailer
 from activities.reporting import context, failure, severity
 from schemas.tasks import MailAccepted, MailToSend
 
 logger = logging.getLogger(__name__)
+
+_MAX_REMEMBERED_MAILS: Final = 2_000
 
 
 class DeliveryActivities:
@@ -33,22 +38,23 @@ class DeliveryActivities:
         self._keys = keys
         self._message_id_domain = message_id_domain
         self._clock = clock
+        self._sent = Once[MailAccepted](_MAX_REMEMBERED_MAILS)
 
     @activity.defn(name="send_email_activity")
     async def send_email_activity(self, task: MailToSend) -> MailAccepted:
         """Send one mail before its code expires. Return when the mail server accepted it.
 
-        A refusal says when it came, so that the workflow can tell.
+        A refusal says when it came, so that the workflow can tell. A mail that this process has
+        sent, or is sending, is not sent again.
         """
         try:
-            await self._send(task)
-            return MailAccepted(at=self._clock())
+            return await self._sent.run(self._message_id(task.signin_id, task.attempt), partial(self._send, task))
         except Exception as error:
             extra = context(error, signin_id=task.signin_id, attempt=task.attempt)
             logger.log(severity(error), "mail not sent", extra=extra)
             raise failure(error) from None
 
-    async def _send(self, task: MailToSend) -> None:
+    async def _send(self, task: MailToSend) -> MailAccepted:
         time_left = task.expires_at - self._clock()
         if time_left <= timedelta():
             raise CodeExpired
@@ -61,6 +67,8 @@ class DeliveryActivities:
         except MailRefused as refused:
             refused.details = (self._clock().isoformat(),)
             raise
+
+        return MailAccepted(at=self._clock())
 
     def _mail(self, task: MailToSend) -> CodeMail:
         code = self._keys.derive(task.key_id, task.account, task.signin_id, task.nonce, task.digits)

@@ -4,19 +4,28 @@ from datetime import datetime
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority
 from temporalio.exceptions import FailureError
 
 from activities.delivery import DeliveryActivities
+from activities.errors import CodeExpired, MailRefused, MailUnavailable, UnknownKey
 from activities.otp import OtpActivities
 from activities.publishing import PublishingActivities
+from activities.reporting import UNEXPECTED
 from schemas.tasks import MailAccepted, Publication
 from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
 from workflows.steps import failure_details, failure_type, run_durable_step, run_step
-from workflows.timeouts import compare_time, mail_timeout, time_left
+from workflows.timeouts import HEARTBEAT_TIMEOUT, compare_time, mail_retries, mail_timeout, time_left
 
-_MAIL_REFUSED = "MailRefused"
+_MAIL_REFUSED = MailRefused.__name__
+_MAIL_ERRORS = (
+    _MAIL_REFUSED,
+    MailUnavailable.__name__,
+    CodeExpired.__name__,
+    UnknownKey.__name__,
+    UNEXPECTED,
+)
 
 # These order the mails that wait for the rate of all workers. Fairness keys would share that
 # rate, but a server heeds them only if it is configured to. A mail that a full run gave up has
@@ -61,7 +70,10 @@ class JobRunner:
             self._mailbox.on_code_issued(job.signin_id, issued.key_id)
 
     async def _send_mail(self, job: SendMail) -> None:
-        """Try a mail once; the rules decide about the next try."""
+        """Try a mail; the rules decide about the next try.
+
+        Temporal tries it again only if the worker that had it is gone, which saves a workflow task.
+        """
         asked_at = workflow.now()
 
         try:
@@ -87,7 +99,8 @@ class JobRunner:
             task_queue=policy.mail_task_queue,
             start_to_close_timeout=mail_timeout(policy),
             schedule_to_close_timeout=time_left(job.until),
-            retry_policy=RetryPolicy(maximum_attempts=1, non_retryable_error_types=[_MAIL_REFUSED]),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=mail_retries(_MAIL_ERRORS),
             priority=_priority(job),
         )
 

@@ -24,7 +24,13 @@ from temporalio.exceptions import (
     TimeoutError,
 )
 
-from workflows.timeouts import LOCAL_LIMIT, LOCAL_TIMEOUT, durable_retries, durable_timeout
+from workflows.timeouts import (
+    HEARTBEAT_TIMEOUT,
+    LOCAL_LIMIT,
+    LOCAL_TIMEOUT,
+    durable_retries,
+    durable_timeout,
+)
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -74,6 +80,7 @@ async def run_durable_step(
         task,
         start_to_close_timeout=durable_timeout(within),
         schedule_to_close_timeout=within,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=durable_retries(non_retryable, within),
     )
 

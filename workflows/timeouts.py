@@ -12,6 +12,10 @@ from temporalio.common import RetryPolicy
 
 from schemas.policy import Policy
 
+WORKFLOW_TASK_TIMEOUT = timedelta(seconds=5)
+"""How long a worker may have a workflow task. If it dies, another gets the task after that."""
+HEARTBEAT_TIMEOUT = timedelta(seconds=5)
+"""How long a normal activity may be silent. If its worker dies, it is tried again after that."""
 LOCAL_TIMEOUT = timedelta(seconds=1)
 """One local try. It holds up its workflow task."""
 LOCAL_LIMIT = 2 * LOCAL_TIMEOUT
@@ -28,6 +32,18 @@ _MIN_COMPARE_TIME = timedelta(minutes=1)
 def mail_timeout(policy: Policy) -> timedelta:
     """Return the timeout of one try to send a mail."""
     return timedelta(seconds=policy.times.mail_attempt_s)
+
+
+def mail_retries(errors: Sequence[str]) -> RetryPolicy:
+    """Return a policy that tries a mail again only if nobody knows how its try ended: its worker died or froze.
+
+    ``errors`` are the types of errors with which a try can end.
+    """
+    return RetryPolicy(
+        initial_interval=_FIRST_RETRY_INTERVAL,
+        maximum_interval=_FIRST_RETRY_INTERVAL,
+        non_retryable_error_types=list(errors),
+    )
 
 
 def challenge_limit(policy: Policy) -> timedelta:

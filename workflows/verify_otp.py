@@ -25,6 +25,7 @@ from workflows.rules.jobs import Job
 from workflows.rules.mailbox import Mailbox
 from workflows.run_limits import RunLimits
 from workflows.steps import run_durable_step
+from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 from workflows.visibility import Visibility
 from workflows.wake_up import WakeUpTimer
 
@@ -229,6 +230,7 @@ class VerifyOTPWorkflow:
         state = self._mailbox.state
         workflow.continue_as_new(
             MailboxInput(policy=state.policy, carried=state),
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
         )
 
@@ -239,6 +241,7 @@ class VerifyOTPWorkflow:
             VERIFY_OTP_WORKFLOW,
             MailboxInput(policy=overflow.policy, carried=overflow),
             id=f"{mailbox_id}{_OVERFLOW}{workflow.uuid4()}",
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
         self._wake()

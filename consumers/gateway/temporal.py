@@ -5,7 +5,6 @@ Its errors leave as what they mean (``consumers.gateway.error_table``).
 
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Final
 
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
@@ -29,8 +28,7 @@ from workflows.names import (
     mailbox_workflow_id,
     sign_in_workflow_id,
 )
-
-_WORKFLOW_TASK: Final = timedelta(seconds=10)
+from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 
 
 class TemporalGateway:
@@ -90,7 +88,7 @@ class TemporalGateway:
                 id=sign_in_workflow_id(event.signin_id, event.attempt),
                 task_queue=self._task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                task_timeout=_WORKFLOW_TASK,
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 rpc_timeout=self._rpc_timeout,
                 request_eager_start=True,
                 static_summary=f"attempt {event.attempt}",
@@ -116,7 +114,7 @@ class TemporalGateway:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             start_signal=SUBMIT_SIGNAL,
             start_signal_args=[self._sealed(submission)],
-            task_timeout=_WORKFLOW_TASK,
+            task_timeout=WORKFLOW_TASK_TIMEOUT,
             rpc_timeout=self._rpc_timeout,
             static_summary=MAILBOX_SUMMARY,
         )

@@ -15,13 +15,14 @@ from deploy.local.places import PROJECT
 from utils.settings.guesses import MAX_GUESS_PROBABILITY, guess_probability
 from utils.kafka.source import SETTINGS
 from utils.settings.sections import ConsumerSettings
+from utils.temporal.workers import STICKY_WAIT
 from workflows.rules.attempts import MAX_LIVE_SIGN_INS
 from workflows.rules.outbox import MAX_CARRIED_RESULTS, MAX_LOCKED_ANSWERS, MAX_OVERFLOW_RESULTS
 from workflows.rules.pace import INTERVAL, PUBLICATIONS_AT_ONCE
 from workflows.rules.submissions import MAX_QUEUED, MAX_WAITING
 from workflows.run_limits import LAST_AGE, LAST_EVENTS, MAX_AGE, MAX_EVENTS
 from workflows.rules.memory import MAX_ENDED_SIGN_INS, MAX_SEEN_SUBMISSIONS
-from workflows.timeouts import DURABLE_TIMEOUT, LOCAL_TIMEOUT
+from workflows.timeouts import DURABLE_TIMEOUT, HEARTBEAT_TIMEOUT, LOCAL_TIMEOUT, WORKFLOW_TASK_TIMEOUT
 
 PACKAGES = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
 SECURITY = PROJECT / "docs" / "security.md"
@@ -38,6 +39,11 @@ LIMITS = {
     ),
     "value of an event": (MAX_VALUE_BYTES // 1024,),
     "local try, durable try": (LOCAL_TIMEOUT.total_seconds(), DURABLE_TIMEOUT.total_seconds()),
+    "silence of an activity, and a workflow task, before another worker gets it": (
+        HEARTBEAT_TIMEOUT.total_seconds(),
+        WORKFLOW_TASK_TIMEOUT.total_seconds(),
+    ),
+    "a workflow task waits for the worker that has the workflow cached": (STICKY_WAIT.total_seconds(),),
     "signals and events per run": (POLICY.signals_per_run, MAX_EVENTS, LAST_EVENTS),
     "age of a run, in hours": (MAX_AGE.total_seconds() / 3_600, LAST_AGE.total_seconds() / 3_600),
     "submissions that wait for their sign-in": (MAX_WAITING,),

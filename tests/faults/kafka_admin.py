@@ -31,7 +31,7 @@ class KafkaAdmin:
         self._bootstrap_servers = bootstrap_servers
 
     async def evict_members(self, group_id: str) -> None:
-        """Remove the group's dead members at once. Otherwise the group waits 10 s for their sessions to expire."""
+        """Remove the group's dead members at once. Otherwise the group waits 6 s for their sessions to expire."""
         async with self._admin() as admin:
             (answer,) = await admin.describe_consumer_groups([group_id])
             (group,) = answer.groups

@@ -44,7 +44,7 @@ their histories, and the mails that arrived. A case holds if
 * the committed offsets equal the ends of the partitions, and no worker used more than 512 MB of memory;
 * recovery was automatic: the only help is to restart a process that has ended, as an orchestrator would. (One case
   shortens the wait: for nine out of ten of the 100 kills at random moments, the consumer group is told at once. In all
-  other cases it finds out by itself after 10 s.)
+  other cases it finds out by itself after 6 s.)
 
 The last case is one long run with ten different faults. Its whole history is recorded, as is that of `broker-killed`.
 A second program, `python -m tests.history_check`, judges both again: it shares no code with the audit and goes by the

@@ -26,8 +26,8 @@ SETTINGS: Final[Mapping[str, Any]] = {
     # or Sticky, are broken.
     "partition_assignment_strategy": (RangePartitionAssignor,),
     "isolation_level": "read_committed",
-    "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 3_000,
+    "session_timeout_ms": 6_000,  # no broker allows less by default
+    "heartbeat_interval_ms": 1_500,
     "rebalance_timeout_ms": 30_000,  # the default, the session timeout, is too short to drain
     "max_poll_interval_ms": 120_000,
     "request_timeout_ms": 40_000,  # above the rebalance timeout, which is how long a JoinGroup waits
@@ -39,7 +39,7 @@ SETTINGS: Final[Mapping[str, Any]] = {
 No deserializers: one that raises blocks its partition for ever.
 """
 
-_HEARTBEATS_PER_SESSION: Final = 3
+_HEARTBEATS_PER_SESSION: Final = 4
 _CALL_TIMEOUT_S: Final = 10.0
 _CHECK_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 45.0  # joining waits up to 30 s for a rebalance; giving up sooner starts the next one

@@ -79,7 +79,7 @@ class KafkaSettings(_Section):
     """Rack of this worker: it reads from replicas in the same rack, if the brokers' replica selector is rack-aware"""
     group_id: str = "signin-worker"
     """Consumer group"""
-    session_timeout_ms: int = Field(10_000, ge=1_000, le=1_800_000)
+    session_timeout_ms: int = Field(6_000, ge=1_000, le=1_800_000)
     """Milliseconds without a heartbeat until the group takes a worker's partitions away"""
     requested_topic: Topic = REQUESTED_TOPIC
     """Topic of sign-in requests"""

@@ -25,6 +25,7 @@ from workflows.names import (
     VERIFY_OTP_WORKFLOW,
     mailbox_workflow_id,
 )
+from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 from workflows.visibility import INITIAL_ATTRIBUTES
 
 Message = Challenge | Refusal | Rejection
@@ -57,6 +58,7 @@ class TemporalMailboxes:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 start_signal=_SIGNALS[type(message)],
                 start_signal_args=[message],
+                task_timeout=WORKFLOW_TASK_TIMEOUT,
                 rpc_timeout=RPC_TIMEOUT,
                 static_summary=MAILBOX_SUMMARY,
                 search_attributes=INITIAL_ATTRIBUTES if policy.search_attributes else None,

@@ -16,7 +16,9 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from utils.temporal.heartbeats import Heartbeats, heartbeat_interval
 from workflows.names import mail_task_queue, mailbox_task_queue
+from workflows.timeouts import HEARTBEAT_TIMEOUT
 
 SHARED_MODULES: Final = (
     "annotated_types",
@@ -42,6 +44,8 @@ _MAILBOX_POLLERS: Final = PollerBehaviorSimpleMaximum(40)
 _MAIL_POLLERS: Final = PollerBehaviorSimpleMaximum(30)
 _ACTIVITY_POLLERS: Final = PollerBehaviorSimpleMaximum(5)
 _NON_STICKY_SHARE: Final = 0.5  # the default, 0.2, leaves few pollers for workflows that start
+# A dead worker's tasks: after this time they go to any worker, which reads the history first.
+STICKY_WAIT: Final = timedelta(seconds=3)
 _EXTERNAL_STORAGE_CONCURRENCY: Final = 1  # no payload is stored externally; more would cost a task for each payload
 
 
@@ -88,7 +92,8 @@ def build_workers(
     """
     shared: dict[str, Any] = {
         "deployment_config": None if release is None else _versioned(release),
-        "interceptors": list(interceptors),
+        "interceptors": [Heartbeats(), *interceptors],
+        "max_heartbeat_throttle_interval": heartbeat_interval(HEARTBEAT_TIMEOUT),
         "graceful_shutdown_timeout": timedelta(seconds=graceful_s),
     }
     workflow_options = shared | _workflow_options(activities, runner or UnsandboxedWorkflowRunner())
@@ -134,6 +139,7 @@ def _workflow_options(activities: Sequence[Callable[..., Any]], runner: Workflow
         "activities": list(activities),
         "workflow_runner": runner,
         "activity_task_poller_behavior": _ACTIVITY_POLLERS,
+        "sticky_queue_schedule_to_start_timeout": STICKY_WAIT,
         "nonsticky_to_sticky_poll_ratio": _NON_STICKY_SHARE,
         "max_workflow_task_external_storage_concurrency": _EXTERNAL_STORAGE_CONCURRENCY,
     }

@@ -15,7 +15,7 @@ from tests.faults.proxy import FETCH, JOIN_GROUP, kafka_request, drop_nothing
 from tests.faults.servers import freeze, thaw
 from tests.faults.stage import Stage
 
-_SESSION_S: Final = 10
+_SESSION_S: Final = 6
 _REBALANCE_S: Final = 30
 _NOTICED_WITHIN_S: Final = 60
 _SHORT_STALL_S: Final = 8

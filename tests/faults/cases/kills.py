@@ -29,7 +29,7 @@ _SUBMIT: Final = b"\x06submit"  # the signal's name in protobuf, after its lengt
 async def kill_at_random(stage: Stage) -> str:
     """Kill the worker again and again, at any moment: while it starts, joins, works or commits.
 
-    Nine times out of ten the group is told at once that the member is gone; else it finds out by itself, after 10 s.
+    Nine times out of ten the group is told at once that the member is gone; else it finds out by itself, after 6 s.
     """
     worker = await stage.start_worker()
     stage.patience_s = _PATIENCE_S

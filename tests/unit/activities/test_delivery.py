@@ -57,6 +57,31 @@ async def test_a_retry_has_the_same_message_id() -> None:
     assert await _message_id() == await _message_id(email="other@x.test", nonce="m", browser=None)
 
 
+async def test_a_mail_that_was_sent_is_not_sent_again() -> None:
+    """Temporal asks again if it did not hear of the first try. The answer tells when that one was accepted."""
+    mailer = FakeMailer()
+    times = iter([NOW, NOW + timedelta(seconds=1), NOW + timedelta(seconds=9)])
+    activities = DeliveryActivities(mailer, KEYS, "mail.x.test", lambda: next(times))
+
+    first = await called().run(activities.send_email_activity, TASK)
+    second = await called().run(activities.send_email_activity, TASK)
+
+    assert (first.at, second.at, len(mailer.tried)) == (NOW + timedelta(seconds=1),) * 2 + (1,)
+
+
+async def test_a_mail_that_failed_is_sent_again() -> None:
+    """So is the mail of another attempt."""
+    mailer = FakeMailer()
+    mailer.script(TASK.email, MailUnavailable)
+    activities = _activities(mailer)
+
+    await failing(activities.send_email_activity, TASK)
+    await called().run(activities.send_email_activity, TASK)
+    await called().run(activities.send_email_activity, TASK.model_copy(update={"attempt": 2}))
+
+    assert (len(mailer.tried), len(mailer.sent)) == (3, 2)
+
+
 async def test_each_sign_in_and_attempt_has_its_own_message_id() -> None:
     """The id reveals neither of them."""
     ids = [await _message_id(), await _message_id(attempt=2), await _message_id(signin_id="t" * 22)]

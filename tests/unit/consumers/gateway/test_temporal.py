@@ -25,6 +25,7 @@ from schemas.signals import SignInInput, Submission
 from tests.fakes.inbound import request_record, signin_id, submission_record
 from tests.fakes.rpc_errors import rpc_error
 from tests.fakes.temporal_client import FakeTemporalClient
+from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 KEYS = CodeKeys({"new": bytes(32)})
@@ -83,6 +84,15 @@ async def test_no_run_has_a_timeout() -> None:
 
     for _, _, options in client.calls:
         assert not {"run_timeout", "execution_timeout"} & set(options)
+
+
+async def test_a_dead_workers_workflow_tasks_time_out_soon() -> None:
+    """Another worker then takes them over."""
+    client = FakeTemporalClient()
+    await gateway(client).start(request())
+    await gateway(client).submit(submission())
+
+    assert [options["task_timeout"] for _, _, options in client.calls] == [WORKFLOW_TASK_TIMEOUT] * 2
 
 
 async def test_a_request_known_to_temporal_is_a_duplicate() -> None:

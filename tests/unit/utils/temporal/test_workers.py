@@ -15,8 +15,9 @@ from deploy.local.servers.backends import Temporal
 from utils.temporal.client import connect
 from utils.temporal.payload_codec import ENCODING
 from utils.temporal.telemetry import SdkTelemetry
-from utils.temporal.workers import build_workers
+from utils.temporal.workers import STICKY_WAIT, build_workers
 from workflows.names import mail_task_queue
+from workflows.timeouts import HEARTBEAT_TIMEOUT
 
 KEYS = {"k1": b"1" * 32}
 
@@ -63,6 +64,15 @@ def workers(client: Client, queue: str) -> list[Worker]:
         mails_per_second=50,
         graceful_s=1,
     )
+
+
+async def test_tasks_of_a_dead_worker_are_not_kept_for_it(temporal: Temporal) -> None:
+    """Nobody else takes them for three seconds. A living worker reports its activities four times in five."""
+    client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address})
+    configs = [worker.config() for worker in workers(client, "queue")]
+
+    assert [config["sticky_queue_schedule_to_start_timeout"] for config in configs[:2]] == [STICKY_WAIT] * 2
+    assert {config["max_heartbeat_throttle_interval"] for config in configs} == {HEARTBEAT_TIMEOUT / 4}
 
 
 async def test_mail_runs_on_its_own_queue_and_histories_are_encrypted(
