@@ -50,7 +50,8 @@ The last case is one long run with ten different faults. Its whole history is re
 A second program, `python -m tests.history_check`, judges both again: it shares no code with the audit and goes by the
 public contract alone. These cases hold only if both find nothing.
 
-*Recovery* is the longest time from the end of a fault until everything produced by then was done and committed.
+*Recovery* is the longest time from the end of a fault until everything produced by then was done and committed; in
+`kill-amid-requests` it is the time until everybody had their code in the mail.
 *Peak memory* is the largest resident set of any worker in the case.
 """
 
