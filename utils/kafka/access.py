@@ -12,6 +12,7 @@ from aiokafka.abc import AbstractTokenProvider
 from consumers.ports import KafkaMisconfigured
 from utils.files import Reloaded, Secret, reveal
 from utils.kafka.auto_creation import create_no_topics
+from utils.kafka.connections import report_closed_transports
 
 CLIENT_ID: Final = "signin-worker"
 
@@ -40,6 +41,7 @@ class KafkaAccess:
         Raises ``KafkaMisconfigured`` if the certificate files can't be used and never could.
         """
         create_no_topics()
+        report_closed_transports()
 
         return {
             "bootstrap_servers": self.bootstrap_servers,
