@@ -86,6 +86,11 @@ class ComposedConsumer:
         return {position.partition for position in self.loop.positions()}
 
     @property
+    def paused(self) -> set[Partition]:
+        """The partitions that are not read now."""
+        return set(self.loop._session.progress().paused)
+
+    @property
     def applied(self) -> list[str]:
         """The sign-ins applied, in order."""
         return [request.event.signin_id for request in self.gateway.requests]

@@ -121,7 +121,7 @@ async def test_an_unread_backlog_has_a_lag_and_an_age(scene: Scene) -> None:
     consumer = scene.consumer()
     async with scene.producer() as producer, consumer.working():
         await scene.send_poison(producer, 6)
-        await until(lambda: consumer.loop.halted, 30)
+        await until(lambda: consumer.loop.halted and consumer.owned == consumer.paused, 30)
         await until(lambda: scene.lag(consumer) == 0, 30)
 
         await scene.send(producer, 1, 2)
