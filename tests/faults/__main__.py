@@ -15,7 +15,7 @@ from rich.table import Table
 
 from deploy.local.places import StackError
 from tests.faults.case import MAX_SHOWN, Case, Finding, run
-from tests.faults.programme import CASES, FULL, SHORT, case_named
+from tests.faults.programme import CASES, CLUSTER_CASES, FULL, SHORT, case_named
 from tests.faults.report import DOCUMENT, write
 from tests.faults.servers import running_servers
 from tests.faults.stage import Scale
@@ -26,13 +26,19 @@ _WIDTH_WITHOUT_TERMINAL: Final = 160
 def main() -> int:
     """Return 0 if every case holds, 1 if one does not, 69 if the servers do not start."""
     parser = argparse.ArgumentParser(prog="make faults ARGS=…", description="Inject faults while people sign in.")
-    names = [case.name for case in CASES]
+    names = [case.name for case in (*CASES, *CLUSTER_CASES)]
     parser.add_argument(
         "--case",
         action="append",
         choices=names,
         metavar="NAME",
         help=f"only this one, of: {', '.join(names)}",
+    )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="on Temporal as it runs in production, which is built the first time; "
+        "without --case, its own cases alone. Cases that do not need it are not reported.",
     )
     parser.add_argument("--short", action="store_true", help="use the small scale of make test")
     parser.add_argument("--outage-s", type=float, help="length of a server outage, in seconds")
@@ -46,11 +52,11 @@ def main() -> int:
 
     scale = SHORT if options.short else FULL
     scale = replace(scale, outage_s=options.outage_s or scale.outage_s, kills=options.kills or scale.kills)
-    cases = [case_named(name) for name in options.case or names]
+    cases = [case_named(name) for name in options.case] if options.case else CLUSTER_CASES if options.cluster else CASES
     report = not options.no_report
 
     try:
-        findings = asyncio.run(_programme(console, cases, scale, report=report))
+        findings = asyncio.run(_programme(console, cases, scale, on_cluster=options.cluster, report=report))
     except StackError as error:
         console.print(str(error), style="red", markup=False)
         return 69
@@ -62,20 +68,25 @@ def main() -> int:
     return 0 if all(finding.holds for finding in findings) else 1
 
 
-async def _programme(console: Console, cases: Sequence[Case], scale: Scale, *, report: bool) -> list[Finding]:
+async def _programme(
+    console: Console, cases: Sequence[Case], scale: Scale, *, on_cluster: bool, report: bool
+) -> list[Finding]:
     findings = list[Finding]()
     begun = time.monotonic()
-    in_groups = sorted(cases, key=lambda case: case.brokers)
 
-    for brokers, group in groupby(in_groups, key=lambda case: case.brokers):
-        async with running_servers(brokers) as servers:
+    def stack(case: Case) -> tuple[bool, int]:
+        return on_cluster or case.on_cluster, case.brokers
+
+    for (as_in_production, brokers), group in groupby(sorted(cases, key=stack), key=stack):
+        async with running_servers(brokers, on_cluster=as_in_production) as servers:
             for case in group:
                 at = f"{time.monotonic() - begun:6.0f} s  {len(findings) + 1}/{len(cases)}"
                 console.print(f"{at} {case.name}: {case.injected} …")
                 finding = await run(case, servers, scale)
                 _print_finding(console, finding)
 
-                if report:  # after each case, so that an interrupted run keeps its findings
+                is_reported = report and case.on_cluster == as_in_production
+                if is_reported:  # after each case, so that an interrupted run keeps its findings
                     write([finding], "short" if scale == SHORT else "full")
 
                 findings.append(finding)

@@ -22,7 +22,7 @@ class Case:
     """One fault. ``inject`` causes it while people sign in, and returns one line about what it observed.
 
     ``brokers`` is the number of Kafka brokers that it needs: one or three. ``recorded`` says whether its history is
-    recorded and judged by a second program.
+    recorded and judged by a second program. ``on_cluster`` says whether it needs Temporal as it runs in production.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Case:
     may_expire: bool = False
     brokers: int = 1
     recorded: bool = False
+    on_cluster: bool = False
 
 
 @dataclass

@@ -17,6 +17,7 @@ from tests.faults.cases import (
     outages,
     recovery,
     refusals,
+    temporal_services,
     topics,
 )
 from tests.faults.stage import Scale
@@ -37,10 +38,13 @@ CASES: Final[tuple[Case, ...]] = (
     *credentials.CASES,
     *long_run.CASES,
 )
+CLUSTER_CASES: Final[tuple[Case, ...]] = temporal_services.CASES
+"""Those that need Temporal as it runs in production, which takes minutes to build."""
+
 FULL: Final = Scale()
 SHORT: Final = Scale(kills=3, outage_s=5, pause_s=1, flood=200, every_s=0.5, rounds=1)
 
 
 def case_named(name: str) -> Case:
     """Return the case with this name. Raises ``KeyError``."""
-    return {case.name: case for case in CASES}[name]
+    return {case.name: case for case in (*CASES, *CLUSTER_CASES)}[name]

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from deploy.local.places import PROJECT
 from tests.faults.case import Finding
-from tests.faults.programme import CASES
+from tests.faults.programme import CASES, CLUSTER_CASES
 from tests.faults.versions import versions
 
 DOCUMENT: Final = PROJECT / "docs" / "faults.md"
@@ -54,6 +54,9 @@ public contract alone. These cases hold only if both find nothing.
 `kill-amid-requests` it is the time until everybody had their code in the mail.
 *Peak memory* is the largest resident set of any worker in the case.
 """
+_ON_CLUSTER: Final = """\
+On Temporal as it runs in production, with a process for each service and PostgreSQL
+([ADR 37](adr/0037-temporal-as-in-production.md)): {cases}. All other cases run on the dev server."""
 
 
 def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path = DOCUMENT) -> None:
@@ -61,7 +64,7 @@ def write(findings: list[Finding], scale: str, data: Path = DATA, document: Path
     stored: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
     run = {"on": datetime.now(UTC).date().isoformat(), "scale": scale, "versions": versions()}
     stored |= {finding.name: {**run, **finding.as_json()} for finding in findings}
-    stored = {case.name: stored[case.name] for case in CASES if case.name in stored}
+    stored = {case.name: stored[case.name] for case in (*CASES, *CLUSTER_CASES) if case.name in stored}
 
     data.parent.mkdir(exist_ok=True)
     data.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
@@ -78,6 +81,10 @@ def rendered(stored: dict[str, Any]) -> str:
 
     for name, finding in stored.items():
         lines += _second_opinion(name, finding.get("history"))
+
+    on_cluster = [case.name for case in CLUSTER_CASES if case.name in stored]
+    if on_cluster:
+        lines += [_ON_CLUSTER.format(cases=", ".join(on_cluster)), ""]
 
     short = [name for name, finding in stored.items() if finding["scale"] == "short"]
     if short:

@@ -13,6 +13,7 @@ from deploy.local.servers.mail_server import MailServer
 from deploy.local.processes import Child
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
+from deploy.local.servers.temporal_cluster import ClusterTemporal
 from tests.faults.proxy import Proxy, http2_frame, kafka_frame, drop_nothing
 
 
@@ -21,7 +22,7 @@ class Servers:
     """The running servers. Workers reach Kafka and Temporal only through the proxies; the tests connect directly."""
 
     kafka: LocalKafka
-    temporal: LocalTemporal
+    temporal: LocalTemporal | ClusterTemporal
     kafka_proxies: Sequence[Proxy]
     temporal_proxy: Proxy
     mail_server: MailServer
@@ -46,9 +47,15 @@ class Servers:
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }
 
+    @property
+    def cluster(self) -> ClusterTemporal:
+        """Temporal as it runs in production, which some cases need."""
+        assert isinstance(self.temporal, ClusterTemporal), "this case runs on a cluster only"
+        return self.temporal
+
     async def kill_temporal(self) -> None:
-        """Kill Temporal. Its state survives in a file."""
-        await asyncio.to_thread(self.temporal.process.kill)
+        """Kill Temporal, all its services. Its state survives in a file or a database."""
+        await asyncio.to_thread(self.temporal.kill)
 
     async def restart_temporal(self, settings: Mapping[str, str] | None = None) -> None:
         """Start Temporal again, optionally with other dynamic settings."""
@@ -69,7 +76,9 @@ class Servers:
             proxy.drops = drop_nothing
             proxy.open()
 
-        if not self.temporal.process.running:
+        if isinstance(self.temporal, ClusterTemporal) and not self.temporal.database.process.running:
+            await asyncio.to_thread(self.temporal.database.start_again)
+        if not all(process.running for process in self.temporal.processes):
             await self.restart_temporal()
 
         for node in self.kafka.nodes:
@@ -77,22 +86,27 @@ class Servers:
                 node.thaw()
 
         await self.restart_kafka()
-        thaw(self.temporal.process)
+        thaw(*self.temporal.processes)
 
 
-def freeze(child: Child) -> None:
-    """Suspend a process: its connections stay open, but nothing answers."""
-    child.signal(signal.SIGSTOP)
+def freeze(*children: Child) -> None:
+    """Suspend processes: their connections stay open, but nothing answers."""
+    for child in children:
+        child.signal(signal.SIGSTOP)
 
 
-def thaw(child: Child) -> None:
-    """Resume a frozen process."""
-    child.signal(signal.SIGCONT)
+def thaw(*children: Child) -> None:
+    """Resume frozen processes."""
+    for child in children:
+        child.signal(signal.SIGCONT)
 
 
 @asynccontextmanager
-async def running_servers(brokers: int = 1) -> AsyncIterator[Servers]:
-    """Start all servers, with one Kafka broker or three; stop them in reverse order."""
+async def running_servers(brokers: int = 1, *, on_cluster: bool = False) -> AsyncIterator[Servers]:
+    """Start all servers, with one Kafka broker or three; stop them in reverse order.
+
+    ``on_cluster``: with Temporal as it runs in production, instead of the dev server.
+    """
     async with AsyncExitStack() as exits:
         kafka_proxies = [Proxy(kafka_frame) for _ in range(brokers)]
         temporal_proxy = Proxy(http2_frame)
@@ -103,8 +117,9 @@ async def running_servers(brokers: int = 1) -> AsyncIterator[Servers]:
         kafka_ports = [proxy.port for proxy in kafka_proxies]
         rights = AUTHORISING if brokers == 1 else {}  # controllers that may not vote yet could not elect the first one
         kafka = LocalKafka(brokers=brokers, proxied_as=kafka_ports, settings=rights)
-        temporal = LocalTemporal(durable=True)
-        for server in (kafka, temporal):
+        temporal = ClusterTemporal() if on_cluster else LocalTemporal(durable=True)
+        started: list[LocalKafka | LocalTemporal | ClusterTemporal] = [kafka, temporal]
+        for server in started:
             exits.push_async_callback(asyncio.to_thread, server.stop)
 
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))

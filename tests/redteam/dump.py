@@ -126,7 +126,8 @@ async def _metrics(scene: Scene) -> Corpus:
 
 def _database(scene: Scene) -> Corpus:
     """Return the files of Temporal's own database, which holds tasks and more besides the histories."""
-    files = sorted(scene.servers.temporal.process.folder.glob("temporal.db*"))
+    (server,) = scene.servers.temporal.processes
+    files = sorted(server.folder.glob("temporal.db*"))
     return Corpus("files of Temporal's database", len(files), [file.read_bytes() for file in files])
 
 

@@ -15,6 +15,7 @@ from deploy.local.processes import Child, executable
 from deploy.local.server_process import READY_WITHIN_S, ServerProcess
 from deploy.local.waiting import run_in_thread
 
+IMPATIENT: Final = RetryConfig(max_elapsed_time_millis=500, max_retries=1)
 _INHERITED_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
@@ -42,6 +43,15 @@ class LocalTemporal(ServerProcess):
         self._durable = durable
         self._settings = settings
         self._command: list[str] = []
+
+    @property
+    def processes(self) -> list[Child]:
+        """Its only process, as a list: a cluster has several."""
+        return [self.process]
+
+    def kill(self) -> None:
+        """Send SIGKILL. The state survives if it is ``durable``."""
+        self.process.kill()
 
     def start_again(self, settings: Mapping[str, str] | None = None) -> None:
         """Start the server again after its process was killed, with ``settings`` on top of its own."""
@@ -78,7 +88,7 @@ class LocalTemporal(ServerProcess):
 
     def _run(self, command: list[str]) -> None:
         child = self.process
-        child.start(command, _environment(child.folder))
+        child.start(command, environment(child.folder))
         child.wait_until(lambda: namespace_answers(self.address, self.namespace), within_s=READY_WITHIN_S)
 
 
@@ -88,9 +98,8 @@ def namespace_answers(address: str, namespace: str) -> bool:
 
 
 async def _answers(address: str, namespace: str) -> bool:
-    impatient = RetryConfig(max_elapsed_time_millis=500, max_retries=1)
     try:
-        client = await Client.connect(address, namespace=namespace, retry_config=impatient)
+        client = await Client.connect(address, namespace=namespace, retry_config=IMPATIENT)
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
     except (RPCError, RuntimeError):
         return False
@@ -101,7 +110,8 @@ def _dynamic_config(settings: Mapping[str, str]) -> list[str]:
     return [part for name, value in settings.items() for part in ("--dynamic-config-value", f"{name}={value}")]
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a server whose folder is ``home``."""
     kept = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return {
         **kept,

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ import psutil  # type: ignore[import-untyped]  # has no types
 
 from deploy.local.places import StackError
 from tests.benchmarks.performance.arena import open_arena
-from tests.benchmarks.performance.figures import TARGETS
+from tests.benchmarks.performance.figures import CLUSTER_TARGETS, TARGETS, Target
 from tests.benchmarks.performance.programme import FULL, SHORT, Measurements, Scale, measure
 from tests.benchmarks.performance.report import FOLDER, write
 from tests.benchmarks.performance.scaling import (
@@ -42,6 +42,11 @@ def main() -> int:
         default=10_000,
         help="with --scale: how many people wait",
     )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="measure on Temporal as it runs in production, which is built the first time",
+    )
     parser.add_argument("--short", action="store_true", help="a small run, to see that everything works")
     parser.add_argument(
         "--setting",
@@ -56,6 +61,9 @@ def main() -> int:
     if options.waiting not in WAITING and not options.short:
         parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
 
+    if options.cluster and options.scale:
+        parser.error("--scale measures on the dev server only: leave out --cluster")
+
     settings = dict(options.setting)
     busy = psutil.cpu_percent(interval=_LOOK_S)
     found = Measurements()
@@ -65,14 +73,15 @@ def main() -> int:
             load = Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting)
             asyncio.run(_scaled(load, found, settings))
         else:
-            asyncio.run(_measured(SHORT if options.short else FULL, found, settings))
+            scale = SHORT if options.short else FULL
+            asyncio.run(_measured(scale, found, settings, on_cluster=options.cluster))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        _write(found, busy, options.out, settings)
+        _write(found, busy, options.out, settings, on_cluster=options.cluster)
 
-    _show(found)
+    _show(found, CLUSTER_TARGETS if options.cluster else TARGETS)
 
     return 0 if found.is_complete else 1
 
@@ -84,8 +93,8 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-async def _measured(scale: Scale, found: Measurements, settings: Mapping[str, str]) -> None:
-    async with open_arena(settings=settings) as arena:
+async def _measured(scale: Scale, found: Measurements, settings: Mapping[str, str], *, on_cluster: bool) -> None:
+    async with open_arena(settings=settings, on_cluster=on_cluster) as arena:
         await measure(arena, scale, found, partial(_log, time.monotonic()))
 
 
@@ -101,7 +110,14 @@ async def _scaled(load: Load, found: Measurements, settings: Mapping[str, str]) 
         found.figures[WAITING.get(load.waiting, "P7")] = await cost_beside_waiting(crowded, calm, load, log)
 
 
-def _write(found: Measurements, busy_before_percent: float, folder: Path, settings: Mapping[str, str]) -> None:
+def _write(
+    found: Measurements,
+    busy_before_percent: float,
+    folder: Path,
+    settings: Mapping[str, str],
+    *,
+    on_cluster: bool,
+) -> None:
     more = {"repeats": found.repeats, "scaled": found.scaled}
     known = {name: one for name, one in more.items() if one}
     write(
@@ -110,6 +126,7 @@ def _write(found: Measurements, busy_before_percent: float, folder: Path, settin
         {"busy_before_percent": busy_before_percent, **known},
         folder,
         settings,
+        on_cluster=on_cluster,
     )
 
 
@@ -117,8 +134,8 @@ def _log(begun: float, text: str) -> None:
     print(f"{time.monotonic() - begun:5.0f} s  {text}", flush=True)
 
 
-def _show(found: Measurements) -> None:
-    for target in TARGETS:
+def _show(found: Measurements, targets: Sequence[Target]) -> None:
+    for target in targets:
         if target.name in found.figures:
             member = found.figures[target.name].as_json(target)
             met = "met" if member["met"] else "NOT MET"

@@ -18,9 +18,10 @@ from deploy.local.servers.kafka import LocalKafka
 from deploy.local.places import PROJECT, StackError, cache_folder, free_ports
 from deploy.local.processes import Child
 from deploy.local.servers.temporal import LocalTemporal
+from deploy.local.servers.temporal_cluster import ClusterTemporal
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
-from tests.benchmarks.performance.meters import Cost, Meters, Reading, history, server_calls
+from tests.benchmarks.performance.meters import Alone, Cost, Family, Metered, Meters, history
 from tests.benchmarks.performance.pacing import LoadResult
 from tests.benchmarks.performance.peers import Peer, run_peer
 from utils.settings.loading import load_settings
@@ -30,6 +31,7 @@ FLOOR: Final = "floor"
 FLOOR_PLAIN: Final = "floor without a sandbox"
 USUAL: Final = "usual"
 SERVER: Final = "server"
+DATABASE: Final = "database"
 WORKER: Final = "worker"
 BROKER: Final = "broker"
 WORLD: Final = "world"
@@ -84,13 +86,10 @@ class Way:
 
     async def _turn(self, what: str, signins: int, **load: Any) -> Turn:
         where = {} if self.name in (FLOOR, FLOOR_PLAIN) else {"way": self.name}
-        calls = await server_calls(self._meters.metrics_url)
-        before = Reading(self._meters.cpu_s(), calls)
+        before = await self._meters.read()
         result = LoadResult(**await self._load.ask(what, signins=signins, **where, **load))
         await asyncio.sleep(_SETTLING_S)  # for the work that the last sign-ins leave behind
-        cpu_s = self._meters.cpu_s()
-        calls = await server_calls(self._meters.metrics_url)
-        cost = self._meters.cost(before, Reading(cpu_s, calls), signins)
+        cost = self._meters.cost(before, await self._meters.read_after(), signins)
         cost.events, cost.history_bytes, cost.workflow_tasks = await history(
             self._client, self._workflow_ids(result.last)
         )
@@ -101,13 +100,20 @@ class Way:
 class Arena:
     """Real Kafka and Temporal, and the world around the workers in its own process."""
 
-    def __init__(self, kafka: LocalKafka, temporal: LocalTemporal, world: Peer, client: Client) -> None:
+    def __init__(
+        self, kafka: LocalKafka, temporal: LocalTemporal | ClusterTemporal, world: Peer, client: Client
+    ) -> None:
         self.kafka = kafka
         self.temporal = temporal
         self.world = world
         self.client = client
         self.small_servers: Mapping[str, str] = {}
         self._exits = AsyncExitStack()
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether Temporal runs as in production."""
+        return isinstance(self.temporal, ClusterTemporal)
 
     async def ours(
         self,
@@ -148,7 +154,7 @@ class Arena:
         asking = asyncio.create_task(self.world.ask(command, **arguments))
         try:
             while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
-                for child in (self.kafka.process, self.temporal.process, worker):
+                for child in (self.kafka.process, *self.temporal.processes, worker):
                     if not child.running:
                         raise StackError(f"{child.name} ended meanwhile. Its last output:\n{child.last_output()}")
         finally:
@@ -221,13 +227,20 @@ class Arena:
         workers: Sequence[psutil.Process],
         more: Mapping[str, Sequence[psutil.Process]] | None = None,
     ) -> Meters:
+        temporal = self.temporal
+        database = temporal.database if isinstance(temporal, ClusterTemporal) else None
         processes = {
-            SERVER: [self.temporal.process.command],
+            SERVER: [child.command for child in temporal.processes],
             WORKER: workers,
             BROKER: [self.kafka.process.command],
             WORLD: [self.world.process],
+            **(more or {}),
         }
-        return Meters({**processes, **(more or {})}, self.temporal.metrics_url)
+        metered: dict[str, list[Metered]] = {name: [Alone(one) for one in each] for name, each in processes.items()}
+        if database:
+            metered[DATABASE] = [Family(database.process.command)]
+
+        return Meters(metered, temporal.metrics_url, database)
 
 
 def module_command(name: str) -> list[str]:
@@ -243,18 +256,21 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def open_arena(
-    *, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({})
+    *, durable: bool = False, settings: Mapping[str, str] = MappingProxyType({}), on_cluster: bool = False
 ) -> AsyncIterator[Arena]:
-    """Start the servers; stop everything in reverse order.
+    """Start the servers; stop everything in reverse order. ``on_cluster``: with Temporal as it runs in production.
 
-    Temporal keeps its state in memory. That takes two memory mappings per person who waits (3,053 for 1,500 people),
+    The dev server keeps its state in memory. That takes two memory mappings per person who waits (3,053 for 1,500 people),
     and Linux allows a process 65,530 of them (``vm.max_map_count``): beyond some 33,000 people the server dies. For
     more, ``durable`` keeps the state in a file. ``settings`` are Temporal's dynamic settings.
     """
     async with AsyncExitStack() as exits:
         kafka = LocalKafka()
-        temporal = LocalTemporal(durable=durable, settings=settings)
-        for server in (kafka, temporal):
+        temporal = (
+            ClusterTemporal(settings=settings) if on_cluster else LocalTemporal(durable=durable, settings=settings)
+        )
+        servers: list[LocalKafka | LocalTemporal | ClusterTemporal] = [kafka, temporal]
+        for server in servers:
             exits.push_async_callback(asyncio.to_thread, server.stop)
 
         await asyncio.gather(asyncio.to_thread(kafka.start), asyncio.to_thread(temporal.start))

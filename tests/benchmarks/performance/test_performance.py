@@ -257,7 +257,7 @@ async def test_a_process_that_dies_ends_the_run(dead: str) -> None:
         async def ask(*_: Any, **__: Any) -> None:
             await asyncio.sleep(60)
 
-        servers: list[Any] = [SimpleNamespace(process=child) for child in children[:2]]
+        servers: list[Any] = [SimpleNamespace(process=child, processes=[child]) for child in children[:2]]
         world: Any = SimpleNamespace(ask=ask)
         arena = Arena(servers[0], servers[1], world, client=cast(Any, None))
         async with asyncio.timeout(20):

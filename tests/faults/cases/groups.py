@@ -178,11 +178,11 @@ async def rebalance_while_frozen(stage: Stage) -> str:
     await asyncio.gather(stage.start_worker(), stage.start_worker())
     async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(2)
-        freeze(stage.servers.temporal.process)
+        freeze(*stage.servers.temporal.processes)
         await asyncio.sleep(2)
         stage.new_worker().launch()
         await asyncio.sleep(max(10, 2 * stage.scale.pause_s))
-        thaw(stage.servers.temporal.process)
+        thaw(*stage.servers.temporal.processes)
         await stage.wait_until_recovered()
 
     return "a third worker joined meanwhile"

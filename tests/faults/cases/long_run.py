@@ -113,9 +113,9 @@ async def temporal_killed(stage: Stage, chance: random.Random) -> None:
 
 async def temporal_frozen(stage: Stage, chance: random.Random) -> None:
     """Freeze Temporal for a while."""
-    freeze(stage.servers.temporal.process)
+    freeze(*stage.servers.temporal.processes)
     await asyncio.sleep(_FROZEN_S)
-    thaw(stage.servers.temporal.process)
+    thaw(*stage.servers.temporal.processes)
 
 
 def _broker(stage: Stage, chance: random.Random) -> KafkaNode:

@@ -114,10 +114,10 @@ async def _no_fault(stage: Stage) -> End:
 
 
 async def _temporal_frozen(stage: Stage) -> End:
-    freeze(stage.servers.temporal.process)
+    freeze(*stage.servers.temporal.processes)
 
     async def end() -> None:
-        thaw(stage.servers.temporal.process)
+        thaw(*stage.servers.temporal.processes)
 
     return end
 

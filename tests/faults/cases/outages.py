@@ -8,17 +8,17 @@ from tests.faults.people import signs_in, waits
 from tests.faults.servers import freeze, thaw
 from tests.faults.stage import Stage
 
-_MAX_WAITING: Final = 400  # people who wait for the end of an outage
+MAX_WAITING: Final = 400  # people who wait for the end of an outage
 
 
 async def temporal_killed(stage: Stage) -> str:
     """Kill Temporal while people keep coming, and restart it with the state it had."""
-    stage.crowd.max_at_once = _MAX_WAITING
+    stage.crowd.max_at_once = MAX_WAITING
     await stage.start_worker()
     async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
         await stage.servers.kill_temporal()
-        await _last(stage, stage.scale.outage_s)
+        await last(stage, stage.scale.outage_s)
         await stage.servers.restart_temporal()
         await stage.wait_until_recovered()
         await asyncio.sleep(stage.scale.pause_s)
@@ -31,9 +31,9 @@ async def temporal_frozen(stage: Stage) -> str:
     await stage.start_worker()
     async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
-        freeze(stage.servers.temporal.process)
-        await _last(stage, min(stage.scale.outage_s, 60))
-        thaw(stage.servers.temporal.process)
+        freeze(*stage.servers.temporal.processes)
+        await last(stage, min(stage.scale.outage_s, 60))
+        thaw(*stage.servers.temporal.processes)
         await stage.wait_until_recovered()
 
     return f"frozen for {min(stage.scale.outage_s, 60):.0f} s"
@@ -81,20 +81,20 @@ async def broker_restarted(stage: Stage) -> str:
 
 async def brokers_away(stage: Stage) -> str:
     """Take all brokers down for minutes: results wait in workflows and are published once the brokers are back."""
-    stage.crowd.max_at_once = _MAX_WAITING
+    stage.crowd.max_at_once = MAX_WAITING
     await stage.start_worker()
     async with stage.crowd.arriving(stage.scale.every_s):
         await asyncio.sleep(stage.scale.pause_s)
         stage.crowd.start(waits(stage.scale.outage_s))
         await stage.servers.kill_kafka()
-        await _last(stage, stage.scale.outage_s)
+        await last(stage, stage.scale.outage_s)
         await stage.servers.restart_kafka()
         await stage.wait_until_recovered()
 
     return f"down for {stage.scale.outage_s:.0f} s"
 
 
-async def _last(stage: Stage, seconds: float) -> None:
+async def last(stage: Stage, seconds: float) -> None:
     """Let an outage last this long, and check that the workers survive it."""
     await asyncio.sleep(seconds)
     for worker in stage.workers:
