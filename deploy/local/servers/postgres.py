@@ -54,7 +54,7 @@ class LocalPostgres(ServerProcess):
         psutil.wait_procs(others, timeout=_GONE_WITHIN_S)  # a new server refuses to start beside them
 
     def start_again(self) -> None:
-        """Start it again after it was killed, with its data, and return once it has recovered. Raises ``StackError``."""
+        """Start it again with its data after it was killed; return once it has recovered. Raises ``StackError``."""
         self.process.start(self._command)
         self.process.wait_until(self._answers, within_s=READY_WITHIN_S)
 
@@ -78,8 +78,8 @@ class LocalPostgres(ServerProcess):
         self.start_again()
 
     def _initialise(self, data: Path) -> None:
-        options: list[str | Path] = ["-D", data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-        done = _run([*_as_ordinary_user(), self._programs / "initdb", *options])
+        options = ["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        done = _run([*_as_ordinary_user(), self._programs / "initdb", "-D", data, *options])
         if done.returncode != 0:
             raise StackError(f"PostgreSQL could not prepare its data folder:\n{done.stdout}{done.stderr}")
 

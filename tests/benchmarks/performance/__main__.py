@@ -29,6 +29,30 @@ _LOOK_S: Final = 5.0
 
 def main() -> int:
     """Return 0 if everybody could sign in, 1 if not or if the stack failed. A missed target is not a failure."""
+    options = _options()
+    settings = dict(options.setting)
+    busy = psutil.cpu_percent(interval=_LOOK_S)
+    found = Measurements()
+
+    try:
+        if options.scale:
+            load = Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting)
+            asyncio.run(_scaled(load, found, settings))
+        else:
+            scale = SHORT if options.short else FULL
+            asyncio.run(_measured(scale, found, settings, on_cluster=options.cluster))
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        _write(found, busy, options.out, settings, on_cluster=options.cluster)
+
+    _show(found, CLUSTER_TARGETS if options.cluster else TARGETS)
+
+    return 0 if found.is_complete else 1
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.performance", description=__doc__)
     parser.add_argument(
         "--scale",
@@ -57,6 +81,7 @@ def main() -> int:
         help="a dynamic setting of Temporal",
     )
     parser.add_argument("--out", metavar="FOLDER", type=Path, default=FOLDER, help="where to write the pages")
+
     options = parser.parse_args()
     if options.waiting not in WAITING and not options.short:
         parser.error(f"--waiting takes {' or '.join(map(str, WAITING))}: P7 has no target for {options.waiting}")
@@ -64,26 +89,7 @@ def main() -> int:
     if options.cluster and options.scale:
         parser.error("--scale measures on the dev server only: leave out --cluster")
 
-    settings = dict(options.setting)
-    busy = psutil.cpu_percent(interval=_LOOK_S)
-    found = Measurements()
-
-    try:
-        if options.scale:
-            load = Load(options.waiting, 1, 40, 1) if options.short else Load(options.waiting)
-            asyncio.run(_scaled(load, found, settings))
-        else:
-            scale = SHORT if options.short else FULL
-            asyncio.run(_measured(scale, found, settings, on_cluster=options.cluster))
-    except StackError as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        _write(found, busy, options.out, settings, on_cluster=options.cluster)
-
-    _show(found, CLUSTER_TARGETS if options.cluster else TARGETS)
-
-    return 0 if found.is_complete else 1
+    return options
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -260,9 +260,9 @@ async def open_arena(
 ) -> AsyncIterator[Arena]:
     """Start the servers; stop everything in reverse order. ``on_cluster``: with Temporal as it runs in production.
 
-    The dev server keeps its state in memory. That takes two memory mappings per person who waits (3,053 for 1,500 people),
-    and Linux allows a process 65,530 of them (``vm.max_map_count``): beyond some 33,000 people the server dies. For
-    more, ``durable`` keeps the state in a file. ``settings`` are Temporal's dynamic settings.
+    The dev server keeps its state in memory. That takes two memory mappings per person who waits (3,053 for 1,500
+    people), and Linux allows a process 65,530 of them (``vm.max_map_count``): beyond some 33,000 people the server
+    dies. For more, ``durable`` keeps the state in a file. ``settings`` are Temporal's dynamic settings.
     """
     async with AsyncExitStack() as exits:
         kafka = LocalKafka()

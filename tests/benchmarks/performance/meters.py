@@ -22,11 +22,10 @@ _CALL: Final = re.compile(
 )
 _POLLS: Final = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue"})
 _NOT_OURS: Final = frozenset({"RecordWorkerHeartbeat", "DescribeNamespace"})
-
-
 _DATABASES: Final = ", ".join(f"'{name}'" for name in STORES)
 _COUNTS: Final = f"""
-SELECT sum(xact_commit + xact_rollback), sum(tup_inserted + tup_updated + tup_deleted), (SELECT wal_bytes FROM pg_stat_wal)
+SELECT sum(xact_commit + xact_rollback), sum(tup_inserted + tup_updated + tup_deleted),
+  (SELECT wal_bytes FROM pg_stat_wal)
 FROM pg_stat_database WHERE datname IN ({_DATABASES})"""
 
 

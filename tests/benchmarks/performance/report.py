@@ -70,8 +70,8 @@ times a second. Beyond about three sign-ins per second, the waits of ours and of
 look. A cluster does not have this wait ([operations](operations.md), [ADR 18](adr/0018-what-a-sign-in-costs.md))."""
 
 _ON_CLUSTER: Final = """\
-`make bench ARGS=--cluster` measures the same on Temporal as it runs in production: its server with a process for each of
-frontend, history, matching and worker, 128 history shards, and PostgreSQL for histories and visibility, with `fsync`
+`make bench ARGS=--cluster` measures the same on Temporal as it runs in production: a process for each of frontend,
+history, matching and worker, 128 history shards, and PostgreSQL for histories and visibility, with `fsync`
 ([ADR 37](adr/0037-temporal-as-in-production.md)). P1 includes PostgreSQL's CPU. The runs of the two servers are apart:
 compare ratios, not times."""
 

@@ -161,6 +161,7 @@ def test_dependabot_finds_what_it_looks_after() -> None:
         "docker": "Dockerfile",
         "pip": "*.txt",
         "npm": "package-lock.json",
+        "gomod": "go.mod",
         "github-actions": ".github/workflows/*.yml",
     }
     updates = yaml.safe_load((PROJECT / ".github" / "dependabot.yml").read_text())["updates"]
