@@ -2,13 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy.local.places import StackError
-from deploy.local.servers import postgres, temporal_config, temporal_programs
+from deploy.local.servers import postgres, temporal_cluster, temporal_config, temporal_programs
 from deploy.local.servers.postgres import LocalPostgres
 from deploy.local.servers.temporal_cluster import ClusterTemporal
 from deploy.local.servers.temporal_config import SERVICES, ServicePorts
@@ -79,7 +80,7 @@ def test_a_folder_that_nobody_can_enter_is_named(tmp_path: Path, monkeypatch: py
     """If root starts PostgreSQL, its folders must be open to the user nobody; the error says which one is not."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    monkeypatch.setattr(postgres.shutil, "chown", lambda *_: None)
+    monkeypatch.setattr(shutil, "chown", lambda *_: None)
 
     with pytest.raises(StackError, match=f"chmod o\\+x {tmp_path}"):
         LocalPostgres(closed)._let_nobody_enter(tmp_path)
@@ -101,10 +102,8 @@ def test_a_cluster_that_was_not_started_says_so() -> None:
 
 def test_a_schema_that_cannot_be_set_up_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the step and the database, and shows what the tool printed."""
-    from deploy.local.servers import temporal_cluster
-
     refused = subprocess.CompletedProcess[str]([], 1, "", "no such database")
-    monkeypatch.setattr(temporal_cluster.subprocess, "run", lambda *_, **__: refused)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
 
     with pytest.raises(StackError, match=r"could not create-database temporal:\nno such database"):
         temporal_cluster._create(Path("tool"), 5432, "temporal", "temporal")
