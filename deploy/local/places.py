@@ -1,6 +1,8 @@
 """Where the local stack may write, and on which ports it may listen."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -9,6 +11,7 @@ from typing import Final
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 LOOPBACK: Final = "127.0.0.1"
+_LOW_PORTS: Final = range(10_000, 32_768)
 
 
 class StackError(Exception):
@@ -38,6 +41,21 @@ def free_ports(count: int) -> list[int]:
     """Return different ports that are free now. Another process may take one before it is used: then try again."""
     sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     try:
+        return [int(held.getsockname()[1]) for held in sockets]
+    finally:
+        for held in sockets:
+            held.close()
+
+
+def free_low_ports(count: int) -> list[int]:
+    """Return different free ports below those that the system gives to clients, and below 32,768."""
+    sockets = list[socket.socket]()
+    try:
+        for port in random.sample(_LOW_PORTS, len(_LOW_PORTS)):
+            with contextlib.suppress(OSError):
+                sockets.append(socket.create_server((LOOPBACK, port)))
+            if len(sockets) == count:
+                break
         return [int(held.getsockname()[1]) for held in sockets]
     finally:
         for held in sockets:

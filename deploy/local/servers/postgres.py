@@ -1,7 +1,8 @@
-"""A real PostgreSQL as a child process, from a Python package. It writes to disk as in production: fsync is on."""
+"""A real PostgreSQL as a child process. It writes to disk as in production: fsync is on."""
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from deploy.local.places import LOOPBACK, StackError, free_ports
 from deploy.local.processes import Child
 from deploy.local.server_process import READY_WITHIN_S, ServerProcess
 
-POSTGRES_VERSION: Final = "16"
 USER: Final = "temporal"
 _ORDINARY_USER: Final = Path(__file__).parents[1] / "ordinary_user.py"
 _SETTINGS: Final = {
@@ -27,20 +27,41 @@ _SETTINGS: Final = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
 }
+_DEBIAN: Final = Path("/usr/lib/postgresql")
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)*")
 _GONE_WITHIN_S: Final = 10
 _WORLD_MAY_ENTER: Final = 0o001
+
+
+def postgres_programs(debian: Path = _DEBIAN) -> Path:
+    """Return the folder of PostgreSQL's programs: Debian's newest, or what is on the path. Raises ``StackError``."""
+    folders = [program.parent for program in debian.glob("*/bin/postgres")]
+    if folders:
+        return max(folders, key=lambda folder: int(folder.parent.name))
+    if on_path := shutil.which("postgres"):
+        return Path(on_path).resolve().parent
+    raise StackError(
+        "PostgreSQL is not installed: on Debian and Ubuntu, install the package postgresql; on macOS, brew install "
+        "postgresql. It need not be running."
+    )
+
+
+def postgres_version() -> str:
+    """Return the version of the programs. Raises ``StackError``."""
+    found = _NUMBER.search(_run([postgres_programs() / "postgres", "--version"]).stdout)
+    return found[0] if found else "unknown"
 
 
 class LocalPostgres(ServerProcess):
     """One server on a free port of the loopback interface. All its data goes when it stops.
 
-    ``programs`` is the folder of its programs. Root cannot run it: then it runs as ``nobody``.
+    Root cannot run it: then it runs as ``nobody``.
     """
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self) -> None:
         super().__init__("PostgreSQL")
         self.port = 0
-        self._programs = programs
+        self._programs = postgres_programs()
         self._command: list[str | Path] = []
 
     def kill(self) -> None:

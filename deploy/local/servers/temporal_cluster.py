@@ -1,5 +1,7 @@
 """Temporal as it runs in production: four services in processes of their own, 128 history shards, on PostgreSQL."""
 
+import contextlib
+import signal
 import subprocess
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,13 +15,13 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, Register
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from deploy.local.places import LOOPBACK, StackError, free_ports
+from deploy.local.places import LOOPBACK, StackError, free_low_ports, free_ports
 from deploy.local.processes import Child
 from deploy.local.server_process import start_on_free_ports
 from deploy.local.servers import temporal_config
 from deploy.local.servers.postgres import USER, LocalPostgres
 from deploy.local.servers.temporal import IMPATIENT, environment
-from deploy.local.servers.temporal_config import PLUGIN, SERVICES, STORES, ServicePorts
+from deploy.local.servers.temporal_config import HISTORY_SHARDS, PLUGIN, SERVICES, STORES, ServicePorts
 from deploy.local.servers.temporal_programs import Programs, programs
 from deploy.local.waiting import run_in_thread
 
@@ -86,8 +88,8 @@ class ClusterTemporal:
         services = self.processes
         self._services = {}
         for service in services:
-            if service.running:
-                service.kill()  # an orderly end takes seconds and would save nothing
+            with contextlib.suppress(StackError):  # it has ended or never started
+                service.signal(signal.SIGKILL)  # an orderly end takes seconds and would save nothing
             service.stop()
 
         if self._database is not None:
@@ -99,21 +101,25 @@ class ClusterTemporal:
         return self._services["frontend"].folder
 
     def _launch(self, built: Programs) -> None:
-        self._database = LocalPostgres(built.postgres)
+        self._database = LocalPostgres()
         self._database.start()
         for database, schema in STORES.items():
             _create(built.sql_tool, self._database.port, database, schema)
 
         self._services = {name: Child(f"temporal-{name}") for name in SERVICES}
         self._configure(built)
-        for name in SERVICES:
+        first, *others = SERVICES
+        self._run(first)
+        self._services[first].wait_until(self._has_metadata, within_s=_READY_WITHIN_S)  # two would race to write it
+        for name in others:
             self._run(name)
 
         self._wait_until_ready()
 
     def _configure(self, built: Programs) -> None:
-        free = iter(free_ports(3 * len(SERVICES) + 1))
-        ports = {name: ServicePorts(next(free), next(free), next(free)) for name in SERVICES}
+        free = iter(free_ports(2 * len(SERVICES) + 1))
+        low = iter(free_low_ports(len(SERVICES)))  # the database's column for a member's port is a smallint
+        ports = {name: ServicePorts(next(free), next(low), next(free)) for name in SERVICES}
         files = temporal_config.written(self._folder, ports, next(free), self.database.port)
         temporal_config.write_dynamic(self._folder, self._settings)
 
@@ -128,12 +134,19 @@ class ClusterTemporal:
         service = self._services[name]
         service.start(self._commands[name], environment(service.folder))
 
+    def _has_metadata(self) -> bool:
+        return self.database.query("SELECT count(*) FROM cluster_metadata_info", "temporal") != [["0"]]
+
     def _wait_until_ready(self) -> None:
         for service in self.processes:
             service.wait_until(self._answers, within_s=_READY_WITHIN_S)
 
     def _answers(self) -> bool:
-        return run_in_thread(_runs_workflows(self.address, self.namespace))
+        return run_in_thread(_runs_workflows(self.address, self.namespace)) and self._has_all_shards()
+
+    def _has_all_shards(self) -> bool:
+        """Tell whether the history service has opened each shard once: the first time, one after the other."""
+        return self.database.query("SELECT count(*) FROM shards", "temporal") == [[str(HISTORY_SHARDS)]]
 
 
 def _create(sql_tool: Path, port: int, database: str, schema: str) -> None:

