@@ -19,7 +19,7 @@ from deploy.local.places import LOOPBACK, StackError, free_low_ports, free_ports
 from deploy.local.processes import Child
 from deploy.local.server_process import start_on_free_ports
 from deploy.local.servers import temporal_config
-from deploy.local.servers.postgres import USER, LocalPostgres
+from deploy.local.servers.postgres import USER, LocalPostgres, postgres_programs
 from deploy.local.servers.temporal import IMPATIENT, environment
 from deploy.local.servers.temporal_config import HISTORY_SHARDS, PLUGIN, SERVICES, STORES, ServicePorts
 from deploy.local.servers.temporal_programs import Programs, programs
@@ -62,6 +62,7 @@ class ClusterTemporal:
 
     def start(self) -> None:
         """Start the database, then all services; return once a workflow could run. Raises ``StackError``."""
+        postgres_programs()  # before a build that would be of no use
         built = programs()
         start_on_free_ports(lambda: self._launch(built), self.stop)
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from deploy.local.places import PROJECT, StackError, cache_folder
 from deploy.local.processes import executable
+from deploy.local.servers.postgres import postgres_programs
 
 TEMPORAL_SERVER_VERSION: Final = "1.32.1"
 _LOCKS: Final = PROJECT / "requirements" / "temporal-server"
@@ -139,6 +140,7 @@ def _run(
 
 if __name__ == "__main__":
     try:
+        print(f"PostgreSQL is in {postgres_programs()}.")
         print(f"Temporal's server is {programs().server}.")
     except StackError as error:
         sys.exit(str(error))
