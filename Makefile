@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage simulate bench bench-scale dashboards audit sbom check format lock node-packages histories environment clean
+.PHONY: demo test faults redteam sabotage simulate bench bench-scale dashboards chart audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -49,6 +49,10 @@ bench-scale: $(VENV)/.ready
 # Put every query of the dashboard to a real Prometheus (Debian's package) under load; writes docs/dashboard.*.
 dashboards: $(VENV)/.ready
 	@$(BIN)/python -m tests.dashboards $(ARGS)
+
+# Lint the chart, render it with Helm, and hold what comes out against Kubernetes' schemas. SIGNIN_TEST_HELM=/path/to/helm takes your own.
+chart: $(VENV)/.ready
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
 # Look for known vulnerabilities in the locked packages. Asks PyPI; a package it does not know is a failure, too.
 audit: $(VENV)/.ready
