@@ -3,7 +3,8 @@
 import json
 from typing import Any, Final
 
-from deploy.grafana.panels import INSTANCES, ROWS, Panel
+from deploy.grafana.panels import INSTANCES, ROWS
+from deploy.grafana.queries import Panel
 from deploy.local.places import PROJECT
 
 FILE: Final = PROJECT / "deploy" / "grafana" / "signin-worker.json"

@@ -27,6 +27,8 @@ _NOT_SHOWN: Final = {
     "signin_kafka_problems",  # an alert watches it; /readyz says what the problems are
     "signin_producer_failing",  # 0 or 1, and has an alert
     "signin_producer_replaced",  # for close inspection; what matters is whether the next one delivers
+    "signin_result_age_seconds",  # the objectives are recorded from it
+    "signin_verdict_seconds",  # likewise
     "signin_credentials_outdated",  # 0 or 1, and has an alert
 }
 
