@@ -1,23 +1,25 @@
 """The page with a stand-in for Kafka and the worker."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
+from starlette.applications import Starlette
 
 from deploy.local.places import free_ports
 from deploy.local.served import ServedApp
 from deploy.local.servers.certificates import loopback_certificate
 from tests.web.chromium import running_browser
 from tests.web.fake_worker import FakeWorker
+from tests.web.person import ORIGIN, Person
 from web_login.app import create_app
 from web_login.settings import Settings
 
 QUICK: Final = MappingProxyType({"verdict_within_s": 0.2, "secret": "a secret of the tests"})
-NewContext = Callable[..., Any]
 
 
 @pytest.fixture
@@ -33,6 +35,22 @@ def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture
+async def app(worker: FakeWorker, settings: dict[str, Any]) -> AsyncIterator[Starlette]:
+    """Give the application, started, without a server."""
+    app = create_app(Settings(origin=ORIGIN, **settings), worker.connect)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def person(app: Starlette) -> AsyncIterator[Person]:
+    """Give a person in front of the application."""
+    person = Person(app)
+    yield person
+    await person.client.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def url(worker: FakeWorker, settings: dict[str, Any], tmp_path: Path) -> AsyncIterator[str]:
     """Serve the page by TLS, as in production, and give its address."""
     loopback_certificate(tmp_path)
@@ -47,14 +65,14 @@ async def url(worker: FakeWorker, settings: dict[str, Any], tmp_path: Path) -> A
     await served.stop()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """Give a browser."""
+    """Give a browser, one for all tests of a module."""
     async with running_browser() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """Give the browser of one person, who reads English."""
     context = await browser.new_context(ignore_https_errors=True, locale="en-GB")
@@ -63,7 +81,7 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await context.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(context: BrowserContext) -> Page:
-    """Give a tab. What it writes to the console, such as a breach of the content security policy, fails the test."""
+    """Give a tab."""
     return await context.new_page()

@@ -5,18 +5,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.web.chromium import assert_accessible, needs_chromium
 from tests.web.fake_worker import CODE, FakeWorker
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
 NOT_THE_CODE = "That is not the code"
 ON_ITS_WAY = "a mail is on its way"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def no_script(browser: Browser) -> AsyncIterator[BrowserContext]:
     """Give a browser that runs no script."""
     context = await browser.new_context(ignore_https_errors=True, locale="en-GB", java_script_enabled=False)
@@ -96,7 +97,7 @@ async def test_wrong_code(page: Page, url: str) -> None:
     await expect(page.get_by_label("E-mail address")).to_have_value("ada@ok.example")
 
 
-@pytest.mark.parametrize("settings", [{"resend_after_s": 2}], indirect=True)
+@pytest.mark.parametrize("settings", [{"resend_after_s": 4}], indirect=True)
 async def test_resend(page: Page, url: str, worker: FakeWorker) -> None:
     """The button counts down; then it sends the next attempt, with a token of its own, and counts down again."""
     await request_code(page, url)
@@ -126,7 +127,7 @@ async def test_resend_too_early_without_script(no_script: BrowserContext, url: s
     assert len(worker.emitted("signin.requested")) == 1
 
 
-@pytest.mark.parametrize("settings", [{"lifetime_s": 5}], indirect=True)
+@pytest.mark.parametrize("settings", [{"lifetime_s": 8}], indirect=True)
 async def test_expiry(page: Page, url: str) -> None:
     """An open page tells by itself that the code has expired."""
     await request_code(page, url)

@@ -141,10 +141,8 @@ class Pages:
     async def resend(self, request: Request) -> Response:
         """Emit the next attempt of ``signin.requested``, unless it is too early. A form is good for one attempt."""
         sign_in, form = await self._posted(request)
-        is_waiting = self._sign_ins.state(sign_in) == "waiting"
 
-        if is_waiting and form["form"] not in sign_in.used_forms:
-            sign_in.used_forms.add(form["form"])
+        if self._sign_ins.state(sign_in) == "waiting" and form["form"] not in sign_in.used_forms:
             await self._resend(request, sign_in, form)
 
         return _see_other(f"/code/{sign_in.handle}")
@@ -184,13 +182,14 @@ class Pages:
     async def _submit(self, sign_in: SignIn, submission_id: str, code: str) -> None:
         is_new = submission_id not in sign_in.submissions
         sign_in.submissions.add(submission_id)
+        sign_in.tries += is_new
         try:
             await self._emitter.emit(events.submitted(sign_in.id, submission_id, sign_in.email, code))
         except EmitError:
+            sign_in.tries -= is_new
             sign_in.notice = "unavailable"
             return
 
-        sign_in.tries += is_new
         await sign_in.wait_for_result(self._settings.verdict_within_s)
         sign_in.notice = "not_the_code"
 
@@ -199,6 +198,7 @@ class Pages:
             sign_in.notice = "too_early"
             return
 
+        sign_in.used_forms.add(form["form"])
         sign_in.resend_at_s = time.monotonic() + self._settings.resend_after_s
         try:
             await self._request(request, sign_in, form)
@@ -257,7 +257,7 @@ class Pages:
             request, template, {**shared, "site_key": site_key, **context}, status
         )
         if "lang" in request.query_params:
-            response.set_cookie("lang", language.code, secure=self._settings.is_secure, samesite="lax")
+            response.set_cookie("lang", language.code, secure=self._settings.is_secure, httponly=True, samesite="lax")
         return response
 
 

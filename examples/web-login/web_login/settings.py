@@ -50,6 +50,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self.origin = self.origin.rstrip("/")
         if not self.is_secure and self.hostname not in _LOOPBACK:
             raise ValueError("origin must begin with https://, except on the loopback interface")
 

@@ -99,13 +99,14 @@ class SignIns:
     def find(self, handle: str, browser: str) -> SignIn | None:
         """Return a sign-in, but only to the browser that asked for it: a link is of no use to another."""
         sign_in = self._by_handle.get(handle)
-        if sign_in is None or not secrets.compare_digest(sign_in.browser, browser):
+        if sign_in is None or self._is_given_up(sign_in):
             return None
-        return sign_in
+        return sign_in if secrets.compare_digest(sign_in.browser, browser) else None
 
     def apply(self, kind: str, event_id: str, result: Mapping[str, Any]) -> None:
-        """Apply a result to its sign-in. Results of sign-ins that are not ours are dropped."""
-        if sign_in := self._by_id.get(result["signin_id"]):
+        """Apply a result to its sign-in. One for a sign-in that is not ours, or was given up, is dropped."""
+        sign_in = self._by_id.get(result["signin_id"])
+        if sign_in is not None and not self._is_given_up(sign_in):
             sign_in.apply(kind, event_id, result)
 
     def state(self, sign_in: SignIn) -> State:
@@ -123,10 +124,9 @@ class SignIns:
         """Return for how long a code can still be typed."""
         return sign_in.begun_s + self._lifetime_s - time.monotonic()
 
-    def _forget_old(self) -> None:
-        oldest_s = time.monotonic() - self._lifetime_s - _GIVEN_UP_AFTER_S
+    def _is_given_up(self, sign_in: SignIn) -> bool:
+        return self.remaining_s(sign_in) < -_GIVEN_UP_AFTER_S
 
-        for sign_in in list(self._by_id.values()):
-            if sign_in.begun_s >= oldest_s:
-                return
-            del self._by_id[sign_in.id], self._by_handle[sign_in.handle]
+    def _forget_old(self) -> None:
+        while self._by_id and self._is_given_up(oldest := next(iter(self._by_id.values()))):
+            del self._by_id[oldest.id], self._by_handle[oldest.handle]
