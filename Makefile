@@ -54,6 +54,14 @@ dashboards: $(VENV)/.ready
 chart: $(VENV)/.ready
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
 
+# Lose Temporal's database, topics, the account key and a region, and bring them back. ARGS="temporal region": only these.
+drills: $(VENV)/.ready
+	@$(BIN)/python -m tests.drills $(ARGS)
+
+# Build the site of the documents, and follow every link in it: .cache/site.
+docs: $(VENV)/.ready
+	@$(BIN)/python -m deploy.site $(ARGS)
+
 # Look for known vulnerabilities in the locked packages. Asks PyPI; a package it does not know is a failure, too.
 audit: $(VENV)/.ready
 	@for lock in requirements/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done

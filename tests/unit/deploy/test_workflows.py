@@ -48,7 +48,8 @@ def test_only_these_jobs_may_write() -> None:
     assert permissions.pop(("release", "pypi")) == {"contents": "read", "id-token": "write"}
     assert permissions.pop(("release", "tags")) == {"contents": "read", "packages": "write"}
     assert permissions.pop(("release", "chart")) == {"contents": "read", "packages": "write"}
-    assert permissions.pop(("release", "notes")) == {"contents": "write"}
+    for publisher in (("release", "notes"), ("release", "docs"), ("docs", "publish")):
+        assert permissions.pop(publisher) == {"contents": "write"}
     assert all(each == {"contents": "read"} for each in permissions.values())
 
 
