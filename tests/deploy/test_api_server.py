@@ -1,5 +1,6 @@
-"""A real Kubernetes API server takes what the chart makes. It needs no node: ``SIGNIN_TEST_KUBECONFIG`` names its kubeconfig.
+"""A real Kubernetes API server takes what the chart makes. It needs no node.
 
+``SIGNIN_TEST_KUBECONFIG`` names a kubeconfig of its administrator.
 Each test has a namespace of its own, which enforces the restricted Pod Security Standard. The operators' resources are
 defined by the schemas in ``tests/deploy/crds``, unless the cluster has them.
 """
@@ -188,8 +189,8 @@ def test_the_roll_out_role_suffices(api: Api) -> None:
     created = api.kubectl("create", "--filename", "-", given=_list([role, binding]))
     assert created.returncode == 0, created.stderr
 
-    values = ["--values", values_file("minimal"), "--values", FOLDER / "production.yaml"]
-    done = api.helm("upgrade", "--install", "signin-worker", CHART, *values, "--kube-as-user", "roll-out")
+    values = f"{values_file('minimal')},{FOLDER / 'production.yaml'}"
+    done = api.helm("upgrade", "--install", "signin-worker", CHART, "--values", values, "--kube-as-user", "roll-out")
     assert done.returncode == 0, done.stderr
     assert api.kubectl("auth", "can-i", "create", "pods", "--subresource", "exec", "--as", "roll-out").returncode == 0
     assert api.kubectl("auth", "can-i", "list", "nodes", "--as", "roll-out").returncode != 0
@@ -200,7 +201,7 @@ def _blocks() -> list[Manifest]:
 
 
 def test_a_release_is_rolled_out_and_back(api: Api, helm: Path, tmp_path: Path) -> None:
-    """The script reads what runs from the server, and leaves it as docs/upgrading.md says. Only readiness is made up."""
+    """The script reads what runs from the server, and leaves what docs/upgrading.md says. Only readiness is made up."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "kubectl").write_text(_KUBECTL.format(kubectl=shutil.which("kubectl")))
