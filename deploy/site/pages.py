@@ -15,6 +15,7 @@ FROM_ROOT: Final = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "vulnerabilities.md",
     "LICENSE": "license.txt",
+    "examples/web-login/README.md": "web-login.md",
 }
 """Documents beside ``docs``, and their names on the site."""
 
