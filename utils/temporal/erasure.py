@@ -108,7 +108,7 @@ class TemporalErasure:
         """Return what the server lists about a mailbox, named by its pseudonym.
 
         With ``belongs``, every request in the namespace is looked into: one that was rejected before it reached the
-        mailbox is named nowhere. This takes about a minute for 100,000 requests.
+        mailbox is named nowhere. That is one call to the server for each of them.
         """
         with _translated_errors():
             own = [run async for run in self._list_prefix(mailbox_workflow_id(mailbox))]
