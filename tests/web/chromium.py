@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM: Final = os.environ.get("SIGNIN_TEST_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
@@ -17,6 +17,8 @@ needs_chromium: Final = pytest.mark.skipif(
     CHROMIUM is None,
     reason="no Chromium or Chrome on the path: apt-get install chromium, or name one in SIGNIN_TEST_CHROMIUM",
 )
+
+expect.set_options(timeout=20_000)
 
 
 @asynccontextmanager

@@ -184,9 +184,9 @@ async def test_the_session_of_a_sign_in_opens_once(person: Person) -> None:
     assert not person.is_signed_in
 
 
-@pytest.mark.parametrize("typed", ["", "   ", "a" * 321])
-async def test_what_is_no_address_at_all(person: Person, worker: FakeWorker, typed: str) -> None:
-    """A missing or endless address is refused by the page itself."""
+@pytest.mark.parametrize("typed", ["", "   "])
+async def test_a_missing_address(person: Person, worker: FakeWorker, typed: str) -> None:
+    """An empty field begins nothing."""
     await person.request_code(typed)
 
     assert person.page.status_code == 422

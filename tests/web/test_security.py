@@ -10,7 +10,7 @@ from tests.web.fake_worker import CODE, FakeWorker
 from tests.web.person import Person
 from web_login.security import Forms
 from web_login.settings import Settings
-from web_login.sign_ins import SignIns
+from web_login.sign_ins import SignIns, TooManySignIns
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://page.example", ""])
@@ -79,6 +79,18 @@ async def test_a_browser_without_cookies_begins_again(person: Person, worker: Fa
     assert worker.events == []
 
 
+async def test_a_strange_cookie_is_nobodys(person: Person) -> None:
+    """A cookie with letters that no cookie of ours has opens nothing, and breaks nothing."""
+    await person.request_code()
+    path = person.page.url.path
+    person.client.cookies.clear()
+
+    response = await person.client.get(path, headers=[(b"cookie", b"__Host-browser=\xe9")])
+
+    assert response.status_code == 200
+    assert 'id="code"' not in response.text
+
+
 async def test_an_endless_form_is_refused(person: Person) -> None:
     """A form is read up to 16 KiB."""
     await person.open()
@@ -108,6 +120,25 @@ async def test_headers(person: Person) -> None:
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["referrer-policy"] == "same-origin"
         assert "strict-transport-security" in response.headers
+
+
+async def test_signing_in_again_ends_the_session_before(person: Person) -> None:
+    """A browser has one session; the one that it had is of no use to whoever kept its name."""
+    await person.request_code()
+    await person.type_code(CODE)
+    before = person.client.cookies["__Host-session"]
+
+    person.client.cookies.delete("__Host-session")
+    await person.open()
+    person.client.cookies.set("__Host-session", before, domain="page.example")
+    await person.post("/", email="eve@ok.example")
+    await person.type_code(CODE)
+    assert person.client.cookies["__Host-session"] != before
+
+    person.client.cookies.clear()
+    person.client.cookies.set("__Host-session", before, domain="page.example")
+    await person.open()
+    assert not person.is_signed_in
 
 
 async def test_cookies(person: Person) -> None:
@@ -147,7 +178,21 @@ def test_a_success_must_be_for_a_code_typed_here(change: dict[str, str]) -> None
     assert sign_ins.state(sign_in) == "signed_in"
 
 
-def test_a_sign_in_is_given_up_a_minute_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number of sign-ins new ones are refused, until old ones are given up."""
+    monkeypatch.setattr("web_login.sign_ins._MAX_UNDER_WAY", 1)
+    sign_ins = SignIns(lifetime_s=300, max_codes=5)
+    first = sign_ins.open("s" * 22, "browser", "ada@ok.example")
+    assert first is not None
+
+    with pytest.raises(TooManySignIns):
+        sign_ins.open("t" * 22, "browser", "ada@ok.example")
+
+    first.begun_s -= 361
+    assert sign_ins.open("t" * 22, "browser", "ada@ok.example") is not None
+
+
+def test_a_sign_in_is_given_up_a_minute_after_its_end() -> None:
     """Then its success is dropped, its page is gone, and its memory is free."""
     sign_ins = SignIns(lifetime_s=300, max_codes=5)
     sign_in = sign_ins.open("s" * 22, "browser", "ada@ok.example")

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from web_login import events
+from web_login.addresses import as_address
 from web_login.events import Event
 from web_login.kafka import EmitError
 from web_login.languages import LANGUAGES, language_of
@@ -26,6 +27,8 @@ from web_login.sign_ins import SignIn, SignIns, TooManySignIns
 _MAX_FORM_BYTES: Final = 16_384
 _MAX_EMAIL: Final = 320
 _MAX_CODE: Final = 64
+_MAX_USER_AGENT: Final = 512
+_MAX_TOKEN: Final = 2_049  # one more than Turnstile's longest, so that a longer one stays invalid
 _HELD_S: Final = 20
 _NO_RESEND_LAST_S: Final = 60
 """A code that expires within a minute is not sent again: the worker would refuse."""
@@ -69,23 +72,24 @@ class Pages:
         if session is None:
             return self._start(request)
 
-        token = self._forms.token(self._browser(request), "sign-out")
+        token = self._forms.token(self._cookies.get(request, "session"), "sign-out")
         return self._page(request, "signed_in.html", session=session, form=token)
 
     async def request_code(self, request: Request) -> Response:
         """Emit ``signin.requested``, and show the second page at once, whatever becomes of the request."""
         form = await _read_form(request)
         browser = self._browser(request)
-        email = form.get("email", "").strip()
+        email = form.get("email", "").strip()[:_MAX_EMAIL]
+        address = as_address(email)
         signin_id = self._forms.subject(form.get("form", ""), browser)
 
         if signin_id is None:
             return self._start(request, email=email, notice="outdated", status=403)
-        if not 0 < len(email) <= _MAX_EMAIL:
-            return self._start(request, notice="no_email", status=422)
+        if address is None:
+            return self._start(request, email=email, notice="unreachable" if email else "no_email", status=422)
 
         try:
-            sign_in = self._sign_ins.open(signin_id, browser, email)
+            sign_in = self._sign_ins.open(signin_id, browser, address)
             if sign_in is None:  # after the back button, with another address
                 return self._start(request, email=email, notice="outdated", status=409)
             if sign_in.attempts == 0:
@@ -103,7 +107,7 @@ class Pages:
 
         state = self._sign_ins.state(sign_in)
         if state == "signed_in":
-            return self._open_session(sign_in)
+            return self._open_session(request, sign_in)
         if state != "waiting":
             return self._start(request, email=sign_in.email, notice=state)
 
@@ -160,22 +164,24 @@ class Pages:
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
         form = await _read_form(request)
-        if self._forms.subject(form.get("form", ""), self._browser(request)) == "sign-out":
-            self._sessions.close(self._cookies.get(request, "session"))
+        session = self._cookies.get(request, "session")
+        if self._forms.subject(form.get("form", ""), session) == "sign-out":
+            self._sessions.close(session)
 
         return _see_other("/")
 
     async def _request(self, request: Request, sign_in: SignIn, form: dict[str, str]) -> None:
         attempt = sign_in.attempts + 1
         token = form.get("cf-turnstile-response", "") if self._settings.site_key else self._test_token(sign_in.id)
+        user_agent = request.headers.get("user-agent", "")
         client = {
             "ip": request.client.host if request.client else "",
-            "user_agent": request.headers.get("user-agent", ""),
+            "user_agent": user_agent[:_MAX_USER_AGENT],
             "locale": language_of(request).code,
             "trusted_device": False,
         }
 
-        await self._emitter.emit(events.requested(sign_in.id, attempt, sign_in.email, token, client))
+        await self._emitter.emit(events.requested(sign_in.id, attempt, sign_in.email, token[:_MAX_TOKEN], client))
         sign_in.attempts = attempt
         sign_in.resend_at_s = time.monotonic() + self._settings.resend_after_s
 
@@ -207,9 +213,13 @@ class Pages:
         else:
             sign_in.notice = "sent_again"
 
-    def _open_session(self, sign_in: SignIn) -> Response:
+    def _open_session(self, request: Request, sign_in: SignIn) -> Response:
         """Open the session of a sign-in, one only: the same again if the first answer was lost on its way."""
         sign_in.session = sign_in.session or self._sessions.open(sign_in.account, sign_in.email)
+        before = self._cookies.get(request, "session")
+        if before != sign_in.session:
+            self._sessions.close(before)
+
         response = _see_other("/")
         self._cookies.set(response, "session", sign_in.session)
         return response

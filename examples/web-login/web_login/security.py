@@ -40,25 +40,25 @@ class Cookies:
 
 
 class Forms:
-    """Tokens in forms. Each is for one subject and one browser, so no other site can make up or replay a form.
+    """Tokens in forms. Each is for one subject and one cookie, so no other site can make up or replay a form.
 
-    The browser's name is part of the key, so that no page shows what only its cookie should hold.
+    The cookie is part of the key, so that no page shows what only the browser should hold.
     """
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
-    def token(self, browser: str, subject: str) -> str:
+    def token(self, cookie: str, subject: str) -> str:
         """Return a token that differs from all others."""
-        return str(self._signer(browser).dumps([subject, secrets.token_urlsafe(8)]))
+        return str(self._signer(cookie).dumps([subject, secrets.token_urlsafe(8)]))
 
-    def subject(self, token: str, browser: str) -> str | None:
-        """Return what the token is for; ``None`` if it is forged, too old, or another browser's."""
+    def subject(self, token: str, cookie: str) -> str | None:
+        """Return what the token is for; ``None`` if it is forged, too old, or for another cookie."""
         try:
-            subject, _ = self._signer(browser).loads(token, max_age=_FORM_LIFETIME_S)
+            subject, _ = self._signer(cookie).loads(token, max_age=_FORM_LIFETIME_S)
         except BadData:
             return None
-        return str(subject) if browser else None
+        return str(subject) if cookie else None
 
     def submission_id(self, token: str, code: str) -> str:
         """Return an id for a code typed into a form.
@@ -68,8 +68,8 @@ class Forms:
         """
         return hmac.new(self._secret.encode(), f"{token} {code}".encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _signer(self, browser: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._secret, salt=f"form of {browser}")
+    def _signer(self, cookie: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._secret, salt=f"form of {cookie}")
 
 
 def guard(settings: Settings) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:

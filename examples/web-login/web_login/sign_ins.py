@@ -101,7 +101,7 @@ class SignIns:
         sign_in = self._by_handle.get(handle)
         if sign_in is None or self._is_given_up(sign_in):
             return None
-        return sign_in if secrets.compare_digest(sign_in.browser, browser) else None
+        return sign_in if secrets.compare_digest(sign_in.browser.encode(), browser.encode()) else None
 
     def apply(self, kind: str, event_id: str, result: Mapping[str, Any]) -> None:
         """Apply a result to its sign-in. One for a sign-in that is not ours, or was given up, is dropped."""

@@ -17,9 +17,13 @@ if (button) {
   countDown(performance.now() + 1000 * button.dataset.wait);
 }
 
+let isPosted = false; // then the answer to the post says what is next
+addEventListener("submit", (event) => { isPosted ||= !event.defaultPrevented; });
+
 async function follow() {
   for (;;) {
     const answer = await fetch(form.dataset.state).catch(() => null);
+    if (isPosted) return;
     const { state } = answer?.ok ? await answer.json() : { state: "waiting" };
     if (state !== "waiting") return location.reload();
     if (!answer?.ok) await new Promise((resolve) => setTimeout(resolve, 5000));
