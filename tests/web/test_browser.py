@@ -1,6 +1,5 @@
 """What people do with the page, in a real Chromium: by TLS, with a stand-in for the worker."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,8 +7,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.web.chromium import assert_accessible, needs_chromium
+from tests.web.chromium import needs_chromium
 from tests.web.fake_worker import CODE, FakeWorker
+from tests.web.steps import request_code, type_code
 
 pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,20 +24,6 @@ async def no_script(browser: Browser) -> AsyncIterator[BrowserContext]:
     context.set_default_timeout(20_000)
     yield context
     await context.close()
-
-
-async def request_code(page: Page, url: str, email: str = "ada@ok.example") -> None:
-    """Ask for a code, and wait for the second page."""
-    await page.goto(url)
-    await page.get_by_label("E-mail address").fill(email)
-    await page.get_by_role("button", name="Send me a code").click()
-    await expect(page.get_by_label("Code")).to_be_visible()
-
-
-async def type_code(page: Page, code: str) -> None:
-    """Type a code and press Enter."""
-    await page.get_by_label("Code").fill(code)
-    await page.get_by_label("Code").press("Enter")
 
 
 async def test_success(page: Page, url: str, worker: FakeWorker) -> None:
@@ -249,54 +235,3 @@ async def test_cookies_are_out_of_reach(context: BrowserContext, page: Page, url
     assert sorted(cookie["name"] for cookie in cookies) == ["__Host-browser", "__Host-session"]
     assert all(cookie["secure"] and cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in cookies)
     assert await page.evaluate("document.cookie") == ""
-
-
-@pytest.mark.parametrize(
-    ("locale", "direction", "scheme"),
-    [
-        ("en-GB", "ltr", "light"),
-        ("en-GB", "ltr", "dark"),
-        ("de-CH", "ltr", "light"),
-        ("he-IL", "rtl", "dark"),
-        ("ar", "rtl", "light"),
-    ],
-)
-async def test_axe_finds_nothing(browser: Browser, url: str, locale: str, direction: str, scheme: Any) -> None:
-    """Every page is accessible in every language, in light and dark, and runs in the language's direction."""
-    context = await browser.new_context(ignore_https_errors=True, locale=locale, color_scheme=scheme)
-    page = await context.new_page()
-    await page.goto(url)
-
-    assert await page.evaluate("getComputedStyle(document.documentElement).direction") == direction
-    await assert_accessible(page)
-
-    await page.locator("#email").press("Enter")
-    await expect(page.locator("[role=alert]")).to_be_visible()
-    await assert_accessible(page)
-
-    await page.locator("#email").fill("ada@ok.example")
-    await page.locator("#email").press("Enter")
-    await expect(page.locator("#code")).to_be_visible()
-    await assert_accessible(page)
-
-    await page.locator("#code").fill("1")
-    await page.locator("#code").press("Enter")
-    await expect(page.locator("[role=alert]")).to_be_visible()
-    await assert_accessible(page)
-
-    await page.locator("#code").fill(CODE)
-    await page.locator("#code").press("Enter")
-    await expect(page).to_have_url(re.compile("/$"))
-    await expect(page.locator(".account")).to_be_visible()
-    await assert_accessible(page)
-    await context.close()
-
-
-async def test_a_narrow_screen(browser: Browser, url: str) -> None:
-    """Nothing is wider than a small phone, a long address included."""
-    context = await browser.new_context(ignore_https_errors=True, viewport={"width": 320, "height": 640})
-    page = await context.new_page()
-    await request_code(page, url, f"{'a' * 60}@{'b' * 60}.example")
-
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
-    await context.close()

@@ -47,8 +47,8 @@ def create_app(settings: Settings, connect: Callable[[Settings, Apply], Connecti
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await connection.start()
         try:
+            await connection.start()
             yield
         finally:
             await connection.stop()

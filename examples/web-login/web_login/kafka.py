@@ -15,7 +15,7 @@ from web_login.settings import Settings
 
 Apply = Callable[[str, str, Mapping[str, Any]], None]
 _LOG: Final = logging.getLogger("web_login")
-_SENT_WITHIN_MS: Final = 5_000
+_SENT_WITHIN_S: Final = 5
 
 
 class EmitError(Exception):
@@ -44,14 +44,13 @@ class Kafka:
     async def start(self) -> None:
         """Connect, and find the end of the results before the first event, so that no result is missed."""
         servers = self._settings.bootstrap_servers
-        producer = AIOKafkaProducer(
-            bootstrap_servers=servers, enable_idempotence=True, request_timeout_ms=_SENT_WITHIN_MS
-        )
-        consumer = AIOKafkaConsumer(
+        self._producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True)
+        self._consumer = AIOKafkaConsumer(
             self._settings.results_topic, bootstrap_servers=servers, auto_offset_reset="earliest"
         )
-        self._producer = await self._clients.enter_async_context(producer)
-        self._consumer = await self._clients.enter_async_context(consumer)
+        for client in (self._producer, self._consumer):
+            self._clients.push_async_callback(client.stop)
+            await client.start()
 
         await self._consumer.seek_to_end()
         for partition in self._consumer.assignment():
@@ -67,12 +66,16 @@ class Kafka:
         await self._clients.aclose()
 
     async def emit(self, event: Event) -> None:
-        """Return once Kafka has the event on all replicas in sync. Raises ``EmitError``."""
+        """Return once Kafka has the event on all replicas in sync. Raises ``EmitError``.
+
+        aiokafka's idempotent producer tries for ever, so the time is limited here.
+        """
         topic = self._topics[event.type]
         try:
-            await self._producer.send_and_wait(topic, event.body, key=event.key, headers=event.headers)
-        except KafkaError as error:
-            raise EmitError(f"{event.type} was not confirmed: {error}") from error
+            async with asyncio.timeout(_SENT_WITHIN_S):
+                await self._producer.send_and_wait(topic, event.body, key=event.key, headers=event.headers)
+        except (KafkaError, TimeoutError) as error:
+            raise EmitError(f"{event.type} was not confirmed") from error
 
     async def _read_results(self) -> None:
         async for record in self._consumer:
