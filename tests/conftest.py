@@ -31,6 +31,7 @@ _GROUPS: Final = {
     "docs": "servers of their own",
     "faults": "servers of their own",
     "redteam": "servers of their own",
+    "web": "a browser",
 }
 
 

@@ -69,6 +69,17 @@ class Metrics:
             buckets=_WAIT_BUCKETS,
         )
 
+        self.verdicts = histogram(
+            "signin_verdict_seconds",
+            "Time from a submission until Kafka has its verdict; without those that wait for an unknown sign-in.",
+            buckets=_WAIT_BUCKETS,
+        )
+        self.result_age = histogram(
+            "signin_result_age_seconds",
+            "Age of a result when Kafka has it: the time since it was decided.",
+            buckets=_WAIT_BUCKETS,
+        )
+
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -200,9 +211,16 @@ class MeasuredPublisher:
         await self._publisher.publish(event)
 
         result = event.result
-        self._metrics.results.labels(type=result.type, reason=getattr(result, "reason", "")).inc()
+        reason = getattr(result, "reason", "")
+        now = self._clock()
+        self._metrics.results.labels(type=result.type, reason=reason).inc()
+        self._metrics.result_age.observe(_seconds(result.occurred_at, now))
+
         if event.submitted_at is not None:
-            self._metrics.submit_to_result.observe(_seconds(event.submitted_at, self._clock()))
+            waited_s = _seconds(event.submitted_at, now)
+            self._metrics.submit_to_result.observe(waited_s)
+            if reason != "unknown_signin":
+                self._metrics.verdicts.observe(waited_s)
 
 
 class MeasuredActivities(Interceptor):

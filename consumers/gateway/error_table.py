@@ -27,6 +27,7 @@ from consumers.outcomes import (
 SIGNAL_LIMIT_TEXT: Final = "limit for signal events"
 MESSAGE_SIZE_TEXT: Final = "larger than max"
 BUSY_WORKFLOW_TEXT: Final = "workflow is busy"
+SEARCH_ATTRIBUTE_TEXT: Final = "for search attribute"
 
 _DENIED: Final = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
@@ -121,6 +122,8 @@ _CODES = RPCStatusCode
 ERROR_TABLE: Final = (
     # The workflow accepts the same signal once it has continued as new.
     Row(_on(_CODES.INVALID_ARGUMENT), _has_text(SIGNAL_LIMIT_TEXT), KeyBusy),
+    # The namespace lacks an attribute that it had when we started, or has it with another type.
+    Row(_on(_CODES.INVALID_ARGUMENT), _has_text(SEARCH_ATTRIBUTE_TEXT), Misconfigured),
     Row(_on(_CODES.INVALID_ARGUMENT), _always, _refused),
     # Temporal throttles with the same status that gRPC has for a message above 4 MB.
     Row(_on(_CODES.RESOURCE_EXHAUSTED), _has_text(MESSAGE_SIZE_TEXT), _refused),

@@ -1,4 +1,4 @@
-"""Run the demo: ``python -m deploy.demo [--keep] [--json FILE]``. ``make demo`` runs it in its own environment."""
+"""Run the demo: ``python -m deploy.demo [--keep] [--web] [--json FILE]``; ``make demo`` in its own environment."""
 
 import argparse
 import asyncio
@@ -22,6 +22,7 @@ from deploy.demo.report import write_report
 from deploy.demo.stack import LIFETIME_S, Say, Stack, running_stack
 from deploy.demo.upstream import Upstream
 from deploy.demo.view import final_table, gauges_line, live_view
+from deploy.demo.web import Web, running_web
 from deploy.demo.world import World, mail_text
 from deploy.local.places import StackError, cache_folder
 from deploy.local.servers.backends import described
@@ -40,7 +41,7 @@ def main() -> int:
         console.width = _FILE_WIDTH
 
     try:
-        return asyncio.run(_run_until_signal(lambda: _demo(console, keep=options.keep, report=options.json)))
+        return asyncio.run(_run_until_signal(lambda: _chosen(options, console)))
     except StackError as error:
         console.print(str(error), style="red", markup=False)
         return _EXIT_UNAVAILABLE
@@ -49,8 +50,15 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo ARGS=…", description="Watch virtual people sign in.")
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    parser.add_argument("--web", action="store_true", help="no virtual people: sign in yourself, in a browser")
     parser.add_argument("--json", metavar="FILE", help="write what happened as JSON; - is standard output")
     return parser.parse_args()
+
+
+def _chosen(options: argparse.Namespace, console: Console) -> Awaitable[int]:
+    if options.web:
+        return _sign_in_yourself(console)
+    return _demo(console, keep=options.keep, report=options.json)
 
 
 async def _run_until_signal(demo: Callable[[], Awaitable[int]]) -> int:
@@ -79,9 +87,7 @@ async def _demo(console: Console, *, keep: bool, report: str | None) -> int:
     journal = Journal()
     people = everybody()
 
-    def say(text: str) -> None:
-        console.print(f"{time.monotonic() - start_s:5.1f} s  {text}", soft_wrap=True, markup=False)
-
+    say = _clock(console)
     say(described())
     async with running_stack(say, ui=keep) as stack, _connected_upstream(stack) as upstream:
         problems = await _watch_people(console, stack, upstream, journal, people)
@@ -98,11 +104,29 @@ async def _demo(console: Console, *, keep: bool, report: str | None) -> int:
         if report:
             write_report(report, people, journal, problems, took_s)
         if keep:
+            await stack.restart_worker(say, MANUAL_LIFETIME_S)
             await _keep_running(console, stack, upstream, say)
 
     verdict = "Every outcome was right." if is_right else "Not every outcome was right."
     console.print(f"{verdict} The demo took {took_s:.0f} s.", style="bold")
     return 0 if is_right else 1
+
+
+async def _sign_in_yourself(console: Console) -> int:
+    """Start the stack for one person with a browser, and keep it running."""
+    say = _clock(console)
+    say(described())
+
+    async with running_stack(say, ui=True, lifetime_s=MANUAL_LIFETIME_S) as stack:
+        async with _connected_upstream(stack) as upstream, running_web(stack, say) as web:
+            await _keep_running(console, stack, upstream, say, web)
+    return 0
+
+
+def _clock(console: Console) -> Say:
+    """Return a function that prints a line with the seconds since now."""
+    start_s = time.monotonic()
+    return lambda text: console.print(f"{time.monotonic() - start_s:5.1f} s  {text}", soft_wrap=True, markup=False)
 
 
 @contextlib.asynccontextmanager
@@ -164,12 +188,11 @@ def _keep_log(stack: Stack) -> str:
     return str(copy)
 
 
-async def _keep_running(console: Console, stack: Stack, upstream: Upstream, say: Say) -> None:
-    await stack.restart_worker(say, MANUAL_LIFETIME_S)
+async def _keep_running(console: Console, stack: Stack, upstream: Upstream, say: Say, web: Web | None = None) -> None:
     stack.mail_server.follow(lambda mail: console.print(Panel(Text(mail_text(mail)), title="a mail has arrived")))
     upstream.results.follow(lambda outcome: say(f"result of {outcome.signin_id}: {outcome}"))
 
-    console.print(instructions(stack), soft_wrap=True, markup=False)
+    console.print(instructions(stack, web), soft_wrap=True, markup=False)
     await asyncio.Event().wait()
 
 

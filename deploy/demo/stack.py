@@ -21,7 +21,6 @@ Say = Callable[[str], None]
 
 LIFETIME_S: Final = 12  # short, so that nobody has to watch the person who waits too long for long
 _SETTINGS: Final = {
-    "SIGNIN_OTP__LIFETIME_S": str(LIFETIME_S),
     "SIGNIN_OTP__SHORTEST_RESEND_S": "2",
     "SIGNIN_LIMITS__SEND_COOLDOWN_S": "2",
 }
@@ -46,7 +45,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(say: Say, *, ui: bool) -> AsyncIterator[Stack]:
+async def running_stack(say: Say, *, ui: bool, lifetime_s: int = LIFETIME_S) -> AsyncIterator[Stack]:
     """Start everything in the order of dependency, and stop it in reverse. Raises ``StackError``."""
     async with AsyncExitStack() as exits:
         kafka, temporal = await _start_kafka_and_temporal(exits, say, ui=ui)
@@ -70,7 +69,8 @@ async def running_stack(say: Say, *, ui: bool) -> AsyncIterator[Stack]:
             "TEMPORAL_ADDRESS": temporal.address,
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }
-        worker = _worker({**addresses, **topics.settings(), **_SETTINGS})
+        lifetime = {"SIGNIN_OTP__LIFETIME_S": str(lifetime_s)}
+        worker = _worker({**addresses, **topics.settings(), **_SETTINGS, **lifetime})
         exits.push_async_callback(asyncio.to_thread, worker.stop)
 
         await _prepare(worker, say, with_namespace=isinstance(temporal, LocalTemporal))

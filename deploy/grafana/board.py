@@ -1,14 +1,21 @@
-"""The dashboard as JSON, in Grafana's model."""
+"""The dashboard as JSON, built with Grafana's own library: what Grafana's schema does not know, mypy refuses."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
-from deploy.grafana.panels import INSTANCES, ROWS, Panel
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus, timeseries
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import common, dashboard
+
+from deploy.grafana.panels import INSTANCES, ROWS
+from deploy.grafana.queries import Panel
 from deploy.local.places import PROJECT
 
 FILE: Final = PROJECT / "deploy" / "grafana" / "signin-worker.json"
 UID: Final = "signin-worker"
-_DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+_DATASOURCE: Final = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 _COLUMNS: Final = 3
 _PANEL_WIDTH: Final = 8
 _PANEL_HEIGHT: Final = 8
@@ -17,139 +24,112 @@ _QUERY_IDS: Final = "ABCDEFGH"
 
 def rendered() -> str:
     """Return the text of the file."""
-    return json.dumps(_board(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(_board(), cls=JSONEncoder, indent=1, ensure_ascii=False) + "\n"
 
 
-def _board() -> dict[str, Any]:
-    header = {
-        "uid": UID,
-        "title": "signin-worker",
-        "description": "Written by python -m deploy.grafana from deploy/grafana/panels.py: change it there.",
-        "tags": ["signin-worker"],
-        "schemaVersion": 39,
-        "version": 1,
-    }
-    behaviour = {
-        "editable": False,
-        "graphTooltip": 1,  # one crosshair through all panels
-        "refresh": "10s",
-        "time": {"from": "now-1h", "to": "now"},
-        "timezone": "browser",
-    }
+def _board() -> dashboard.Dashboard:
+    board = (
+        builders.Dashboard("signin-worker")
+        .uid(UID)
+        .description("Written by python -m deploy.grafana from deploy/grafana/panels.py: change it there.")
+        .tags(["signin-worker"])
+        .version(1)
+        .readonly()
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)  # one crosshair through all panels
+        .refresh("10s")
+        .time("now-1h", "now")
+        .timezone("browser")
+        .with_variable(builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
+        .with_variable(_instance_variable())
+    )
 
-    variables = {"list": [_datasource_variable(), _instance_variable()]}
-    return {**header, **behaviour, "templating": variables, "panels": _panels()}
-
-
-def _datasource_variable() -> dict[str, Any]:
-    return {
-        "name": "datasource",
-        "label": "Prometheus",
-        "type": "datasource",
-        "query": "prometheus",
-        "refresh": 1,
-    }
+    _add_panels(board)
+    return board.build()
 
 
-def _instance_variable() -> dict[str, Any]:
+def _instance_variable() -> builders.QueryVariable:
     query = f"label_values({INSTANCES}, instance)"
-    selection = {
-        "refresh": 2,  # with the time range, because workers come and go
-        "includeAll": True,
-        "allValue": ".*",
-        "multi": True,
-        "current": {"text": ["All"], "value": ["$__all"]},
-        "sort": 1,
-    }
-
-    return {
-        "name": "instance",
-        "label": "Worker",
-        "type": "query",
-        "datasource": _DATASOURCE,
-        "definition": query,
-        "query": {"query": query, "refId": "instances"},
-        **selection,
-    }
+    return (
+        builders.QueryVariable("instance")
+        .label("Worker")
+        .datasource(_DATASOURCE)
+        .query({"query": query, "refId": "instances"})
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)  # because workers come and go
+        .include_all(True)
+        .all_value(".*")
+        .multi(True)
+        .current(dashboard.VariableOption(text=["All"], value=["$__all"]))
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+    )
 
 
-def _panels() -> list[dict[str, Any]]:
-    panels: list[dict[str, Any]] = []
+def _add_panels(board: builders.Dashboard) -> None:
+    number = 0
     y = 0
 
     for row in ROWS:
-        panels.append(_row(row.title, y, len(panels) + 1))
+        number += 1
+        place = dashboard.GridPos(x=0, y=y, w=24, h=1)
+        board.with_row(builders.Row(row.title).id(number).grid_pos(place))
         y += 1
 
-        for number, panel in enumerate(row.panels):
-            line, column = divmod(number, _COLUMNS)
+        for index, panel in enumerate(row.panels):
+            number += 1
+            line, column = divmod(index, _COLUMNS)
             x = column * _PANEL_WIDTH
-            place = {"x": x, "y": y + line * _PANEL_HEIGHT, "w": _PANEL_WIDTH, "h": _PANEL_HEIGHT}
-            panels.append(_graph(panel, place, len(panels) + 1))
+            place = dashboard.GridPos(x=x, y=y + line * _PANEL_HEIGHT, w=_PANEL_WIDTH, h=_PANEL_HEIGHT)
+            board.with_panel(_graph(panel).id(number).grid_pos(place))
 
         lines = -(-len(row.panels) // _COLUMNS)
         y += lines * _PANEL_HEIGHT
 
-    return panels
 
+def _graph(panel: Panel) -> timeseries.Panel:
+    legend = (
+        common_builders.VizLegendOptions()
+        .display_mode(common.LegendDisplayMode.LIST)
+        .placement(common.LegendPlacement.BOTTOM)
+        .show_legend(True)
+    )
+    tooltip = (
+        common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)
+    )
 
-def _row(title: str, y: int, number: int) -> dict[str, Any]:
-    place = {"x": 0, "y": y, "w": 24, "h": 1}
-    return {
-        "id": number,
-        "type": "row",
-        "title": title,
-        "collapsed": False,
-        "gridPos": place,
-        "panels": [],
-    }
-
-
-def _graph(panel: Panel, place: dict[str, int], number: int) -> dict[str, Any]:
-    options = {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-
-    return {
-        "id": number,
-        "type": "timeseries",
-        "title": panel.title,
-        "description": panel.about,
-        "gridPos": place,
-        "datasource": _DATASOURCE,
-        "fieldConfig": {"defaults": _field_defaults(panel), "overrides": []},
-        "options": options,
-        "targets": _targets(panel),
-    }
-
-
-def _targets(panel: Panel) -> list[dict[str, Any]]:
-    return [
-        {
-            "refId": query_id,
-            "datasource": _DATASOURCE,
-            "expr": query.expression,
-            "legendFormat": query.legend,
-            "range": True,
-        }
-        for query_id, query in zip(_QUERY_IDS, panel.queries, strict=False)
-    ]
-
-
-def _field_defaults(panel: Panel) -> dict[str, Any]:
-    """Return unit and style. A dashed line marks the value at which an alert fires."""
-    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
-    style: dict[str, Any] = {
-        "lineWidth": 1,
-        "fillOpacity": 10,
-        "showPoints": "never",
-        "spanNulls": False,
-    }
-
+    graph = (
+        timeseries.Panel()
+        .title(panel.title)
+        .description(panel.about)
+        .datasource(_DATASOURCE)
+        .unit(panel.unit)
+        .min(0)
+        .line_width(1)
+        .fill_opacity(10)
+        .show_points(common.VisibilityMode.NEVER)
+        .span_nulls(False)
+        .legend(legend)
+        .tooltip(tooltip)
+        .thresholds(_thresholds(panel.limit))
+    )
     if panel.limit is not None:
-        steps.append({"color": "red", "value": panel.limit})
-        style["thresholdsStyle"] = {"mode": "dashed"}
+        dashed = common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+        graph.thresholds_style(dashed)
 
-    thresholds = {"mode": "absolute", "steps": steps}
-    return {"unit": panel.unit, "min": 0, "custom": style, "thresholds": thresholds}
+    for query_id, query in zip(_QUERY_IDS, panel.queries, strict=False):
+        graph.with_target(
+            prometheus.Dataquery()
+            .ref_id(query_id)
+            .datasource(_DATASOURCE)
+            .expr(query.expression)
+            .legend_format(query.legend)
+            .range()
+        )
+    return graph
+
+
+def _thresholds(limit: float | None) -> builders.ThresholdsConfig:
+    """Return the line that marks the value at which an alert fires."""
+    steps = [dashboard.Threshold(color="green", value=None)]
+    if limit is not None:
+        steps.append(dashboard.Threshold(color="red", value=limit))
+
+    return builders.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps)

@@ -1,59 +1,11 @@
 """The dashboard's panels: what each is for, and the queries that fill it."""
 
-from dataclasses import dataclass
 from typing import Final
 
-_RATE_INTERVAL: Final = "$__rate_interval"
-_QUANTILES: Final = (0.5, 0.95, 0.99)
+from deploy.grafana.queries import RATE_INTERVAL, Panel, Query, Row, quantile, quantiles, rate, series
+from deploy.prometheus.objectives import BUDGET_LEFT, ERRORS
+
 _REQUESTS: Final = 'topic=~"(.*\\\\.)?signin\\\\.requested",outcome="applied"'
-
-
-@dataclass(frozen=True)
-class Query:
-    """A Prometheus query, with the legend of its lines."""
-
-    expression: str
-    legend: str
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One graph. ``unit`` is as Grafana calls it; ``limit`` is the value at which an alert fires."""
-
-    title: str
-    about: str
-    unit: str
-    queries: tuple[Query, ...]
-    limit: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """Panels that belong together."""
-
-    title: str
-    panels: tuple[Panel, ...]
-
-
-def _series(metric: str, matchers: str = "") -> str:
-    """Return the selector of a metric of the chosen workers."""
-    chosen = 'job="signin-worker",instance=~"$instance"'
-    return f"{metric}{{{chosen}{',' if matchers else ''}{matchers}}}"
-
-
-def _rate(metric: str, by: str = "", matchers: str = "") -> str:
-    grouping = f" by ({by})" if by else ""
-    return f"sum{grouping} (rate({_series(metric, matchers)}[{_RATE_INTERVAL}]))"
-
-
-def _quantile(quantile: float, metric: str, by: str = "") -> str:
-    labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({quantile}, {_rate(f'{metric}_bucket', labels)})"
-
-
-def _quantiles(metric: str) -> tuple[Query, ...]:
-    return tuple(Query(_quantile(each, metric), f"p{each * 100:g}") for each in _QUANTILES)
-
 
 _PEOPLE: Final = Row(
     "People",
@@ -63,9 +15,9 @@ _PEOPLE: Final = Row(
             "Requests read, mails accepted by the mail server, and sign-ins that succeeded.",
             "ops",
             (
-                Query(_rate("signin_consumer_records_total", matchers=_REQUESTS), "requests"),
-                Query(_rate("signin_results_total", matchers='type="signin.code_sent"'), "codes sent"),
-                Query(_rate("signin_results_total", matchers='type="signin.succeeded"'), "succeeded"),
+                Query(rate("signin_consumer_records_total", matchers=_REQUESTS), "requests"),
+                Query(rate("signin_results_total", matchers='type="signin.code_sent"'), "codes sent"),
+                Query(rate("signin_results_total", matchers='type="signin.succeeded"'), "succeeded"),
             ),
         ),
         Panel(
@@ -74,9 +26,9 @@ _PEOPLE: Final = Row(
             "percentunit",
             (
                 Query(
-                    _rate("signin_results_total", matchers='type="signin.succeeded"')
+                    rate("signin_results_total", matchers='type="signin.succeeded"')
                     + " / "
-                    + _rate("signin_results_total", matchers='type="signin.code_sent"'),
+                    + rate("signin_results_total", matchers='type="signin.code_sent"'),
                     "succeeded of sent",
                 ),
             ),
@@ -91,14 +43,14 @@ _PEOPLE: Final = Row(
             "From request to mail",
             "Time from the request until the mail server accepts the mail. People also wait for the mail's delivery.",
             "s",
-            _quantiles("signin_request_to_mail_seconds"),
+            quantiles("signin_request_to_mail_seconds"),
             limit=10,
         ),
         Panel(
             "From code to result",
             "Time from the submission until Kafka has its result.",
             "s",
-            _quantiles("signin_submit_to_result_seconds"),
+            quantiles("signin_submit_to_result_seconds"),
         ),
         Panel(
             "Rejections",
@@ -106,10 +58,35 @@ _PEOPLE: Final = Row(
             "ops",
             (
                 Query(
-                    _rate("signin_results_total", "type, reason", 'reason!=""') + " > 0",
+                    rate("signin_results_total", "type, reason", 'reason!=""') + " > 0",
                     "{{type}} {{reason}}",
                 ),
             ),
+        ),
+    ),
+)
+
+_OBJECTIVES: Final = Row(
+    "Objectives",
+    (
+        Panel(
+            "Good in five minutes",
+            "Share of mails within 30 s, verdicts within 2 s, and results at most 60 s old: docs/slo.md.",
+            "percentunit",
+            (Query(f"1 - {ERRORS}5m", "{{slo}}"),),
+        ),
+        Panel(
+            "Good in six hours",
+            "The same over six hours. The objectives are 99.5% of the mails and 99.9% of verdicts and results.",
+            "percentunit",
+            (Query(f"1 - {ERRORS}6h", "{{slo}}"),),
+            limit=0.995,
+        ),
+        Panel(
+            "Error budget left",
+            "What is left of the bad events that 30 days may have. Below 0, the objective is missed.",
+            "percentunit",
+            (Query(BUDGET_LEFT, "{{slo}}"),),
         ),
     ),
 )
@@ -121,54 +98,54 @@ _KAFKA: Final = Row(
             "Age of the oldest event",
             "How long the oldest unfinished event has waited. After 300 s, requests are stale.",
             "s",
-            (Query(f"max by (topic) ({_series('signin_consumer_oldest_unfinished_age_seconds')})", "{{topic}}"),),
+            (Query(f"max by (topic) ({series('signin_consumer_oldest_unfinished_age_seconds')})", "{{topic}}"),),
             limit=30,
         ),
         Panel(
             "Lag",
             "Events that are not finished.",
             "short",
-            (Query(f"sum by (topic) ({_series('signin_consumer_lag_records')})", "{{topic}}"),),
+            (Query(f"sum by (topic) ({series('signin_consumer_lag_records')})", "{{topic}}"),),
         ),
         Panel(
             "Head of the line",
             "How long the record that holds its partition back has been in progress.",
             "s",
-            (Query(f"max by (topic) ({_series('signin_consumer_head_of_line_seconds')})", "{{topic}}"),),
+            (Query(f"max by (topic) ({series('signin_consumer_head_of_line_seconds')})", "{{topic}}"),),
             limit=60,
         ),
         Panel(
             "Records by outcome",
             "Finished records, each counted once.",
             "ops",
-            (Query(_rate("signin_consumer_records_total", "outcome"), "{{outcome}}"),),
+            (Query(rate("signin_consumer_records_total", "outcome"), "{{outcome}}"),),
         ),
         Panel(
             "Dead letters",
             "Records that can never be applied.",
             "ops",
-            (Query(_rate("signin_consumer_records_total", "topic", 'outcome="dead_lettered"'), "{{topic}}"),),
+            (Query(rate("signin_consumer_records_total", "topic", 'outcome="dead_lettered"'), "{{topic}}"),),
         ),
         Panel(
             "Retried calls",
             "Calls to Temporal that are retried, by reason.",
             "ops",
-            (Query(_rate("signin_consumer_postponed_total", "reason"), "{{reason}}"),),
+            (Query(rate("signin_consumer_postponed_total", "reason"), "{{reason}}"),),
         ),
         Panel(
             "In flight, and limit",
             "Records in flight, and the limit of concurrent calls to Temporal, which adapts to the server.",
             "short",
             (
-                Query(f"sum({_series('signin_consumer_in_flight')})", "in flight"),
-                Query(f"sum({_series('signin_consumer_limit')})", "limit"),
+                Query(f"sum({series('signin_consumer_in_flight')})", "in flight"),
+                Query(f"sum({series('signin_consumer_limit')})", "limit"),
             ),
         ),
         Panel(
             "Stopped consumers",
             "Open circuit breakers: Temporal does not answer, or there are too many dead letters.",
             "short",
-            (Query(_series("signin_consumer_breaker_open"), "{{instance}}"),),
+            (Query(series("signin_consumer_breaker_open"), "{{instance}}"),),
             limit=1,
         ),
         Panel(
@@ -176,8 +153,8 @@ _KAFKA: Final = Row(
             "Partition assignments, and replacements of stalled consumers, since the start.",
             "short",
             (
-                Query(f"sum({_series('signin_consumer_rebalances_total')})", "rebalances"),
-                Query(f"sum({_series('signin_consumer_rebuilds_total')})", "rebuilds"),
+                Query(f"sum({series('signin_consumer_rebalances_total')})", "rebalances"),
+                Query(f"sum({series('signin_consumer_rebuilds_total')})", "rebuilds"),
             ),
         ),
     ),
@@ -190,19 +167,19 @@ _STEPS: Final = Row(
             "Mails by outcome",
             "Tries to send a mail.",
             "ops",
-            (Query(_rate("signin_mails_total", "outcome"), "{{outcome}}"),),
+            (Query(rate("signin_mails_total", "outcome"), "{{outcome}}"),),
         ),
         Panel(
             "Activity duration",
             "95th percentile of the duration of each activity.",
             "s",
-            (Query(_quantile(0.95, "signin_activity_seconds", "activity"), "{{activity}}"),),
+            (Query(quantile(0.95, "signin_activity_seconds", "activity"), "{{activity}}"),),
         ),
         Panel(
             "Activities by outcome",
             "All activities: done, permanently refused, temporarily unavailable, cancelled, or a bug.",
             "ops",
-            (Query(_rate("signin_activity_seconds_count", "outcome"), "{{outcome}}"),),
+            (Query(rate("signin_activity_seconds_count", "outcome"), "{{outcome}}"),),
         ),
     ),
 )
@@ -216,7 +193,7 @@ _TEMPORAL: Final = Row(
             "s",
             (
                 Query(
-                    _quantile(0.95, "temporal_workflow_task_schedule_to_start_latency_seconds", "task_queue"),
+                    quantile(0.95, "temporal_workflow_task_schedule_to_start_latency_seconds", "task_queue"),
                     "{{task_queue}}",
                 ),
             ),
@@ -227,7 +204,7 @@ _TEMPORAL: Final = Row(
             "s",
             (
                 Query(
-                    _quantile(0.95, "temporal_workflow_task_execution_latency_seconds", "workflow_type"),
+                    quantile(0.95, "temporal_workflow_task_execution_latency_seconds", "workflow_type"),
                     "{{workflow_type}}",
                 ),
             ),
@@ -238,7 +215,7 @@ _TEMPORAL: Final = Row(
             "ops",
             (
                 Query(
-                    _rate("temporal_workflow_task_execution_failed_total", "workflow_type, failure_reason")
+                    rate("temporal_workflow_task_execution_failed_total", "workflow_type, failure_reason")
                     + " or on () vector(0)",
                     "{{workflow_type}} {{failure_reason}}",
                 ),
@@ -248,7 +225,7 @@ _TEMPORAL: Final = Row(
             "Calls by operation",
             "Calls to Temporal, except polls.",
             "ops",
-            (Query(_rate("temporal_request_total", "operation"), "{{operation}}"),),
+            (Query(rate("temporal_request_total", "operation"), "{{operation}}"),),
         ),
         Panel(
             "Failed calls",
@@ -256,7 +233,7 @@ _TEMPORAL: Final = Row(
             "ops",
             (
                 Query(
-                    _rate("temporal_request_failure_total", "operation, status_code") + " or on () vector(0)",
+                    rate("temporal_request_failure_total", "operation, status_code") + " or on () vector(0)",
                     "{{operation}} {{status_code}}",
                 ),
             ),
@@ -266,8 +243,8 @@ _TEMPORAL: Final = Row(
             "Tasks in progress, and workflows that workers need not replay.",
             "short",
             (
-                Query(f"sum by (worker_type) ({_series('temporal_worker_task_slots_used')})", "{{worker_type}}"),
-                Query(f"sum({_series('temporal_sticky_cache_size')})", "cached workflows"),
+                Query(f"sum by (worker_type) ({series('temporal_worker_task_slots_used')})", "{{worker_type}}"),
+                Query(f"sum({series('temporal_sticky_cache_size')})", "cached workflows"),
             ),
         ),
     ),
@@ -276,23 +253,23 @@ _TEMPORAL: Final = Row(
 _PROCESSES: Final = Row(
     "Processes",
     (
-        Panel("Workers", "Workers that answer Prometheus.", "short", (Query(f"sum({_series('up')})", "up"),)),
+        Panel("Workers", "Workers that answer Prometheus.", "short", (Query(f"sum({series('up')})", "up"),)),
         Panel(
             "CPU",
             "Cores in use by each worker.",
             "short",
-            (Query(f"rate({_series('process_cpu_seconds_total')}[{_RATE_INTERVAL}])", "{{instance}}"),),
+            (Query(f"rate({series('process_cpu_seconds_total')}[{RATE_INTERVAL}])", "{{instance}}"),),
         ),
         Panel(
             "Memory",
             "Resident memory of each worker.",
             "bytes",
-            (Query(_series("process_resident_memory_bytes"), "{{instance}}"),),
+            (Query(series("process_resident_memory_bytes"), "{{instance}}"),),
         ),
     ),
 )
 
-ROWS: Final = (_PEOPLE, _KAFKA, _STEPS, _TEMPORAL, _PROCESSES)
+ROWS: Final = (_PEOPLE, _OBJECTIVES, _KAFKA, _STEPS, _TEMPORAL, _PROCESSES)
 PANELS: Final = tuple(panel for row in ROWS for panel in row.panels)
 INSTANCES: Final = 'up{job="signin-worker"}'
 """The series that fills the choice of instances."""

@@ -28,9 +28,7 @@ def main() -> int:
 
     write(found, options.out)
     queries = sum(len(filled.panel.queries) for filled in found.filled)
-    print(
-        f"{found.people} people; {queries} queries in {len(found.filled)} panels; {len(found.rules)} alerts evaluated"
-    )
+    print(f"{found.people} people; {queries} queries in {len(found.filled)} panels; {len(found.rules)} rules evaluated")
     print(*found.trouble, sep="\n")
 
     return 1 if found.trouble else 0

@@ -11,6 +11,8 @@ import temporalio.bridge
 
 import activities
 from consumers.ports import utc_now
+from deploy.prometheus.objectives import BUDGET_LEFT, ERRORS, OBJECTIVE
+from deploy.prometheus.slo_rules import WINDOWS
 from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC
 from tests.fakes.mailer import FakeMailer
 from tests.fakes.publisher import FakePublisher
@@ -18,7 +20,7 @@ from utils import prometheus
 from utils.prometheus import PrometheusConsumerMetrics, MeasuredMailer, MeasuredPublisher, Metrics
 
 _OF_PROMETHEUS: Final = {"up", "ALERTS"}
-_NAME: Final = re.compile(r"\b(?:signin|temporal|process)_[a-z_]+|\bup\b|\bALERTS\b")
+_NAME: Final = re.compile(r"\bsignin:[a-z_]+:[a-z0-9_]+|\b(?:signin|temporal|process)_[a-z_]+|\bup\b|\bALERTS\b")
 _SAMPLES: Final = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum")}
 _SDK_SUFFIX: Final = re.compile(r"(_seconds)?(_bucket|_count|_sum)$|_total$")
 _FREE: Final = {"job", "instance"}
@@ -35,7 +37,7 @@ def metrics_in(expression: str) -> set[str]:
 def unknown_metrics(expression: str) -> set[str]:
     """Return the metrics of an expression that nobody exports."""
     own = {family.name + suffix for family in Metrics().registry.collect() for suffix in _SAMPLES[family.type]}
-    asked = metrics_in(expression) - own - _OF_PROMETHEUS
+    asked = metrics_in(expression) - own - _recorded() - _OF_PROMETHEUS
     return {name for name in asked if not (name.startswith("temporal_") and _sdk_has(name))}
 
 
@@ -44,6 +46,11 @@ def unknown_labels(expressions: Iterable[str]) -> set[Label]:
     asked = {label for expression in expressions for label in _compared(expression)}
     of_steps = {label for label in asked if label[0].startswith("signin_activity_seconds")}
     return asked - of_steps - _counted() | {label for label in of_steps if not _is_of_a_step(label)}
+
+
+def _recorded() -> set[str]:
+    """Return what the recording rules add."""
+    return {OBJECTIVE, BUDGET_LEFT, *(f"{ERRORS}{window}" for window in WINDOWS)}
 
 
 def _sdk_has(name: str) -> bool:

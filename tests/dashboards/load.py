@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deploy.grafana.panels import INSTANCES, PANELS, Panel
+from deploy.grafana.panels import INSTANCES, PANELS
+from deploy.grafana.queries import Panel
 from tests.dashboards.prometheus_server import LocalPrometheus, Series
 from tests.faults.servers import Servers, running_servers
 from tests.faults.stage import Scale, Stage, open_stage

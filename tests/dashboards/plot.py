@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from deploy.grafana.panels import ROWS, Query
+from deploy.grafana.panels import ROWS
+from deploy.grafana.queries import Query
 from tests.dashboards.load import Filled, Measured
 from tests.dashboards.prometheus_server import Series
 

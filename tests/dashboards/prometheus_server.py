@@ -5,7 +5,6 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -15,7 +14,7 @@ from deploy.local.processes import Child
 
 SCRAPE_INTERVAL_S: Final = 1
 _READY_WITHIN_S: Final = 30
-_ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
+_RULES: Final = [PROJECT / "deploy" / "prometheus" / name for name in ("alerts.yml", "slo.yml")]
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class LocalPrometheus:
         return [series for series in found if series.points]
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the alerting rules with their health and state."""
+        """Return all rules with their health, and the state of those that alert."""
         groups = self._ask("rules", {})["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
@@ -93,7 +92,7 @@ def _settings(targets: Sequence[str]) -> dict[str, Any]:
     interval = f"{SCRAPE_INTERVAL_S}s"
     return {
         "global": {"scrape_interval": interval, "evaluation_interval": interval},
-        "rule_files": [str(Path(_ALERTS))],
+        "rule_files": [str(file) for file in _RULES],
         "scrape_configs": [{"job_name": "signin-worker", "static_configs": [{"targets": list(targets)}]}],
     }
 

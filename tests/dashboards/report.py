@@ -15,7 +15,7 @@ _INTRODUCTION: Final = """# The dashboard
 
 `deploy/grafana/signin-worker.json` is a dashboard for Grafana, written by `python -m deploy.grafana` from
 `deploy/grafana/panels.py`. It needs a Prometheus that scrapes the workers as the job `signin-worker`. The panel of
-alerts also needs the rules in `deploy/prometheus/alerts.yml`.
+alerts also needs the rules in `deploy/prometheus/alerts.yml`, the objectives those in `deploy/prometheus/slo.yml`.
 
 Below are the same queries with data from a real Prometheus. `make dashboards` starts Kafka, Temporal, two workers and
 Prometheus, lets people sign in, kills Temporal for a while, and makes the tasks of one workflow fail, so that every
@@ -42,7 +42,7 @@ def as_json(found: Measured) -> dict[str, Any]:
         "took_s": round(found.end - found.begin),
         "temporal_away_s": round(found.away[1] - found.away[0], 1),
         "queries": [one for filled in found.filled for one in _queries(filled)],
-        "alerts": {rule["name"]: rule["state"] for rule in found.rules},
+        "alerts": _states(found.rules),
         "trouble": found.trouble,
     }
 
@@ -63,6 +63,16 @@ def rendered(known: dict[str, Any]) -> str:
     ]
 
     return "\n".join(lines) + "\n"
+
+
+def _states(rules: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the state of each alert. An alert with two severities has the state that is worse."""
+    order = ("inactive", "pending", "firing")
+    found: dict[str, str] = {}
+    for rule in rules:
+        if rule["type"] == "alerting":
+            found[rule["name"]] = max(found.get(rule["name"], order[0]), rule["state"], key=order.index)
+    return found
 
 
 def _queries(filled: Filled) -> list[dict[str, Any]]:

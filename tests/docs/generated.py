@@ -19,7 +19,7 @@ from utils.prometheus import Metrics
 from utils.settings.environment import Variable, variables
 from utils.settings.loading import Settings
 
-ALERTS: Final = PROJECT / "deploy" / "prometheus" / "alerts.yml"
+ALERTS: Final = [PROJECT / "deploy" / "prometheus" / name for name in ("alerts.yml", "slo.yml")]
 
 
 def generated() -> dict[str, str]:
@@ -46,8 +46,8 @@ def metrics() -> list[Metric]:
 
 def alerts() -> list[dict[str, Any]]:
     """Return the alerting rules, in order."""
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    return list(group["rules"])
+    groups = [group for file in ALERTS for group in yaml.safe_load(file.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 def metric_name(metric: Metric) -> str:
@@ -113,8 +113,8 @@ def _alerts() -> str:
 
 
 def _alert(name: str, severity: str, annotations: dict[str, str]) -> str:
-    """Return a row. Annotations name the runbook from the project's root; the reference stands beside it."""
-    paragraph = annotations["runbook"].removeprefix("docs/")
+    """Return a row. The runbook stands beside the reference."""
+    paragraph = f"runbook.md#{name.lower()}"
     summary = annotations["summary"].removesuffix(".")
 
     return f"| [`{name}`]({paragraph}) | {severity} | {_cell(summary)} |\n"

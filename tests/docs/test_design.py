@@ -64,7 +64,8 @@ def numbers(text: str) -> list[float]:
 def rooms() -> set[str]:
     """Return the folders that a reader has to know: packages, what is deployed, and each kind of test."""
     packages = {path.parent for top in PACKAGES for path in (PROJECT / top).rglob("__init__.py")}
-    folders = {path for top in ("deploy", "tests") for path in (PROJECT / top).iterdir() if holds_files(path)}
+    tops = ("deploy", "examples", "tests")
+    folders = {path for top in tops for path in (PROJECT / top).iterdir() if holds_files(path)}
 
     return {str(path.relative_to(PROJECT)) for path in packages | folders}
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from deploy.local.servers.backends import Kafka, Temporal
@@ -64,3 +67,35 @@ def test_a_wrong_address_exits_with_69() -> None:
 
     assert done.returncode == 69
     assert "correct or unset SIGNIN_TEST_" in done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_for_a_browser_ends_with_ctrl_c(kafka: Kafka, temporal: Temporal) -> None:
+    """The demo prints where the page and the mails are, both answer, and Ctrl-C ends everything."""
+    addresses = {"SIGNIN_TEST_KAFKA": kafka.bootstrap_servers, "SIGNIN_TEST_TEMPORAL": temporal.address}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.demo", "--web"],
+        cwd=PROJECT,
+        env={**os.environ, **addresses},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+
+    printed = ""
+    while "Ctrl-C" not in printed and (line := process.stdout.readline()):
+        printed += line
+
+    assert "Ctrl-C" in printed, process.communicate()
+    (page,) = re.findall(r"^Sign in +(\S+)", printed, re.MULTILINE)
+    (mails,) = re.findall(r"^Mails +(\S+)", printed, re.MULTILINE)
+    assert "Send me a code" in httpx.get(page, headers={"accept-language": "en"}, trust_env=False).text
+    assert "No mail yet" in httpx.get(mails, trust_env=False).text
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert errors.strip() == "cleaning up …"
+    assert _folders_of(process.pid) == []

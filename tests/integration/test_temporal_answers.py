@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -26,6 +26,7 @@ from consumers.outcomes import (
 )
 from deploy.local.servers.backends import Temporal
 from deploy.local.servers.temporal import LocalTemporal
+from deploy.local.waiting import eventually
 from schemas.policy import Policy
 from schemas.signals import Refusal
 from tests.fakes.inbound import (
@@ -37,6 +38,7 @@ from tests.faults.upstream import new_signin_id
 from tests.integration.gateway_bench import KEY, client, gateway, request
 from utils.temporal.client import connect
 from utils.temporal.mailboxes import TemporalMailboxes
+from utils.temporal.namespace import create_namespace
 
 _LARGE_BLOB: Final = 2_100_000
 _LARGE_MESSAGE: Final = 4_500_000
@@ -108,6 +110,31 @@ async def test_a_mailbox_that_is_full_of_signals_is_busy(
 
     with pytest.raises(TemporalUnavailable):
         await TemporalMailboxes(whole, "nobody-polls").hand_over(mailbox, refusal, Policy())
+
+
+async def test_a_namespace_without_its_search_attributes_takes_requests_later(own_server: LocalTemporal) -> None:
+    """A database that was lost comes back empty, under workers that have seen the attributes. No request is lost by it.
+
+    The server checks attributes where a mailbox is started; requests have none.
+    """
+    whole = await client(own_server.address)
+    mailboxes = TemporalMailboxes(whole, "nobody-polls")
+    refusal = Refusal(signin_id=new_signin_id(), attempt=2, reason="stale", decided_at=datetime.now(UTC))
+    policy = Policy(search_attributes=True)
+
+    with pytest.raises(TemporalUnavailable):
+        await mailboxes.hand_over("m", refusal, policy)
+
+    await create_namespace(whole, timedelta(days=1))
+
+    async def is_taken() -> bool:
+        try:
+            await mailboxes.hand_over("m", refusal, policy)
+        except TemporalUnavailable:
+            return False
+        return True
+
+    await eventually(is_taken, "the mailbox is started", within_s=30)
 
 
 async def test_a_frozen_server_is_unreachable(own_server: LocalTemporal) -> None:

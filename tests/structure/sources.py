@@ -6,7 +6,7 @@ from typing import Final
 
 from deploy.local.places import PROJECT
 
-PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy")
+PACKAGES: Final = ("consumers", "workflows", "activities", "schemas", "utils", "deploy", "examples")
 
 
 def product() -> Iterator[Path]:

@@ -7,6 +7,7 @@ from utils.cli.codec_server import codec_server
 from utils.cli.dead_letters import dead_letters
 from utils.cli.demo import demo
 from utils.cli.events import request, submit
+from utils.cli.forget import forget
 from utils.cli.limits import limits
 from utils.cli.mail import mail
 from utils.cli.releases import releases
@@ -23,7 +24,7 @@ def add_commands(cli: typer.Typer) -> None:
     cli.command(cls=SettingsHelp)(check)
     cli.command()(request)
     cli.command(context_settings={"ignore_unknown_options": True})(submit)  # an id may begin with a hyphen
-    for command in (status, trace, schemas, codec_server, demo):
+    for command in (status, trace, forget, schemas, codec_server, demo):
         cli.command()(command)
 
     cli.add_typer(topics, name="topics")

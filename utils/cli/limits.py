@@ -1,9 +1,6 @@
 """The commands ``signin-worker limits``: what an account has spent, and giving it back."""
 
-import getpass
 import json
-import os
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -16,7 +13,7 @@ from rich.table import Table
 from activities.addresses import masked
 from consumers.ports import utc_now
 from schemas.limits import BudgetUse, Clearing, LimitsReport
-from utils.cli.terminal import Json, command_group, email_address, end_command, read_wiring, run_command
+from utils.cli.terminal import Json, command_group, email_address, operator_name, read_wiring, run_command
 from utils.wiring import Wiring
 
 _HEADINGS: Final = ("spent of", "an hour", "a day", "one network", "in a row", "free again")
@@ -60,7 +57,7 @@ def clear(
         account=wiring.pseudonyms.account(address),
         mails=mails or clear_all,
         failures=failures or clear_all,
-        operator=_operator(operator),
+        operator=operator_name(operator),
         masked=masked(email),
     )
 
@@ -73,14 +70,6 @@ def clear(
 
 def _read_wiring(context: typer.Context) -> Wiring:
     return read_wiring(context, "SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD")
-
-
-def _operator(given: str) -> str:
-    """Return a name that the audit trail takes."""
-    name = re.sub(r"[^A-Za-z0-9_.@+-]", "_", given or getpass.getuser())[:64]
-    if not name:
-        end_command(os.EX_USAGE, "--operator must be a name of 1 to 64 characters.")
-    return name
 
 
 def _print_report(email: str, report: LimitsReport | None, as_json: bool, *, cleared: bool = False) -> None:

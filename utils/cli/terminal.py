@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import getpass
 import logging
 import os
+import re
 from collections.abc import Coroutine, Iterator
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -93,6 +95,14 @@ def email_address(text: str) -> Address:
     if address is None:
         end_command(os.EX_USAGE, "This is not an e-mail address.")
     return address
+
+
+def operator_name(given: str) -> str:
+    """Return a name that the audit trail takes, by default the user's. Ends the command with 64 if none is left."""
+    name = re.sub(r"[^A-Za-z0-9_.@+-]", "_", given or getpass.getuser())[:64]
+    if not name:
+        end_command(os.EX_USAGE, "--operator must be a name of 1 to 64 characters.")
+    return name
 
 
 class SysexitsGroup(typer.core.TyperGroup):

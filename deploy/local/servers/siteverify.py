@@ -11,12 +11,10 @@ marked, and bound to no sign-in.
 
 import argparse
 import asyncio
-import contextlib
 import json
-import socket
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +27,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deploy.local.places import LOOPBACK
+from deploy.local.served import ServedApp
 
 HOSTNAME: Final = "signin.example"
 ACTION: Final = "signin"
@@ -65,8 +64,7 @@ class SiteverifyServer:
         self.app = Starlette(routes=[Route("/siteverify", self._siteverify, methods=["POST"])])
         self._scripted: dict[str | None, list[Answer]] = defaultdict(list)
         self._spent: dict[str, str | None] = {}
-        self._server: _QuietServer | None = None
-        self._serving: asyncio.Task[None] | None = None
+        self._served = ServedApp(self.app)
 
     def script(self, token: str, *answers: Answer) -> None:
         """Answer the next calls with ``token`` so, one answer for each call, and then as usual again."""
@@ -78,22 +76,12 @@ class SiteverifyServer:
 
     async def start(self) -> None:
         """Listen on a free port."""
-        listening = socket.create_server((LOOPBACK, 0))
-        self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}/siteverify"
-
-        config = uvicorn.Config(
-            self.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
-        )
-        self._server = _QuietServer(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
-        await self._server.started_up.wait()
+        await self._served.start()
+        self.url = f"http://{LOOPBACK}:{self._served.port}/siteverify"
 
     async def stop(self) -> None:
         """Close the port. May be called again."""
-        if self._server is not None and self._serving is not None:
-            self._server.should_exit = True
-            await self._serving
-            self._server = None
+        await self._served.stop()
 
     async def _siteverify(self, request: Request) -> Response:
         body = await request.body()
@@ -138,24 +126,6 @@ class SiteverifyServer:
 
         self._spent[token] = key
         return {**_solved_at(HOSTNAME), "action": ACTION, "cdata": signin_id}
-
-
-class _QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone and tells when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.started_up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the owner of the process."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then set ``started_up``."""
-        await super().startup(sockets)
-        self.started_up.set()
 
 
 def _solved_at(hostname: str) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def test_only_these_jobs_may_write() -> None:
     }
     assert permissions.pop(("release", "pypi")) == {"contents": "read", "id-token": "write"}
     assert permissions.pop(("release", "tags")) == {"contents": "read", "packages": "write"}
-    assert permissions.pop(("release", "notes")) == {"contents": "write"}
+    assert permissions.pop(("release", "chart")) == {"contents": "read", "packages": "write"}
+    for publisher in (("release", "notes"), ("release", "docs"), ("docs", "publish")):
+        assert permissions.pop(publisher) == {"contents": "write"}
     assert all(each == {"contents": "read"} for each in permissions.values())
 
 
@@ -96,13 +98,13 @@ def test_production_gets_releases_after_staging() -> None:
 
 
 def test_a_release_is_published_after_everything_has_passed() -> None:
-    """Tag, version and changelog are compared first. PyPI and the tags of the image come last, before the notes."""
+    """Tag, version and changelog are compared first. PyPI, chart and the image's tags come last, before the notes."""
     jobs = _jobs("release")
 
     assert {_needed(jobs, name) >= {"version"} for name in jobs if name != "version"} == {True}
-    for name in ("pypi", "tags"):
+    for name in ("pypi", "tags", "chart"):
         assert {"version", "ci", "audit", "distributions", "image"} <= _needed(jobs, name)
-    assert {"pypi", "tags"} <= _needed(jobs, "notes")
+    assert {"pypi", "tags", "chart"} <= _needed(jobs, "notes")
 
 
 def test_pypi_trusts_the_workflow() -> None:
@@ -179,10 +181,10 @@ def _needed(jobs: dict[str, Any], name: str) -> set[str]:
     return direct.union(*(_needed(jobs, each) for each in direct))
 
 
-def test_each_environment_gets_its_own_manifests() -> None:
-    """The job, the repository's environment and the folder of manifests have the same name."""
+def test_each_environment_gets_its_own_values() -> None:
+    """The job, the repository's environment and the chart's file of values have the same name."""
     for name in ("staging", "production"):
         job = _jobs("roll-out")[name]
-        step = next(step for step in job["steps"] if "deploy/kubernetes/roll-out.sh" in step.get("run", ""))
+        step = next(step for step in job["steps"] if "deploy/helm/roll-out.sh" in step.get("run", ""))
         assert (job["environment"], step["env"]["ENVIRONMENT"]) == (name, name)
-        assert (PROJECT / "deploy" / "kubernetes" / name / "kustomization.yaml").is_file()
+        assert (PROJECT / "deploy" / "helm" / f"{name}.yaml").is_file()

@@ -90,6 +90,35 @@ async def test_answers_to_submissions_are_timed() -> None:
     assert value(metrics, "signin_submit_to_result_seconds_sum") == 3
 
 
+async def test_a_wait_for_an_unknown_sign_in_is_no_slow_verdict() -> None:
+    """It takes 10 s on purpose, so the objective for verdicts leaves it out; the older histogram counts it as ever."""
+    metrics = Metrics()
+    publisher = MeasuredPublisher(FakePublisher(), metrics, clock)
+    members = {"signin_id": SIGNIN_ID, "occurred_at": NOW, "submission_id": "s" * 16}
+
+    for reason in ("unknown_signin", "locked", "wrong_code"):
+        result = OtpRejected.model_validate({**members, "reason": reason})
+        await publisher.publish(ResultEvent(result=result, submitted_at=NOW - timedelta(seconds=1)))
+
+    assert value(metrics, "signin_submit_to_result_seconds_count") == 3
+    assert value(metrics, "signin_verdict_seconds_count") == 2
+    assert value(metrics, "signin_verdict_seconds_sum") == 2
+
+
+async def test_a_result_has_an_age_when_kafka_takes_it() -> None:
+    """The age counts from the decision, whatever has kept the result back."""
+    metrics = Metrics()
+    publisher = MeasuredPublisher(FakePublisher(), metrics, clock)
+
+    for age_s in (90, 0, -5):
+        expired = SignInExpired(signin_id=SIGNIN_ID, occurred_at=NOW - timedelta(seconds=age_s))
+        await publisher.publish(ResultEvent(result=expired))
+
+    assert value(metrics, "signin_result_age_seconds_count") == 3
+    assert value(metrics, "signin_result_age_seconds_sum") == 90
+    assert value(metrics, "signin_result_age_seconds_bucket", le="60.0") == 2
+
+
 class Inner(ActivityInboundInterceptor):
     """The end of the chain: raises the given error, or returns 42."""
 

@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from consumers.gateway.error_table import (
     BUSY_WORKFLOW_TEXT,
     MESSAGE_SIZE_TEXT,
+    SEARCH_ATTRIBUTE_TEXT,
     SIGNAL_LIMIT_TEXT,
     is_missing_workflow,
     needs_operator,
@@ -73,6 +74,10 @@ def test_every_status_has_a_meaning(status: RPCStatusCode) -> None:
             KeyBusy,
         ),
         (
+            rpc_error(RPCStatusCode.INVALID_ARGUMENT, "invalid value for search attribute SigninState of type Int"),
+            Misconfigured,
+        ),
+        (
             rpc_error(RPCStatusCode.INVALID_ARGUMENT, "Blob data size exceeds limit."),
             Rejected,
         ),
@@ -127,6 +132,7 @@ def test_permissions_and_the_namespace_need_an_operator() -> None:
     [
         SIGNAL_LIMIT_TEXT,
         MESSAGE_SIZE_TEXT,
+        SEARCH_ATTRIBUTE_TEXT,
         BUSY_WORKFLOW_TEXT,
         "temporalio.api.errordetails",
     ],

@@ -47,12 +47,20 @@ def test_a_hand_over_is_refused_only_for_an_invalid_argument(
             "exceeded workflow execution limit for signal events",
             TemporalUnavailable,
         ),
+        (
+            RPCStatusCode.INVALID_ARGUMENT,
+            "Namespace default has no mapping defined for search attribute SigninState",
+            TemporalUnavailable,
+        ),
     ],
 )
 def test_the_text_decides_between_two_meanings_of_a_status(
     status: RPCStatusCode, text: str, wanted: type[Exception]
 ) -> None:
-    """A message that is too large is refused; a mailbox that is full of signals takes it later."""
+    """A message that is too large is refused; a mailbox that is full of signals takes it later.
+
+    So does a namespace whose search attributes are gone, once an operator has created them again.
+    """
     assert type(hand_over_error(rpc_error(status, text))) is wanted
 
 

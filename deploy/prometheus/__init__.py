@@ -1,0 +1,1 @@
+"""Prometheus: alerts, written by hand in ``alerts.yml``, and objectives, from which ``slo.yml`` is written."""

@@ -1,0 +1,1 @@
+"""The chart and its roll-out, with the real Helm."""

@@ -1,0 +1,130 @@
+"""What the chart asks of Prometheus, KEDA, Strimzi and the External Secrets Operator fits the worker."""
+
+from typing import Any, Final
+
+import yaml
+
+from deploy.local.places import PROJECT
+from tests.deploy.chart import CHART, Chart, Manifest, of_kind, only
+from utils.checks.kafka import topic_uses
+from utils.kafka.topics import planned_topics
+from workflows.names import mail_task_queue, mailbox_task_queue
+
+_TOPICS: Final = ("signin.requested", "otp.submitted", "signin.results")
+
+
+def test_prometheus_gets_every_rule(chart: Chart) -> None:
+    """The rules stand in deploy/prometheus alone; the chart links to each file and changes nothing."""
+    files = {file for file in (PROJECT / "deploy" / "prometheus").glob("*.yml") if not file.name.endswith(".test.yml")}
+    assert {file.resolve() for file in (CHART / "files").iterdir()} == files
+
+    made = [each["spec"]["groups"] for each in of_kind(chart.render("everything"), "PrometheusRule")]
+    written = [yaml.safe_load(file.read_text())["groups"] for file in sorted(files)]
+    assert sorted(made, key=str) == sorted(written, key=str)
+
+
+def test_the_alerts_find_their_job(chart: Chart) -> None:
+    """The operator would call the job NAMESPACE/NAME; the alerts and the dashboard ask for ``signin-worker``."""
+    monitor = only(chart.render("everything"), "PodMonitor")["spec"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    named = {each["targetLabel"]: each.get("replacement") for each in endpoint["relabelings"]}
+
+    assert 'job="signin-worker"' in (PROJECT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    assert named["job"] == "signin-worker"
+    assert endpoint["path"] == "/metrics"
+
+
+def test_strimzi_makes_the_topics_that_the_command_would_make(chart: Chart) -> None:
+    """Names, partitions and settings are those of ``signin-worker topics create``."""
+    topics = {each["spec"]["topicName"]: each["spec"] for each in of_kind(chart.render("everything"), "KafkaTopic")}
+    plans = {plan.name: plan for plan in planned_topics(*_TOPICS, partitions=12)}
+
+    assert topics.keys() == plans.keys()
+    for name, plan in plans.items():
+        config = {key: str(value) for key, value in topics[name]["config"].items()}
+        assert config == dict(plan.settings) | {"min.insync.replicas": "2"}
+        assert topics[name]["partitions"] == plan.partitions
+
+
+def test_strimzis_user_has_the_rights_that_the_check_asks_for(chart: Chart) -> None:
+    """No more and no less, for ``run`` and for the commands of operators."""
+    user = only(chart.render("everything"), "KafkaUser")
+    granted = {
+        (each["resource"]["type"], each["resource"]["name"]): set(each["operations"])
+        for each in user["spec"]["authorization"]["acls"]
+    }
+    uses = topic_uses(planned_topics(*_TOPICS), "signin.results")
+    needed = {("topic", use.plan.name): {*use.required, *use.optional} for use in uses}
+    needed |= {("group", name): {"Read"} for name in ("signin-worker", "signin-worker.dlt-replay")}
+
+    assert granted == needed
+
+
+def test_uninstalling_keeps_what_cannot_be_made_again(chart: Chart) -> None:
+    """Topics and the account key outlive the installation."""
+    manifests = chart.render("everything")
+    assert only(manifests, "ExternalSecret")["spec"]["target"]["deletionPolicy"] == "Retain"
+    for topic in of_kind(manifests, "KafkaTopic"):
+        assert topic["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_deployment_that_scales_sets_no_number_of_pods(chart: Chart) -> None:
+    """Otherwise each upgrade would undo what the scaler decided. Older releases do not scale."""
+    manifests = chart.render("everything")
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(manifests, "ScaledObject")}
+    fixed = {each["metadata"]["name"] for each in of_kind(manifests, "Deployment") if "replicas" in each["spec"]}
+
+    assert scaled == {"signin-worker-sha-000000000000", "signin-worker-sha-000000000000-consumer"}
+    assert fixed == {"signin-worker-sha-111111111111", "signin-worker-sha-222222222222"}
+
+
+def test_readers_scale_by_lag_and_workers_by_backlog(chart: Chart) -> None:
+    """Each trigger names what the worker uses: its group, topics, queues and its own release."""
+    scaled = {each["metadata"]["name"]: each for each in of_kind(chart.render("everything"), "ScaledObject")}
+    lag = _triggers(scaled["signin-worker-sha-000000000000-consumer"], "kafka")
+    backlog = _triggers(scaled["signin-worker-sha-000000000000"], "temporal")
+
+    assert {each["topic"] for each in lag} == {"signin.requested", "otp.submitted"}
+    assert {each["consumerGroup"] for each in lag} == {"signin-worker"}
+    assert {(each["tls"], each["sasl"]) for each in lag} == {("enable", "scram_sha512")}
+    assert {each["taskQueue"] for each in backlog} == {
+        "signin",
+        mailbox_task_queue("signin"),
+        mail_task_queue("signin"),
+    }
+    assert {each["workerDeploymentBuildId"] for each in backlog} == {"sha-000000000000"}
+
+
+def test_joint_workers_scale_by_both(chart: Chart) -> None:
+    """One ScaledObject has all triggers."""
+    scaled = only(chart.render("minimal", {"keda": {"enabled": True}}), "ScaledObject")
+    assert len(_triggers(scaled, "kafka")) == 2
+    assert len(_triggers(scaled, "temporal")) == 3
+
+
+def test_triggers_have_the_login_that_they_name(chart: Chart) -> None:
+    """Every authentication that a trigger refers to is made."""
+    for manifests in (chart.render("everything"), chart.render("minimal", {"keda": {"enabled": True}})):
+        made = {each["metadata"]["name"] for each in of_kind(manifests, "TriggerAuthentication")}
+        triggers = [each for scaled in of_kind(manifests, "ScaledObject") for each in scaled["spec"]["triggers"]]
+        assert {each["authenticationRef"]["name"] for each in triggers if "authenticationRef" in each} == made
+
+
+def test_the_external_secret_has_every_file(chart: Chart) -> None:
+    """Each key that the pods mount is fetched; the password that Strimzi makes is not."""
+    data = only(chart.render("everything"), "ExternalSecret")["spec"]["data"]
+    keys = {each["secretKey"] for each in data}
+
+    assert keys == {
+        "smtp-password",
+        "turnstile-secret",
+        "keys-account",
+        "keys-code",
+        "keys-payload",
+        "temporal-api-key",
+    }
+    assert {each["remoteRef"]["key"] for each in data} == {"signin/worker"}
+
+
+def _triggers(scaled: Manifest, kind: str) -> list[dict[str, Any]]:
+    return [each["metadata"] for each in scaled["spec"]["triggers"] if each["type"] == kind]
