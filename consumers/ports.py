@@ -139,6 +139,13 @@ class RecordSource(Protocol):
         """
         ...
 
+    async def check_membership(self) -> None:
+        """Raise what a join in the background failed with, so that it goes on. For times when nothing is polled.
+
+        Raises ``KafkaUnavailable``.
+        """
+        ...
+
     def pause(self, partitions: Collection[Partition]) -> None:
         """Stop reading these; unassigned ones are ignored. A rebalance ends all pauses."""
         ...

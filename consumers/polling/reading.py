@@ -65,14 +65,12 @@ class Reader:
 
         Once the group refuses this consumer, the session is over.
         """
-        intake_open = self._assignment.intake_open
-        if not intake_open.is_set():
-            await happens_within(intake_open, self._limits.poll_ms / 1000)
-            return
-
         epoch = self._assignment.epoch
         try:
-            await self._read(epoch)
+            if self._assignment.intake_open.is_set():
+                await self._read(epoch)
+            else:
+                await self._wait_for_partitions()
         except GroupRefused:
             logger.error("Kafka refuses the membership in the group: joining it anew")
             self._over.set()
@@ -87,6 +85,11 @@ class Reader:
         """Cancel the poll that was left running. Its consumer must be gone."""
         if self._poll is not None:
             self._poll.cancel()
+
+    async def _wait_for_partitions(self) -> None:
+        """Wait a little. The client keeps the error of a join until somebody asks for it, and does not try again."""
+        await self._source.check_membership()
+        await happens_within(self._assignment.intake_open, self._limits.poll_ms / 1000)
 
     async def _read(self, epoch: int) -> None:
         await self._seek_back(epoch)

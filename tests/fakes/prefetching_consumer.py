@@ -54,11 +54,29 @@ class FakeClient:
         return SimpleNamespace(API_VERSION=4, topics=[(topic, [found])])
 
 
+class FakeCoordinator:
+    """Keeps an error until somebody takes it, as aiokafka's coordinator does. Until then it stands still."""
+
+    _heartbeat_task = None
+    _commit_refresh_task = None
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def check_errors(self) -> None:
+        """Raise the error, once."""
+        error = self.error
+        self.error = None
+        if error is not None:
+            raise error
+
+
 class PrefetchingConsumer:
     """Implements what ``Poller`` uses of ``AIOKafkaConsumer``. Tests say when the broker's answers arrive."""
 
     def __init__(self, client: FakeClient) -> None:
         self._client = client
+        self._coordinator = FakeCoordinator()
         self._subscription = SubscriptionState()
         self._subscription.subscribe({REQUESTED_TOPIC})
         self._fetcher = Fetcher(client, self._subscription, isolation_level="read_committed")
@@ -94,12 +112,18 @@ class PrefetchingConsumer:
         """Return the partitions paused."""
         return self._subscription.paused_partitions()
 
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Pause partitions."""
+        for partition in partitions:
+            self._subscription.pause(partition)
+
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Move a position."""
         self._fetcher.seek_to(partition, offset)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Any:
-        """Return what was prefetched."""
+        """Return what was prefetched. Raises the coordinator's error."""
+        self._coordinator.check_errors()
         with self._subscription.fetch_context():
             return await self._fetcher.fetched_records(partitions, timeout_ms / 1_000, max_records=max_records)
 

@@ -101,6 +101,7 @@ class FakeRecordSource:
         self.hang: set[str] = set()
         self.released = asyncio.Event()
         self.raising: deque[Exception] = deque()
+        self.join_failures: deque[Exception] = deque()
         self.listeners: list[AssignmentListener] = []
         self._listener: AssignmentListener | None = None
 
@@ -199,6 +200,11 @@ class FakeRecordSource:
                 self.positions[partition] = batch[-1].offset + 1
 
         return taken
+
+    async def check_membership(self) -> None:
+        """Raise what a join in the background failed with."""
+        if self.join_failures:
+            raise self.join_failures.popleft()
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Stop reading these."""

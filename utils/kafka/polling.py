@@ -14,6 +14,7 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaE
 from consumers.ports import KafkaUnavailable, Record, Unreadable
 from utils.kafka.batches import Fetched, ReadLimits, UnreadableBatch, fetch
 from utils.kafka.codecs import MAX_POLL_BYTES
+from utils.kafka.coordination import raise_coordination_error
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Poller:
         """
         assignment = self._assignment()
         before = self._positions()
+        self._raise_coordination_error()
         if not before:
             await self._stay_alive(timeout_ms / 1_000)
             return []
@@ -103,6 +105,13 @@ class Poller:
     async def _fetch(self, partition: TopicPartition, position: int, limits: ReadLimits) -> Fetched:
         async with asyncio.timeout(_FETCH_TIMEOUT_S):
             return await fetch(self._consumer._client, partition, position, self._max_partition_bytes, limits)
+
+    def _raise_coordination_error(self) -> None:
+        try:
+            raise_coordination_error(self._consumer)
+        except Exception:
+            self._count_poll_as_ended()
+            raise
 
     def _assignment(self) -> Any:
         return self._consumer._subscription.subscription.assignment

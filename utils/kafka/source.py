@@ -13,6 +13,7 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, temporary_consumer
 from utils.kafka.needs import missing_topics
 from utils.kafka.partition_logs import first_timestamp_s, read_logs
+from utils.kafka.coordination import raise_coordination_error
 from utils.kafka.polling import Poller
 from utils.kafka.refusals import Refusals
 
@@ -123,8 +124,12 @@ class KafkaSource:
         A batch that can't be decoded is one record, with ``unreadable`` set.
         """
         async with self._call(None):
-            self._rejoin_if_broken()
             return await Poller(self._consumer, _MAX_PARTITION_BYTES).poll(timeout_ms, max_records)
+
+    async def check_membership(self) -> None:
+        """Raise what a join in the background failed with, so that it goes on. Raises ``KafkaUnavailable``."""
+        async with self._call(None):
+            raise_coordination_error(self._consumer)
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Stop reading these partitions until the next rebalance. Ignores those not assigned."""
@@ -240,16 +245,6 @@ class KafkaSource:
         with self._refusals.noted():
             async with kafka_call(timeout_s):
                 yield
-
-    def _rejoin_if_broken(self) -> None:
-        """Join the group again after an error in aiokafka's heartbeats, or when it fetched committed offsets.
-
-        Such a task ends for ever, and every poll raises its error again. Only joining starts it anew.
-        """
-        coordinator = self._consumer._coordinator
-        tasks = (coordinator._heartbeat_task, coordinator._commit_refresh_task)
-        if any(task and task.done() and not task.cancelled() and task.exception() for task in tasks):
-            coordinator.request_rejoin()
 
     def _assignment(self) -> Any:
         """Return the assignment: after a rebalance it is another object."""

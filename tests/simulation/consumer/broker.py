@@ -123,7 +123,10 @@ class Broker:
     def _heartbeat(self, request: Request, reply: Reply) -> None:
         body = request.body
         error = self._coordinator_error(request)
-        reply((0, error or self._cluster.group.heartbeat(body.member_id, body.generation_id)))
+        if error == _LOADING:  # Kafka answers blindly then: the group is not known yet
+            reply((0, 0))
+        else:
+            reply((0, error or self._cluster.group.heartbeat(body.member_id, body.generation_id)))
 
     def _leave_group(self, request: Request, reply: Reply) -> None:
         error = self._coordinator_error(request)

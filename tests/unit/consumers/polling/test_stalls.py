@@ -68,6 +68,21 @@ async def test_a_consumer_that_its_group_refuses_joins_anew() -> None:
     assert bench.metrics.rebuilds == 0
 
 
+async def test_a_consumer_that_its_group_refuses_during_a_rebalance_joins_anew() -> None:
+    """It has no partitions and polls nothing then, and does not wait until that counts as a stall."""
+    bench = Bench(WATCHFUL)
+
+    async with bench.running(REQUESTED_0):
+        await bench.source.listeners[0].on_revoked([REQUESTED_0])
+        bench.source.join_failures.append(GroupRefused("GroupAuthorizationFailedError"))
+        bench.request(1)
+        await until(lambda: len(bench.source.listeners) == 2)
+        await bench.source.assign(REQUESTED_0)
+        await until(lambda: bench.applied == [signin_id(1)])
+
+    assert bench.metrics.rebuilds == 0
+
+
 async def test_a_consumer_that_kafka_refuses_does_not_stall() -> None:
     """For longer than two stalls nothing can be read. Once Kafka refuses nothing any more, the consumer goes on."""
     bench = Bench(WATCHFUL)

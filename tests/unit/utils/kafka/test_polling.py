@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from consumers.ports import KafkaUnavailable, Record
 from tests.fakes.prefetching_consumer import P0, P1, FakeClient, PrefetchingConsumer, at
@@ -101,6 +103,23 @@ async def test_no_answer_at_all_is_unavailable(client: FakeClient, consumer: Pre
         await poll(consumer)
 
     assert consumer.position(P1) == 0
+    await asyncio.sleep(0.01)
+    assert consumer._subscription.fetcher_idle_time > 0
+
+
+@pytest.mark.parametrize("owned", [[], [P0, P1]], ids=["owns nothing", "all is paused"])
+async def test_an_error_of_the_coordinator_is_raised_where_nothing_is_read(
+    consumer: PrefetchingConsumer, owned: list[TopicPartition]
+) -> None:
+    """The client's coordinator stands still until the error is taken: it sends no heartbeat and joins no group."""
+    consumer.assign(dict.fromkeys(owned, 0))
+    consumer.pause(*owned)
+    consumer._coordinator.error = GroupAuthorizationFailedError("signin-worker")
+
+    with pytest.raises(GroupAuthorizationFailedError):
+        await poll(consumer)
+
+    assert await poll(consumer) == []
     await asyncio.sleep(0.01)
     assert consumer._subscription.fetcher_idle_time > 0
 
