@@ -4,9 +4,10 @@ import gc
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any, Final
 from unittest.mock import patch
@@ -50,7 +51,7 @@ def simulated_clocks(now: Now, seed: int) -> Iterator[None]:
 @contextmanager
 def _defaults_replaced(replacements: Mapping[Any, Any]) -> Iterator[None]:
     """Replace the clocks that are defaults of parameters: they were bound when the function was defined."""
-    changed = [(function, function.__defaults__) for function in _functions() if _names_a_clock(function, replacements)]
+    changed = [(function, function.__defaults__) for function in _functions_with_clocks()]
     for function, defaults in changed:
         function.__defaults__ = tuple(_replaced(value, replacements) for value in defaults or ())
 
@@ -65,14 +66,20 @@ def _replaced(value: Any, replacements: Mapping[Any, Any]) -> Any:
     return next((new for old, new in replacements.items() if old is value), value)
 
 
-def _names_a_clock(function: FunctionType, replacements: Mapping[Any, Any]) -> bool:
-    return any(value is old for value in function.__defaults__ or () for old in replacements)
-
-
-def _functions() -> Iterator[FunctionType]:
-    for name, module in list(sys.modules.items()):
+def _functions_with_clocks() -> Iterator[FunctionType]:
+    for name in list(sys.modules):
         if name.startswith(_PRODUCT):
-            yield from _functions_of(module)
+            yield from _those_with_clocks(name)
+
+
+@cache
+def _those_with_clocks(module: str) -> Sequence[FunctionType]:
+    clocks = (_real_monotonic, utc_now)
+    return [
+        function
+        for function in _functions_of(sys.modules[module])
+        if any(value is clock for value in function.__defaults__ or () for clock in clocks)
+    ]
 
 
 def _functions_of(module: ModuleType) -> Iterator[FunctionType]:

@@ -15,7 +15,7 @@ from tests.simulation.consumer.partition_log import PartitionLog
 
 _CODECS: Final = {0: "not compressed", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _DAMAGES: Final = (batches.with_wrong_checksum, batches.with_unknown_codec, batches.with_garbage)
-_COMPRESSED_SHARE: Final = 0.25
+_COMPRESSED_SHARE: Final = 0.15
 _TRANSACTION_SHARE: Final = 0.2
 _GAP_SHARE: Final = 0.15
 _DAMAGE_SHARE: Final = 0.05

@@ -80,13 +80,30 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._tasks: list[NumberedTask] = []
         self._families: list[deque[asyncio.Handle]] = []
         self._ready: deque[asyncio.Handle]
-        self._scheduled: list[asyncio.TimerHandle]
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_cancelled_count: int
         self.set_task_factory(self._new_task)
 
     def time(self) -> float:
         """Return the virtual time, in seconds since the loop began."""
         return self._now
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Call back as soon as possible. As asyncio does it, without its checks."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at a time. Timers of the same time are due in the order in which they were started."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, next(self._numbers), timer))
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future with a number."""
@@ -121,7 +138,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         for task in self._tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._tasks.clear()
-        self._scheduled.clear()
+        self._timers.clear()
         self._families.clear()
 
     def _new_task(
@@ -144,7 +161,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._adopt_ready()
         self._make_due_timers_ready()
         handle = self._next_handle()
-        if handle.cancelled():
+        if handle._cancelled:
             return
 
         process = process_of(handle)
@@ -155,7 +172,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps += 1
         handle._run()
         self._now += _STEP_S
-        self._adopt_ready()
 
     def _adopt_ready(self) -> None:
         """Keep together what one callback made ready."""
@@ -165,25 +181,30 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _forget_cancelled_timers(self) -> None:
         if self._timer_cancelled_count > _MAX_CANCELLED:
-            self._scheduled = [timer for timer in self._scheduled if not timer.cancelled()]
-            heapq.heapify(self._scheduled)
+            self._timers = [each for each in self._timers if not each[-1].cancelled()]
+            heapq.heapify(self._timers)
             self._timer_cancelled_count = 0
 
     def _make_due_timers_ready(self) -> None:
         self._forget_cancelled_timers()
-        timers = self._scheduled
-        while timers and timers[0].cancelled():
-            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
-
-        if not self._families and not timers:
-            raise Deadlock
         if not self._families:
-            self._now = max(self._now, timers[0].when())
+            self._wait_for_a_timer()
 
-        while timers and timers[0].when() <= self._now:
-            timer = heapq.heappop(timers)
+        timers = self._timers
+        while timers and timers[0][0] <= self._now:
+            timer = heapq.heappop(timers)[-1]
             timer._scheduled = False  # type: ignore[attr-defined]
             self._families.append(deque([timer]))
+
+    def _wait_for_a_timer(self) -> None:
+        """Let time pass until the next timer."""
+        timers = self._timers
+        while timers and timers[0][-1].cancelled():
+            heapq.heappop(timers)[-1]._scheduled = False  # type: ignore[attr-defined]
+        if not timers:
+            raise Deadlock
+
+        self._now = max(self._now, timers[0][0])
 
     def _next_handle(self) -> asyncio.Handle:
         families = self._families

@@ -1,7 +1,10 @@
 """Kafka's protocol as a broker reads and writes it, with aiokafka's own structures."""
 
-from collections.abc import Iterable, Iterator
+import marshal
+from collections.abc import Iterator
+from functools import lru_cache
 from io import BytesIO
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from aiokafka.protocol.admin import ApiVersionRequest
@@ -13,7 +16,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
-from aiokafka.protocol.types import Int16, Int32, String, TaggedFields
+from aiokafka.protocol.types import String, TaggedFields
 
 from utils.kafka.protocol import TopicsRequest
 from utils.kafka.topic_ids import TopicIdsRequest
@@ -67,6 +70,12 @@ _REQUESTS: Final = (
 )
 _STRUCTS: Final = {(struct.API_KEY, struct.API_VERSION): struct for request in _REQUESTS for struct in request._CLASSES}
 _TEXT: Final = String("utf-8")
+_HEADER: Final = Struct(">hhi")
+_INT: Final = Struct(">i")
+_LENGTH: Final = _INT
+_KEPT: Final = 4_096
+_WITHOUT_REFERENCES: Final = 2
+"""A version of ``marshal`` that writes equal values as equal bytes."""
 
 
 class Request(NamedTuple):
@@ -84,30 +93,39 @@ class Request(NamedTuple):
 
 
 def decode_request(frame: bytes) -> Request:
-    """Decode a request without its length."""
-    data = BytesIO(frame)
-    key = Int16.decode(data)
-    version = Int16.decode(data)
-    correlation_id = Int32.decode(data)
+    """Decode a request without its length. Nobody may change its body: equal bodies are decoded once."""
+    key, version, correlation_id = _HEADER.unpack_from(frame)
+
+    return Request(key, version, correlation_id, _decode_body(key, version, frame[_HEADER.size :]))
+
+
+def encode_answer(request: Request, fields: Any) -> bytes:
+    """Encode an answer with its length. Equal answers are encoded once."""
+    body = _encode_body(request.key, request.version, marshal.dumps(fields, _WITHOUT_REFERENCES))
+
+    return _LENGTH.pack(_INT.size + len(body)) + _INT.pack(request.correlation_id) + body
+
+
+@lru_cache(_KEPT)
+def _decode_body(key: int, version: int, rest: bytes) -> Any:
+    """Decode what follows the number of a request."""
+    data = BytesIO(rest)
     _TEXT.decode(data)  # the client's id
     struct = _STRUCTS[key, version]
     if struct.FLEXIBLE_VERSION:
         TaggedFields.decode(data)
 
-    return Request(key, version, correlation_id, struct.decode(data))
+    return struct.decode(data)
 
 
-def encode_answer(request: Request, fields: Iterable[Any]) -> bytes:
-    """Encode an answer with its length."""
-    struct = _STRUCTS[request.key, request.version]
-    if struct.FLEXIBLE_VERSION:
-        header = Int32.encode(request.correlation_id) + TaggedFields.encode({})
-    else:
-        header = Int32.encode(request.correlation_id)
+@lru_cache(_KEPT)
+def _encode_body(key: int, version: int, fields: bytes) -> bytes:
+    """Encode what follows the number of an answer."""
+    struct = _STRUCTS[key, version]
+    tags: bytes = TaggedFields.encode({}) if struct.FLEXIBLE_VERSION else b""
+    answer: bytes = struct.RESPONSE_TYPE(*marshal.loads(fields)).encode()
 
-    answer: bytes = header + struct.RESPONSE_TYPE(*fields).encode()
-    length: bytes = Int32.encode(len(answer))
-    return length + answer
+    return tags + answer
 
 
 def supported_versions() -> Iterator[tuple[int, int, int]]:

@@ -12,10 +12,10 @@ from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
 
-_EVENTS_PER_S: Final = 2.0
+_EVENTS_PER_S: Final = 3.0
 _NEW_LOG_SHARE: Final = 0.25
-_NOTICED_AFTER_S: Final = 12.0
-_KNOWN_BY_ID_AFTER_S: Final = 8.0
+_NOTICED_WITHIN_S: Final = 12.0
+_KNOWN_BY_ID_WITHIN_S: Final = 8.0
 _CALM_S: Final = 20.0
 """A breaker that a misconfigured Temporal opened may take 15 s to notice that all is well."""
 _GROWS_AFTER_S: Final = (1.5, 2.5)
@@ -33,7 +33,7 @@ async def storm(world: World) -> None:
     if rng.random() < _NEW_LOG_SHARE:
         await _new_logs(world, rng)
     else:
-        await _events_and_mishaps(world, rng, mishaps.ALL, rng.uniform(3, 14), rng.uniform(0.3, 2))
+        await _events_and_mishaps(world, rng, mishaps.ALL, rng.uniform(1, 9), rng.uniform(0.2, 1.5))
 
     await make_peace(world)
 
@@ -89,14 +89,14 @@ async def _events_and_mishaps(
 
 async def _new_logs(world: World, rng: random.Random) -> None:
     """Let one log lose its end, or a topic be deleted and created again."""
-    await _events_and_mishaps(world, rng, _MILD, rng.uniform(4, 10), 4)
+    await _events_and_mishaps(world, rng, _MILD, rng.uniform(1, 6), 2)
     topic = rng.choice(INBOUND)
 
     if rng.random() < 0.6:
         await _truncate(world, rng, rng.choice(list(world.cluster.logs_of(topic))))
     else:
         await _recreate(world, rng, topic)
-    await _events_and_mishaps(world, rng, _MILD, rng.uniform(2, 6), 4)
+    await _events_and_mishaps(world, rng, _MILD, rng.uniform(1, 3), 2)
 
 
 async def _truncate(world: World, rng: random.Random, log: PartitionLog) -> None:
@@ -107,7 +107,7 @@ async def _truncate(world: World, rng: random.Random, log: PartitionLog) -> None
     """
     end_mishaps(world)
     world.emitter.end_transactions()
-    await asyncio.sleep(_CALM_S)
+    await world.until_settled(_CALM_S)
     kept = log.truncate(int(rng.random() * (log.end + 1)))
     world.story.add("log truncated", f"{log.topic}/{log.number} to {kept}")
     world.oracle.log_goes_backwards(log)
@@ -118,7 +118,7 @@ async def _truncate(world: World, rng: random.Random, log: PartitionLog) -> None
         await _write_much(world, rng)
     else:
         world.move(mishaps.trouble_temporal, rng.getrandbits(64))
-    await asyncio.sleep(_NOTICED_AFTER_S)
+    await _until_noticed(world, 1, _NOTICED_WITHIN_S)
     world.oracle.log_goes_on(log)
     world.oracle.new_log_is_known(log)
 
@@ -134,7 +134,7 @@ async def _recreate(world: World, rng: random.Random, topic: str) -> None:
         world.oracle.log_goes_on(log)
 
     await _write_much(world, rng)
-    await asyncio.sleep(_KNOWN_BY_ID_AFTER_S)
+    await _until_noticed(world, len(logs), _KNOWN_BY_ID_WITHIN_S)
     for log in logs:
         world.oracle.new_log_is_known(log)
 
@@ -146,6 +146,12 @@ async def _begin_long_revocation(world: World, rng: random.Random) -> None:
     await _write_much(world, rng)
     mishaps.force_rebalance(world)
     await asyncio.sleep(rng.uniform(0, 3.5))
+
+
+async def _until_noticed(world: World, logs: int, limit_s: float) -> None:
+    """Wait until the worker says of so many logs that they are other ones, but no longer than it may take."""
+    enough = world.story.kinds["log replaced"] + logs
+    await world.until(lambda: world.story.kinds["log replaced"] >= enough, limit_s)
 
 
 async def _write_much(world: World, rng: random.Random) -> None:

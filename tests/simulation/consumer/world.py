@@ -27,6 +27,8 @@ from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
 _SETTLE_S: Final = 150.0
 _STOP_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.5
+_POLLS_MS: Final = (200, 1_000, 1_000)
+"""What is read does not wait for the end of a poll. Mostly long ones, so that idle workers cost less time."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,11 @@ class World:
         self.workers: list[Worker] = []
         self.moves = 0
         self._skipped = skipped
-        self._limits = ConsumerLimits(max_records=rng.choice((2, 8, 512)), max_read_ahead=rng.choice((6, 64, 4_096)))
+        self._limits = ConsumerLimits(
+            max_records=rng.choice((2, 8, 512)),
+            max_read_ahead=rng.choice((6, 64, 4_096)),
+            poll_ms=rng.choice(_POLLS_MS),
+        )
         self._hired = 0
         self._is_over = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -96,22 +102,27 @@ class World:
         """The workers that have not ended."""
         return [worker for worker in self.workers if not worker.is_over]
 
+    async def until_settled(self, limit_s: float) -> None:
+        """Wait until everything that can be read is done and committed."""
+        await self.until(lambda: self.oracle.is_settled(self.cluster.group.offsets), limit_s)
+
     async def settle(self) -> None:
         """Give the workers the time they need, stop them, and judge what is left, unless enough was seen before."""
-        await self._until(lambda: self.oracle.is_settled(self.cluster.group.offsets), _SETTLE_S)
+        await self.until_settled(_SETTLE_S)
         if self.oracle.violations:
             return
 
         self._is_over = True
         for worker in self.running:
             worker.stop()
-        await self._until(lambda: not self.running, _STOP_S)
+        await self.until(lambda: not self.running, _STOP_S)
 
         for worker in self.running:
             self.oracle.accuse(f"{worker.name} did not end when it was asked to")
         self.oracle.judge_end(self.cluster.group.offsets)
 
-    async def _until(self, is_met: Callable[[], bool], limit_s: float) -> None:
+    async def until(self, is_met: Callable[[], bool], limit_s: float) -> None:
+        """Wait until something is so, or was violated."""
         deadline = self.loop.time() + limit_s
         while not is_met() and not self.oracle.violations and self.loop.time() < deadline:
             await asyncio.sleep(_LOOK_EVERY_S)
