@@ -15,7 +15,7 @@ from rich.table import Table
 from tests.simulation.mutants import find_all, mutated
 from tests.simulation.verdicts import RunSeed, Verdict, run_seeds
 
-HALVES: Final = {"consumer": "tests.simulation.consumer.half"}
+HALVES: Final = {"consumer": "tests.simulation.consumer.half", "workflows": "tests.simulation.workflows.half"}
 
 
 def main() -> int:

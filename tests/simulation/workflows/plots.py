@@ -1,0 +1,52 @@
+"""What happens in a simulation, drawn from its seed: people, mishaps, and then peace."""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.workflows import people
+from tests.simulation.workflows.outside import Weather
+from tests.simulation.workflows.simulated_client import Calls
+from tests.simulation.workflows.temporal_model import Mood
+
+if TYPE_CHECKING:
+    from tests.simulation.workflows.world import World
+
+_ACTS: Final[Sequence[people.Move]] = (
+    people.sign_in,
+    people.sign_in,
+    people.send_again,
+    people.type_right,
+    people.type_right,
+    people.type_wrong,
+    people.type_wrong,
+    people.type_for_another,
+    people.type_before_asking,
+    people.clear_limits,
+)
+
+
+def storm(world: "World", rng: random.Random) -> None:
+    """Let people and mishaps come at random for a while."""
+    for _ in range(rng.randint(1, 3)):
+        world.hire()
+    lasts_s = rng.choice((5.0, 60.0, 400.0, 4_000.0))
+    world.move(0.0, people.sign_in, rng.getrandbits(64))
+    for _ in range(rng.randint(3, 16)):
+        world.move(rng.uniform(0, lasts_s), rng.choice(_ACTS), rng.getrandbits(64))
+
+    world.agenda.run(lasts_s)
+    make_peace(world)
+
+
+def make_peace(world: "World") -> None:
+    """End all that goes wrong, and have a worker."""
+    world.story.add("peace")
+    world.temporal.mood = Mood()
+    world.outside.weather = Weather()
+    world.client.calls = Calls()
+    world.consumers.come_back()
+    for worker in world.workers:
+        worker.thaw()
+    if not world.workers:
+        world.hire()

@@ -1,0 +1,431 @@
+"""A model of Temporal's server: what it may do to workflows, and what it never does."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import SearchAttributes as EncodedAttributes
+from temporalio.bridge.proto.workflow_activation import DoUpdate, QueryWorkflow, SignalWorkflow, WorkflowActivation
+from temporalio.common import TypedSearchAttributes
+from temporalio.converter import decode_typed_search_attributes
+
+from tests.simulation.consumer.story import Story
+from tests.simulation.workflows.activity_runs import ActivityRun
+from tests.simulation.workflows.agenda import Agenda
+from tests.simulation.workflows.instances import Beginning, Job, TaskFailed
+from tests.simulation.workflows.runs import NotDeterministic, Run
+from tests.simulation.workflows.tasks import TIMEOUT_S, Task
+from tests.simulation.workflows.workers import Worker
+
+_STICKY_TIMEOUT_S: Final = 10.0
+_MAIL: Final = "send_email_activity"
+
+
+@dataclass
+class Mood:
+    """What goes wrong between the server and its workers. ``slow``: how many pauses take long; shares are from 0 to 1."""
+
+    slow: float = 0.0
+    slow_locals: float = 0.0
+    slow_work: float = 0.0
+    lost_answers: float = 0.0
+    long_mails: float = 0.1
+    evictions: float = 0.05
+
+
+class Observer(Protocol):
+    """Who is told of what the server sees."""
+
+    def run_began(self, run: Run) -> None:
+        """Take note of a run."""
+
+    def signalled(self, run: Run, name: str, content: Payload) -> None:
+        """Take note of a signal, in the order of history."""
+
+    def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
+        """Take note of an activity that ended well, as history has it."""
+
+    def run_ended(self, run: Run) -> None:
+        """Take note of a run's end."""
+
+
+class Temporal:
+    """Starts runs, offers their tasks and activities to workers, and applies what they answer."""
+
+    def __init__(self, agenda: Agenda, rng: random.Random, story: Story, observer: Observer) -> None:
+        self.agenda = agenda
+        self.story = story
+        self.mood = Mood()
+        self.runs: list[Run] = []
+        self.workers: list[Worker] = []
+        self.current_release = "1"
+        self.is_versioned = False
+        self.single_batch = False
+        self.violations: list[str] = []
+        self._rng = rng
+        self._observer = observer
+        self._newest: dict[str, Run] = {}
+        self._waiting: list[Run | ActivityRun] = []
+
+    # What clients do
+
+    def newest_run(self, workflow_id: str) -> Run | None:
+        """Return the newest run of a workflow."""
+        return self._newest.get(workflow_id)
+
+    def open_run(self, workflow_id: str) -> Run | None:
+        """Return the open run of a workflow."""
+        run = self._newest.get(workflow_id)
+        return run if run is not None and run.is_open else None
+
+    def start(
+        self, kind: str, workflow_id: str, content: Payload, attributes: TypedSearchAttributes | None = None
+    ) -> Run:
+        """Start a workflow that does not run."""
+        return self._begin(kind, workflow_id, content, attributes or TypedSearchAttributes([]))
+
+    def signal(self, run: Run, name: str, content: Payload) -> None:
+        """Signal an open run."""
+        self._observer.signalled(run, name, content)
+        self.story.add(f"signal {name}", run.workflow_id)
+        signal = SignalWorkflow(signal_name=name, input=[content], originating_event_id=run.length + 1)
+        self.add_event(run, Job(signal_workflow=signal))
+
+    def update(self, run: Run, name: str, content: Payload) -> None:
+        """Update an open run. Nobody waits for the answer."""
+        self.story.add(f"update {name}", run.workflow_id)
+        number = str(self._rng.getrandbits(32))
+        update = DoUpdate(id=number, protocol_instance_id=number, name=name, input=[content])
+        self.add_event(run, Job(do_update=update), events=0)
+
+    def query(self, run: Run, name: str, arguments: list[Payload]) -> Payload | None:
+        """Ask a run that no worker is busy with. A query must not change it."""
+        workers = self._able(run)
+        if run.task is not None or not run.steps or not workers:
+            return None
+
+        worker = run.sticky
+        instance = worker.cache.get(run) if worker is not None and worker.is_alive else None
+        is_cached = instance is not None
+        if instance is None:
+            instance = self._replayed(run, self._rng.choice(workers))
+        if instance is None:
+            return None
+
+        job = Job(query_workflow=QueryWorkflow(query_id="q", query_type=name, arguments=arguments))
+        activation = WorkflowActivation(run_id=run.beginning.run_id, history_length=run.length, jobs=[job])
+        activation.timestamp.CopyFrom(run.steps[-1].activation.timestamp)
+        (answer,) = instance.activate(activation)
+        self.story.add(f"query {name}", run.workflow_id)
+        if not is_cached:
+            instance.evict()
+
+        return answer.respond_to_query.succeeded.response
+
+    # What workers do
+
+    def hire(self, worker: Worker) -> None:
+        """Take a worker, and offer it what nobody could do."""
+        self.workers.append(worker)
+        self.offer_again()
+
+    def offer_again(self) -> None:
+        """Offer what nobody could do."""
+        waiting = self._waiting
+        self._waiting = []
+        for one in waiting:
+            if isinstance(one, Run):
+                self._later(lambda run=one: self._offer_task(run))
+            else:
+                self.offer_activity(one, self.pause())
+
+    def task_completed(self, task: Task) -> None:
+        """Take what a worker answers to a task, unless the task has timed out meanwhile."""
+        run = task.run
+        ends = any(_ends_run(command) for command in task.commands)
+        if run.task is not task:
+            self.story.add("answer to a task came too late", run.workflow_id)
+            task.give_up()
+            return
+        if ends and len(run.pending) > task.told:
+            self.story.add("task done again: something came before its end", run.workflow_id)
+            self._lose_task(task)
+            return
+
+        run.task = None
+        run.attempt = 0
+        task.is_over = True
+        run.release = run.release or (task.worker.release if self.is_versioned else None)
+        run.length += 3 + task.markers
+        run.pending = run.pending[task.told :]
+        run.steps += task.steps
+        run.sticky = task.worker
+        del task.worker.tasks[run]
+        self.story.add("workflow task", run.workflow_id)
+        if run.length > 2 and self._rng.random() < self.mood.evictions:
+            task.worker.drop(run)
+        for command in task.commands:
+            self._apply(run, command)
+        if run.is_open and run.pending:
+            self._schedule_task(run)
+
+    def task_failed(self, task: Task, text: str) -> None:
+        """Take note that the workflow failed its task. Nothing in a simulation may make it do so."""
+        self.accuse(f"{task.run.workflow_id}: a workflow task failed: {text}")
+        self._lose_task(task)
+
+    def answered(self, activity: ActivityRun, answer: Payload) -> None:
+        """Take note of an activity that ended well."""
+        self._observer.answered(activity.run, activity.kind, activity.command.arguments[0], answer)
+
+    def add_event(self, run: Run, job: Job, events: int = 1) -> None:
+        """Write to an open run's history, and schedule a workflow task."""
+        if run.is_open:
+            run.length += events
+            run.pending.append(job)
+            self._schedule_task(run)
+
+    def offer_activity(self, activity: ActivityRun, pause_s: float) -> None:
+        """Let a worker do an activity, now or when there is one."""
+        self.agenda.later(pause_s, lambda: self._offer_activity(activity))
+
+    def is_outdated(self, run: Run) -> bool:
+        """Tell whether another release than its own is to serve a run."""
+        return run.release is not None and run.release != self.current_release
+
+    def accuse(self, text: str) -> None:
+        """Note a violation."""
+        self.violations.append(text)
+        self.story.add("VIOLATION", text)
+
+    # How long things take
+
+    def pause(self) -> float:
+        """Return how long something small takes."""
+        if self.mood.slow and self._rng.random() < self.mood.slow:
+            return self._rng.uniform(0.1, 4.0)
+        return self._rng.uniform(0.0005, 0.004)
+
+    def local_pause(self) -> float:
+        """Return how long a local activity takes to do its work: now and then longer than it may."""
+        if self._rng.random() < self.mood.slow_locals:
+            return self._rng.uniform(0.3, 1.3)
+        return self._rng.uniform(0.0005, 0.02)
+
+    def activity_pause(self, kind: str) -> float:
+        """Return how long an activity waits for its turn."""
+        if kind == _MAIL and self._rng.random() < self.mood.long_mails:
+            return self._rng.uniform(0.0, 40.0)
+        return self.pause()
+
+    def work_pause(self, kind: str) -> float:
+        """Return how long an activity takes to do its work."""
+        if kind == _MAIL and self._rng.random() < self.mood.long_mails:
+            return self._rng.uniform(0.5, 11.0)
+        if self._rng.random() < self.mood.slow_work:
+            return self._rng.uniform(0.5, 20.0)
+        return self._rng.uniform(0.001, 0.05)
+
+    def loses_answer(self) -> bool:
+        """Tell whether the answer of an activity is lost on its way."""
+        return self._rng.random() < self.mood.lost_answers
+
+    def after(self, moment: datetime, seconds: float) -> datetime:
+        """Return a later moment, by the clock of the workflow."""
+        return moment + timedelta(seconds=round(seconds, 6))
+
+    # Tasks
+
+    def _begin(
+        self, kind: str, workflow_id: str, content: Payload, attributes: TypedSearchAttributes, first_run_id: str = ""
+    ) -> Run:
+        run_id = f"{self._rng.getrandbits(128):032x}"
+        ids = (workflow_id, run_id, first_run_id or run_id)
+        beginning = Beginning(
+            kind, content, ids, self.agenda.datetime(), attributes, single_batch=self.single_batch
+        )
+        run = Run(beginning, None, attributes=attributes)
+        run.pending.append(beginning.job)
+        self.runs.append(run)
+        self._newest[workflow_id] = run
+        self._observer.run_began(run)
+        self.story.add("run starts", workflow_id)
+        self._schedule_task(run)
+
+        return run
+
+    def _schedule_task(self, run: Run) -> None:
+        if run.task is None and not run.task_is_due:
+            run.task_is_due = True
+            self._later(lambda: self._offer_task(run))
+
+    def _offer_task(self, run: Run) -> None:
+        """Give a task to the worker that has the run in its cache, or to another if that one is gone."""
+        if not run.is_open or not run.task_is_due:
+            return
+
+        sticky = run.sticky
+        run.sticky = None
+        if sticky is not None and sticky.is_alive:
+            self._start_task(run, sticky, is_cached=True)
+        elif sticky is not None and self._rng.random() < 0.5:
+            self.agenda.later(_STICKY_TIMEOUT_S, lambda: self._offer_task(run))
+        elif workers := self._able(run):
+            self._start_task(run, self._rng.choice(workers))
+        else:
+            self._waiting.append(run)
+
+    def _start_task(self, run: Run, worker: Worker, *, is_cached: bool = False) -> None:
+        run.task_is_due = False
+        run.attempt += 1
+        if run.attempt > 1:
+            self.story.add("task done again", f"{run.workflow_id} attempt {run.attempt}")
+        worker.take_over(run, keep=is_cached)
+        task = Task(self, run, worker)
+        worker.tasks[run] = task
+        run.task = task
+        self.agenda.later(TIMEOUT_S, lambda: self._time_out(task))
+        worker.later(0.0, task.begin)
+
+    def _time_out(self, task: Task) -> None:
+        if task.run.task is task:
+            self.story.add("task timed out", task.run.workflow_id)
+            task.run.task = None
+            self._schedule_again(task.run)
+
+    def _lose_task(self, task: Task) -> None:
+        task.give_up()
+        if task.run.task is task:
+            task.run.task = None
+            self._schedule_again(task.run)
+
+    def _schedule_again(self, run: Run) -> None:
+        """Schedule a task that failed. The first failure is written to history, further ones are not."""
+        if run.attempt == 1:
+            run.length += 3
+        self._schedule_task(run)
+
+    def _replayed(self, run: Run, worker: Worker) -> Any:
+        try:
+            return run.replayed(worker.workflows[run.beginning.kind])
+        except (NotDeterministic, TaskFailed) as error:
+            self.accuse(f"not deterministic: {error}")
+            return None
+
+    def _able(self, run: Run) -> list[Worker]:
+        """Return the workers that may serve a run: those of its release, or of the current one."""
+        release = run.release or self.current_release
+        return [one for one in self.workers if one.is_alive and (one.release == release or not self.is_versioned)]
+
+    def _offer_activity(self, activity: ActivityRun) -> None:
+        if activity.is_over or activity.is_started:
+            return
+
+        workers = self._able(activity.run)
+        if workers:
+            activity.start_on(self._rng.choice(workers))
+        else:
+            self._waiting.append(activity)
+
+    def _later(self, act: Callable[[], object]) -> None:
+        self.agenda.later(self.pause(), act)
+
+    # Commands
+
+    def _apply(self, run: Run, command: Any) -> None:
+        kind = command.WhichOneof("variant")
+        run.length += 1
+        match kind:
+            case "start_timer":
+                self._start_timer(run, command.start_timer)
+            case "cancel_timer":
+                self._cancel_timer(run, command.cancel_timer.seq)
+            case "schedule_activity":
+                activity = command.schedule_activity
+                run.activities[activity.seq] = ActivityRun(self, run, activity)
+            case "request_cancel_activity":
+                self._cancel_activity(run, command.request_cancel_activity.seq)
+            case "upsert_workflow_search_attributes":
+                self._upsert(run, command.upsert_workflow_search_attributes.search_attributes)
+            case "start_child_workflow_execution":
+                self._start_child(run, command.start_child_workflow_execution)
+            case "update_response":
+                pass
+            case _:
+                self._end_run(run, kind, command)
+
+    def _start_timer(self, run: Run, timer: Any) -> None:
+        def fire() -> None:
+            if run.timers.pop(timer.seq, None):
+                self.add_event(run, _fired(timer.seq))
+
+        run.timers[timer.seq] = self.agenda.later(timer.start_to_fire_timeout.ToTimedelta().total_seconds(), fire)
+
+    def _cancel_timer(self, run: Run, seq: int) -> None:
+        entry = run.timers.pop(seq, None)
+        if entry is not None:
+            entry.cancel()
+        run.pending = [job for job in run.pending if job.fire_timer.seq != seq]
+
+    def _cancel_activity(self, run: Run, seq: int) -> None:
+        """Cancel an activity. If it has ended meanwhile, the workflow is not told: it knows it as cancelled."""
+        activity = run.activities.get(seq)
+        if activity is not None:
+            self.story.add("activity cancelled", activity.kind)
+            activity.cancel()
+        run.pending = [job for job in run.pending if job.resolve_activity.seq != seq]
+
+    def _upsert(self, run: Run, encoded: EncodedAttributes) -> None:
+        changed = decode_typed_search_attributes(encoded)
+        names = set(encoded.indexed_fields)
+        kept = [pair for pair in run.attributes if pair.key.name not in names]
+        run.attributes = TypedSearchAttributes([*kept, *changed])
+
+    def _start_child(self, run: Run, child: Any) -> None:
+        self.story.add("child started", child.workflow_id)
+        began = self._begin(child.workflow_type, child.workflow_id, child.input[0], TypedSearchAttributes([]))
+        began.release = run.release
+        answer = Job()
+        answer.resolve_child_workflow_execution_start.seq = child.seq
+        answer.resolve_child_workflow_execution_start.succeeded.run_id = began.beginning.run_id
+        self._later(lambda: self.add_event(run, answer))
+
+    def _end_run(self, run: Run, kind: str, command: Any) -> None:
+        run.end = kind
+        run.task_is_due = False
+        for entry in run.timers.values():
+            entry.cancel()
+        for activity in list(run.activities.values()):
+            activity.cancel()
+        for worker in self.workers:
+            worker.drop(run)
+
+        self.story.add(kind.removesuffix("_workflow_execution").replace("_", " "), run.workflow_id)
+        self._observer.run_ended(run)
+        match kind:
+            case "complete_workflow_execution":
+                run.result = command.complete_workflow_execution.result
+            case "continue_as_new_workflow_execution":
+                (content,) = command.continue_as_new_workflow_execution.arguments
+                beginning = run.beginning
+                self._begin(beginning.kind, run.workflow_id, content, run.attributes, beginning.first_run_id)
+            case _:
+                self.accuse(f"{run.workflow_id}: a run ended by {kind}")
+
+
+def _fired(seq: int) -> Job:
+    job = Job()
+    job.fire_timer.seq = seq
+    return job
+
+
+def _ends_run(command: Any) -> bool:
+    return str(command.WhichOneof("variant")).endswith("_workflow_execution") and not command.HasField(
+        "start_child_workflow_execution"
+    )
+
+
+Workflows = Mapping[str, type[Any]]

@@ -1,0 +1,197 @@
+"""One simulation from a seed: people, consumers, a model of Temporal, workers, and what befalls them."""
+
+import gc
+import logging
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from temporalio.api.common.v1 import Payload
+
+from consumers.outcomes import Ignored, Outcome
+from consumers.ports import Record
+from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
+from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflow
+from tests.simulation.consumer.story import Story
+from tests.simulation.workflows.agenda import Agenda
+from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
+from tests.simulation.workflows.instances import TaskFailed, from_payload
+from tests.simulation.workflows.ledger import Answered, Ledger, Signalled
+from tests.simulation.workflows.oracle import Oracle
+from tests.simulation.workflows.outside import Outside
+from tests.simulation.workflows.runs import NotDeterministic, Run
+from tests.simulation.workflows.simulated_client import SimulatedClient
+from tests.simulation.workflows.temporal_model import Temporal
+from tests.simulation.workflows.workers import Surroundings, Worker
+from workflows.inbox import MESSAGES
+from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
+from workflows.sign_in import SignInWorkflow
+from workflows.verify_otp import VerifyOTPWorkflow
+
+_MAX_DAYS: Final = 4
+_DAY_S: Final = 86_400.0
+_MAX_SKEW_S: Final = 2.0
+
+RELEASES: Final = {
+    "1": {SIGN_IN_WORKFLOW: SignInWorkflow, VERIFY_OTP_WORKFLOW: VerifyOTPWorkflow},
+    "2": {SIGN_IN_WORKFLOW: NextSignInWorkflow, VERIFY_OTP_WORKFLOW: NextVerifyOTPWorkflow},
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one seed."""
+
+    seed: int
+    violations: list[str]
+    story: Story
+    simulated_s: float
+    moves: int
+
+
+class World:
+    """Everything that one simulation consists of."""
+
+    def __init__(self, rng: random.Random, told: bool, skipped: Collection[int] = frozenset()) -> None:
+        self.agenda = Agenda(child(rng))
+        self.story = Story(lambda: self.agenda.now, told)
+        self.policy = _policy(child(rng))
+        self.ledger = Ledger()
+        self.client = SimulatedClient(child(rng))
+        self.temporal = Temporal(self.agenda, child(rng), self.story, self)
+        self.client.connect(self.temporal)
+        self.outside = Outside(self.agenda, child(rng), self.story, self.ledger)
+        self.rng = child(rng)
+        skews = [self.rng.uniform(-_MAX_SKEW_S, _MAX_SKEW_S) for _ in range(self.rng.randint(1, 3))]
+        readers = [Consumer(self.agenda, self.client, self.policy, skew) for skew in skews]
+        self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
+        self.moves = 0
+        self._skipped = skipped
+        self._hired = 0
+        self._around = Surroundings(self.agenda, self.story, self.outside, self.client, child(rng))
+
+    def hire(self, release: str | None = None) -> Worker:
+        """Start another worker."""
+        self._hired += 1
+        release = release or self.temporal.current_release
+        skew_s = self.rng.uniform(-_MAX_SKEW_S, _MAX_SKEW_S)
+        worker = Worker(f"w{self._hired}", release, RELEASES[release], skew_s, self._around)
+        self.story.add("worker starts", f"{worker.name} of release {release}")
+        self.temporal.hire(worker)
+        return worker
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers that live."""
+        return [worker for worker in self.temporal.workers if worker.is_alive]
+
+    def move(self, after_s: float, act: Callable[["World", random.Random], None], seed: int) -> None:
+        """Let something happen later, unless this move is to be skipped. What it draws depends on no other move."""
+        self.moves += 1
+        if self.moves not in self._skipped:
+            self.agenda.later(after_s, lambda: act(self, random.Random(seed)))
+
+    def settle(self) -> list[str]:
+        """Give the workers the time they need, and judge what is left."""
+        limit = self.agenda.now + _MAX_DAYS * _DAY_S
+        self.agenda.run(limit)
+        oracle = Oracle(self.ledger, self.policy)
+        violations = [*self.temporal.violations, *self._replay(), *self._left_open(), *oracle.judge()]
+        for worker in self.temporal.workers:
+            for run in list(worker.cache):
+                worker.drop(run)
+        return violations
+
+    # What the model of Temporal tells
+
+    def run_began(self, run: Run) -> None:
+        """Take note of nothing."""
+
+    def signalled(self, run: Run, name: str, content: Payload) -> None:
+        """Keep a signal."""
+        message = from_payload(content, MESSAGES[name])
+        self.ledger.signals.append(Signalled(self.agenda.now, run.workflow_id, name, message))
+
+    def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
+        """Keep the end of an activity."""
+        self.ledger.answers.append(Answered(self.agenda.now, run.workflow_id, kind, task, answer))
+
+    def run_ended(self, run: Run) -> None:
+        """Keep the length of its history."""
+        self.ledger.longest = max(self.ledger.longest, run.length)
+
+    # Internals
+
+    def _on_outcome(self, record: Record, outcome: Outcome) -> None:
+        story = self.ledger.sign_ins.get((record.key or b"").decode())
+        is_first = record.topic == REQUESTED and b'"attempt": 1,' in (record.value or b"")
+        if story is not None and is_first and not isinstance(outcome, Ignored) and story.handled_at is None:
+            story.handled_at = self.agenda.now
+
+    def _replay(self) -> list[str]:
+        """Replay each run from its beginning."""
+        found = []
+        for run in self.temporal.runs:
+            try:
+                run.replayed(RELEASES[run.release or "1"][run.beginning.kind]).evict()
+            except (NotDeterministic, TaskFailed) as error:
+                found.append(f"not deterministic: {error}")
+        return found
+
+    def _left_open(self) -> list[str]:
+        return [f"{run.workflow_id}: a run never ends" for run in self.temporal.runs if run.is_open]
+
+
+Plot = Callable[[World, random.Random], None]
+"""What happens in a world, and then ends well."""
+
+
+def simulate(seed: int, plot: Plot, told: bool = False, skipped: Collection[int] = frozenset()) -> Result:
+    """Let ``plot`` happen in a new world, without some of its moves. The same seed gives the same story."""
+    rng = random.Random(seed)
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        world = World(rng, told, skipped)
+        plot(world, child(rng))
+        violations = world.settle()
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
+
+    for text in violations:
+        world.story.add("VIOLATION", text)
+    return Result(seed, violations, world.story, world.agenda.now, world.moves)
+
+
+def child(rng: random.Random) -> random.Random:
+    """Return a source of its own, so that one part of the world does not change what another draws."""
+    return random.Random(rng.getrandbits(64))
+
+
+def _policy(rng: random.Random) -> Policy:
+    """Draw settings: small limits are reached sooner."""
+    otp = OtpPolicy(
+        digits=rng.choice((6, 8)),
+        lifetime_s=rng.choice((30, 120, 300, 300)),
+        max_attempts=rng.choice((1, 2, 5, 5)),
+        shortest_resend_s=rng.choice((0, 10, 60)),
+    )
+    limits = LimitPolicy(
+        send_cooldown_s=rng.choice((0, 5, 60)),
+        sends_per_hour=rng.choice((2, 5)),
+        sends_per_day=rng.choice((4, 20)),
+        failures_per_hour=rng.choice((3, 10)),
+        failures_per_day=rng.choice((4, 8, 20)),
+        failures_in_a_row=rng.choice((3, 100)),
+        trusted_failures_per_day=rng.choice((2, 5)),
+    )
+    times = TimePolicy(mail_attempt_s=rng.choice((3, 10)), linger_s=rng.choice((3_600, 86_400)))
+    return Policy(
+        otp=otp,
+        limits=limits,
+        times=times,
+        signals_per_run=rng.choice((3, 10, 1_000, 1_000)),
+        search_attributes=rng.random() < 0.2,
+    )
