@@ -86,10 +86,13 @@ class Assignment:
             tracker.finish(ticket)
 
     def watermarks(self) -> dict[Partition, int]:
-        """Return the offsets that may be committed now. One of a log that is gone would hide records of the new one."""
-        trackers = self._trackers.items()
-        marks = ((partition, tracker.watermark) for partition, tracker in trackers if partition not in self.outdated)
-        return {partition: mark for partition, mark in marks if mark is not None}
+        """Return the offsets that may be committed now.
+
+        Of a log that is gone it is 0: its offset would hide records of the new log, and may already be committed.
+        """
+        marks = {partition: tracker.watermark for partition, tracker in self._trackers.items()}
+        marks |= dict.fromkeys(self.outdated, 0)
+        return {partition: mark for partition, mark in marks.items() if mark is not None}
 
     def far_ahead(self, max_read_ahead: int) -> set[Partition]:
         """Return the partitions that are read ``max_read_ahead`` offsets or more beyond their watermark."""

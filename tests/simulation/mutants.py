@@ -120,8 +120,8 @@ _OWN: Final = (
     Mutant(
         "the last commit of an assignment includes logs that are gone (found by this simulation)",
         f"{_POLLING}/assignment.py",
-        "for partition, tracker in trackers if partition not in self.outdated)",
-        "for partition, tracker in trackers)",
+        "        marks |= dict.fromkeys(self.outdated, 0)\n",
+        "",
     ),
     Mutant(
         "a commit that fails counts as made",

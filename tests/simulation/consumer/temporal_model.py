@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from consumers.decode import ReceivedRequest, ReceivedSubmission
-from consumers.outcomes import Applied, Duplicate, KeyBusy, Misconfigured, NotNow, Outcome, Rejected, Throttled
-from consumers.outcomes import Unreachable
+from consumers.outcomes import (
+    Applied,
+    Duplicate,
+    KeyBusy,
+    Misconfigured,
+    NotNow,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
 from tests.simulation.consumer.story import Story
 
 Effect = tuple[str, ...]

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from tests.simulation.consumer.cluster import Trouble
+from tests.simulation.consumer.temporal_model import Mood
+from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, simulate
 
 _UNKNOWN_SERVER_ERROR = -1
@@ -50,3 +52,45 @@ def test_a_member_without_partitions_joins_again_after_an_odd_answer(seed: int) 
         assert len(world.cluster.group.members) == _MORE_THAN_PARTITIONS
 
     assert simulate(seed, odd_answers).violations == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_commit_that_lands_on_a_new_log_is_taken_back_before_another_worker_reads_it(seed: int) -> None:
+    """Seed 329: it was under way when the topic was made again, and a revocation came before the new log was begun."""
+
+    async def recreation(world: World) -> None:
+        cluster = world.cluster
+        first = world.hire()
+        await _write(world, 8)
+        await world.until_settled(20)
+        world.temporal.mood = Mood(busy=1.0)
+        await _write(world, 8)
+        cluster.group.rebalance()
+        await asyncio.sleep(3.5)
+
+        committed = dict(cluster.group.offsets)
+        for topic in INBOUND:
+            cluster.replace_topic(topic)
+            for log in cluster.logs_of(topic):
+                world.oracle.log_goes_backwards(log)
+                world.oracle.log_goes_on(log)
+        cluster.group.offsets.update(committed)
+        await _write(world, 40)
+        await asyncio.sleep(4)
+
+        first.stop()
+        world.hire()
+        await asyncio.sleep(2)
+        world.temporal.mood = Mood()
+        await world.until(lambda: first.is_over, 30)
+        for log in [log for topic in INBOUND for log in cluster.logs_of(topic)]:
+            world.oracle.new_log_is_known(log)
+
+    assert simulate(seed, recreation).violations == []
+
+
+async def _write(world: World, times: int) -> None:
+    for _ in range(times):
+        world.emitter.write(world.rng.getrandbits(64))
+        await asyncio.sleep(0.02)
+    world.emitter.end_transactions()
