@@ -17,7 +17,7 @@ from schemas.policy import Policy
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
 from tests.simulation.consumer.story import Story
 from tests.simulation.workflows.agenda import Agenda
-from tests.simulation.workflows.instances import LOOP
+from tests.simulation.workflows.instances import run_now
 from tests.simulation.workflows.simulated_client import SimulatedClient
 from tests.simulation.workflows.workers import KEYS, PSEUDONYMS
 
@@ -45,7 +45,7 @@ class Consumer:
 
     def handle(self, delivery: Delivery) -> Outcome:
         """Apply a delivery. Raises ``NotNow``."""
-        return LOOP.run_until_complete(self._dispatcher(delivery))
+        return run_now(self._dispatcher(delivery))
 
 
 @dataclass

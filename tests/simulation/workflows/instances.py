@@ -1,9 +1,9 @@
 """The SDK's workflow instances: the real workflow code, activation by activation."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.failure.v1 import Failure
@@ -30,6 +30,21 @@ _SINGLE_BATCH: Final = frozenset({_WorkflowLogicFlag.PROCESS_WORKFLOW_ACTIVATION
 _RUNNER: Final = UnsandboxedWorkflowRunner()
 
 Job = WorkflowActivationJob
+T = TypeVar("T")
+
+
+def run_now(work: Coroutine[Any, Any, T]) -> T:
+    """Run something that waits for nothing, on a loop if it asks for one."""
+    asyncio._set_running_loop(LOOP)
+    try:
+        work.send(None)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
+    finally:
+        asyncio._set_running_loop(None)
+
+    raise AssertionError("nothing in a simulation waits")
 
 
 class TaskFailed(Exception):

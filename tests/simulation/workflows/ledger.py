@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from temporalio.api.common.v1 import Payload
-
 from activities.ports import CodeMail
 from schemas.limits import Clearing
 from schemas.results import Result
 from schemas.tasks import MailToSend
+from workflows.inbox import Signal
 
 
 class Mailed(NamedTuple):
@@ -44,22 +43,23 @@ class Compared(NamedTuple):
 
 
 class Signalled(NamedTuple):
-    """A signal, as its workflow's history has it."""
+    """A signal, as its workflow's history has it. ``moment``: as of when it is decided; ``number``: which it is."""
 
     at: float
-    workflow_id: str
+    signin_id: str
     name: str
-    content: object
+    content: Signal
+    moment: datetime
+    number: int
 
 
-class Answered(NamedTuple):
-    """An activity that ended well, as its workflow's history has it."""
+class MailAnswer(NamedTuple):
+    """What history has known since ``at`` of a mail that was accepted."""
 
     at: float
-    workflow_id: str
-    kind: str
-    task: Payload
-    answer: Payload
+    signin_id: str
+    attempt: int
+    accepted_at: datetime
 
 
 @dataclass
@@ -95,10 +95,9 @@ class Ledger:
     mails: list[Mailed] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
-    answers: list[Answered] = field(default_factory=list)
+    answers: list[MailAnswer] = field(default_factory=list)
     clearings: list[tuple[float, Clearing]] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
-    longest: int = 0
 
     def results_of(self, signin_id: str) -> Sequence[Published]:
         """Return the results of a sign-in, with repeats."""
@@ -115,8 +114,3 @@ def first_times(results: Sequence[Published]) -> list[Published]:
     for one in results:
         known.setdefault(one.ce_id, one)
     return list(known.values())
-
-
-def utc(text: str) -> datetime:
-    """Return a time of a result."""
-    return datetime.fromisoformat(text)

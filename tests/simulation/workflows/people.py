@@ -83,7 +83,7 @@ def type_wrong(world: "World", rng: random.Random) -> None:
     story = _some_sign_in(world, rng)
     if story is not None:
         for _ in range(rng.choice((1, 1, 2, 6))):
-            _submit(world, _text(rng, 16), story, rng.choice(("00000000", "123", f"{rng.randrange(10**8):08}")))
+            _submit(world, _text(rng, 16), story, rng.choice(("", "x")) + f"{rng.randrange(10**8):08}")
 
 
 def type_for_another(world: "World", rng: random.Random) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.workflows import people
+from tests.simulation.workflows.consumers import Reading
+from tests.simulation.workflows.mishaps import MISHAPS
 from tests.simulation.workflows.outside import Weather
 from tests.simulation.workflows.simulated_client import Calls
 from tests.simulation.workflows.temporal_model import Mood
@@ -35,6 +37,10 @@ def storm(world: "World", rng: random.Random) -> None:
     for _ in range(rng.randint(3, 16)):
         world.move(rng.uniform(0, lasts_s), rng.choice(_ACTS), rng.getrandbits(64))
 
+    if rng.random() < 0.9:
+        for _ in range(rng.randint(1, 6)):
+            world.move(rng.uniform(0, lasts_s), rng.choice(MISHAPS), rng.getrandbits(64))
+
     world.agenda.run(lasts_s)
     make_peace(world)
 
@@ -45,8 +51,10 @@ def make_peace(world: "World") -> None:
     world.temporal.mood = Mood()
     world.outside.weather = Weather()
     world.client.calls = Calls()
+    world.consumers.reading = Reading(again=0.0)
     world.consumers.come_back()
     for worker in world.workers:
         worker.thaw()
-    if not world.workers:
-        world.hire()
+    for release in {world.temporal.current_release, *(run.release for run in world.temporal.runs if run.is_open)}:
+        if not any(release in (None, worker.release) for worker in world.workers):
+            world.hire(release)

@@ -33,7 +33,7 @@ class Mood:
     slow_work: float = 0.0
     lost_answers: float = 0.0
     long_mails: float = 0.1
-    evictions: float = 0.05
+    evictions: float = 0.01
 
 
 class Observer(Protocol):

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from temporalio.api.common.v1 import Payload
@@ -12,13 +13,15 @@ from temporalio.api.common.v1 import Payload
 from consumers.outcomes import Ignored, Outcome
 from consumers.ports import Record
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
+from schemas.signals import Submission
+from schemas.tasks import MailAccepted, MailToSend
 from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflow
 from tests.simulation.consumer.story import Story
 from tests.simulation.workflows.agenda import Agenda
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
 from tests.simulation.workflows.instances import TaskFailed, from_payload
-from tests.simulation.workflows.ledger import Answered, Ledger, Signalled
-from tests.simulation.workflows.oracle import Oracle
+from tests.simulation.workflows.ledger import Ledger, MailAnswer, Signalled
+from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.outside import Outside
 from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.simulated_client import SimulatedClient
@@ -67,9 +70,10 @@ class World:
         readers = [Consumer(self.agenda, self.client, self.policy, skew) for skew in skews]
         self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
         self.moves = 0
+        self._moments: dict[str, datetime] = {}
         self._skipped = skipped
         self._hired = 0
-        self._around = Surroundings(self.agenda, self.story, self.outside, self.client, child(rng))
+        self._around = Surroundings(self.agenda, self.story, self.outside, self.client, self.ledger)
 
     def hire(self, release: str | None = None) -> Worker:
         """Start another worker."""
@@ -96,8 +100,8 @@ class World:
         """Give the workers the time they need, and judge what is left."""
         limit = self.agenda.now + _MAX_DAYS * _DAY_S
         self.agenda.run(limit)
-        oracle = Oracle(self.ledger, self.policy)
-        violations = [*self.temporal.violations, *self._replay(), *self._left_open(), *oracle.judge()]
+        judged = judge(self.ledger, self.policy, self.temporal.runs)
+        violations = [*self.temporal.violations, *self._replay(), *self._left_open(), *judged]
         for worker in self.temporal.workers:
             for run in list(worker.cache):
                 worker.drop(run)
@@ -106,20 +110,35 @@ class World:
     # What the model of Temporal tells
 
     def run_began(self, run: Run) -> None:
-        """Take note of nothing."""
+        """Take note that a mailbox that had ended begins to remember anew."""
+        if run.beginning.run_id == run.beginning.first_run_id:
+            self._moments[run.workflow_id] = run.beginning.started_at
 
     def signalled(self, run: Run, name: str, content: Payload) -> None:
-        """Keep a signal."""
+        """Keep a signal. It is decided as of its stamp, but of no earlier moment than the one before."""
         message = from_payload(content, MESSAGES[name])
-        self.ledger.signals.append(Signalled(self.agenda.now, run.workflow_id, name, message))
+        stamp = message.read_at if isinstance(message, Submission) else message.decided_at
+        moment = max(self._moments[run.workflow_id], stamp)
+        self._moments[run.workflow_id] = moment
+        number = len(self.ledger.signals)
+        self.ledger.signals.append(Signalled(self.agenda.now, message.signin_id, name, message, moment, number))
 
     def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
-        """Keep the end of an activity."""
-        self.ledger.answers.append(Answered(self.agenda.now, run.workflow_id, kind, task, answer))
+        """Keep that a mail was accepted."""
+        if kind == "send_email_activity":
+            mail = from_payload(task, MailToSend)
+            accepted = from_payload(answer, MailAccepted)
+            answer = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
+            self.ledger.answers.append(answer)
 
     def run_ended(self, run: Run) -> None:
-        """Keep the length of its history."""
-        self.ledger.longest = max(self.ledger.longest, run.length)
+        """Take note of nothing."""
+
+    def promote(self, release: str) -> None:
+        """Let new workflows begin under a release, if it has a worker. Others move to it when they can."""
+        if any(worker.release == release for worker in self.workers):
+            self.temporal.current_release = release
+            self.story.add("release promoted", release)
 
     # Internals
 
@@ -187,7 +206,7 @@ def _policy(rng: random.Random) -> Policy:
         failures_in_a_row=rng.choice((3, 100)),
         trusted_failures_per_day=rng.choice((2, 5)),
     )
-    times = TimePolicy(mail_attempt_s=rng.choice((3, 10)), linger_s=rng.choice((3_600, 86_400)))
+    times = TimePolicy(mail_attempt_s=rng.choice((3, 10)), linger_s=86_400)
     return Policy(
         otp=otp,
         limits=limits,

@@ -1,0 +1,162 @@
+"""What befalls workers, the server and the world around them. Each mishap ends by itself."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from schemas.limits import LimitsQuery
+from tests.simulation.workflows.instances import to_payload
+from tests.simulation.workflows.workers import PSEUDONYMS
+from workflows.names import LIMITS_QUERY, STATUS_QUERY, VERIFY_OTP_WORKFLOW
+
+if TYPE_CHECKING:
+    from tests.simulation.workflows.world import World
+
+Move = Callable[["World", random.Random], None]
+
+_SPANS_S: Final = (0.5, 3.0, 15.0, 40.0, 400.0)
+
+
+def kill_worker(world: "World", rng: random.Random) -> None:
+    """Kill a worker. A supervisor starts another, soon or after hours."""
+    if world.workers:
+        rng.choice(world.workers).kill()
+        world.agenda.later(rng.choice((0.1, 1.0, 5.0, 30.0, 300.0)), lambda: world.hire())
+
+
+def stop_all_workers(world: "World", rng: random.Random) -> None:
+    """Have no worker for a while, for hours perhaps."""
+    for worker in world.workers:
+        worker.kill()
+    world.agenda.later(rng.choice((5.0, 60.0, 310.0, 1_000.0, 8_000.0)), lambda: world.hire())
+
+
+def freeze_worker(world: "World", rng: random.Random) -> None:
+    """Freeze a worker in the middle of whatever it does."""
+    if world.workers:
+        worker = rng.choice(world.workers)
+        worker.freeze()
+        world.agenda.later(rng.choice((1.0, 9.0, 11.0, 30.0, 320.0)), worker.thaw)
+        if rng.random() < 0.7:
+            world.hire()
+
+
+def die_after_effects(world: "World", rng: random.Random) -> None:
+    """Let workers die right after they did something outside. Others take over."""
+    world.hire()
+    _set(world, rng, world.outside.weather, "deaths", rng.choice((0.2, 0.5)))
+    for after_s in (2.0, 13.0, 40.0):
+        world.agenda.later(after_s, lambda: world.workers or world.hire())
+
+
+def slow_down(world: "World", rng: random.Random) -> None:
+    """Let messages between server and workers take seconds."""
+    _set(world, rng, world.temporal.mood, "slow", rng.choice((0.1, 0.5)))
+
+
+def slow_locals(world: "World", rng: random.Random) -> None:
+    """Let local activities take longer than they may."""
+    _set(world, rng, world.temporal.mood, "slow_locals", rng.choice((0.2, 0.9)))
+
+
+def slow_work(world: "World", rng: random.Random) -> None:
+    """Let activities take longer than they may."""
+    _set(world, rng, world.temporal.mood, "slow_work", rng.choice((0.2, 0.7)))
+
+
+def lose_answers(world: "World", rng: random.Random) -> None:
+    """Lose the answers of activities that did their work."""
+    _set(world, rng, world.temporal.mood, "lost_answers", rng.choice((0.1, 0.5)))
+
+
+def evict_runs(world: "World", rng: random.Random) -> None:
+    """Let workers forget runs."""
+    _set(world, rng, world.temporal.mood, "evictions", 0.5)
+
+
+def slow_mails(world: "World", rng: random.Random) -> None:
+    """Let mails wait for their turn, and mail servers take their time."""
+    _set(world, rng, world.temporal.mood, "long_mails", 0.8)
+
+
+def trouble_outside(world: "World", rng: random.Random) -> None:
+    """Let the mail server, siteverify or Kafka fail, before or after they did what they were asked."""
+    names = ("mail_later", "mail_never", "mail_unanswered", "siteverify_down", "kafka_down", "kafka_unanswered")
+    _set(world, rng, world.outside.weather, rng.choice(names), rng.choice((0.2, 0.6, 1.0)))
+
+
+def lose_calls(world: "World", rng: random.Random) -> None:
+    """Lose calls to Temporal, or their answers."""
+    _set(world, rng, world.client.calls, rng.choice(("lost", "unanswered")), rng.choice((0.2, 0.6)))
+
+
+def read_late(world: "World", rng: random.Random) -> None:
+    """Let events take long from their emitter to their reader."""
+    _set(world, rng, world.consumers.reading, "late", 0.7)
+
+
+def read_again(world: "World", rng: random.Random) -> None:
+    """Read most events twice."""
+    _set(world, rng, world.consumers.reading, "again", 0.6)
+
+
+def stop_reading(world: "World", rng: random.Random) -> None:
+    """Have no consumer for a while."""
+    world.consumers.away = True
+    world.story.add("consumers away")
+    world.agenda.later(rng.choice((2.0, 30.0, 320.0)), world.consumers.come_back)
+
+
+def ask(world: "World", rng: random.Random) -> None:
+    """Query mailboxes, as operators do."""
+    for run in world.temporal.runs:
+        if run.is_open and run.beginning.kind == VERIFY_OTP_WORKFLOW:
+            account = next(filter(None, (story.account for story in world.ledger.sign_ins.values())), "nobody")
+            query = LimitsQuery(account=account, as_of=world.agenda.datetime())
+            world.temporal.query(run, STATUS_QUERY, [])
+            world.temporal.query(run, LIMITS_QUERY, [to_payload(query)])
+
+
+def roll_out(world: "World", rng: random.Random) -> None:
+    """Start workers of the other release, and make it current. The former one's workers stop some time later."""
+    former = world.temporal.current_release
+    newer = "2" if former == "1" else "1"
+    world.temporal.is_versioned = True
+    world.hire(newer)
+    world.agenda.later(rng.uniform(0, 5), lambda: world.promote(newer))
+    if rng.random() < 0.3:
+        world.agenda.later(rng.uniform(5, 60), lambda: world.promote(former))
+
+
+def _set(world: "World", rng: random.Random, what: Any, name: str, value: float) -> None:
+    """Let something go wrong for a while."""
+    usual = type(what).__dataclass_fields__[name].default
+    setattr(what, name, value)
+    world.story.add(name.replace("_", " "), f"{value}")
+    world.agenda.later(rng.choice(_SPANS_S), lambda: setattr(what, name, usual))
+
+
+MISHAPS: Final[Sequence[Move]] = (
+    kill_worker,
+    kill_worker,
+    stop_all_workers,
+    freeze_worker,
+    freeze_worker,
+    die_after_effects,
+    die_after_effects,
+    slow_down,
+    slow_locals,
+    slow_work,
+    lose_answers,
+    evict_runs,
+    slow_mails,
+    trouble_outside,
+    trouble_outside,
+    trouble_outside,
+    lose_calls,
+    read_late,
+    read_again,
+    stop_reading,
+    ask,
+    roll_out,
+)
