@@ -121,7 +121,6 @@ def roll_out(world: "World", rng: random.Random) -> None:
     """Start workers of the other release, and make it current. The former one's workers stop some time later."""
     former = world.temporal.current_release
     newer = "2" if former == "1" else "1"
-    world.temporal.is_versioned = True
     world.hire(newer)
     world.agenda.later(rng.uniform(0, 5), lambda: world.promote(newer))
     if rng.random() < 0.3:

@@ -62,7 +62,6 @@ class Temporal:
         self.runs: list[Run] = []
         self.workers: list[Worker] = []
         self.current_release = "1"
-        self.is_versioned = False
         self.single_batch = False
         self.violations: list[str] = []
         self._rng = rng
@@ -158,7 +157,7 @@ class Temporal:
         run.task = None
         run.attempt = 0
         task.is_over = True
-        run.release = run.release or (task.worker.release if self.is_versioned else None)
+        run.release = run.release or task.worker.release
         run.length += 3 + task.markers
         run.pending = run.pending[task.told :]
         run.steps += task.steps
@@ -318,7 +317,7 @@ class Temporal:
     def _able(self, run: Run) -> list[Worker]:
         """Return the workers that may serve a run: those of its release, or of the current one."""
         release = run.release or self.current_release
-        return [one for one in self.workers if one.is_alive and (one.release == release or not self.is_versioned)]
+        return [one for one in self.workers if one.is_alive and one.release == release]
 
     def _offer_activity(self, activity: ActivityRun) -> None:
         if activity.is_over or activity.is_started:
