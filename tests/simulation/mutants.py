@@ -15,23 +15,11 @@ from rich.console import Console
 
 from deploy.local.places import PROJECT
 from tests.sabotage.cuts import CUTS
+from tests.simulation.mutant import Mutant
+from tests.simulation.workflows.mutants import WORKFLOW_MUTANTS
 
 _PROCESSES: Final = 2
 _VIOLATED: Final = 1
-
-
-class Mutant(NamedTuple):
-    """Replaces ``old``, which occurs in ``file`` exactly once, with ``new``."""
-
-    what: str
-    file: str
-    old: str
-    new: str
-
-    @property
-    def module(self) -> str:
-        """The name of the module that it changes."""
-        return self.file.removesuffix(".py").replace("/", ".")
 
 
 class _Found(NamedTuple):
@@ -157,13 +145,16 @@ _OWN: Final = (
 )
 
 
-def _all() -> Sequence[Mutant]:
+def _of_consumer() -> Sequence[Mutant]:
     cuts = {cut.what: cut for cut in CUTS}
     chosen = [Mutant(what, cuts[what].file, cuts[what].old, cuts[what].new) for what in _OF_SABOTAGE]
     return [*_OWN, *chosen]
 
 
-MUTANTS: Final = _all()
+MUTANTS_OF: Final = {"consumer": _of_consumer(), "workflows": WORKFLOW_MUTANTS}
+"""The mutants of each half. They are numbered from 1 through both."""
+
+MUTANTS: Final = [*MUTANTS_OF["consumer"], *MUTANTS_OF["workflows"]]
 
 
 def mutated(number: int) -> None:
@@ -177,7 +168,7 @@ def mutated(number: int) -> None:
 
 def find_all(console: Console, half: str, seeds: int) -> int:
     """Look for each mutant, print the seeds it took, and return 0 if all were found."""
-    numbers = range(1, len(MUTANTS) + 1)
+    numbers = [1 + MUTANTS.index(mutant) for mutant in MUTANTS_OF[half]]
     missed = 0
     with ThreadPoolExecutor(_PROCESSES) as pool:
         for number, found in zip(numbers, pool.map(partial(_find, half, seeds), numbers), strict=True):
@@ -185,7 +176,7 @@ def find_all(console: Console, half: str, seeds: int) -> int:
             shown = "NOT FOUND" if found is None else f"seeds: {found.seeds}, {found.violation}"
             console.print(f"{number:2}  {MUTANTS[number - 1].what}\n    {shown}", markup=False, highlight=False)
 
-    console.print(f"{len(MUTANTS)} mutants, {missed} not found")
+    console.print(f"{len(numbers)} mutants, {missed} not found")
     return 1 if missed else 0
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from activities.addresses import parse_address
+from schemas.signals import Challenge
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case
 
@@ -50,6 +51,35 @@ def no_mail_twice(case: Case) -> Iterator[str]:
             yield f"the mail of attempt {attempt} was sent again at {again[0]:.3f}"
 
 
+def mails_are_timely(case: Case) -> Iterator[str]:
+    """A mail is for a fresh request, some time after the one before, and some time before the code expires."""
+    policy = case.policy
+    mailed = {one.task.attempt for one in case.mails}
+    accepted = [signal for attempt, signal in sorted(case.attempts.items()) if attempt in mailed]
+    for signal in accepted:
+        challenge = signal.content
+        assert isinstance(challenge, Challenge)
+        if challenge.decided_at - challenge.born_at > timedelta(seconds=policy.times.max_event_age_s):
+            yield f"attempt {challenge.attempt} was stale, and mailed"
+        left = case.mails[0].mail.expires_at - signal.moment
+        if challenge.attempt > 1 and left < timedelta(seconds=policy.otp.shortest_resend_s):
+            yield f"attempt {challenge.attempt} was mailed {left} before the code expires"
+
+    moments = sorted(signal.moment for signal in accepted)
+    for one, other in zip(moments, moments[1:], strict=False):
+        if other - one < timedelta(seconds=policy.limits.send_cooldown_s):
+            yield f"two mails within {other - one}"
+
+
+def own_compares(case: Case) -> Iterator[str]:
+    """Only submissions of the sign-in's own account are compared."""
+    if any(one.account != case.story.account for one in case.ledger.compared if one.signin_id == case.name):
+        yield "another account was compared"
+    own = {getattr(signal.content, "seal", "") for signal in case.submissions.values()}
+    if {one.seal for one in case.ledger.compared if one.signin_id == case.name} - own:
+        yield "another account's submission was compared"
+
+
 def few_compares(case: Case) -> Iterator[str]:
     """No more submissions are compared than there are tries."""
     compared = {one.seal for one in case.ledger.compared if one.signin_id == case.name}
@@ -63,4 +93,6 @@ MAIL_RULES: Final[Sequence[Callable[[Case], Iterator[str]]]] = (
     no_mail_for_the_rejected,
     no_mail_twice,
     few_compares,
+    own_compares,
+    mails_are_timely,
 )

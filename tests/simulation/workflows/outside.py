@@ -105,7 +105,9 @@ class Outside:
 
         self._story.add(f"published {event.result.type}", f"{event.result.signin_id} {_reason(event)}")
         self._ledger.published.append(
-            Published(self._agenda.now, event.event_id, event.result, event.key(), event.value(), tuple(event.headers()))
+            Published(
+                self._agenda.now, event.event_id, event.result, event.key(), event.value(), tuple(event.headers())
+            )
         )
         self._maybe_die()
         if self._happens(self.weather.kafka_unanswered):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.addresses import parse_address
@@ -104,6 +105,18 @@ def type_before_asking(world: "World", rng: random.Random) -> None:
     (story,) = (one for name, one in world.ledger.sign_ins.items() if name not in known)
     if story.account is not None:
         _submit(world, _text(rng, 16), story, "00000000")
+
+
+def flood(world: "World", rng: random.Random) -> None:
+    """Send junk for one mailbox, some of it for a sign-in that exists."""
+    story = _some_sign_in(world, rng)
+    for number in range(rng.choice((10, 10, 40))):
+        signin_id = story.signin_id if story is not None and number % 3 == 0 else _text(rng, 22)
+        email = rng.choice(("ada@example.com", "ada+other@example.com"))
+        submission_id = _text(rng, 16)
+        code = f"x{rng.randrange(10**8):08}"
+        after_s = number * rng.choice((0.002, 0.2))
+        world.agenda.later(after_s, partial(_submit, world, submission_id, _stranger(signin_id, email), code))
 
 
 def clear_limits(world: "World", rng: random.Random) -> None:

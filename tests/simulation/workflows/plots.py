@@ -25,6 +25,7 @@ _ACTS: Final[Sequence[people.Move]] = (
     people.type_for_another,
     people.type_before_asking,
     people.clear_limits,
+    people.flood,
 )
 
 
@@ -48,6 +49,7 @@ def storm(world: "World", rng: random.Random) -> None:
 def make_peace(world: "World") -> None:
     """End all that goes wrong, and have a worker."""
     world.story.add("peace")
+    world.peace_at = world.agenda.now
     world.temporal.mood = Mood()
     world.outside.weather = Weather()
     world.client.calls = Calls()

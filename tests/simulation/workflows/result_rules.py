@@ -156,7 +156,9 @@ def known_when_it_is(case: Case) -> Iterator[str]:
 
 
 def _submissions_without_answer(case: Case) -> Iterator[str]:
-    answered = {one.result.submission_id for one in [*case.results, *case.unknown] if isinstance(one.result, OtpRejected)}
+    answered = {
+        one.result.submission_id for one in [*case.results, *case.unknown] if isinstance(one.result, OtpRejected)
+    }
     if len(case.submissions) > _MANY or case.opening is None or case.expires_at is None:
         return
 

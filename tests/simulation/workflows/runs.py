@@ -50,6 +50,8 @@ class Run:
     attributes: dict[str, Any] = field(default_factory=dict)
     sticky: "Worker | None" = None
     end: str | None = None
+    began_at: float = 0.0
+    ended_at: float = 0.0
     result: Payload | None = None
 
     @property

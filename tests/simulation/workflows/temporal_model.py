@@ -243,10 +243,8 @@ class Temporal:
     ) -> Run:
         run_id = f"{self._rng.getrandbits(128):032x}"
         ids = (workflow_id, run_id, first_run_id or run_id)
-        beginning = Beginning(
-            kind, content, ids, self.agenda.datetime(), attributes, single_batch=self.single_batch
-        )
-        run = Run(beginning, None, attributes=attributes)
+        beginning = Beginning(kind, content, ids, self.agenda.datetime(), attributes, single_batch=self.single_batch)
+        run = Run(beginning, None, attributes=attributes, began_at=self.agenda.now)
         run.pending.append(beginning.job)
         self.runs.append(run)
         self._newest[workflow_id] = run
@@ -394,6 +392,7 @@ class Temporal:
 
     def _end_run(self, run: Run, kind: str, command: Any) -> None:
         run.end = kind
+        run.ended_at = self.agenda.now
         run.task_is_due = False
         for entry in run.timers.values():
             entry.cancel()

@@ -3,7 +3,7 @@
 import gc
 import logging
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +20,7 @@ from tests.simulation.consumer.story import Story
 from tests.simulation.workflows.agenda import Agenda
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
 from tests.simulation.workflows.instances import TaskFailed, from_payload
+from tests.simulation.workflows.knobs import Knobs
 from tests.simulation.workflows.ledger import Ledger, MailAnswer, Signalled
 from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.outside import Outside
@@ -27,6 +28,7 @@ from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.simulated_client import SimulatedClient
 from tests.simulation.workflows.temporal_model import Temporal
 from tests.simulation.workflows.workers import Surroundings, Worker
+from workflows import run_limits
 from workflows.inbox import MESSAGES
 from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
 from workflows.sign_in import SignInWorkflow
@@ -35,6 +37,10 @@ from workflows.verify_otp import VerifyOTPWorkflow
 _MAX_DAYS: Final = 4
 _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
+_MAX_AGE_S: Final = 25 * 3_600.0 + 600.0
+"""A run hands over after a day, at rest, or an hour later."""
+_LAST_SECONDS_EVENTS: Final = 400
+"""What a run may gain within the seconds that it has for its last publications."""
 
 RELEASES: Final = {
     "1": {SIGN_IN_WORKFLOW: SignInWorkflow, VERIFY_OTP_WORKFLOW: VerifyOTPWorkflow},
@@ -70,6 +76,7 @@ class World:
         readers = [Consumer(self.agenda, self.client, self.policy, skew) for skew in skews]
         self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
         self.moves = 0
+        self.peace_at = 0.0
         self._moments: dict[str, datetime] = {}
         self._skipped = skipped
         self._hired = 0
@@ -101,7 +108,7 @@ class World:
         limit = self.agenda.now + _MAX_DAYS * _DAY_S
         self.agenda.run(limit)
         judged = judge(self.ledger, self.policy, self.temporal.runs)
-        violations = [*self.temporal.violations, *self._replay(), *self._left_open(), *judged]
+        violations = [*self.temporal.violations, *self._replay(), *self._bounds(), *judged]
         for worker in self.temporal.workers:
             for run in list(worker.cache):
                 worker.drop(run)
@@ -158,8 +165,15 @@ class World:
                 found.append(f"not deterministic: {error}")
         return found
 
-    def _left_open(self) -> list[str]:
-        return [f"{run.workflow_id}: a run never ends" for run in self.temporal.runs if run.is_open]
+    def _bounds(self) -> Iterator[str]:
+        """Yield runs that never end, or that were open for too long or grew beyond the limit while all was well."""
+        for run in self.temporal.runs:
+            if run.is_open:
+                yield f"{run.workflow_id}: a run never ends"
+            elif run.ended_at - max(run.began_at, self.peace_at) > _MAX_AGE_S:
+                yield f"{run.workflow_id}: a run was open for {run.ended_at - run.began_at:.0f} s"
+            if run.length > run_limits.LAST_EVENTS + _LAST_SECONDS_EVENTS:
+                yield f"{run.workflow_id}: a run of {run.length} events"
 
 
 Plot = Callable[[World, random.Random], None]
@@ -172,9 +186,11 @@ def simulate(seed: int, plot: Plot, told: bool = False, skipped: Collection[int]
     logging.disable(logging.CRITICAL)
     gc.disable()
     try:
-        world = World(rng, told, skipped)
-        plot(world, child(rng))
-        violations = world.settle()
+        knobs = Knobs(child(rng))
+        with knobs.turned():
+            world = World(rng, told, skipped)
+            plot(world, child(rng))
+            violations = world.settle()
     finally:
         gc.enable()
         logging.disable(logging.NOTSET)
