@@ -83,7 +83,7 @@ def type_wrong(world: "World", rng: random.Random) -> None:
     """Type something else, perhaps several times."""
     story = _some_sign_in(world, rng)
     if story is not None:
-        for _ in range(rng.choice((1, 1, 2, 6))):
+        for _ in range(rng.choice((1, 1, 2, 5))):
             _submit(world, _text(rng, 16), story, rng.choice(("", "x")) + f"{rng.randrange(10**8):08}")
 
 
@@ -92,7 +92,7 @@ def type_for_another(world: "World", rng: random.Random) -> None:
     story = _some_sign_in(world, rng)
     if story is None or rng.random() < 0.5:
         signin_id = _text(rng, 22)
-        for _ in range(rng.choice((1, 3, 40))):
+        for _ in range(rng.choice((1, 1, 4))):
             _submit(world, _text(rng, 16), _stranger(signin_id, "ada@example.com"), "12345678")
     else:
         _submit(world, _text(rng, 16), _stranger(story.signin_id, "ada+other@example.com"), "12345678")
@@ -110,7 +110,7 @@ def type_before_asking(world: "World", rng: random.Random) -> None:
 def flood(world: "World", rng: random.Random) -> None:
     """Send junk for one mailbox, some of it for a sign-in that exists."""
     story = _some_sign_in(world, rng)
-    for number in range(rng.choice((10, 10, 40))):
+    for number in range(rng.choice((10, 40))):
         signin_id = story.signin_id if story is not None and number % 3 == 0 else _text(rng, 22)
         email = rng.choice(("ada@example.com", "ada+other@example.com"))
         submission_id = _text(rng, 16)

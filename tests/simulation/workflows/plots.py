@@ -1,7 +1,7 @@
 """What happens in a simulation, drawn from its seed: people, mishaps, and then peace."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from tests.simulation.workflows import people
@@ -14,19 +14,17 @@ from tests.simulation.workflows.temporal_model import Mood
 if TYPE_CHECKING:
     from tests.simulation.workflows.world import World
 
-_ACTS: Final[Sequence[people.Move]] = (
-    people.sign_in,
-    people.sign_in,
-    people.send_again,
-    people.type_right,
-    people.type_right,
-    people.type_wrong,
-    people.type_wrong,
-    people.type_for_another,
-    people.type_before_asking,
-    people.clear_limits,
-    people.flood,
-)
+_ACTS: Final[Mapping[people.Move, int]] = {
+    people.sign_in: 20,
+    people.send_again: 14,
+    people.type_right: 20,
+    people.type_wrong: 20,
+    people.type_for_another: 6,
+    people.type_before_asking: 8,
+    people.clear_limits: 4,
+    people.flood: 1,
+}
+"""What people do, and how often."""
 
 
 def storm(world: "World", rng: random.Random) -> None:
@@ -35,8 +33,8 @@ def storm(world: "World", rng: random.Random) -> None:
         world.hire()
     lasts_s = rng.choice((5.0, 60.0, 400.0, 4_000.0))
     world.move(0.0, people.sign_in, rng.getrandbits(64))
-    for _ in range(rng.randint(3, 16)):
-        world.move(rng.uniform(0, lasts_s), rng.choice(_ACTS), rng.getrandbits(64))
+    for act in rng.choices(list(_ACTS), list(_ACTS.values()), k=rng.randint(3, 10)):
+        world.move(rng.uniform(0, lasts_s), act, rng.getrandbits(64))
 
     if rng.random() < 0.9:
         for _ in range(rng.randint(1, 6)):

@@ -64,10 +64,13 @@ class Run:
         """Whether it has not ended."""
         return self.end is None
 
-    def replayed(self, workflow: type[Any]) -> Instance:
-        """Return an instance that was told everything again. Raises ``NotDeterministic``."""
+    def replayed(self, workflow: type[Any], length: int | None = None) -> Instance:
+        """Return an instance that was told everything again, or the first ``length`` steps.
+
+        Raises ``NotDeterministic``.
+        """
         instance = Instance(self.beginning, workflow)
-        for number, step in enumerate(self.steps, 1):
+        for number, step in enumerate(self.steps[:length], 1):
             commands = as_bytes(instance.activate(step.activation))
             if commands != step.commands:
                 instance.evict()

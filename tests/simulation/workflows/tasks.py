@@ -28,6 +28,7 @@ _BATCH_WITHIN_S: Final = 0.0005
 class Task:
     """A try: it tells the workflow what is new, runs its local activities, and completes.
 
+    A worker that froze before it began does so with what the server told it then.
     ``told`` events of ``run.pending`` are told. ``is_over``: it has ended, or its worker or the server gave it up.
     """
 
@@ -35,6 +36,8 @@ class Task:
         self.run = run
         self.worker = worker
         self.told = len(run.pending)
+        self._history = len(run.steps)
+        self._news = list(run.pending)
         self.steps: list[Step] = []
         self.commands: list[WorkflowCommand] = []
         self.markers = 0
@@ -57,15 +60,15 @@ class Task:
         cached = self.worker.cache.pop(run, None)
         try:
             if cached is None:
-                self._temporal.story.add("run replayed" if run.steps else "run begins on a worker", run.workflow_id)
-                cached = run.replayed(self.worker.workflows[run.beginning.kind])
+                self._temporal.story.add("run replayed" if self._history else "run begins on a worker", run.workflow_id)
+                cached = run.replayed(self.worker.workflows[run.beginning.kind], self._history)
         except (NotDeterministic, TaskFailed) as error:
             self._temporal.accuse(f"not deterministic: {error}")
             return
 
         self._instance = cached
         self.worker.cache[run] = cached
-        self._activate(run.pending[: self.told])
+        self._activate(self._news)
 
     def give_up(self) -> None:
         """Forget what the workflow was told: the task will be done again, from the start of its history."""
