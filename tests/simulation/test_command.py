@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from deploy.local.places import PROJECT
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 
 
 def simulate(*options: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from schemas.results import OtpRejected, ResendRefused, SignInRejected
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case
 from tests.simulation.workflows.ledger import Ledger
+from workflows.rules import attempts
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -171,5 +172,7 @@ def _throttled_for_nothing(
             is_cooling = sum(result.occurred_at - cooldown - _SLACK < at for at in own) > 1
             recent = [at for at in asked[case.story.mailbox or ""] if result.occurred_at - at < DAY + _SLACK]
             is_resend = isinstance(result, ResendRefused)
-            if len(recent) <= enough and not (is_resend and is_cooling):
+            neighbours = [other for other in everyone if other.story.mailbox == case.story.mailbox]
+            is_crowded = len(neighbours) > attempts.MAX_LIVE_SIGN_INS
+            if len(recent) <= enough and not (is_cooling if is_resend else is_crowded):
                 yield f"{case.name}: throttled after {len(recent)} attempts of the mailbox"

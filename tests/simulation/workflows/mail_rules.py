@@ -13,7 +13,7 @@ _CLOCKS_S: Final = 2.5
 
 
 def mails_were_asked_for(case: Case) -> Iterator[str]:
-    """A mail goes to the address of attempt 1, with one code, for an attempt that was accepted."""
+    """Check that a mail goes to the address of attempt 1, with one code, for an attempt that was accepted."""
     parsed = parse_address(case.story.email)
     for one in case.mails:
         if parsed is None or one.mail.recipient.strip(" .") != case.story.email.strip(" ."):
@@ -28,7 +28,7 @@ def mails_were_asked_for(case: Case) -> Iterator[str]:
 
 
 def no_mail_after_the_end(case: Case) -> Iterator[str]:
-    """No mail begins once the terminal result is published, and none is accepted after the code expired."""
+    """Check that no mail begins once the terminal result is published, and none is accepted after the code expired."""
     for one in case.mails:
         if case.terminal is not None and case.terminal.at < one.began_at:
             yield f"a mail began at {one.began_at:.3f}, after {case.terminal.result.type} at {case.terminal.at:.3f}"
@@ -38,13 +38,13 @@ def no_mail_after_the_end(case: Case) -> Iterator[str]:
 
 
 def no_mail_for_the_rejected(case: Case) -> Iterator[str]:
-    """A sign-in that was rejected has had no mail."""
+    """Check that a sign-in that was rejected has had no mail."""
     if case.terminal is not None and case.terminal.result.type == "signin.rejected" and case.mails:
         yield "rejected, and a mail was sent"
 
 
 def no_mail_twice(case: Case) -> Iterator[str]:
-    """Once history knows that a mail was accepted, it is not sent again."""
+    """Check that once history knows that a mail was accepted, it is not sent again."""
     for attempt, answer in case.answers.items():
         again = [one.began_at for one in case.mails if one.task.attempt == attempt and one.began_at > answer.at]
         if again:
@@ -52,7 +52,7 @@ def no_mail_twice(case: Case) -> Iterator[str]:
 
 
 def mails_are_timely(case: Case) -> Iterator[str]:
-    """A mail is for a fresh request, some time after the one before, and some time before the code expires."""
+    """Check that a mail is for a fresh request, a while after the one before and a while before the code expires."""
     policy = case.policy
     mailed = {one.task.attempt for one in case.mails}
     accepted = [signal for attempt, signal in sorted(case.attempts.items()) if attempt in mailed]
@@ -72,7 +72,7 @@ def mails_are_timely(case: Case) -> Iterator[str]:
 
 
 def own_compares(case: Case) -> Iterator[str]:
-    """Only submissions of the sign-in's own account are compared."""
+    """Check that only submissions of the sign-in's own account are compared."""
     if any(one.account != case.story.account for one in case.ledger.compared if one.signin_id == case.name):
         yield "another account was compared"
     own = {getattr(signal.content, "seal", "") for signal in case.submissions.values()}
@@ -81,7 +81,7 @@ def own_compares(case: Case) -> Iterator[str]:
 
 
 def few_compares(case: Case) -> Iterator[str]:
-    """No more submissions are compared than there are tries."""
+    """Check that no more submissions are compared than there are tries."""
     compared = {one.seal for one in case.ledger.compared if one.signin_id == case.name}
     if len(compared) > case.policy.otp.max_attempts:
         yield f"{len(compared)} compares where {case.policy.otp.max_attempts} are allowed"

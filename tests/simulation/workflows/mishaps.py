@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.limits import LimitsQuery
 from tests.simulation.workflows.instances import to_payload
-from tests.simulation.workflows.workers import PSEUDONYMS
 from workflows.names import LIMITS_QUERY, STATUS_QUERY, VERIFY_OTP_WORKFLOW
 
 if TYPE_CHECKING:
@@ -18,17 +17,14 @@ _SPANS_S: Final = (0.5, 3.0, 15.0, 40.0, 400.0)
 
 
 def kill_worker(world: "World", rng: random.Random) -> None:
-    """Kill a worker. A supervisor starts another, soon or after hours."""
+    """Kill a worker. A supervisor starts another."""
     if world.workers:
         rng.choice(world.workers).kill()
-        world.agenda.later(rng.choice((0.1, 1.0, 5.0, 30.0, 300.0)), lambda: world.hire())
 
 
 def stop_all_workers(world: "World", rng: random.Random) -> None:
     """Have no worker for a while, for hours perhaps."""
-    for worker in world.workers:
-        worker.kill()
-    world.agenda.later(rng.choice((5.0, 60.0, 310.0, 1_000.0, 8_000.0)), lambda: world.hire())
+    world.close_shop(rng.choice((5.0, 60.0, 310.0, 1_000.0, 8_000.0)))
 
 
 def freeze_worker(world: "World", rng: random.Random) -> None:
@@ -45,8 +41,18 @@ def die_after_effects(world: "World", rng: random.Random) -> None:
     """Let workers die right after they did something outside. Others take over."""
     world.hire()
     _set(world, rng, world.outside.weather, "deaths", rng.choice((0.2, 0.5)))
-    for after_s in (2.0, 13.0, 40.0):
-        world.agenda.later(after_s, lambda: world.workers or world.hire())
+
+
+def die_before_answers(world: "World", rng: random.Random) -> None:
+    """Let workers die just before they complete a task. What they did outside is done."""
+    world.hire()
+    _set(world, rng, world.temporal.mood, "crashes", rng.choice((0.2, 0.6)))
+
+
+def freeze_before_answers(world: "World", rng: random.Random) -> None:
+    """Let workers freeze just before they complete a task. Others do it again, and the frozen ones thaw later."""
+    world.hire()
+    _set(world, rng, world.temporal.mood, "freezes", rng.choice((0.1, 0.3)))
 
 
 def slow_down(world: "World", rng: random.Random) -> None:
@@ -143,6 +149,9 @@ MISHAPS: Final[Sequence[Move]] = (
     freeze_worker,
     die_after_effects,
     die_after_effects,
+    die_before_answers,
+    die_before_answers,
+    freeze_before_answers,
     slow_down,
     slow_locals,
     slow_work,

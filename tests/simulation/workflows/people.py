@@ -65,8 +65,27 @@ def type_right(world: "World", rng: random.Random) -> None:
     if story is None:
         return
 
+    _type_right(world, rng, story)
+
+
+def visit(world: "World", rng: random.Random) -> None:
+    """Sign in as most people do: ask, type a wrong code or none, then the right one, and perhaps type it twice."""
+    known = set(world.ledger.sign_ins)
+    sign_in(world, rng)
+    (story,) = (one for name, one in world.ledger.sign_ins.items() if name not in known)
+    if story.account is None:
+        return
+
+    if rng.random() < 0.3:
+        world.agenda.later(rng.uniform(0, 5), partial(_submit, world, _text(rng, 16), story, "x00000000"))
+    for _ in range(rng.choice((1, 1, 2))):
+        _type_right(world, rng, story)
+
+
+def _type_right(world: "World", rng: random.Random, story: SignIn) -> None:
     submission_id = _text(rng, 16)
     style = rng.randrange(3)
+    patience = rng.choice((4, 30))
 
     def look(times_left: int) -> None:
         mails = world.ledger.mails_of(story.signin_id)
@@ -74,9 +93,9 @@ def type_right(world: "World", rng: random.Random) -> None:
             code = mails[0].mail.code.get_secret_value()
             _submit(world, submission_id, story, (code, f"{code[:4]} {code[4:]}", f"{code[:3]}-{code[3:]}")[style])
         elif times_left:
-            world.agenda.later(3.0, lambda: look(times_left - 1))
+            world.agenda.later(2.0, lambda: look(times_left - 1))
 
-    look(4)
+    world.agenda.later(rng.uniform(0, 3), lambda: look(patience))
 
 
 def type_wrong(world: "World", rng: random.Random) -> None:

@@ -14,8 +14,12 @@ from tests.simulation.workflows.temporal_model import Mood
 if TYPE_CHECKING:
     from tests.simulation.workflows.world import World
 
+_AT_REST_AFTER_S: Final = 1_500.0
+"""Long enough for every sign-in to end, and for every result to be published."""
+
 _ACTS: Final[Mapping[people.Move, int]] = {
-    people.sign_in: 20,
+    people.visit: 20,
+    people.sign_in: 12,
     people.send_again: 14,
     people.type_right: 20,
     people.type_wrong: 20,
@@ -31,14 +35,15 @@ def storm(world: "World", rng: random.Random) -> None:
     """Let people and mishaps come at random for a while."""
     for _ in range(rng.randint(1, 3)):
         world.hire()
-    lasts_s = rng.choice((5.0, 60.0, 400.0, 4_000.0))
+    lasts_s = rng.choice((5.0, 60.0, 60.0, 400.0, 400.0, 4_000.0, 150_000.0))
     world.move(0.0, people.sign_in, rng.getrandbits(64))
     for act in rng.choices(list(_ACTS), list(_ACTS.values()), k=rng.randint(3, 10)):
         world.move(rng.uniform(0, lasts_s), act, rng.getrandbits(64))
 
     if rng.random() < 0.9:
         for _ in range(rng.randint(1, 6)):
-            world.move(rng.uniform(0, lasts_s), rng.choice(MISHAPS), rng.getrandbits(64))
+            after_s = rng.choice((0.0, rng.uniform(0, lasts_s)))
+            world.move(after_s, rng.choice(MISHAPS), rng.getrandbits(64))
 
     world.agenda.run(lasts_s)
     make_peace(world)
@@ -47,12 +52,13 @@ def storm(world: "World", rng: random.Random) -> None:
 def make_peace(world: "World") -> None:
     """End all that goes wrong, and have a worker."""
     world.story.add("peace")
-    world.peace_at = world.agenda.now
+    world.agenda.later(_AT_REST_AFTER_S, world.check_releases)
     world.temporal.mood = Mood()
     world.outside.weather = Weather()
     world.client.calls = Calls()
     world.consumers.reading = Reading(again=0.0)
     world.consumers.come_back()
+    world.is_staffed = True
     for worker in world.workers:
         worker.thaw()
     for release in {world.temporal.current_release, *(run.release for run in world.temporal.runs if run.is_open)}:

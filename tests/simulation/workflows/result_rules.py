@@ -23,7 +23,7 @@ _MANY: Final = 25
 
 
 def one_end(case: Case) -> Iterator[str]:
-    """A sign-in whose first attempt was read has exactly one terminal result, and it is the last."""
+    """Check that a sign-in whose first attempt was read has exactly one terminal result, and it is the last."""
     told = [one.result.type for one in case.results]
     places = [place for place, kind in enumerate(told) if kind in TERMINAL_TYPES]
 
@@ -34,7 +34,7 @@ def one_end(case: Case) -> Iterator[str]:
 
 
 def in_order(case: Case) -> Iterator[str]:
-    """Verdicts are published in the order in which they were decided."""
+    """Check that verdicts are published in the order in which they were decided."""
     verdicts = [one for one in case.results if one.result.type not in ("signin.code_sent", "signin.resend_refused")]
     for one, other in zip(verdicts, verdicts[1:], strict=False):
         if other.result.occurred_at < one.result.occurred_at - timedelta(seconds=_CLOCKS_S):
@@ -42,7 +42,7 @@ def in_order(case: Case) -> Iterator[str]:
 
 
 def honest_success(case: Case) -> Iterator[str]:
-    """Only the right code succeeds, read in time, after a mail."""
+    """Check that only the right code succeeds, read in time, after a mail."""
     result = None if case.terminal is None else case.terminal.result
     if not isinstance(result, SignInSucceeded):
         return
@@ -58,7 +58,7 @@ def honest_success(case: Case) -> Iterator[str]:
 
 
 def honest_rejections(case: Case) -> Iterator[str]:
-    """Only a wrong code is a wrong code, and each costs one try."""
+    """Check that only a wrong code is a wrong code, and each costs one try."""
     left = case.policy.otp.max_attempts
     for result in wrong_codes(case):
         left -= 1
@@ -72,7 +72,7 @@ def honest_rejections(case: Case) -> Iterator[str]:
 
 
 def failed_when_no_try_is_left(case: Case) -> Iterator[str]:
-    """The last wrong code is followed by ``too_many_attempts``, and nothing else is."""
+    """Check that the last wrong code is followed by ``too_many_attempts``, and nothing else is."""
     is_used_up = [isinstance(one.result, OtpRejected) and one.result.attempts_left == 0 for one in case.results]
     used_up = any(is_used_up) and any(result.attempts_left == 0 for result in wrong_codes(case))
     result = None if case.terminal is None else case.terminal.result
@@ -82,7 +82,7 @@ def failed_when_no_try_is_left(case: Case) -> Iterator[str]:
 
 
 def expired_on_time(case: Case) -> Iterator[str]:
-    """It expires after a mail, as of its expiry, and only if no right code was read in time."""
+    """Check that it expires after a mail, as of its expiry, and only if no right code was read in time."""
     result = None if case.terminal is None else case.terminal.result
     if not isinstance(result, SignInExpired):
         return
@@ -97,7 +97,7 @@ def expired_on_time(case: Case) -> Iterator[str]:
 
 
 def delivery_failed_only_without_mail(case: Case) -> Iterator[str]:
-    """``delivery_failed`` contradicts neither ``code_sent`` nor what history knows of the mail."""
+    """Check that ``delivery_failed`` contradicts neither ``code_sent`` nor what history knows of the mail."""
     result = None if case.terminal is None else case.terminal.result
     if not isinstance(result, SignInFailed) or result.reason != "delivery_failed":
         return
@@ -109,7 +109,7 @@ def delivery_failed_only_without_mail(case: Case) -> Iterator[str]:
 
 
 def code_sent_is_true(case: Case) -> Iterator[str]:
-    """``code_sent`` says when the code expires, and a mail was accepted."""
+    """Check that ``code_sent`` says when the code expires, and a mail was accepted."""
     lifetime = timedelta(seconds=case.policy.otp.lifetime_s)
     sent = {one.task.attempt for one in case.mails}
     for attempt, result in case.code_sents.items():
@@ -122,7 +122,7 @@ def code_sent_is_true(case: Case) -> Iterator[str]:
 
 
 def code_sent_is_not_lost(case: Case) -> Iterator[str]:
-    """A mail of which history knows that it was accepted before the end has its ``code_sent``."""
+    """Check that a mail of which history knows that it was accepted before the end has its ``code_sent``."""
     if case.terminal is None:
         return
 
@@ -133,7 +133,7 @@ def code_sent_is_not_lost(case: Case) -> Iterator[str]:
 
 
 def resends_have_one_answer(case: Case) -> Iterator[str]:
-    """No attempt is refused and mailed."""
+    """Check that no attempt is refused and mailed."""
     refused = [one.result.attempt for one in case.results if isinstance(one.result, ResendRefused)]
     for attempt in refused:
         if attempt in case.code_sents:
@@ -141,7 +141,7 @@ def resends_have_one_answer(case: Case) -> Iterator[str]:
 
 
 def known_when_it_is(case: Case) -> Iterator[str]:
-    """A submission of the account, for a sign-in that the mailbox knows and that goes on, is not ``unknown_signin``."""
+    """Check that no submission of the account is ``unknown_signin`` while the mailbox knows the sign-in."""
     opening = case.opening
     if opening is None or case.terminal is None or case.terminal.result.type == "signin.rejected":
         return

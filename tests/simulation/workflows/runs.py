@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.common import TypedSearchAttributes
 
 from tests.simulation.workflows.agenda import Entry
 from tests.simulation.workflows.instances import Beginning, Instance, Job
@@ -47,11 +48,12 @@ class Run:
     attempt: int = 0
     timers: dict[int, Entry] = field(default_factory=dict)
     activities: "dict[int, ActivityRun]" = field(default_factory=dict)
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: TypedSearchAttributes = field(default_factory=lambda: TypedSearchAttributes([]))
     sticky: "Worker | None" = None
     end: str | None = None
     began_at: float = 0.0
     ended_at: float = 0.0
+    last_task_at: float = 0.0
     result: Payload | None = None
 
     @property

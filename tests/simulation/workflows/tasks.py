@@ -165,5 +165,13 @@ class Task:
         self._activate(answers)
 
     def _complete(self) -> None:
+        if self.is_over:
+            return
+        if self._temporal.befalls(self.worker):
+            self.worker.later(0.0, self._answer_server)
+        else:
+            self._answer_server()
+
+    def _answer_server(self) -> None:
         if not self.is_over:
             self._temporal.task_completed(self)

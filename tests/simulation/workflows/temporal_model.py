@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Protocol
 
 from temporalio.api.common.v1 import Payload
@@ -26,7 +27,7 @@ _MAIL: Final = "send_email_activity"
 
 @dataclass
 class Mood:
-    """What goes wrong between the server and its workers. ``slow``: how many pauses take long; shares are from 0 to 1."""
+    """What goes wrong between the server and its workers, as shares. ``slow``: of the pauses that take long."""
 
     slow: float = 0.0
     slow_locals: float = 0.0
@@ -34,6 +35,8 @@ class Mood:
     lost_answers: float = 0.0
     long_mails: float = 0.1
     evictions: float = 0.01
+    crashes: float = 0.0
+    freezes: float = 0.0
 
 
 class Observer(Protocol):
@@ -137,7 +140,7 @@ class Temporal:
         self._waiting = []
         for one in waiting:
             if isinstance(one, Run):
-                self._later(lambda run=one: self._offer_task(run))
+                self._later(partial(self._offer_task, one))
             else:
                 self.offer_activity(one, self.pause())
 
@@ -157,6 +160,7 @@ class Temporal:
         run.task = None
         run.attempt = 0
         task.is_over = True
+        run.last_task_at = self.agenda.now
         run.release = run.release or task.worker.release
         run.length += 3 + task.markers
         run.pending = run.pending[task.told :]
@@ -227,6 +231,16 @@ class Temporal:
         if self._rng.random() < self.mood.slow_work:
             return self._rng.uniform(0.5, 20.0)
         return self._rng.uniform(0.001, 0.05)
+
+    def befalls(self, worker: Worker) -> bool:
+        """Tell whether a worker dies or freezes right now, just before it would complete a task."""
+        if self._rng.random() < self.mood.crashes:
+            worker.kill()
+            return True
+        if self._rng.random() < self.mood.freezes:
+            worker.freeze()
+            self.agenda.later(self._rng.choice((2.0, 9.0, 11.0, 40.0, 320.0)), worker.thaw)
+        return worker.is_frozen
 
     def loses_answer(self) -> bool:
         """Tell whether the answer of an activity is lost on its way."""

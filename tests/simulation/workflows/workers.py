@@ -36,7 +36,7 @@ from schemas.tasks import (
 from tests.simulation.consumer.story import Story
 from tests.simulation.workflows.agenda import Act, Agenda
 from tests.simulation.workflows.failures import raised
-from tests.simulation.workflows.instances import LOOP, Instance, from_payload, run_now, to_payload
+from tests.simulation.workflows.instances import CONVERTER, LOOP, Instance, from_payload, run_now, to_payload
 from tests.simulation.workflows.ledger import Compared, Ledger
 from tests.simulation.workflows.outside import Outside, WorkerDied
 from tests.simulation.workflows.runs import Run
@@ -65,6 +65,7 @@ class Surroundings:
     outside: Outside
     client: SimulatedClient
     ledger: Ledger
+    on_death: Act
 
 
 class Worker:
@@ -118,6 +119,7 @@ class Worker:
                 task.give_up()
             for run in list(self.cache):
                 self.drop(run)
+            self._around.on_death()
 
     def take_over(self, run: Run, *, keep: bool) -> None:
         """Prepare for a new task of a run. What another worker did meanwhile is not in the cache."""
@@ -211,7 +213,7 @@ def _context(info: activity.Info) -> activity._Context:
         cancelled_event=_NEVER,
         worker_shutdown_event=_NEVER,
         shield_thread_cancel_exception=None,
-        payload_converter_class_or_instance=type(None),
+        payload_converter_class_or_instance=CONVERTER,
         runtime_metric_meter=None,
         client=None,
         cancellation_details=activity._ActivityCancellationDetailsHolder(),

@@ -35,10 +35,11 @@ from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
 _MAX_DAYS: Final = 4
+_MAX_WORKERS: Final = 3
 _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
-_MAX_AGE_S: Final = 25 * 3_600.0 + 600.0
-"""A run hands over after a day, at rest, or an hour later."""
+_MAX_AGE_S: Final = 25 * 3_600.0 + 30_000.0
+"""A run hands over after a day, at rest, or an hour later, once there is a worker."""
 _LAST_SECONDS_EVENTS: Final = 400
 """What a run may gain within the seconds that it has for its last publications."""
 
@@ -76,11 +77,12 @@ class World:
         readers = [Consumer(self.agenda, self.client, self.policy, skew) for skew in skews]
         self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
         self.moves = 0
-        self.peace_at = 0.0
+        self.is_staffed = True
+        self._promoted_at = 0.0
         self._moments: dict[str, datetime] = {}
         self._skipped = skipped
         self._hired = 0
-        self._around = Surroundings(self.agenda, self.story, self.outside, self.client, self.ledger)
+        self._around = Surroundings(self.agenda, self.story, self.outside, self.client, self.ledger, self._supervise)
 
     def hire(self, release: str | None = None) -> Worker:
         """Start another worker."""
@@ -135,8 +137,8 @@ class World:
         if kind == "send_email_activity":
             mail = from_payload(task, MailToSend)
             accepted = from_payload(answer, MailAccepted)
-            answer = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
-            self.ledger.answers.append(answer)
+            known = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
+            self.ledger.answers.append(known)
 
     def run_ended(self, run: Run) -> None:
         """Take note of nothing."""
@@ -145,9 +147,37 @@ class World:
         """Let new workflows begin under a release, if it has a worker. Others move to it when they can."""
         if any(worker.release == release for worker in self.workers):
             self.temporal.current_release = release
+            self._promoted_at = self.agenda.now
             self.story.add("release promoted", release)
 
+    def close_shop(self, seconds: float) -> None:
+        """Have no worker for so long."""
+        self.is_staffed = False
+        for worker in self.workers:
+            worker.kill()
+
+        def open_again() -> None:
+            self.is_staffed = True
+            self.hire()
+
+        self.agenda.later(seconds, open_again)
+
+    def check_releases(self) -> None:
+        """Accuse the runs that are at rest, had a task since a release was promoted, and did not move to it."""
+        for run in self.temporal.runs:
+            if run.is_open and self.temporal.is_outdated(run) and run.last_task_at > self._promoted_at:
+                self.temporal.accuse(f"{run.workflow_id}: a run stays with release {run.release}")
+
     # Internals
+
+    def _supervise(self) -> None:
+        """Start another worker some time after one has died."""
+
+        def hire() -> None:
+            if self.is_staffed and len(self.workers) < _MAX_WORKERS:
+                self.hire()
+
+        self.agenda.later(self.rng.choice((0.1, 0.1, 2.0, 15.0)), hire)
 
     def _on_outcome(self, record: Record, outcome: Outcome) -> None:
         story = self.ledger.sign_ins.get((record.key or b"").decode())
@@ -170,7 +200,7 @@ class World:
         for run in self.temporal.runs:
             if run.is_open:
                 yield f"{run.workflow_id}: a run never ends"
-            elif run.ended_at - max(run.began_at, self.peace_at) > _MAX_AGE_S:
+            elif run.ended_at - run.began_at > _MAX_AGE_S:
                 yield f"{run.workflow_id}: a run was open for {run.ended_at - run.began_at:.0f} s"
             if run.length > run_limits.LAST_EVENTS + _LAST_SECONDS_EVENTS:
                 yield f"{run.workflow_id}: a run of {run.length} events"
