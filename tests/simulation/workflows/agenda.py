@@ -9,7 +9,14 @@ from typing import Final
 BEGINNING: Final = datetime(2026, 11, 27, 12, tzinfo=UTC)
 """The time of day when a simulation begins."""
 
+_MAX_ACTS: Final = 60_000
+"""A hundred times what happens in a usual simulation."""
+
 Act = Callable[[], object]
+
+
+class Endless(Exception):
+    """Raised when more happens than can happen."""
 
 
 class Entry:
@@ -33,6 +40,7 @@ class Agenda:
         self._rng = rng
         self._heap: list[tuple[float, float, int, Entry]] = []
         self._added = 0
+        self._acts = 0
 
     def later(self, seconds: float, act: Act) -> Entry:
         """Let something happen after so many seconds."""
@@ -48,6 +56,9 @@ class Agenda:
             at, _, _, entry = heapq.heappop(self._heap)
             if entry.act is not None:
                 self.now = at
+                self._acts += 1
+                if self._acts > _MAX_ACTS:
+                    raise Endless
                 entry.act()
 
         while self._heap and self._heap[0][3].act is None:
