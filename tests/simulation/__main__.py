@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Final
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.simulation.mutants import find_all, mutated
+from tests.simulation.report import Tally, write_run
 from tests.simulation.verdicts import RunSeed, Verdict, run_seeds
 
 HALVES: Final = {"consumer": "tests.simulation.consumer.half", "workflows": "tests.simulation.workflows.half"}
@@ -24,7 +24,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
 
     if arguments.mutants:
-        return find_all(console, arguments.half, arguments.seeds)
+        return find_all(console, arguments.half, arguments.seeds, arguments.processes, write=arguments.write)
     if arguments.mutant:
         mutated(arguments.mutant)
     half = import_module(HALVES[arguments.half])
@@ -34,7 +34,11 @@ def main() -> int:
         return _tell(console, half.tell_seed(arguments.seed), arguments.trace)
 
     seeds = range(arguments.first, arguments.first + arguments.seeds)
-    return _run(console, half.run_seed, seeds, 1 if arguments.mutant else arguments.processes)
+    processes = 1 if arguments.mutant else arguments.processes
+    tally, took_s, status = _run(console, half.run_seed, seeds, processes)
+    if arguments.write and status == 0:
+        write_run(arguments.half, tally, took_s, processes)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="print its story, event by event")
     parser.add_argument("--shrink", action="store_true", help="leave out of its story what the violation does not need")
     parser.add_argument("--mutant", type=int, help="break the worker in this way first")
+    parser.add_argument("--write", action="store_true", help="write docs/simulation.md and .json")
     parser.add_argument("--mutants", action="store_true", help="look how many seeds it takes to find each mutant")
 
     return parser
@@ -61,21 +66,23 @@ def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
     return _judge(console, [verdict])
 
 
-def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: int | None) -> int:
+def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: int | None) -> tuple[Tally, float, int]:
     """Run seeds until one shows a violation."""
     began = time.perf_counter()
-    verdicts: list[Verdict] = []
+    tally = Tally()
+    found: list[Verdict] = []
     for verdict in run_seeds(run_seed, seeds, processes):
-        verdicts.append(verdict)
+        tally.add(verdict)
         if verdict.violations:
+            found.append(verdict)
             break
 
     took_s = time.perf_counter() - began
-    console.print(_coverage(verdicts))
-    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3_600
-    console.print(f"{len(verdicts)} seeds, {len(verdicts) / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
+    console.print(_coverage(tally))
+    simulated_h = tally.simulated_s / 3_600
+    console.print(f"{tally.seeds} seeds, {tally.seeds / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
 
-    return _judge(console, verdicts)
+    return tally, took_s, _judge(console, found)
 
 
 def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
@@ -89,17 +96,11 @@ def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
     return 1 if found else 0
 
 
-def _coverage(verdicts: Sequence[Verdict]) -> Table:
+def _coverage(tally: Tally) -> Table:
     """Return how often each kind of event happened, and in how many seeds."""
-    events: Counter[str] = Counter()
-    seeds: Counter[str] = Counter()
-    for verdict in verdicts:
-        events.update(verdict.kinds)
-        seeds.update(verdict.kinds.keys())
-
     table = Table("kind of event", "events", "seeds")
-    for kind in sorted(events):
-        table.add_row(kind, str(events[kind]), str(seeds[kind]))
+    for kind, events, seeds in tally.rows():
+        table.add_row(kind, str(events), str(seeds))
     return table
 
 

@@ -16,10 +16,12 @@ from rich.console import Console
 from deploy.local.places import PROJECT
 from tests.sabotage.cuts import CUTS
 from tests.simulation.mutant import Mutant
+from tests.simulation.report import write_mutants
 from tests.simulation.workflows.mutants import WORKFLOW_MUTANTS
 
 _PROCESSES: Final = 2
 _VIOLATED: Final = 1
+_STUCK_AFTER_S: Final = 1_800
 
 
 class _Found(NamedTuple):
@@ -166,24 +168,31 @@ def mutated(number: int) -> None:
     sys.meta_path.insert(0, _Finder(mutant))
 
 
-def find_all(console: Console, half: str, seeds: int) -> int:
+def find_all(console: Console, half: str, seeds: int, processes: int | None = None, *, write: bool = False) -> int:
     """Look for each mutant, print the seeds it took, and return 0 if all were found."""
     numbers = [1 + MUTANTS.index(mutant) for mutant in MUTANTS_OF[half]]
-    missed = 0
-    with ThreadPoolExecutor(_PROCESSES) as pool:
+    rows: list[tuple[Mutant, int | None, str]] = []
+    with ThreadPoolExecutor(processes or _PROCESSES) as pool:
         for number, found in zip(numbers, pool.map(partial(_find, half, seeds), numbers), strict=True):
-            missed += found is None
+            mutant = MUTANTS[number - 1]
+            rows.append((mutant, None, "") if found is None else (mutant, *found))
             shown = "NOT FOUND" if found is None else f"seeds: {found.seeds}, {found.violation}"
-            console.print(f"{number:2}  {MUTANTS[number - 1].what}\n    {shown}", markup=False, highlight=False)
+            console.print(f"{number:2}  {mutant.what}\n    {shown}", markup=False, highlight=False)
 
+    missed = sum(seeds_taken is None for _, seeds_taken, _ in rows)
     console.print(f"{len(numbers)} mutants, {missed} not found")
+    if write:
+        write_mutants(half, rows)
     return 1 if missed else 0
 
 
 def _find(half: str, seeds: int, number: int) -> _Found | None:
     """Return how many seeds it took and what they showed; None if none of them showed a violation."""
     command = [sys.executable, "-m", "tests.simulation", "--half", half, "--seeds", str(seeds), "--mutant", str(number)]
-    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    try:
+        run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=_STUCK_AFTER_S)
+    except subprocess.TimeoutExpired:
+        return None
     if run.returncode != _VIOLATED:
         return None
 

@@ -1,7 +1,7 @@
 """What CONTRACT promises about the results of one sign-in, whatever happens."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from activities.codes import normalise_code
@@ -14,7 +14,9 @@ from schemas.results import (
     SignInFailed,
     SignInSucceeded,
 )
+from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case, wrong_codes
+from tests.simulation.workflows.ledger import Signalled
 
 _CLOCKS_S: Final = 5.0
 """By how much clocks differ at most, and a bit more."""
@@ -163,7 +165,7 @@ def _submissions_without_answer(case: Case) -> Iterator[str]:
         return
 
     for submission_id, signal in case.submissions.items():
-        if signal.moment < case.expires_at and submission_id not in answered:
+        if _is_in_time(signal, case.expires_at) and submission_id not in answered:
             typed = case.ledger.typed[submission_id]
             right = "the right code" if normalise_code(typed.code) in case.codes else "a submission"
             yield f"{submission_id}: expired, and {right} has no answer"
@@ -174,11 +176,16 @@ def _attempts_without_answer(case: Case) -> Iterator[str]:
     mailed = set(case.answered)
     for signal in case.signals:
         attempt = getattr(signal.content, "attempt", 1)
-        is_in_time = case.expires_at is not None and signal.moment < case.expires_at
+        is_in_time = case.expires_at is not None and _is_in_time(signal, case.expires_at)
         if signal.name == "refuse_resend" and is_in_time and attempt not in answered:
             yield f"attempt {attempt} was refused, and nobody was told"
     if lost := mailed - answered:
         yield f"attempts {sorted(lost)} were mailed, and nobody was told"
+
+
+def _is_in_time(signal: Signalled, expires_at: datetime) -> bool:
+    """Tell whether a signal was read before a code expired, and its mailbox had it by then."""
+    return signal.moment < expires_at and BEGINNING + timedelta(seconds=signal.at) < expires_at
 
 
 def _succeeded(case: Case) -> bool:
