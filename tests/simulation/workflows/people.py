@@ -34,29 +34,15 @@ _IPS: Final = ("192.0.2.7", "192.0.2.200", "198.51.100.9", "2001:db8:1::5", None
 
 def sign_in(world: "World", rng: random.Random) -> None:
     """Ask for a code."""
-    address = rng.choice(_ADDRESSES)
-    if rng.random() < 0.04:
-        address = rng.choice(("no address", f"ada@{WITHOUT_MAIL}"))
-    parsed = parse_address(address)
-    ip = rng.choice(_IPS)
-    story = SignIn(
-        signin_id=_text(rng, 22),
-        email=address,
-        account=None if parsed is None else PSEUDONYMS.account(parsed),
-        mailbox=None if parsed is None else PSEUDONYMS.mailbox(parsed),
-        network=network_of(ip),
-        is_trusted=rng.random() < 0.15,
-    )
-    world.ledger.sign_ins[story.signin_id] = story
-    _request(world, rng, story, 1, ip)
+    _begin(world, rng)
 
 
 def send_again(world: "World", rng: random.Random) -> None:
-    """Ask for a code once more."""
+    """Ask for a code once more, too early or when it is allowed again."""
     story = _some_sign_in(world, rng)
-    if story is not None and story.attempts < _MAX_ATTEMPT:
-        story.attempts += 1
-        _request(world, rng, story, story.attempts, rng.choice(_IPS))
+    if story is not None:
+        pause_s = rng.choice((0.0, world.policy.limits.send_cooldown_s + rng.uniform(0, 3)))
+        world.agenda.later(pause_s, lambda: _ask_again(world, rng, story))
 
 
 def type_right(world: "World", rng: random.Random) -> None:
@@ -70,9 +56,7 @@ def type_right(world: "World", rng: random.Random) -> None:
 
 def visit(world: "World", rng: random.Random) -> None:
     """Sign in as most people do: ask, type a wrong code or none, then the right one, and perhaps type it twice."""
-    known = set(world.ledger.sign_ins)
-    sign_in(world, rng)
-    (story,) = (one for name, one in world.ledger.sign_ins.items() if name not in known)
+    story = _begin(world, rng)
     if story.account is None:
         return
 
@@ -80,6 +64,17 @@ def visit(world: "World", rng: random.Random) -> None:
         world.agenda.later(rng.uniform(0, 5), partial(_submit, world, _text(rng, 16), story, "x00000000"))
     for _ in range(rng.choice((1, 1, 2))):
         _type_right(world, rng, story)
+
+
+def guess(world: "World", rng: random.Random) -> None:
+    """Guess at an account in several sign-ins, while its owner signs in and out."""
+    address = rng.choice(_ADDRESSES)
+    for number in range(rng.randint(2, 5)):
+        at_s = 12.0 * number
+        if rng.random() < 0.35:
+            world.agenda.later(at_s, lambda: _type_right(world, rng, _begin(world, rng, address)))
+        else:
+            world.agenda.later(at_s, lambda: _guess_in(world, rng, _begin(world, rng, address)))
 
 
 def _type_right(world: "World", rng: random.Random, story: SignIn) -> None:
@@ -119,9 +114,7 @@ def type_for_another(world: "World", rng: random.Random) -> None:
 
 def type_before_asking(world: "World", rng: random.Random) -> None:
     """Let a submission overtake its request."""
-    known = set(world.ledger.sign_ins)
-    sign_in(world, rng)
-    (story,) = (one for name, one in world.ledger.sign_ins.items() if name not in known)
+    story = _begin(world, rng)
     if story.account is not None:
         _submit(world, _text(rng, 16), story, "00000000")
 
@@ -155,6 +148,40 @@ def clear_limits(world: "World", rng: random.Random) -> None:
     )
     world.ledger.clearings.append((world.agenda.now, clearing))
     world.temporal.update(run, CLEAR_LIMITS_UPDATE, to_payload(clearing))
+
+
+def _begin(world: "World", rng: random.Random, address: str | None = None) -> SignIn:
+    """Ask for a code for the first time."""
+    address = address or rng.choice(_ADDRESSES)
+    if rng.random() < 0.03:
+        address = rng.choice(("no address", f"ada@{WITHOUT_MAIL}"))
+    parsed = parse_address(address)
+    ip = rng.choice(_IPS)
+    story = SignIn(
+        signin_id=_text(rng, 22),
+        email=address,
+        account=None if parsed is None else PSEUDONYMS.account(parsed),
+        mailbox=None if parsed is None else PSEUDONYMS.mailbox(parsed),
+        network=network_of(ip),
+        is_trusted=rng.random() < 0.15,
+    )
+    world.ledger.sign_ins[story.signin_id] = story
+    _request(world, rng, story, 1, ip)
+    return story
+
+
+def _ask_again(world: "World", rng: random.Random, story: SignIn) -> None:
+    if story.attempts < _MAX_ATTEMPT:
+        story.attempts += 1
+        _request(world, rng, story, story.attempts, rng.choice(_IPS))
+
+
+def _guess_in(world: "World", rng: random.Random, story: SignIn) -> None:
+    if story.account is None:
+        return
+    for number in range(world.policy.otp.max_attempts):
+        code = f"x{rng.randrange(10**8):08}"
+        world.agenda.later(1.0 + number, partial(_submit, world, _text(rng, 16), story, code))
 
 
 def _request(world: "World", rng: random.Random, story: SignIn, attempt: int, ip: str | None) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _AT_REST_AFTER_S: Final = 1_500.0
 """Long enough for every sign-in to end, and for every result to be published."""
 
+_USUAL_WEATHER: Final = {"mail_later": 0.03, "mail_never": 0.03, "mail_unanswered": 0.02, "kafka_unanswered": 0.01}
 _ACTS: Final[Mapping[people.Move, int]] = {
     people.visit: 20,
     people.sign_in: 12,
@@ -26,6 +27,7 @@ _ACTS: Final[Mapping[people.Move, int]] = {
     people.type_for_another: 6,
     people.type_before_asking: 8,
     people.clear_limits: 4,
+    people.guess: 6,
     people.flood: 1,
 }
 """What people do, and how often."""
@@ -35,6 +37,7 @@ def storm(world: "World", rng: random.Random) -> None:
     """Let people and mishaps come at random for a while."""
     for _ in range(rng.randint(1, 3)):
         world.hire()
+    world.outside.weather = Weather(**_USUAL_WEATHER)
     lasts_s = rng.choice((5.0, 60.0, 60.0, 400.0, 400.0, 4_000.0, 150_000.0))
     world.move(0.0, people.sign_in, rng.getrandbits(64))
     for act in rng.choices(list(_ACTS), list(_ACTS.values()), k=rng.randint(3, 10)):
