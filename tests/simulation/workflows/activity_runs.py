@@ -37,7 +37,7 @@ class ActivityRun:
         self._limit: Entry | None = None
         if self._limit_s:
             self._limit = temporal.agenda.later(self._limit_s, self._give_up)
-        temporal.offer_activity(self, temporal.activity_pause(self.kind))
+        temporal.offer_activity(self, temporal.pauses.before_activity(self.kind))
 
     @property
     def is_over(self) -> bool:
@@ -58,12 +58,12 @@ class ActivityRun:
 
         def do() -> None:
             end = worker.execute(self.kind, self.command.arguments[0], self.run, attempt=attempt, began_at=began_at)
-            if self._temporal.loses_answer():
+            if self._temporal.pauses.loses_answer():
                 self._temporal.story.add("answer of an activity lost", self.kind)
             else:
-                worker.later(self._temporal.pause(), lambda: self._end_try(attempt, end))
+                worker.later(self._temporal.pauses.small(), lambda: self._end_try(attempt, end))
 
-        worker.later(self._temporal.work_pause(self.kind), do)
+        worker.later(self._temporal.pauses.work(self.kind), do)
 
     def cancel(self) -> None:
         """End it, because the workflow wants that. A try that has begun goes on unheard."""

@@ -46,43 +46,43 @@ def die_after_effects(world: "World", rng: random.Random) -> None:
 def die_before_answers(world: "World", rng: random.Random) -> None:
     """Let workers die just before they complete a task. What they did outside is done."""
     world.hire()
-    _set(world, rng, world.temporal.mood, "crashes", rng.choice((0.2, 0.6)))
+    _set(world, rng, world.temporal.pauses.mood, "crashes", rng.choice((0.2, 0.6)))
 
 
 def freeze_before_answers(world: "World", rng: random.Random) -> None:
     """Let workers freeze just before they complete a task. Others do it again, and the frozen ones thaw later."""
     world.hire()
-    _set(world, rng, world.temporal.mood, "freezes", rng.choice((0.1, 0.3)))
+    _set(world, rng, world.temporal.pauses.mood, "freezes", rng.choice((0.1, 0.3)))
 
 
 def slow_down(world: "World", rng: random.Random) -> None:
     """Let messages between server and workers take seconds."""
-    _set(world, rng, world.temporal.mood, "slow", rng.choice((0.1, 0.5)))
+    _set(world, rng, world.temporal.pauses.mood, "slow", rng.choice((0.1, 0.5)))
 
 
 def slow_locals(world: "World", rng: random.Random) -> None:
     """Let local activities take longer than they may."""
-    _set(world, rng, world.temporal.mood, "slow_locals", rng.choice((0.2, 0.9)))
+    _set(world, rng, world.temporal.pauses.mood, "slow_locals", rng.choice((0.2, 0.9)))
 
 
 def slow_work(world: "World", rng: random.Random) -> None:
     """Let activities take longer than they may."""
-    _set(world, rng, world.temporal.mood, "slow_work", rng.choice((0.2, 0.7)))
+    _set(world, rng, world.temporal.pauses.mood, "slow_work", rng.choice((0.2, 0.7)))
 
 
 def lose_answers(world: "World", rng: random.Random) -> None:
     """Lose the answers of activities that did their work."""
-    _set(world, rng, world.temporal.mood, "lost_answers", rng.choice((0.1, 0.5)))
+    _set(world, rng, world.temporal.pauses.mood, "lost_answers", rng.choice((0.1, 0.5)))
 
 
 def evict_runs(world: "World", rng: random.Random) -> None:
     """Let workers forget runs."""
-    _set(world, rng, world.temporal.mood, "evictions", 0.5)
+    _set(world, rng, world.temporal.pauses.mood, "evictions", 0.5)
 
 
 def slow_mails(world: "World", rng: random.Random) -> None:
     """Let mails wait for their turn, and mail servers take their time."""
-    _set(world, rng, world.temporal.mood, "long_mails", 0.8)
+    _set(world, rng, world.temporal.pauses.mood, "long_mails", 0.8)
 
 
 def trouble_outside(world: "World", rng: random.Random) -> None:

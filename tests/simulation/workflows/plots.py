@@ -9,7 +9,7 @@ from tests.simulation.workflows.consumers import Reading
 from tests.simulation.workflows.mishaps import MISHAPS
 from tests.simulation.workflows.outside import Weather
 from tests.simulation.workflows.simulated_client import Calls
-from tests.simulation.workflows.temporal_model import Mood
+from tests.simulation.workflows.mood import Mood
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.world import World
@@ -56,7 +56,7 @@ def make_peace(world: "World") -> None:
     """End all that goes wrong, and have a worker."""
     world.story.add("peace")
     world.agenda.later(_AT_REST_AFTER_S, world.check_releases)
-    world.temporal.mood = Mood()
+    world.temporal.pauses.mood = Mood()
     world.outside.weather = Weather()
     world.client.calls = Calls()
     world.consumers.reading = Reading(again=0.0)

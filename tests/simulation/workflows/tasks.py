@@ -1,7 +1,7 @@
 """One try of a workflow task, on one worker."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from temporalio.api.common.v1 import Payload
@@ -100,7 +100,7 @@ class Task:
         for command in commands:
             self._obey(command)
         if not self._locals and not self._answers:
-            self.worker.later(self._temporal.pause(), self._complete)
+            self.worker.later(self._temporal.pauses.small(), self._complete)
 
     def _obey(self, command: WorkflowCommand) -> None:
         match command.WhichOneof("variant"):
@@ -125,13 +125,13 @@ class Task:
     def _run_locally(self, activity: ScheduleLocalActivity) -> None:
         """Run a local activity. It may take longer than it has, and do its work all the same."""
         self._locals[activity.seq] = self._time
-        took_s = self._temporal.local_pause()
+        took_s = self._temporal.pauses.local()
         worker = self.worker
 
         def do() -> None:
             end = worker.execute(activity.activity_type, activity.arguments[0], self.run, is_local=True)
             self._temporal.story.add(f"local {activity.activity_type.removesuffix('_activity')}")
-            worker.later(self._temporal.pause(), lambda: self._end_local(activity.seq, end, took_s))
+            worker.later(self._temporal.pauses.small(), lambda: self._end_local(activity.seq, end, took_s))
 
         worker.later(took_s, do)
         worker.later(_LOCAL_TIMEOUT_S, lambda: self._end_local(activity.seq, timed_out_locally(), _LOCAL_TIMEOUT_S))
@@ -141,7 +141,7 @@ class Task:
             return
 
         began_at = self._locals.pop(seq)
-        self._time = max(self._time, self._temporal.after(began_at, took_s))
+        self._time = max(self._time, began_at + timedelta(seconds=round(took_s, 6)))
         self.markers += 1
         resolved = ResolveActivity(seq=seq, is_local=True)
         if isinstance(end, Failure):

@@ -1,42 +1,25 @@
 """A model of Temporal's server: what it may do to workflows, and what it never does."""
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
 from temporalio.api.common.v1 import Payload
-from temporalio.api.common.v1 import SearchAttributes as EncodedAttributes
 from temporalio.bridge.proto.workflow_activation import DoUpdate, QueryWorkflow, SignalWorkflow, WorkflowActivation
 from temporalio.common import TypedSearchAttributes
-from temporalio.converter import decode_typed_search_attributes
 
 from tests.simulation.consumer.story import Story
 from tests.simulation.workflows.activity_runs import ActivityRun
 from tests.simulation.workflows.agenda import Agenda
+from tests.simulation.workflows.commands import apply
 from tests.simulation.workflows.instances import Beginning, Job, TaskFailed
+from tests.simulation.workflows.mood import Pauses
 from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.tasks import TIMEOUT_S, Task
 from tests.simulation.workflows.workers import Worker
 
 _STICKY_TIMEOUT_S: Final = 10.0
-_MAIL: Final = "send_email_activity"
-
-
-@dataclass
-class Mood:
-    """What goes wrong between the server and its workers, as shares. ``slow``: of the pauses that take long."""
-
-    slow: float = 0.0
-    slow_locals: float = 0.0
-    slow_work: float = 0.0
-    lost_answers: float = 0.0
-    long_mails: float = 0.1
-    evictions: float = 0.01
-    crashes: float = 0.0
-    freezes: float = 0.0
 
 
 class Observer(Protocol):
@@ -51,9 +34,6 @@ class Observer(Protocol):
     def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
         """Take note of an activity that ended well, as history has it."""
 
-    def run_ended(self, run: Run) -> None:
-        """Take note of a run's end."""
-
 
 class Temporal:
     """Starts runs, offers their tasks and activities to workers, and applies what they answer."""
@@ -61,7 +41,7 @@ class Temporal:
     def __init__(self, agenda: Agenda, rng: random.Random, story: Story, observer: Observer) -> None:
         self.agenda = agenda
         self.story = story
-        self.mood = Mood()
+        self.pauses = Pauses(rng)
         self.runs: list[Run] = []
         self.workers: list[Worker] = []
         self.current_release = "1"
@@ -87,7 +67,7 @@ class Temporal:
         self, kind: str, workflow_id: str, content: Payload, attributes: TypedSearchAttributes | None = None
     ) -> Run:
         """Start a workflow that does not run."""
-        return self._begin(kind, workflow_id, content, attributes or TypedSearchAttributes([]))
+        return self.begin_run(kind, workflow_id, content, attributes or TypedSearchAttributes([]))
 
     def signal(self, run: Run, name: str, content: Payload) -> None:
         """Signal an open run."""
@@ -140,9 +120,9 @@ class Temporal:
         self._waiting = []
         for one in waiting:
             if isinstance(one, Run):
-                self._later(partial(self._offer_task, one))
+                self.soon(partial(self._offer_task, one))
             else:
-                self.offer_activity(one, self.pause())
+                self.offer_activity(one, self.pauses.small())
 
     def task_completed(self, task: Task) -> None:
         """Take what a worker answers to a task, unless the task has timed out meanwhile."""
@@ -168,10 +148,10 @@ class Temporal:
         run.sticky = task.worker
         del task.worker.tasks[run]
         self.story.add("workflow task", run.workflow_id)
-        if run.length > 2 and self._rng.random() < self.mood.evictions:
+        if run.length > 2 and self._rng.random() < self.pauses.mood.evictions:
             task.worker.drop(run)
         for command in task.commands:
-            self._apply(run, command)
+            apply(self, run, command)
         if run.is_open and run.pending:
             self._schedule_task(run)
 
@@ -204,57 +184,22 @@ class Temporal:
         self.violations.append(text)
         self.story.add("VIOLATION", text)
 
-    # How long things take
-
-    def pause(self) -> float:
-        """Return how long something small takes."""
-        if self.mood.slow and self._rng.random() < self.mood.slow:
-            return self._rng.uniform(0.1, 4.0)
-        return self._rng.uniform(0.0005, 0.004)
-
-    def local_pause(self) -> float:
-        """Return how long a local activity takes to do its work: now and then longer than it may."""
-        if self._rng.random() < self.mood.slow_locals:
-            return self._rng.uniform(0.3, 1.3)
-        return self._rng.uniform(0.0005, 0.02)
-
-    def activity_pause(self, kind: str) -> float:
-        """Return how long an activity waits for its turn."""
-        if kind == _MAIL and self._rng.random() < self.mood.long_mails:
-            return self._rng.uniform(0.0, 40.0)
-        return self.pause()
-
-    def work_pause(self, kind: str) -> float:
-        """Return how long an activity takes to do its work."""
-        if kind == _MAIL and self._rng.random() < self.mood.long_mails:
-            return self._rng.uniform(0.5, 11.0)
-        if self._rng.random() < self.mood.slow_work:
-            return self._rng.uniform(0.5, 20.0)
-        return self._rng.uniform(0.001, 0.05)
-
     def befalls(self, worker: Worker) -> bool:
         """Tell whether a worker dies or freezes right now, just before it would complete a task."""
-        if self._rng.random() < self.mood.crashes:
+        if self._rng.random() < self.pauses.mood.crashes:
             worker.kill()
             return True
-        if self._rng.random() < self.mood.freezes:
+        if self._rng.random() < self.pauses.mood.freezes:
             worker.freeze()
             self.agenda.later(self._rng.choice((2.0, 9.0, 11.0, 40.0, 320.0)), worker.thaw)
         return worker.is_frozen
 
-    def loses_answer(self) -> bool:
-        """Tell whether the answer of an activity is lost on its way."""
-        return self._rng.random() < self.mood.lost_answers
-
-    def after(self, moment: datetime, seconds: float) -> datetime:
-        """Return a later moment, by the clock of the workflow."""
-        return moment + timedelta(seconds=round(seconds, 6))
-
     # Tasks
 
-    def _begin(
+    def begin_run(
         self, kind: str, workflow_id: str, content: Payload, attributes: TypedSearchAttributes, first_run_id: str = ""
     ) -> Run:
+        """Begin a run, the first of a workflow or the one after another."""
         run_id = f"{self._rng.getrandbits(128):032x}"
         ids = (workflow_id, run_id, first_run_id or run_id)
         beginning = Beginning(kind, content, ids, self.agenda.datetime(), attributes, single_batch=self.single_batch)
@@ -271,7 +216,7 @@ class Temporal:
     def _schedule_task(self, run: Run) -> None:
         if run.task is None and not run.task_is_due:
             run.task_is_due = True
-            self._later(lambda: self._offer_task(run))
+            self.soon(lambda: self._offer_task(run))
 
     def _offer_task(self, run: Run) -> None:
         """Give a task to the worker that has the run in its cache, or to another if that one is gone."""
@@ -341,103 +286,12 @@ class Temporal:
         else:
             self._waiting.append(activity)
 
-    def _later(self, act: Callable[[], object]) -> None:
-        self.agenda.later(self.pause(), act)
-
-    # Commands
-
-    def _apply(self, run: Run, command: Any) -> None:
-        kind = command.WhichOneof("variant")
-        run.length += 1
-        match kind:
-            case "start_timer":
-                self._start_timer(run, command.start_timer)
-            case "cancel_timer":
-                self._cancel_timer(run, command.cancel_timer.seq)
-            case "schedule_activity":
-                activity = command.schedule_activity
-                run.activities[activity.seq] = ActivityRun(self, run, activity)
-            case "request_cancel_activity":
-                self._cancel_activity(run, command.request_cancel_activity.seq)
-            case "upsert_workflow_search_attributes":
-                self._upsert(run, command.upsert_workflow_search_attributes.search_attributes)
-            case "start_child_workflow_execution":
-                self._start_child(run, command.start_child_workflow_execution)
-            case "update_response":
-                pass
-            case _:
-                self._end_run(run, kind, command)
-
-    def _start_timer(self, run: Run, timer: Any) -> None:
-        def fire() -> None:
-            if run.timers.pop(timer.seq, None):
-                self.add_event(run, _fired(timer.seq))
-
-        run.timers[timer.seq] = self.agenda.later(timer.start_to_fire_timeout.ToTimedelta().total_seconds(), fire)
-
-    def _cancel_timer(self, run: Run, seq: int) -> None:
-        entry = run.timers.pop(seq, None)
-        if entry is not None:
-            entry.cancel()
-        run.pending = [job for job in run.pending if job.fire_timer.seq != seq]
-
-    def _cancel_activity(self, run: Run, seq: int) -> None:
-        """Cancel an activity. If it has ended meanwhile, the workflow is not told: it knows it as cancelled."""
-        activity = run.activities.get(seq)
-        if activity is not None:
-            self.story.add("activity cancelled", activity.kind)
-            activity.cancel()
-        run.pending = [job for job in run.pending if job.resolve_activity.seq != seq]
-
-    def _upsert(self, run: Run, encoded: EncodedAttributes) -> None:
-        changed = decode_typed_search_attributes(encoded)
-        names = set(encoded.indexed_fields)
-        kept = [pair for pair in run.attributes if pair.key.name not in names]
-        run.attributes = TypedSearchAttributes([*kept, *changed])
-
-    def _start_child(self, run: Run, child: Any) -> None:
-        self.story.add("child started", child.workflow_id)
-        began = self._begin(child.workflow_type, child.workflow_id, child.input[0], TypedSearchAttributes([]))
-        began.release = run.release
-        answer = Job()
-        answer.resolve_child_workflow_execution_start.seq = child.seq
-        answer.resolve_child_workflow_execution_start.succeeded.run_id = began.beginning.run_id
-        self._later(lambda: self.add_event(run, answer))
-
-    def _end_run(self, run: Run, kind: str, command: Any) -> None:
-        run.end = kind
-        run.ended_at = self.agenda.now
-        run.task_is_due = False
-        for entry in run.timers.values():
-            entry.cancel()
-        for activity in list(run.activities.values()):
-            activity.cancel()
-        for worker in self.workers:
-            worker.drop(run)
-
-        self.story.add(kind.removesuffix("_workflow_execution").replace("_", " "), run.workflow_id)
-        self._observer.run_ended(run)
-        match kind:
-            case "complete_workflow_execution":
-                run.result = command.complete_workflow_execution.result
-            case "continue_as_new_workflow_execution":
-                (content,) = command.continue_as_new_workflow_execution.arguments
-                beginning = run.beginning
-                self._begin(beginning.kind, run.workflow_id, content, run.attributes, beginning.first_run_id)
-            case _:
-                self.accuse(f"{run.workflow_id}: a run ended by {kind}")
-
-
-def _fired(seq: int) -> Job:
-    job = Job()
-    job.fire_timer.seq = seq
-    return job
+    def soon(self, act: Callable[[], object]) -> None:
+        """Do something after a small pause."""
+        self.agenda.later(self.pauses.small(), act)
 
 
 def _ends_run(command: Any) -> bool:
     return str(command.WhichOneof("variant")).endswith("_workflow_execution") and not command.HasField(
         "start_child_workflow_execution"
     )
-
-
-Workflows = Mapping[str, type[Any]]

@@ -34,7 +34,7 @@ def test_a_task_is_done_again_after_a_worker_died() -> None:
     def plot(world: World, _: random.Random) -> None:
         world.hire()
         world.hire()
-        world.temporal.mood.crashes = 0.4
+        world.temporal.pauses.mood.crashes = 0.4
         world.move(0.0, people.visit, 4)
         world.agenda.run(90.0)
         make_peace(world)

@@ -140,9 +140,6 @@ class World:
             known = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
             self.ledger.answers.append(known)
 
-    def run_ended(self, run: Run) -> None:
-        """Take note of nothing."""
-
     def promote(self, release: str) -> None:
         """Let new workflows begin under a release, if it has a worker. Others move to it when they can."""
         if any(worker.release == release for worker in self.workers):
