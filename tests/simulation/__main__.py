@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Final
 
@@ -22,28 +22,26 @@ def main() -> int:
     """Return 0 if nothing was violated, 1 otherwise."""
     arguments = _parser().parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
+    halves = [arguments.half] if arguments.half else list(HALVES)
 
     if arguments.mutants:
-        return find_all(console, arguments.half, arguments.seeds, arguments.processes, write=arguments.write)
+        statuses = [find_all(console, half, arguments.seeds, arguments.processes, arguments.write) for half in halves]
+        return max(statuses)
     if arguments.mutant:
         mutated(arguments.mutant)
-    half = import_module(HALVES[arguments.half])
-    if arguments.shrink:
-        return _tell(console, half.shrink_seed(arguments.seed), whole=True)
     if arguments.seed is not None:
-        return _tell(console, half.tell_seed(arguments.seed), arguments.trace)
+        half = import_module(HALVES[halves[0]])
+        verdict = half.shrink_seed(arguments.seed) if arguments.shrink else half.tell_seed(arguments.seed)
+        return _tell(console, verdict, arguments.trace or arguments.shrink)
 
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    processes = 1 if arguments.mutant else arguments.processes
-    tally, took_s, status = _run(console, half.run_seed, seeds, processes)
-    if arguments.write and status == 0:
-        write_run(arguments.half, tally, took_s, processes)
-    return status
+    return max(_run(console, half, arguments) for half in halves)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Every interleaving, from a seed.")
-    parser.add_argument("--half", choices=HALVES, default="consumer", help="which half")
+    parser.add_argument(
+        "--half", choices=HALVES, help="which half; by default both, or the consumer's if one seed is told"
+    )
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, help="how many run at a time; by default one for each core")
@@ -66,12 +64,14 @@ def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
     return _judge(console, [verdict])
 
 
-def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: int | None) -> tuple[Tally, float, int]:
+def _run(console: Console, half: str, arguments: argparse.Namespace) -> int:
     """Run seeds until one shows a violation."""
+    run_seed: RunSeed = import_module(HALVES[half]).run_seed
+    processes = 1 if arguments.mutant else arguments.processes
     began = time.perf_counter()
     tally = Tally()
     found: list[Verdict] = []
-    for verdict in run_seeds(run_seed, seeds, processes):
+    for verdict in run_seeds(run_seed, range(arguments.first, arguments.first + arguments.seeds), processes):
         tally.add(verdict)
         if verdict.violations:
             found.append(verdict)
@@ -81,8 +81,10 @@ def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: i
     console.print(_coverage(tally))
     simulated_h = tally.simulated_s / 3_600
     console.print(f"{tally.seeds} seeds, {tally.seeds / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
+    if arguments.write and not found:
+        write_run(half, tally, took_s, processes)
 
-    return tally, took_s, _judge(console, found)
+    return _judge(console, found)
 
 
 def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:

@@ -168,7 +168,7 @@ def mutated(number: int) -> None:
     sys.meta_path.insert(0, _Finder(mutant))
 
 
-def find_all(console: Console, half: str, seeds: int, processes: int | None = None, *, write: bool = False) -> int:
+def find_all(console: Console, half: str, seeds: int, processes: int | None = None, write: bool = False) -> int:
     """Look for each mutant, print the seeds it took, and return 0 if all were found."""
     numbers = [1 + MUTANTS.index(mutant) for mutant in MUTANTS_OF[half]]
     rows: list[tuple[Mutant, int | None, str]] = []

@@ -40,7 +40,7 @@ _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
 _MAX_AGE_S: Final = 25 * 3_600.0 + 30_000.0
 """A run hands over after a day, at rest, or an hour later, once there is a worker."""
-_LAST_SECONDS_EVENTS: Final = 400
+_LAST_SECONDS_EVENTS: Final = 200
 """What a run may gain within the seconds that it has for its last publications."""
 
 RELEASES: Final = {
