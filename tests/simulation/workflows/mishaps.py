@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from schemas.limits import LimitsQuery
+from tests.simulation.workflows import people
 from tests.simulation.workflows.instances import to_payload
 from workflows.names import LIMITS_QUERY, STATUS_QUERY, VERIFY_OTP_WORKFLOW
 
@@ -25,6 +27,27 @@ def kill_worker(world: "World", rng: random.Random) -> None:
 def stop_all_workers(world: "World", rng: random.Random) -> None:
     """Have no worker for a while, for hours perhaps."""
     world.close_shop(rng.choice((5.0, 60.0, 310.0, 1_000.0, 8_000.0)))
+
+
+def stop_at_expiry(world: "World", rng: random.Random) -> None:
+    """Have no worker when a code expires, though people typed codes shortly before, and for some time after."""
+    lifetime_s = world.policy.otp.lifetime_s
+    stop_s = lifetime_s - rng.uniform(0.5, 15.0)
+    people.sign_in(world, rng)
+    world.agenda.later(stop_s, lambda: world.close_shop(rng.choice((2.0, 20.0, 200.0))))
+    acts = (people.type_right, people.type_wrong, people.type_for_another, people.send_again)
+    for act in rng.choices(acts, k=rng.randint(1, 4)):
+        world.agenda.later(stop_s + rng.uniform(-1.0, 15.0), partial(act, world, random.Random(rng.getrandbits(64))))
+
+
+def refuse_mails_again(world: "World", rng: random.Random) -> None:
+    """Let people ask for a code again just when the mail server refuses mails."""
+    people.visit(world, rng)
+    after_s = 3.0 + world.policy.limits.send_cooldown_s
+    people.send_again(world, rng)
+    world.agenda.later(after_s - 1.0, lambda: setattr(world.outside.weather, "mail_never", rng.choice((0.5, 1.0))))
+    world.agenda.later(after_s, partial(people.send_again, world, rng))
+    world.agenda.later(after_s + 6.0, lambda: setattr(world.outside.weather, "mail_never", 0.0))
 
 
 def freeze_worker(world: "World", rng: random.Random) -> None:
@@ -145,6 +168,9 @@ MISHAPS: Final[Sequence[Move]] = (
     kill_worker,
     kill_worker,
     stop_all_workers,
+    stop_at_expiry,
+    stop_at_expiry,
+    refuse_mails_again,
     freeze_worker,
     freeze_worker,
     die_after_effects,

@@ -12,6 +12,7 @@ from temporalio.api.common.v1 import Payload
 
 from consumers.outcomes import Ignored, Outcome
 from consumers.ports import Record
+from schemas.mailbox import MailboxInput
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from schemas.signals import Submission
 from schemas.tasks import MailAccepted, MailToSend
@@ -30,6 +31,7 @@ from tests.simulation.workflows.temporal_model import Temporal
 from tests.simulation.workflows.workers import Surroundings, Worker
 from workflows import run_limits
 from workflows.inbox import MESSAGES
+from workflows.rules import outbox
 from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
@@ -199,6 +201,8 @@ class World:
                 yield f"{run.workflow_id}: a run never ends"
             elif run.ended_at - run.began_at > _MAX_AGE_S:
                 yield f"{run.workflow_id}: a run was open for {run.ended_at - run.began_at:.0f} s"
+            if _carries_too_much(run):
+                yield f"{run.workflow_id}: a run begins with a backlog"
             if run.length > run_limits.LAST_EVENTS + _LAST_SECONDS_EVENTS:
                 yield f"{run.workflow_id}: a run of {run.length} events"
 
@@ -232,6 +236,18 @@ def _live(world: World, plot: Plot, rng: random.Random) -> list[str]:
         return world.settle()
     except Endless:
         return ["what happens has no end"]
+
+
+def _carries_too_much(run: Run) -> bool:
+    """Tell whether a mailbox was given more results than a new run may have, of sign-ins that are over."""
+    content = run.beginning.content.data
+    if run.beginning.kind != VERIFY_OTP_WORKFLOW or "/overflow/" in run.workflow_id or b'"outbox":{"' not in content:
+        return False
+
+    carried = MailboxInput.model_validate_json(content).carried
+    assert carried is not None
+    ended = [len(events) for queue, events in carried.outbox.items() if queue not in carried.live]
+    return sum(ended) > outbox.MAX_CARRIED_RESULTS
 
 
 def child(rng: random.Random) -> random.Random:
