@@ -118,7 +118,7 @@ async def bad_deploy(world: World, rng: random.Random) -> None:
 
 
 async def late_topics(world: World, rng: random.Random) -> None:
-    """Create the dead letters' topics late: nothing creates them by asking, and nothing is read before (issue 20, 8)."""
+    """Create the dead letters' topics late: nobody creates them by asking, nothing is read before (issue 20, 8)."""
     topics = {dead_letter_topic(topic): world.cluster.topics.pop(dead_letter_topic(topic)) for topic in INBOUND}
     world.hire()
     await _write(world, rng, 4)
