@@ -283,7 +283,7 @@ class Oracle:
         """Tell whether a dead letter is the record's, whole or as short as its topic demands."""
         limit = self.max_letter_bytes
         event = written.event
-        if limit is not None and event is not None and len(event.value) > limit:
+        if limit is not None and event is not None and len(event.value or b"") > limit:
             return event.fate == "dead letter" and letter.value is None
         return _fits(letter, written)
 
