@@ -47,7 +47,7 @@ def test_a_seed_is_replayed_in_another_process_byte_for_byte() -> None:
     "what",
     [
         "a poll that raises puts no position back (issue 20, defect 1)",
-        "the newest offset is committed, not the watermark",
+        "rule 5: the newest offset is committed, not the watermark",
     ],
 )
 def test_a_broken_worker_is_found(what: str) -> None:

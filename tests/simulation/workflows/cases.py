@@ -8,7 +8,7 @@ from functools import cached_property
 from schemas.policy import Policy
 from schemas.results import TERMINAL_TYPES, CodeSent, OtpRejected
 from schemas.signals import Challenge, Submission
-from tests.simulation.workflows.ledger import Ledger, MailAnswer, Mailed, Published, SignIn, Signalled, first_times
+from tests.simulation.workflows.ledger import Ledger, MailAnswer, Mailed, Published, Signalled, SignIn, first_times
 
 
 @dataclass

@@ -2,8 +2,13 @@
 
 from temporalio.api.common.v1 import ActivityType
 from temporalio.api.enums.v1 import RetryState, TimeoutType
-from temporalio.api.failure.v1 import ActivityFailureInfo, ApplicationFailureInfo, CanceledFailureInfo, Failure
-from temporalio.api.failure.v1 import TimeoutFailureInfo
+from temporalio.api.failure.v1 import (
+    ActivityFailureInfo,
+    ApplicationFailureInfo,
+    CanceledFailureInfo,
+    Failure,
+    TimeoutFailureInfo,
+)
 from temporalio.bridge.proto.activity_result import ActivityResolution, Cancellation
 from temporalio.exceptions import ApplicationError
 

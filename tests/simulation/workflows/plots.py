@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from tests.simulation.workflows import people
 from tests.simulation.workflows.consumers import Reading
 from tests.simulation.workflows.mishaps import MISHAPS
+from tests.simulation.workflows.mood import Mood
 from tests.simulation.workflows.outside import Weather
 from tests.simulation.workflows.simulated_client import Calls
-from tests.simulation.workflows.mood import Mood
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.world import World

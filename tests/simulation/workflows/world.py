@@ -31,8 +31,8 @@ from tests.simulation.workflows.temporal_model import Temporal
 from tests.simulation.workflows.workers import Surroundings, Worker
 from workflows import run_limits
 from workflows.inbox import MESSAGES
-from workflows.rules import outbox
 from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
+from workflows.rules import outbox
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
