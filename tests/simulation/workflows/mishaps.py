@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from schemas.limits import LimitsQuery
+from schemas.limits import LimitsQuery, LimitsReport
 from tests.simulation.workflows import people
-from tests.simulation.workflows.instances import to_payload
+from tests.simulation.workflows.instances import from_payload, to_payload
 from workflows.names import LIMITS_QUERY, STATUS_QUERY, VERIFY_OTP_WORKFLOW
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def stop_reading(world: "World", rng: random.Random) -> None:
     """Have no consumer for a while."""
     world.consumers.away = True
     world.story.add("consumers away")
-    world.agenda.later(rng.choice((2.0, 30.0, 320.0)), world.consumers.come_back)
+    world.agenda.later(rng.choice((2.0, 30.0, 90.0, 320.0)), world.consumers.come_back)
 
 
 def ask(world: "World", rng: random.Random) -> None:
@@ -143,7 +143,18 @@ def ask(world: "World", rng: random.Random) -> None:
             account = next(filter(None, (story.account for story in world.ledger.sign_ins.values())), "nobody")
             query = LimitsQuery(account=account, as_of=world.agenda.datetime())
             world.temporal.query(run, STATUS_QUERY, [])
-            world.temporal.query(run, LIMITS_QUERY, [to_payload(query)])
+            answer = world.temporal.query(run, LIMITS_QUERY, [to_payload(query)])
+            if answer is not None:
+                _judge(world, from_payload(answer, LimitsReport))
+
+
+def _judge(world: "World", report: LimitsReport) -> None:
+    """Accuse a mailbox that says itself that more is spent than there is."""
+    for use in report.budgets:
+        is_over_hour = use.most_per_hour is not None and use.last_hour > use.most_per_hour
+        is_over_share = use.most_by_one_network is not None and use.by_one_network > use.most_by_one_network
+        if is_over_hour or is_over_share or use.last_day > use.most_per_day:
+            world.temporal.accuse(f"{use.budget}: {use.last_hour} in an hour, {use.last_day} in a day")
 
 
 def roll_out(world: "World", rng: random.Random) -> None:

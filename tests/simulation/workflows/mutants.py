@@ -267,12 +267,6 @@ WORKFLOW_MUTANTS: Final = (
         "        sign_in.last_send_at = now\n"
         "        sign_in.expires_at = now + timedelta(seconds=sign_in.otp.lifetime_s)\n",
     ),
-    Mutant(
-        "a mail is tried once only",
-        f"{_RULES}/mails.py",
-        "            if mail.tries == 0 or mail.not_before <= now:\n",
-        "            if mail.tries == 0:\n",
-    ),
     # Determinism, and what goes into histories
     Mutant(
         "a workflow draws its own random numbers",

@@ -42,7 +42,7 @@ _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
 _MAX_AGE_S: Final = 25 * 3_600.0 + 30_000.0
 """A run hands over after a day, at rest, or an hour later, once there is a worker."""
-_LAST_SECONDS_EVENTS: Final = 200
+_LAST_SECONDS_EVENTS: Final = 320
 """What a run may gain within the seconds that it has for its last publications."""
 
 RELEASES: Final = {
@@ -272,7 +272,7 @@ def _policy(rng: random.Random) -> Policy:
         failures_in_a_row=rng.choice((3, 100)),
         trusted_failures_per_day=rng.choice((2, 5)),
     )
-    times = TimePolicy(mail_attempt_s=rng.choice((3, 10)), linger_s=86_400)
+    times = TimePolicy(mail_attempt_s=rng.choice((3, 10)), linger_s=86_400, max_event_age_s=rng.choice((60, 300, 300)))
     return Policy(
         otp=otp,
         limits=limits,
