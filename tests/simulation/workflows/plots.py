@@ -61,9 +61,8 @@ def make_peace(world: "World") -> None:
     world.client.calls = Calls()
     world.consumers.reading = Reading(again=0.0)
     world.consumers.come_back()
+    world.is_peace = True
     world.is_staffed = True
     for worker in world.workers:
         worker.thaw()
-    for release in {world.temporal.current_release, *(run.release for run in world.temporal.runs if run.is_open)}:
-        if not any(release in (None, worker.release) for worker in world.workers):
-            world.hire(release)
+    world.staff()

@@ -80,6 +80,7 @@ class World:
         self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
         self.moves = 0
         self.is_staffed = True
+        self.is_peace = False
         self._promoted_at = 0.0
         self._moments: dict[str, datetime] = {}
         self._skipped = skipped
@@ -157,9 +158,16 @@ class World:
 
         def open_again() -> None:
             self.is_staffed = True
-            self.hire()
+            self.staff()
 
         self.agenda.later(seconds, open_again)
+
+    def staff(self) -> None:
+        """Have a worker of each release that is needed: the current one, and those of open runs."""
+        needed = {self.temporal.current_release, *(run.release for run in self.temporal.runs if run.is_open)}
+        served = {worker.release for worker in self.workers}
+        for release in sorted(filter(None, needed - served)):
+            self.hire(release)
 
     def check_releases(self) -> None:
         """Accuse the runs that are at rest, had a task since a release was promoted, and did not move to it."""
@@ -175,6 +183,8 @@ class World:
         def hire() -> None:
             if self.is_staffed and len(self.workers) < _MAX_WORKERS:
                 self.hire()
+            if self.is_staffed and self.is_peace:
+                self.staff()
 
         self.agenda.later(self.rng.choice((0.1, 0.1, 2.0, 15.0)), hire)
 
