@@ -88,7 +88,10 @@ class Typed:
 
 @dataclass
 class Ledger:
-    """Everything that happened outside of the workflows, in order."""
+    """Everything that happened outside of the workflows, in order.
+
+    ``cut_short``: mailboxes whose run had to end, whatever was in flight, and when it did.
+    """
 
     sign_ins: dict[str, SignIn] = field(default_factory=dict)
     typed: dict[str, Typed] = field(default_factory=dict)
@@ -97,6 +100,7 @@ class Ledger:
     compared: list[Compared] = field(default_factory=list)
     answers: list[MailAnswer] = field(default_factory=list)
     clearings: list[tuple[float, Clearing]] = field(default_factory=list)
+    cut_short: list[tuple[str, float]] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
 
     def results_of(self, signin_id: str) -> Sequence[Published]:

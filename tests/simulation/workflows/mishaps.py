@@ -50,6 +50,16 @@ def refuse_mails_again(world: "World", rng: random.Random) -> None:
     world.agenda.later(after_s + 6.0, lambda: setattr(world.outside.weather, "mail_never", 0.0))
 
 
+def flood_without_kafka(world: "World", rng: random.Random) -> None:
+    """Let a mailbox decide more than it can publish: Kafka is away, and events keep coming."""
+    world.outside.weather.kafka_down = 1.0
+    world.story.add("kafka down", "1.0")
+    world.agenda.later(rng.uniform(5.0, 60.0), lambda: setattr(world.outside.weather, "kafka_down", 0.0))
+    for number in range(rng.randint(1, 3)):
+        act = rng.choice((people.guess, people.visit, people.visit, people.type_for_another))
+        world.agenda.later(3.0 * number, partial(act, world, random.Random(rng.getrandbits(64))))
+
+
 def freeze_worker(world: "World", rng: random.Random) -> None:
     """Freeze a worker in the middle of whatever it does."""
     if world.workers:
@@ -182,6 +192,7 @@ MISHAPS: Final[Sequence[Move]] = (
     stop_at_expiry,
     stop_at_expiry,
     refuse_mails_again,
+    flood_without_kafka,
     freeze_worker,
     freeze_worker,
     die_after_effects,

@@ -17,11 +17,10 @@ from schemas.results import (
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case, wrong_codes
 from tests.simulation.workflows.ledger import Signalled
+from workflows.rules import submissions
 
 _CLOCKS_S: Final = 5.0
 """By how much clocks differ at most, and a bit more."""
-_MANY: Final = 25
-"""A queue is bounded: with more submissions than this, some may have no answer."""
 
 
 def one_end(case: Case) -> Iterator[str]:
@@ -161,7 +160,8 @@ def _submissions_without_answer(case: Case) -> Iterator[str]:
     answered = {
         one.result.submission_id for one in [*case.results, *case.unknown] if isinstance(one.result, OtpRejected)
     }
-    if len(case.submissions) > _MANY or case.opening is None or case.expires_at is None:
+    is_crowded = len(case.submissions) >= submissions.MAX_QUEUED  # then some have no answer
+    if is_crowded or case.opening is None or case.expires_at is None:
         return
 
     for submission_id, signal in case.submissions.items():

@@ -112,6 +112,8 @@ class World:
         """Give the workers the time they need, and judge what is left."""
         limit = self.agenda.now + _MAX_DAYS * _DAY_S
         self.agenda.run(limit)
+        full = [run for run in self.temporal.runs if run.length >= run_limits.LAST_EVENTS]
+        self.ledger.cut_short = [(run.workflow_id, run.ended_at) for run in full]
         judged = judge(self.ledger, self.policy, self.temporal.runs)
         violations = [*self.temporal.violations, *self._replay(), *self._bounds(), *judged]
         for worker in self.temporal.workers:
