@@ -276,9 +276,9 @@ WORKFLOW_MUTANTS: Final = (
     ),
     Mutant(
         "a workflow looks at the worker's clock",
-        "workflows/wake_up.py",
-        "self._wake_in(deadline - workflow.now())",
-        "self._wake_in(timedelta(seconds=__import__('time').perf_counter() % 60))",
+        "workflows/sign_in.py",
+        "            decided_at=workflow.now(),\n            network=",
+        "            decided_at=__import__('datetime').datetime.now(__import__('datetime').UTC),\n            network=",
     ),
     Mutant(
         "codes go into Temporal in the clear",
