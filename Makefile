@@ -25,7 +25,8 @@ test: $(VENV)/.ready
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-# Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one.
+# Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one. Without it, the
+# simulation runs against many broken workers, too, and writes docs/simulation.md.
 sabotage: $(VENV)/.ready
 	@$(BIN)/python -m tests.sabotage $(ARGS)
 
