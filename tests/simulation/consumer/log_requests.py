@@ -135,7 +135,7 @@ class LogRequests:
         return number, code, batch.base, -1, log.start
 
     def _led(self, topic: str, number: int) -> PartitionLog | None:
-        is_leader = self._cluster.leaders.get((topic, number)) == self._node.number
+        is_leader = topic in self._cluster.topics and self._cluster.leaders.get((topic, number)) == self._node.number
         return self._cluster.logs[topic, number] if is_leader else None
 
 

@@ -14,7 +14,7 @@ from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
 
 _EVENTS_PER_S: Final = 3.0
-_SCENES_SHARE: Final = 0.2
+_SCENES_SHARE: Final = 0.3
 _NEW_LOG_SHARE: Final = 0.25
 _NOTICED_WITHIN_S: Final = 12.0
 _KNOWN_BY_ID_WITHIN_S: Final = 8.0

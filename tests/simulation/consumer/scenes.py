@@ -15,7 +15,11 @@ from tests.simulation.consumer.world import World, child
 
 _STALL_S: Final = 10.0
 _LETTERS_A_MINUTE: Final = 12
-_PROBES: Final = 12
+_PROBES: Final = 4
+_REBALANCE_S: Final = 8.0
+_MAX_BYTES: Final = 1_500
+_MAX_IN_FLIGHT: Final = 30
+"""A record has 50 bytes at least, and a poll returns some more."""
 
 Scene = Callable[[World, random.Random], Awaitable[None]]
 
@@ -58,6 +62,39 @@ async def hot_key(world: World, rng: random.Random) -> None:
     _judge_lag(world)
     world.temporal.busy_mailbox = None
     world.emitter.maker.hot_share = 0.0
+
+
+async def rebalance_with_a_hot_key(world: World, rng: random.Random) -> None:
+    """Queue much behind one key, and rebalance: only what is in work is waited for (rule 8)."""
+    world.limits = replace(world.limits, max_records=512, max_read_ahead=4_096)
+    world.hire()
+    world.temporal.mood = Mood(latency_s=0.3)
+    world.emitter.maker.hot_share = 1.0
+    await asyncio.sleep(1.5)
+    await _write(world, rng, 24)
+    world.emitter.end_transactions()
+    await asyncio.sleep(1)
+
+    stable = world.story.kinds["group stable"]
+    world.cluster.group.rebalance()
+    await world.until(lambda: world.story.kinds["group stable"] > stable, _REBALANCE_S)
+    if world.story.kinds["group stable"] == stable:
+        world.oracle.accuse("a rebalance waits for what is queued behind a key")
+    world.temporal.mood = Mood()
+
+
+async def narrow(world: World, rng: random.Random) -> None:
+    """Let nobody take anything for a while: no more is read than the limit of bytes allows (rule 4)."""
+    world.limits = replace(world.limits, max_records=20, max_bytes=_MAX_BYTES, max_read_ahead=4_096)
+    worker = world.hire()
+    await asyncio.sleep(1)
+    world.temporal.mood = Mood(busy=1.0)
+    await _write(world, rng, 30)
+    world.emitter.end_transactions()
+    await asyncio.sleep(3)
+    if worker.in_flight > _MAX_IN_FLIGHT:
+        world.oracle.accuse(f"{worker.in_flight} records are in flight, and more bytes than allowed")
+    world.temporal.mood = Mood()
 
 
 async def nothing_to_read(world: World, rng: random.Random) -> None:
@@ -127,6 +164,15 @@ async def late_topics(world: World, rng: random.Random) -> None:
         world.oracle.accuse("records were handled though there is no topic for dead letters")
     world.cluster.topics.update(topics)
     await _write(world, rng, 4)
+    await world.until_settled(20)
+
+    for topic in topics:
+        del world.cluster.topics[topic]
+    world.emitter.maker.bad_share = 1.0
+    await _write(world, rng, 2)
+    await asyncio.sleep(rng.uniform(1, 4))
+    world.cluster.topics.update(topics)
+    world.emitter.maker.bad_share = 0.0
 
 
 async def _brokers_away(world: World, rng: random.Random) -> None:
@@ -175,7 +221,10 @@ SCENES: Final[Sequence[Scene]] = (
     graceful_changes,
     graceful_changes,
     hot_key,
+    narrow,
     nothing_to_read,
+    nothing_to_read,
+    rebalance_with_a_hot_key,
     dead_client,
     bad_deploy,
     late_topics,

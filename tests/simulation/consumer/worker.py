@@ -59,6 +59,7 @@ class Worker:
         self._consumer: ConsumerLoop | None = None
         self._letters = DeadLetterBreaker()
         self._source: KafkaSource | None = None
+        self._metrics: StoryMetrics | None = None
         self._is_stopping = False
         self._story.add("worker starts", name)
         self.running = surroundings.loop.create_task(self._run(), context=self.process.context)
@@ -98,6 +99,11 @@ class Worker:
     def positions(self) -> Sequence[PartitionPosition]:
         """Return what it knows of its partitions."""
         return self._consumer.positions() if self._consumer is not None else ()
+
+    @property
+    def in_flight(self) -> int:
+        """How many records it says are in work or wait for it."""
+        return self._metrics.in_flight if self._metrics is not None else 0
 
     def resume(self) -> bool:
         """Close the breaker of dead letters, as an operator does; return whether it was open."""
@@ -143,7 +149,7 @@ class Worker:
 
     def _build(self, access: KafkaAccess, producer: ReliableProducer) -> ConsumerLoop:
         """Compose the consumer as ``build_consumer`` does, around the model of Temporal."""
-        metrics = StoryMetrics(self._story, self._surroundings.oracle)
+        metrics = self._metrics = StoryMetrics(self._story, self._surroundings.oracle)
         breaker = Breaker()
         letters = self._letters = DeadLetterBreaker(self._surroundings.letter_limits)
         gateway = GuardedGateway(self._surroundings.temporal, breaker, metrics, AdaptiveLimit(64))
@@ -186,6 +192,7 @@ class StoryMetrics:
     """Fulfils ``ConsumerMetrics``: what is counted becomes part of the story."""
 
     def __init__(self, story: Story, oracle: Oracle) -> None:
+        self.in_flight = 0
         self._story = story
         self._oracle = oracle
 
@@ -219,6 +226,7 @@ class StoryMetrics:
         self._story.add("consumer rebuilt")
 
     def observe(self, snapshot: ConsumerSnapshot) -> None:
-        """Note that intake is stopped."""
+        """Note that intake is stopped, and how much is in flight."""
+        self.in_flight = snapshot.in_flight
         if snapshot.breaker_open:
             self._story.add("breaker open")
