@@ -6,6 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from consumers.gateway.temporal import TemporalGateway
@@ -74,6 +75,7 @@ class Consumers:
         self._on_outcome = on_outcome
         self._lanes: defaultdict[str, deque[tuple[Consumer, Delivery]]] = defaultdict(deque)
         self._unread: list[Record] = []
+        self._written: list[Record] = []
         self._offset = 0
 
     def emit(self, topic: str, event: dict[str, Any]) -> None:
@@ -90,7 +92,13 @@ class Consumers:
             timestamp_ms=milliseconds,
             log_append_time=self._rng.random() < 0.9,
         )
+        self._written.append(record)
         self._agenda.later(self._delay(), lambda: self._arrive(record))
+
+    def rewind(self, seconds: float) -> None:
+        """Read everything again that was written so far, some time later."""
+        for record in self._written:
+            self._agenda.later(seconds, partial(self._arrive, record))
 
     def come_back(self) -> None:
         """Read what was written meanwhile."""

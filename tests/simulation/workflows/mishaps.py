@@ -139,6 +139,12 @@ def read_again(world: "World", rng: random.Random) -> None:
     _set(world, rng, world.consumers.reading, "again", 0.6)
 
 
+def rewind(world: "World", rng: random.Random) -> None:
+    """Read both topics again from their beginning, at once, later, or a day later."""
+    world.story.add("topics read again")
+    world.consumers.rewind(rng.choice((1.0, 100.0, 650.0, 5_000.0, 90_000.0)))
+
+
 def stop_reading(world: "World", rng: random.Random) -> None:
     """Have no consumer for a while."""
     world.consumers.away = True
@@ -213,6 +219,7 @@ MISHAPS: Final[Sequence[Move]] = (
     read_late,
     read_again,
     stop_reading,
+    rewind,
     ask,
     roll_out,
 )

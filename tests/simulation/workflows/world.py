@@ -37,6 +37,8 @@ from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
 _MAX_DAYS: Final = 4
+_SINGLE_BATCH_SHARE: Final = 0.15
+"""Of the worlds whose SDK delivers signals and answers together, as a later release will."""
 _MAX_WORKERS: Final = 3
 _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
@@ -72,6 +74,7 @@ class World:
         self.ledger = Ledger()
         self.client = SimulatedClient(child(rng))
         self.temporal = Temporal(self.agenda, child(rng), self.story, self)
+        self.temporal.single_batch = rng.random() < _SINGLE_BATCH_SHARE
         self.client.connect(self.temporal)
         self.outside = Outside(self.agenda, child(rng), self.story, self.ledger)
         self.rng = child(rng)
@@ -151,6 +154,7 @@ class World:
             self.temporal.current_release = release
             self._promoted_at = self.agenda.now
             self.story.add("release promoted", release)
+            self.temporal.offer_again()
 
     def close_shop(self, seconds: float) -> None:
         """Have no worker for so long."""
