@@ -84,6 +84,7 @@ class Task:
             history_length=self._length,
             continue_as_new_suggested=self._length >= SUGGESTED_EVENTS,
             target_worker_deployment_version_changed=self._version_has_changed,
+            available_internal_flags=sorted(self.run.beginning.flags),
             jobs=jobs,
         )
         activation.timestamp.FromDatetime(self._time)
