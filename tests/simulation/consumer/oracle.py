@@ -136,7 +136,7 @@ class Oracle:
             int(own[DltHeader.PARTITION]),
             int(own[DltHeader.OFFSET]),
         )
-        if any(secret in own[DltHeader.REASON] for secret in SECRETS):
+        if any(secret in own.get(DltHeader.REASON, b"") for secret in SECRETS):
             self.accuse(f"{place[0]}/{place[1]}: the reason of the dead letter of {place[2]} quotes the value")
         self._story.add("dead letter", f"{place[0]}/{place[1]} {place[2]} {own[DltHeader.ERROR].decode()}")
         self._letters.setdefault(place, []).append(Letter(content.key, content.value, content.headers))

@@ -8,6 +8,7 @@ from typing import Final
 
 from schemas.topics import dead_letter_topic
 from tests.simulation.consumer import mishaps
+from tests.simulation.consumer.cluster import Trouble
 from tests.simulation.consumer.events import HOT_MAILBOX
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
@@ -175,6 +176,21 @@ async def late_topics(world: World, rng: random.Random) -> None:
     world.emitter.maker.bad_share = 0.0
 
 
+async def odd_heartbeats(world: World, rng: random.Random) -> None:
+    """Answer heartbeats with an error that the client does not know: all join again, also who owns nothing."""
+    workers = world.cluster.topics[INBOUND[0]] + 1
+    for _ in range(workers):
+        world.hire()
+    await asyncio.sleep(3)
+    await _write(world, rng, 3)
+    world.cluster.troubles["Heartbeat"] = Trouble([-1], share=1.0)
+    await asyncio.sleep(rng.uniform(3, 5))
+    world.cluster.troubles.clear()
+    await asyncio.sleep(14)
+    if len(world.cluster.group.members) < workers:
+        world.oracle.accuse("a worker has left its group for good")
+
+
 async def _brokers_away(world: World, rng: random.Random) -> None:
     for node in world.cluster.nodes.values():
         world.cluster.stop_node(node)
@@ -224,6 +240,7 @@ SCENES: Final[Sequence[Scene]] = (
     narrow,
     nothing_to_read,
     nothing_to_read,
+    odd_heartbeats,
     rebalance_with_a_hot_key,
     dead_client,
     bad_deploy,
