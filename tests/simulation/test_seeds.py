@@ -16,6 +16,7 @@ _CHUNK: Final = 125
 _CHUNKS: Final = [(half, first) for half, seeds in _SEEDS.items() for first in range(0, seeds, _CHUNK)]
 
 
+@pytest.mark.timeout(600)  # it counts no simulated time, and a busy machine is no violation
 @pytest.mark.parametrize(("half", "first"), _CHUNKS)
 def test_no_seed_shows_a_violation(half: str, first: int) -> None:
     """In a process of its own: sets of texts have the same order there as when the seed is replayed."""
