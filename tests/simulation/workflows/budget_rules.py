@@ -121,7 +121,7 @@ def _overspent(
 
 
 def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, clearings: Sequence[datetime]) -> Iterator[str]:
-    """Yield compares of an account that had failed too often in a row, a day ago or later."""
+    """Yield compares of an account that had failed too often in a row. A day without a failure ends the row."""
     limit = policy.limits.failures_in_a_row
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
@@ -132,7 +132,8 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, clearings: Sequenc
             for place in range(limit, len(charges)):
                 row = charges[place - limit : place + 1]
                 is_broken = any(row[0].at - _SLACK <= at <= row[-1].at + _SLACK for at in [*breaks, *clearings])
-                if row[-1].at - row[-2].at < DAY - _SLACK and not is_broken:
+                has_ended = any(later.at - one.at > DAY - _SLACK for one, later in zip(row, row[1:], strict=False))
+                if not has_ended and not is_broken:
                     yield f"failures of {account}: more than {limit} in a row: {row[-1].what}"
 
 

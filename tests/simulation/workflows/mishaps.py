@@ -40,6 +40,15 @@ def stop_at_expiry(world: "World", rng: random.Random) -> None:
         world.agenda.later(stop_s + rng.uniform(-1.0, 15.0), partial(act, world, random.Random(rng.getrandbits(64))))
 
 
+def stop_after_mail(world: "World", rng: random.Random) -> None:
+    """Have no worker from the moment that a mail is accepted until its code expires. People type codes meanwhile."""
+    world.stops_after_mail = True
+    people.sign_in(world, rng)
+    acts = (people.type_right, people.type_wrong, people.send_again)
+    for act in rng.choices(acts, k=rng.randint(1, 3)):
+        world.agenda.later(rng.uniform(1.0, 20.0), partial(act, world, random.Random(rng.getrandbits(64))))
+
+
 def refuse_mails_again(world: "World", rng: random.Random) -> None:
     """Let people ask for a code again just when the mail server refuses mails."""
     people.visit(world, rng)
@@ -198,6 +207,7 @@ MISHAPS: Final[Sequence[Move]] = (
     stop_at_expiry,
     stop_at_expiry,
     refuse_mails_again,
+    stop_after_mail,
     flood_without_kafka,
     freeze_worker,
     freeze_worker,

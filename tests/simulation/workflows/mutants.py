@@ -101,12 +101,6 @@ WORKFLOW_MUTANTS: Final = (
     ),
     # Results
     Mutant(
-        "verdicts are published by local activities",
-        "workflows/job_runner.py",
-        "publish = run_step if job.is_reproducible else run_durable_step",
-        "publish = run_step",
-    ),
-    Mutant(
         "rejections are published by local activities",
         "workflows/sign_in.py",
         "        await run_durable_step(PublishingActivities",
@@ -137,10 +131,16 @@ WORKFLOW_MUTANTS: Final = (
         "",
     ),
     Mutant(
-        "mails are reported before the submissions that came earlier",
-        f"{_RULES}/endings.py",
-        "        if self._submissions.are_pending(sign_in.signin_id):\n            return\n\n        ending",
-        "        ending",
+        "nobody is told that a later attempt was refused",
+        f"{_RULES}/mailbox.py",
+        "            self._endings.refuse_resend(sign_in, refusal, Obstacle(refusal.reason), at)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a mailbox ends while its budgets still count",
+        f"{_RULES}/memory.py",
+        "        return max(last_duplicate_at, last_spent_at + timedelta(seconds=linger_s))",
+        "        return last_duplicate_at",
     ),
     Mutant(
         "results have the address",

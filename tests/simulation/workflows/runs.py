@@ -54,6 +54,7 @@ class Run:
     began_at: float = 0.0
     ended_at: float = 0.0
     last_task_at: float = 0.0
+    full_at: float | None = None
     result: Payload | None = None
 
     @property
@@ -65,6 +66,12 @@ class Run:
     def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.end is None
+
+    def full_for(self, now: float, *, is_full: bool) -> float:
+        """Return for how many seconds the run has had so many events that it must end."""
+        if self.full_at is None and is_full:
+            self.full_at = now
+        return 0.0 if self.full_at is None else now - self.full_at
 
     def replayed(self, workflow: type[Any], length: int | None = None) -> Instance:
         """Return an instance that was told everything again, or the first ``length`` steps.

@@ -12,6 +12,7 @@ from temporalio.bridge.proto.workflow_commands import ScheduleLocalActivity, Wor
 from tests.simulation.workflows.failures import cancelled_activity, timed_out_locally
 from tests.simulation.workflows.instances import Instance, Job, TaskFailed
 from tests.simulation.workflows.runs import NotDeterministic, Run, Step, as_bytes
+from workflows import run_limits
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.temporal_model import Temporal
@@ -50,6 +51,11 @@ class Task:
         self._time = temporal.agenda.datetime()
         self._locals: dict[int, datetime] = {}
         self._answers: list[Job] = []
+
+    @property
+    def is_full(self) -> bool:
+        """Whether its run had so many events when it began that the run must end soon."""
+        return self._length >= run_limits.LAST_EVENTS
 
     def begin(self) -> None:
         """Tell the workflow what is new."""

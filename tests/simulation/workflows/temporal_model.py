@@ -19,6 +19,7 @@ from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.tasks import TIMEOUT_S, Task
 from tests.simulation.workflows.workers import Worker
 
+_LAST_JOBS_S: Final = 25.0  # to publish, to hand a backlog over, to read what came, and a bit more
 _STICKY_TIMEOUT_S: Final = 10.0
 
 
@@ -137,6 +138,9 @@ class Temporal:
             self._lose_task(task)
             return
 
+        full_s = run.full_for(self.agenda.now, is_full=task.is_full)
+        if full_s > _LAST_JOBS_S and not ends:
+            self.accuse(f"{run.workflow_id}: a run goes on {full_s:.0f} s after it was full")
         run.task = None
         run.attempt = 0
         task.is_over = True
@@ -188,7 +192,6 @@ class Temporal:
         """Tell whether a worker dies or freezes right now, just before it would complete a task."""
         if self._rng.random() < self.pauses.mood.crashes:
             worker.kill()
-            return True
         if self._rng.random() < self.pauses.mood.freezes:
             worker.freeze()
             self.agenda.later(self._rng.choice((2.0, 9.0, 11.0, 40.0, 320.0)), worker.thaw)

@@ -3,7 +3,7 @@
 import gc
 import logging
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -12,7 +12,6 @@ from temporalio.api.common.v1 import Payload
 
 from consumers.outcomes import Ignored, Outcome
 from consumers.ports import Record
-from schemas.mailbox import MailboxInput
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from schemas.signals import Submission
 from schemas.tasks import MailAccepted, MailToSend
@@ -25,6 +24,7 @@ from tests.simulation.workflows.knobs import Knobs
 from tests.simulation.workflows.ledger import Ledger, MailAnswer, Signalled
 from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.outside import Outside
+from tests.simulation.workflows.run_rules import judge_runs
 from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.simulated_client import SimulatedClient
 from tests.simulation.workflows.temporal_model import Temporal
@@ -32,7 +32,6 @@ from tests.simulation.workflows.workers import Surroundings, Worker
 from workflows import run_limits
 from workflows.inbox import MESSAGES
 from workflows.names import SIGN_IN_WORKFLOW, VERIFY_OTP_WORKFLOW
-from workflows.rules import outbox
 from workflows.sign_in import SignInWorkflow
 from workflows.verify_otp import VerifyOTPWorkflow
 
@@ -42,10 +41,6 @@ _SINGLE_BATCH_SHARE: Final = 0.15
 _MAX_WORKERS: Final = 3
 _DAY_S: Final = 86_400.0
 _MAX_SKEW_S: Final = 2.0
-_MAX_AGE_S: Final = 25 * 3_600.0 + 30_000.0
-"""A run hands over after a day, at rest, or an hour later, once there is a worker."""
-_LAST_SECONDS_EVENTS: Final = 320
-"""What a run may gain within the seconds that it has for its last publications."""
 
 RELEASES: Final = {
     "1": {SIGN_IN_WORKFLOW: SignInWorkflow, VERIFY_OTP_WORKFLOW: VerifyOTPWorkflow},
@@ -84,6 +79,7 @@ class World:
         self.moves = 0
         self.is_staffed = True
         self.is_peace = False
+        self.stops_after_mail = False
         self._promoted_at = 0.0
         self._moments: dict[str, datetime] = {}
         self._skipped = skipped
@@ -118,7 +114,7 @@ class World:
         full = [run for run in self.temporal.runs if run.length >= run_limits.LAST_EVENTS]
         self.ledger.cut_short = [(run.workflow_id, run.ended_at) for run in full]
         judged = judge(self.ledger, self.policy, self.temporal.runs)
-        violations = [*self.temporal.violations, *self._replay(), *self._bounds(), *judged]
+        violations = [*self.temporal.violations, *self._replay(), *judge_runs(self.temporal.runs), *judged]
         for worker in self.temporal.workers:
             for run in list(worker.cache):
                 worker.drop(run)
@@ -147,6 +143,10 @@ class World:
             accepted = from_payload(answer, MailAccepted)
             known = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
             self.ledger.answers.append(known)
+            if self.stops_after_mail:
+                self.stops_after_mail = False
+                seconds = self.policy.otp.lifetime_s + self.rng.uniform(-5.0, 30.0)
+                self.agenda.later(0.0, lambda: self.close_shop(seconds))
 
     def promote(self, release: str) -> None:
         """Let new workflows begin under a release, if it has a worker. Others move to it when they can."""
@@ -210,18 +210,6 @@ class World:
                 found.append(f"not deterministic: {error}")
         return found
 
-    def _bounds(self) -> Iterator[str]:
-        """Yield runs that never end, or that were open for too long or grew beyond the limit while all was well."""
-        for run in self.temporal.runs:
-            if run.is_open:
-                yield f"{run.workflow_id}: a run never ends"
-            elif run.ended_at - run.began_at > _MAX_AGE_S:
-                yield f"{run.workflow_id}: a run was open for {run.ended_at - run.began_at:.0f} s"
-            if _carries_too_much(run):
-                yield f"{run.workflow_id}: a run begins with a backlog"
-            if run.length > run_limits.LAST_EVENTS + _LAST_SECONDS_EVENTS:
-                yield f"{run.workflow_id}: a run of {run.length} events"
-
 
 Plot = Callable[[World, random.Random], None]
 """What happens in a world, and then ends well."""
@@ -252,18 +240,6 @@ def _live(world: World, plot: Plot, rng: random.Random) -> list[str]:
         return world.settle()
     except Endless:
         return ["what happens has no end"]
-
-
-def _carries_too_much(run: Run) -> bool:
-    """Tell whether a mailbox was given more results than a new run may have, of sign-ins that are over."""
-    content = run.beginning.content.data
-    if run.beginning.kind != VERIFY_OTP_WORKFLOW or "/overflow/" in run.workflow_id or b'"outbox":{"' not in content:
-        return False
-
-    carried = MailboxInput.model_validate_json(content).carried
-    assert carried is not None
-    ended = [len(events) for queue, events in carried.outbox.items() if queue not in carried.live]
-    return sum(ended) > outbox.MAX_CARRIED_RESULTS
 
 
 def child(rng: random.Random) -> random.Random:
