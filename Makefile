@@ -26,12 +26,14 @@ test: $(VENV)/.ready
 faults: $(VENV)/.ready
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-# Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one.
+# Break each rule of the consumer and watch its test fail; writes docs/bridge.md. ARGS="--rule 5" breaks one. Without it, the
+# simulation runs against many broken workers, too, and writes docs/simulation.md.
 sabotage: $(VENV)/.ready
 	@$(BIN)/python -m tests.sabotage $(ARGS)
 
-# Run the real consumer against a scripted cluster, seed by seed. ARGS="--seed N --trace" tells one seed's story, and
-# "--seed N --shrink" the part of it that a violation needs; "--mutants" breaks the worker and looks how soon it is found.
+# Run the real consumer against a scripted cluster, and the real workflows against a model of Temporal, seed by seed.
+# ARGS="--half consumer --seed N --trace" tells one seed's story, "--shrink" instead the part of it that a violation needs;
+# "--mutants" breaks the worker and looks how soon it is found; "--write" keeps the figures in docs/simulation.md.
 simulate: $(VENV)/.ready
 	@$(BIN)/python -m tests.simulation $(ARGS)
 

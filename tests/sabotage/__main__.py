@@ -1,4 +1,7 @@
-"""``make sabotage``: breaks each rule in a copy of the project, runs its test, and writes ``docs/bridge.md``."""
+"""``make sabotage``: breaks each rule in a copy of the project, runs its test, and writes ``docs/bridge.md``.
+
+Then it breaks the worker in many ways under the simulation, and writes how many seeds it took to notice each.
+"""
 
 import argparse
 import os
@@ -16,11 +19,13 @@ from rich.table import Table
 from deploy.local.places import PROJECT
 from tests.sabotage.cuts import CUTS
 from tests.sabotage.rules import RULES, Cut
+from tests.simulation.mutants import MUTANTS_OF, find_all
 
 DOCUMENT: Final = PROJECT / "docs" / "bridge.md"
 _NOT_COPIED: Final = shutil.ignore_patterns(".cache", ".git", "__pycache__")
 _TIMEOUT_S: Final = 120
 _TESTS_FAILED: Final = 1
+_MAX_SEEDS: Final = 5_000
 _HEAD: Final = """\
 # The consumer's rules and the tests that guard them
 
@@ -51,6 +56,7 @@ def main() -> int:
     if rule is None:
         DOCUMENT.write_text(rendered())
         console.print(f"written: {DOCUMENT.relative_to(PROJECT)}")
+        return max(find_all(console, half, _MAX_SEEDS, write=True) for half in MUTANTS_OF)
 
     return 0
 

@@ -4,8 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Final
 
@@ -13,33 +12,36 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.simulation.mutants import find_all, mutated
+from tests.simulation.report import Tally, write_run
 from tests.simulation.verdicts import RunSeed, Verdict, run_seeds
 
-HALVES: Final = {"consumer": "tests.simulation.consumer.half"}
+HALVES: Final = {"consumer": "tests.simulation.consumer.half", "workflows": "tests.simulation.workflows.half"}
 
 
 def main() -> int:
     """Return 0 if nothing was violated, 1 otherwise."""
     arguments = _parser().parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
+    halves = [arguments.half] if arguments.half else list(HALVES)
 
     if arguments.mutants:
-        return find_all(console, arguments.half, arguments.seeds)
+        statuses = [find_all(console, half, arguments.seeds, arguments.processes, arguments.write) for half in halves]
+        return max(statuses)
     if arguments.mutant:
         mutated(arguments.mutant)
-    half = import_module(HALVES[arguments.half])
-    if arguments.shrink:
-        return _tell(console, half.shrink_seed(arguments.seed), whole=True)
     if arguments.seed is not None:
-        return _tell(console, half.tell_seed(arguments.seed), arguments.trace)
+        half = import_module(HALVES[halves[0]])
+        verdict = half.shrink_seed(arguments.seed) if arguments.shrink else half.tell_seed(arguments.seed)
+        return _tell(console, verdict, arguments.trace or arguments.shrink)
 
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    return _run(console, half.run_seed, seeds, 1 if arguments.mutant else arguments.processes)
+    return max(_run(console, half, arguments) for half in halves)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Every interleaving, from a seed.")
-    parser.add_argument("--half", choices=HALVES, default="consumer", help="which half")
+    parser.add_argument(
+        "--half", choices=HALVES, help="which half; by default both, or the consumer's if one seed is told"
+    )
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, help="how many run at a time; by default one for each core")
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="print its story, event by event")
     parser.add_argument("--shrink", action="store_true", help="leave out of its story what the violation does not need")
     parser.add_argument("--mutant", type=int, help="break the worker in this way first")
+    parser.add_argument("--write", action="store_true", help="write docs/simulation.md and .json")
     parser.add_argument("--mutants", action="store_true", help="look how many seeds it takes to find each mutant")
 
     return parser
@@ -61,21 +64,27 @@ def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
     return _judge(console, [verdict])
 
 
-def _run(console: Console, run_seed: RunSeed, seeds: Sequence[int], processes: int | None) -> int:
+def _run(console: Console, half: str, arguments: argparse.Namespace) -> int:
     """Run seeds until one shows a violation."""
+    run_seed: RunSeed = import_module(HALVES[half]).run_seed
+    processes = 1 if arguments.mutant else arguments.processes
     began = time.perf_counter()
-    verdicts: list[Verdict] = []
-    for verdict in run_seeds(run_seed, seeds, processes):
-        verdicts.append(verdict)
+    tally = Tally()
+    found: list[Verdict] = []
+    for verdict in run_seeds(run_seed, range(arguments.first, arguments.first + arguments.seeds), processes):
+        tally.add(verdict)
         if verdict.violations:
+            found.append(verdict)
             break
 
     took_s = time.perf_counter() - began
-    console.print(_coverage(verdicts))
-    simulated_h = sum(verdict.simulated_s for verdict in verdicts) / 3_600
-    console.print(f"{len(verdicts)} seeds, {len(verdicts) / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
+    console.print(_coverage(tally))
+    simulated_h = tally.simulated_s / 3_600
+    console.print(f"{tally.seeds} seeds, {tally.seeds / took_s:.1f} a second, {simulated_h:.1f} simulated hours")
+    if arguments.write and not found:
+        write_run(half, tally, took_s, processes)
 
-    return _judge(console, verdicts)
+    return _judge(console, found)
 
 
 def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
@@ -89,17 +98,11 @@ def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
     return 1 if found else 0
 
 
-def _coverage(verdicts: Sequence[Verdict]) -> Table:
+def _coverage(tally: Tally) -> Table:
     """Return how often each kind of event happened, and in how many seeds."""
-    events: Counter[str] = Counter()
-    seeds: Counter[str] = Counter()
-    for verdict in verdicts:
-        events.update(verdict.kinds)
-        seeds.update(verdict.kinds.keys())
-
     table = Table("kind of event", "events", "seeds")
-    for kind in sorted(events):
-        table.add_row(kind, str(events[kind]), str(seeds[kind]))
+    for kind, events, seeds in tally.rows():
+        table.add_row(kind, str(events), str(seeds))
     return table
 
 

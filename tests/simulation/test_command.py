@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from deploy.local.places import PROJECT
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 
 
 def simulate(*options: str) -> subprocess.CompletedProcess[str]:
@@ -46,7 +47,7 @@ def test_a_seed_is_replayed_in_another_process_byte_for_byte() -> None:
     "what",
     [
         "a poll that raises puts no position back (issue 20, defect 1)",
-        "the newest offset is committed, not the watermark",
+        "rule 5: the newest offset is committed, not the watermark",
     ],
 )
 def test_a_broken_worker_is_found(what: str) -> None:

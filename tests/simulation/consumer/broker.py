@@ -15,6 +15,7 @@ Reply = Callable[[Sequence[Any]], None]
 Handler = Callable[[Request, Reply], None]
 
 _SERVICE_S: Final = 0.0005
+_NO_SUCH_TOPIC: Final = 3
 _NOT_COORDINATOR: Final = 16
 _LOADING: Final = 14
 _ALL_RIGHTS: Final = 0xFFFF
@@ -75,9 +76,15 @@ class Broker:
     def _metadata(self, request: Request, reply: Reply) -> None:
         code, _ = self._cluster.error_for(request.name)
         topics = self._topics_asked_for(request)
+        self._raise_alarm_if_topics_would_be_created(request, topics)
         shape = {5: _metadata_5, 8: _metadata_8, 12: _metadata_12}[request.version]
 
         reply(shape(self._cluster, topics, code))
+
+    def _raise_alarm_if_topics_would_be_created(self, request: Request, topics: Sequence[str]) -> None:
+        for topic in topics:
+            if request.body.allow_auto_topic_creation and topic not in self._cluster.topics:
+                self._cluster.observers.accuse(f"{topic} would be created by asking for it")
 
     def _topics_asked_for(self, request: Request) -> list[str]:
         asked = request.body.topics
@@ -182,8 +189,8 @@ def _partitions(cluster: Cluster, topic: str) -> list[tuple[int, int, int, list[
 
 def _metadata_5(cluster: Cluster, topics: Sequence[str], code: int) -> Sequence[Any]:
     described: list[Any] = [
-        (code, topic, False, [(error, number, leader, all_, all_, []) for error, number, leader, all_ in partitions])
-        for topic, partitions in _described(cluster, topics)
+        (error, topic, False, [(each[0], *each[1:3], each[3], each[3], []) for each in partitions])
+        for error, topic, partitions in _described(cluster, topics, code)
     ]
     return 0, _brokers(cluster), "simulated", 1, described
 
@@ -191,13 +198,13 @@ def _metadata_5(cluster: Cluster, topics: Sequence[str], code: int) -> Sequence[
 def _metadata_8(cluster: Cluster, topics: Sequence[str], code: int) -> Sequence[Any]:
     described: list[Any] = [
         (
-            code,
+            error,
             topic,
             False,
-            [(error, number, leader, 0, all_, all_, []) for error, number, leader, all_ in partitions],
+            [(code, number, leader, 0, all_, all_, []) for code, number, leader, all_ in partitions],
             _ALL_RIGHTS,
         )
-        for topic, partitions in _described(cluster, topics)
+        for error, topic, partitions in _described(cluster, topics, code)
     ]
     return 0, _brokers(cluster), "simulated", 1, described, _ALL_RIGHTS
 
@@ -205,8 +212,8 @@ def _metadata_8(cluster: Cluster, topics: Sequence[str], code: int) -> Sequence[
 def _metadata_12(cluster: Cluster, topics: Sequence[str], code: int) -> Sequence[Any]:
     tagged = partial(_tagged_partition, _NO_TAGS)
     described: list[Any] = [
-        (code, topic, cluster.topic_ids[topic], False, [tagged(*each) for each in partitions], 0, _NO_TAGS)
-        for topic, partitions in _described(cluster, topics)
+        (error, topic, cluster.topic_ids[topic], False, [tagged(*each) for each in partitions], 0, _NO_TAGS)
+        for error, topic, partitions in _described(cluster, topics, code)
     ]
     return 0, [(*broker, _NO_TAGS) for broker in _brokers(cluster)], "simulated", 1, described, _NO_TAGS
 
@@ -215,8 +222,14 @@ def _tagged_partition(tags: dict[int, bytes], error: int, number: int, leader: i
     return error, number, leader, 0, all_, all_, [], tags
 
 
-def _described(cluster: Cluster, topics: Sequence[str]) -> list[tuple[str, list[tuple[int, int, int, list[int]]]]]:
-    return [(topic, _partitions(cluster, topic)) for topic in topics if topic in cluster.topics]
+def _described(
+    cluster: Cluster, topics: Sequence[str], code: int
+) -> list[tuple[int, str, list[tuple[int, int, int, list[int]]]]]:
+    """Return the error code, name and partitions of each topic."""
+    return [
+        (code, topic, _partitions(cluster, topic)) if topic in cluster.topics else (_NO_SUCH_TOPIC, topic, [])
+        for topic in topics
+    ]
 
 
 def serve(cluster: Cluster) -> None:

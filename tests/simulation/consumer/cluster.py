@@ -43,10 +43,14 @@ class Node:
 
 @dataclass
 class Observers:
-    """Who hears of what reaches the brokers: each offset that is committed, each record that a client writes."""
+    """Who hears of what reaches the brokers: each offset that is committed, each record that a client writes.
+
+    ``accuse`` hears of requests that must not be made.
+    """
 
     on_commit: OnCommit
     on_write: OnWrite
+    accuse: Callable[[str], None]
 
 
 @dataclass
@@ -73,6 +77,7 @@ class Cluster:
         self.group = Group(self.loop, self.story, self.observers.on_commit)
         self.coordinator = self._any_node()
         self.is_loading = False
+        self.max_batch_bytes = 1 << 30
         self.waiting_fetches: dict[int, Callable[[], None]] = {}
         self.next_producer_id = 1_000
         for log in self.logs.values():

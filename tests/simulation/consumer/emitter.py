@@ -28,13 +28,15 @@ class Emitter:
         self._cluster = cluster
         self._oracle = oracle
         self._rng = rng
-        self._maker = EventMaker(rng)
+        self.maker = EventMaker(rng)
+        self.transaction_share = _TRANSACTION_SHARE
+        self.ends_transactions = True
         self._producers = 0
 
     def write(self, seed: int) -> None:
         """Write a batch or two, for one partition each. What they hold depends on no other seed."""
         self._rng.seed(seed)
-        events = [self._maker.make(self._cluster.loop.time()) for _ in range(self._rng.randint(1, 5))]
+        events = [self.maker.make(self._cluster.loop.time()) for _ in range(self._rng.randint(1, 5))]
         chosen: dict[tuple[str, int], list[Event]] = {}
         for event in events:
             chosen.setdefault((event.topic, self._partition_of(event)), []).append(event)
@@ -53,7 +55,7 @@ class Emitter:
             return
 
         contents = self._contents(events)
-        is_transactional = self._rng.random() < _TRANSACTION_SHARE
+        is_transactional = self._rng.random() < self.transaction_share
         producer_id = self._new_producer() if is_transactional else batches.NO_PRODUCER
         codec = self._rng.choice(list(_CODECS)) if self._rng.random() < _COMPRESSED_SHARE else 0
         last_delta = contents[-1].delta + (self._rng.randrange(3) if self._rng.random() < _GAP_SHARE else 0)
@@ -66,7 +68,7 @@ class Emitter:
         batch = log.append(data, () if unreadable else contents, last_delta, is_transactional, unreadable)
         self._oracle.wrote(log, batch, () if unreadable else events)
         self._tell(log, codec, is_transactional, unreadable, last_delta >= len(contents))
-        if is_transactional:
+        if is_transactional and self.ends_transactions:
             self._end_later(log, producer_id)
 
     def _contents(self, events: Sequence[Event]) -> list[Content]:

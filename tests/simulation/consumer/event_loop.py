@@ -146,6 +146,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         _loop: asyncio.AbstractEventLoop,
         work: Any,
         context: Context | None = None,
+        **_others: Any,  # since Python 3.14 a name, and whether to start at once
     ) -> asyncio.Task[Any]:
         task = NumberedTask(next(self._numbers), work, self, context)
         self._tasks.append(task)

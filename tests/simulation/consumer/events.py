@@ -15,6 +15,13 @@ from tests.simulation.consumer.temporal_model import REFUSED, Effect
 _SIGN_INS: Final = 12
 _MAILBOXES: Final = 5
 _LATE_S: Final = 3_600
+SECRETS: Final = (b"person0@example.com", b"1234 5678")
+"""What no dead letter's reason may quote."""
+
+_HOT: Final = parse_address("person0@example.com")
+assert _HOT is not None
+HOT_MAILBOX: Final = _HOT.mailbox
+"""The lane of the mailbox that ``hot_share`` of the submissions are for."""
 
 Fate = Literal["effect", "dead letter", "late"]
 
@@ -37,6 +44,8 @@ class EventMaker:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
+        self.bad_share = 0.15
+        self.hot_share = 0.0
         self._made = 0
         self._attempts: dict[int, int] = {}
         self._last: list[Event] = []
@@ -48,12 +57,12 @@ class EventMaker:
 
         self._made += 1
         draw = self._rng.random()
-        if draw < 0.45:
-            event = self._request(now_s)
-        elif draw < 0.85:
-            event = self._submission(now_s)
-        else:
+        if draw < self.bad_share:
             event = self._bad(now_s)
+        elif draw < self.bad_share + 0.45:
+            event = self._request(now_s)
+        else:
+            event = self._submission(now_s)
 
         self._last = [*self._last[-5:], event]
         return event
@@ -76,7 +85,8 @@ class EventMaker:
         )
 
     def _submission(self, now_s: float, age_s: float = 0) -> Event:
-        email = f"person{self._rng.randrange(_MAILBOXES)}@example.com"
+        person = 0 if self._rng.random() < self.hot_share else self._rng.randrange(_MAILBOXES)
+        email = f"person{person}@example.com"
         submission_id = f"submission{self._made:012d}"
         data = {
             "submission_id": submission_id,
@@ -94,7 +104,7 @@ class EventMaker:
     def _bad(self, now_s: float) -> Event:
         topic = self._rng.choice((REQUESTED_TOPIC, SUBMITTED_TOPIC))
         mark = f"{self._made:08d}".encode()
-        kind = self._rng.randrange(6)
+        kind = self._rng.randrange(7)
 
         if kind == 0:
             late = self._submission(now_s, _LATE_S)
@@ -103,8 +113,12 @@ class EventMaker:
             refused = self._request(now_s, client={"user_agent": REFUSED})
             return replace(refused, fate="dead letter", effect=())
 
+        if kind == 2:
+            outspoken = self._request(now_s, requested_at=SECRETS[0].decode())
+            return replace(outspoken, fate="dead letter", effect=())
+
         values = [b"{" + mark, _json({"mark": mark.decode()}), b"\xff\x00" + mark, mark + b"x" * 66_000]
-        value = values[kind - 2]
+        value = values[kind - 3]
         headers = (*self._headers(), ("mark", mark), ("mark", None), ("dlt-topic", b"made up"))
         return Event(topic, mark, value, headers, "dead letter")
 

@@ -13,6 +13,7 @@ Reply = Callable[[Sequence[Any]], None]
 
 _OUT_OF_RANGE: Final = 1
 _NOT_LEADER: Final = 6
+_TOO_LARGE: Final = 10
 _OUT_OF_ORDER: Final = 45
 _EARLIEST: Final = -2
 _COMMITTED: Final = 1
@@ -112,6 +113,10 @@ class LogRequests:
         if log is None or (code and not after):
             return number, code or _NOT_LEADER, -1, -1, -1
 
+        if len(data) > self._cluster.max_batch_bytes:
+            self._cluster.story.add("batch too large", f"{topic}/{number}")
+            return number, _TOO_LARGE, -1, -1, -1
+
         writer = batches.producer_state(data)
         expected, repeated_at = log.expected_sequence(writer)
         if repeated_at is not None:
@@ -130,7 +135,7 @@ class LogRequests:
         return number, code, batch.base, -1, log.start
 
     def _led(self, topic: str, number: int) -> PartitionLog | None:
-        is_leader = self._cluster.leaders.get((topic, number)) == self._node.number
+        is_leader = topic in self._cluster.topics and self._cluster.leaders.get((topic, number)) == self._node.number
         return self._cluster.logs[topic, number] if is_leader else None
 
 

@@ -157,6 +157,7 @@ class Link(asyncio.Transport):
 
         frame = self._answers.popleft()
         if self._network.rng.random() < _SPLIT_SHARE:
+            self._network.story.add("answer in two pieces", self.name)
             middle = self._network.rng.randrange(1, len(frame))
             self._protocol.data_received(frame[:middle])
             frame = frame[middle:]

@@ -1,15 +1,16 @@
 """What must hold: no loss, no commit beyond what is handled, order by key, dead letters byte for byte."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from consumers.metrics import PartitionPosition
 from consumers.ports import Headers
 from schemas.dead_letters import DltHeader
 from schemas.topics import is_dead_letter_topic
 from tests.simulation.consumer.batches import Batch, Content
-from tests.simulation.consumer.events import Event
+from tests.simulation.consumer.events import SECRETS, Event
 from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.story import Story
 from tests.simulation.consumer.temporal_model import Effect, TemporalModel
@@ -44,6 +45,7 @@ class Oracle:
 
     def __init__(self, temporal: TemporalModel, story: Story) -> None:
         self.violations: list[str] = []
+        self.max_letter_bytes: int | None = None
         self._temporal = temporal
         self._story = story
         self._logs: dict[Place, PartitionLog] = {}
@@ -134,8 +136,15 @@ class Oracle:
             int(own[DltHeader.PARTITION]),
             int(own[DltHeader.OFFSET]),
         )
+        if any(secret in own.get(DltHeader.REASON, b"") for secret in SECRETS):
+            self.accuse(f"{place[0]}/{place[1]}: the reason of the dead letter of {place[2]} quotes the value")
         self._story.add("dead letter", f"{place[0]}/{place[1]} {place[2]} {own[DltHeader.ERROR].decode()}")
         self._letters.setdefault(place, []).append(Letter(content.key, content.value, content.headers))
+
+    @property
+    def letters(self) -> int:
+        """How many records became dead letters."""
+        return len(self._letters)
 
     def saw_late(self, topic: str, number: int, offset: int) -> None:
         """Note a record that the consumer found too old: it leaves no other trace."""
@@ -162,6 +171,43 @@ class Oracle:
         self._judge_letters()
         self._judge_late()
 
+    def judge_hand_over(self, committed: Mapping[Place, int]) -> None:
+        """Judge that what was done from the first record on is committed, at a time when no worker has a partition.
+
+        What was written twice may have been done elsewhere.
+        """
+        times = Counter(each.event.effect for all_ in self._written.values() for each in all_ if each.event is not None)
+        for (topic, number), log in self._logs.items():
+            for written in self._written[topic, number]:
+                is_repeated = written.event is not None and written.event.effect and times[written.event.effect] > 1
+                if not log.is_readable(written.batch):
+                    continue
+                if is_repeated or not self._is_done((topic, number), written):
+                    break
+                if written.offset >= committed.get((topic, number), 0):
+                    self.accuse(f"{topic}/{number}: {written.offset} was done, and not committed before it was left")
+
+    def done_but_for(self, lane: str) -> Callable[[], bool]:
+        """Return a condition: whether all is done but for what belongs to one lane."""
+
+        def is_done() -> bool:
+            left = (each for place, log in self._logs.items() for each in self._unhandled(place, 0, log.end))
+            return all(each.event is not None and each.event.lane == lane for each in left)
+
+        return is_done
+
+    def judge_lag(self, position: PartitionPosition) -> None:
+        """Judge what a worker reports of a partition at a time when nothing moves."""
+        place = (position.partition.topic, position.partition.number)
+        log = self._logs[place]
+        first = min((each.offset for each in self._unhandled(place, 0, log.end)), default=log.stable_end)
+        name = f"{place[0]}/{place[1]}"
+
+        if position.lag != log.end - min(first, log.stable_end):
+            self.accuse(f"{name}: a lag of {position.lag} is reported, and the first of {log.end} not done is {first}")
+        if position.lag and not position.oldest_unfinished_age_s:
+            self.accuse(f"{name}: there is lag, and no age is reported")
+
     def _open_ends(self, committed: dict[Place, int]) -> Iterator[tuple[Place, str]]:
         for (topic, number), log in self._logs.items():
             offset = committed.get((topic, number), 0)
@@ -183,7 +229,7 @@ class Oracle:
         if event is not None and event.fate == "late":
             return (*place, written.offset) in self._late
 
-        return any(_fits(letter, written) for letter in self._letters.get((*place, written.offset), ()))
+        return any(self._fits(letter, written) for letter in self._letters.get((*place, written.offset), ()))
 
     def _judge_order(self, place: Place) -> None:
         """Judge that the first time of each effect follows the order of the log, by lane.
@@ -217,7 +263,7 @@ class Oracle:
             if (topic, number) in self._replaced:
                 continue
             for letter in letters:
-                if not any(_fits(letter, each) for each in written):
+                if not any(self._fits(letter, each) for each in written):
                     self.accuse(f"{topic}/{number}: the dead letter of {offset} is not what was written there")
 
     def _judge_late(self) -> None:
@@ -232,6 +278,14 @@ class Oracle:
         """Note a violation."""
         self.violations.append(text)
         self._story.add("VIOLATION", text)
+
+    def _fits(self, letter: Letter, written: Written) -> bool:
+        """Tell whether a dead letter is the record's, whole or as short as its topic demands."""
+        limit = self.max_letter_bytes
+        event = written.event
+        if limit is not None and event is not None and len(event.value or b"") > limit:
+            return event.fate == "dead letter" and letter.value is None
+        return _fits(letter, written)
 
 
 def _fits(letter: Letter, written: Written) -> bool:

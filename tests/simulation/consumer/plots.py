@@ -8,11 +8,13 @@ from typing import Final
 from tests.simulation.consumer import mishaps
 from tests.simulation.consumer.network import Weather
 from tests.simulation.consumer.partition_log import PartitionLog
+from tests.simulation.consumer.scenes import play
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
 
 _EVENTS_PER_S: Final = 3.0
+_SCENES_SHARE: Final = 0.3
 _NEW_LOG_SHARE: Final = 0.25
 _NOTICED_WITHIN_S: Final = 12.0
 _KNOWN_BY_ID_WITHIN_S: Final = 8.0
@@ -27,7 +29,14 @@ _MILD: Final[Sequence[mishaps.Mishap]] = (
 
 
 async def storm(world: World) -> None:
-    """Let events and mishaps come at random for a while. In some worlds a log goes backwards, and little else."""
+    """Let events and mishaps come at random for a while.
+
+    In some worlds a log goes backwards, and little else. In others a scene is played in which more can be expected.
+    """
+    if world.rng.random() < _SCENES_SHARE:
+        await play(world)
+        return await make_peace(world)
+
     rng = child(world.rng)
     world.hire()
     if rng.random() < _NEW_LOG_SHARE:

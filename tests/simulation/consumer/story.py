@@ -1,9 +1,12 @@
 """What happened in a simulation, event by event."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+COMMIT: Final = "OffsetCommit"
+"""A kind of event that is also counted by the second."""
 
 
 class Happening(NamedTuple):
@@ -18,14 +21,20 @@ class Happening(NamedTuple):
 
 
 class Story:
-    """Counts events by their kind, and keeps them if ``told``. ``digest`` tells two stories apart."""
+    """Counts events by their kind, and keeps them if ``told``. ``digest`` tells two stories apart.
+
+    ``hooks``: what to call when something of a kind happens.
+    """
 
     def __init__(self, now: Callable[[], float], told: bool = False) -> None:
         self.kinds: Counter[str] = Counter()
+        self.hooks: dict[str, Callable[[], None]] = {}
         self.happenings: list[Happening] = []
         self._now = now
         self._told = told
         self._is_over = False
+        self._recent: dict[str, deque[float]] = {}
+        self._most: Counter[str] = Counter()
         self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, kind: str, text: str = "") -> None:
@@ -35,9 +44,24 @@ class Story:
 
         happening = Happening(self._now(), kind, text)
         self.kinds[kind] += 1
+        if kind == COMMIT:
+            self._count_recent(kind)
+        if kind in self.hooks:
+            self.hooks[kind]()
         self._hash.update(f"{happening}\n".encode())
         if self._told:
             self.happenings.append(happening)
+
+    def most_within_a_second(self, kind: str) -> int:
+        """Return how many events of this kind there were in the second that had most of them: of ``COMMIT`` only."""
+        return self._most[kind]
+
+    def _count_recent(self, kind: str) -> None:
+        recent = self._recent.setdefault(kind, deque())
+        recent.append(self._now())
+        while recent[0] < self._now() - 1:
+            recent.popleft()
+        self._most[kind] = max(self._most[kind], len(recent))
 
     def remark(self, text: str) -> None:
         """Note a line of the log. It is no part of the digest."""

@@ -42,6 +42,7 @@ class Mood:
     unanswered: float = 0.0
     throttled: float = 0.0
     busy: float = 0.0
+    refused: float = 0.0
     misconfigured: float = 0.0
 
 
@@ -51,6 +52,7 @@ class TemporalModel:
     def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random, story: Story) -> None:
         self.mood = Mood()
         self.effects: dict[Effect, float] = {}
+        self.busy_mailbox: str | None = None
         self._loop = loop
         self._rng = rng
         self._story = story
@@ -73,8 +75,8 @@ class TemporalModel:
         return Applied() if isinstance(outcome, Duplicate) else outcome
 
     async def _call(self, effect: Effect) -> Outcome:
-        trouble = self._draw()
-        if trouble in ("throttled", "busy", "misconfigured"):
+        trouble = "busy" if effect[1] == self.busy_mailbox else self._draw()
+        if trouble in ("throttled", "busy", "refused", "misconfigured"):
             await self._travel()
             raise self._refusal(trouble)
         if trouble == "lost":
@@ -87,6 +89,9 @@ class TemporalModel:
         try:
             async with asyncio.timeout(_RPC_TIMEOUT_S):
                 return await answer
+        except asyncio.CancelledError:
+            self._story.add("call abandoned", effect[0])
+            raise
         except TimeoutError:
             raise Unreachable from None
 
@@ -107,7 +112,7 @@ class TemporalModel:
     def _draw(self) -> str | None:
         mood = self.mood
         point = self._rng.random()
-        for name in ("lost", "unanswered", "throttled", "busy", "misconfigured"):
+        for name in ("lost", "unanswered", "throttled", "busy", "refused", "misconfigured"):
             point -= getattr(mood, name)
             if point < 0:
                 self._story.add(f"Temporal: {name}")
@@ -120,6 +125,7 @@ class TemporalModel:
         refusals: dict[str, Callable[[], NotNow]] = {
             "throttled": Throttled,
             "busy": KeyBusy,
+            "refused": Unreachable,
             "misconfigured": Misconfigured,
         }
         return refusals[trouble]()

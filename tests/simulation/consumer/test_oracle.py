@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumers.ports import Headers
+from consumers.metrics import PartitionPosition
+from consumers.ports import Headers, Partition
 from schemas.topics import SUBMITTED_TOPIC, dead_letter_topic
 from tests.simulation.consumer import batches
 from tests.simulation.consumer.batches import Content
 from tests.simulation.consumer.event_loop import SimulatedLoop
-from tests.simulation.consumer.events import Event
+from tests.simulation.consumer.events import SECRETS, Event
 from tests.simulation.consumer.oracle import Oracle
 from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.story import Story
@@ -146,3 +147,34 @@ def test_an_alarm_without_a_cause_is_accused(bench: Bench) -> None:
     bench.oracle.saw_new_log(SUBMITTED_TOPIC)
 
     assert accused == len(bench.oracle.violations) == 1
+
+
+@pytest.mark.parametrize("reason", [SECRETS[0], b"requested_at: not_rfc3339"])
+def test_a_reason_that_quotes_an_address_is_accused(bench: Bench, reason: bytes) -> None:
+    """A dead letter may hold it in its value only."""
+    bench.write(BAD)
+    bench.bury(0, (*BAD.headers[:2], ("dlt-reason", reason)))
+
+    assert any("quotes the value" in text for text in bench.oracle.violations) == (reason == SECRETS[0])
+
+
+@pytest.mark.parametrize(("committed", "is_accused"), [(2, False), (1, True)])
+def test_what_is_done_from_the_start_must_be_committed_before_it_is_handed_over(
+    bench: Bench, committed: int, is_accused: bool
+) -> None:
+    """What was done behind a record that is not done may be done again."""
+    bench.write(*(submission(number) for number in range(4)))
+    bench.apply(0, 1, 3)
+    bench.oracle.judge_hand_over({PLACE: committed})
+
+    assert bool(bench.oracle.violations) == is_accused
+
+
+@pytest.mark.parametrize(("watermark", "age_s", "accused"), [(1, 2.0, 0), (3, 2.0, 1), (1, None, 1)])
+def test_a_lag_that_is_not_exact_is_accused(bench: Bench, watermark: int, age_s: float | None, accused: int) -> None:
+    """So is one without an age."""
+    bench.write(*(submission(number) for number in range(4)))
+    bench.apply(0, 2)
+    bench.oracle.judge_lag(PartitionPosition(Partition(*PLACE), 4, watermark, 0, age_s))
+
+    assert len(bench.oracle.violations) == accused

@@ -1,7 +1,8 @@
 """The real consumer, composed as in ``signin_worker``, in a process of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from activities.pseudonyms import Pseudonyms
 from consumers.gateway.breaker import Breaker
@@ -12,7 +13,7 @@ from consumers.handling.dispatch import AgeLimits, Dispatcher, Handler
 from consumers.handling.observed import Observed
 from consumers.handling.retrying import Retrying
 from consumers.intake import Delivery, Intake
-from consumers.metrics import ConsumerSnapshot
+from consumers.metrics import ConsumerSnapshot, PartitionPosition
 from consumers.outcomes import Late, Outcome
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.loop import ConsumerLoop
@@ -45,6 +46,7 @@ class Surroundings:
     oracle: Oracle
     bootstrap_servers: str
     limits: ConsumerLimits
+    letter_limits: DeadLetterLimits
 
 
 class Worker:
@@ -55,6 +57,9 @@ class Worker:
         self._surroundings = surroundings
         self._story = surroundings.story
         self._consumer: ConsumerLoop | None = None
+        self._letters = DeadLetterBreaker()
+        self._source: KafkaSource | None = None
+        self._metrics: StoryMetrics | None = None
         self._is_stopping = False
         self._story.add("worker starts", name)
         self.running = surroundings.loop.create_task(self._run(), context=self.process.context)
@@ -91,6 +96,35 @@ class Worker:
             self._story.add("worker thawed", self.name)
             self._surroundings.loop.put_back(self.process.thaw())
 
+    def positions(self) -> Sequence[PartitionPosition]:
+        """Return what it knows of its partitions."""
+        return self._consumer.positions() if self._consumer is not None else ()
+
+    @property
+    def in_flight(self) -> int:
+        """How many records it says are in work or wait for it."""
+        return self._metrics.in_flight if self._metrics is not None else 0
+
+    def resume(self) -> bool:
+        """Close the breaker of dead letters, as an operator does; return whether it was open."""
+        return self._letters.resume()
+
+    def has_fetcher(self) -> bool:
+        """Whether the client has a task that fetches, and partitions to fetch."""
+        task = self._fetch_task()
+        return task is not None and not task.done() and bool(self.positions())
+
+    def kill_fetcher(self) -> None:
+        """End the client's task that fetches, as a bug in it might."""
+        task = self._fetch_task()
+        if task is not None:
+            self._story.add("client broken", self.name)
+            task.cancel()
+
+    def _fetch_task(self) -> Any:
+        client = self._source._started if self._source is not None else None
+        return client._fetcher._fetch_task if client is not None and client._fetcher is not None else None
+
     def _stop(self) -> None:
         self._is_stopping = True
         if self._consumer is not None:
@@ -115,17 +149,20 @@ class Worker:
 
     def _build(self, access: KafkaAccess, producer: ReliableProducer) -> ConsumerLoop:
         """Compose the consumer as ``build_consumer`` does, around the model of Temporal."""
-        metrics = StoryMetrics(self._story, self._surroundings.oracle)
+        metrics = self._metrics = StoryMetrics(self._story, self._surroundings.oracle)
         breaker = Breaker()
-        letters = DeadLetterBreaker(DeadLetterLimits())
+        letters = self._letters = DeadLetterBreaker(self._surroundings.letter_limits)
         gateway = GuardedGateway(self._surroundings.temporal, breaker, metrics, AdaptiveLimit(64))
 
         handle: Handler = Retrying(Dispatcher(gateway, AgeLimits()), metrics)
         handle = DeadLettering(handle, KafkaDeadLetterWriter(producer), letters, GROUP)
         handle = Observed(handle, metrics)
 
+        self._source = KafkaSource(
+            access, GROUP, INBOUND, required_topics=[dead_letter_topic(topic) for topic in INBOUND]
+        )
         return ConsumerLoop(
-            KafkaSource(access, GROUP, INBOUND, required_topics=[dead_letter_topic(topic) for topic in INBOUND]),
+            self._source,
             Intake(*INBOUND, Pseudonyms(_KEY), metrics),
             _LateSeen(handle, self._surroundings.oracle),
             metrics,
@@ -155,6 +192,7 @@ class StoryMetrics:
     """Fulfils ``ConsumerMetrics``: what is counted becomes part of the story."""
 
     def __init__(self, story: Story, oracle: Oracle) -> None:
+        self.in_flight = 0
         self._story = story
         self._oracle = oracle
 
@@ -188,6 +226,7 @@ class StoryMetrics:
         self._story.add("consumer rebuilt")
 
     def observe(self, snapshot: ConsumerSnapshot) -> None:
-        """Note that intake is stopped."""
+        """Note that intake is stopped, and how much is in flight."""
+        self.in_flight = snapshot.in_flight
         if snapshot.breaker_open:
             self._story.add("breaker open")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from consumers.handling.dead_lettering import DeadLetterLimits
 from consumers.polling.limits import ConsumerLimits
 from schemas.topics import dead_letter_topic
 from tests.simulation.consumer.broker import serve
@@ -27,6 +28,8 @@ from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
 _SETTLE_S: Final = 150.0
 _STOP_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.5
+_SMALL_LETTERS_SHARE: Final = 0.2
+_SMALL_LETTER_BYTES: Final = 20_000
 _POLLS_MS: Final = (200, 1_000, 1_000)
 """What is read does not wait for the end of a poll. Mostly long ones, so that idle workers cost less time."""
 
@@ -60,7 +63,8 @@ class World:
         self.workers: list[Worker] = []
         self.moves = 0
         self._skipped = skipped
-        self._limits = ConsumerLimits(
+        self.letter_limits = DeadLetterLimits()
+        self.limits = ConsumerLimits(
             max_records=rng.choice((2, 8, 512)),
             max_read_ahead=rng.choice((6, 64, 4_096)),
             poll_ms=rng.choice(_POLLS_MS),
@@ -74,7 +78,14 @@ class World:
         self._hired += 1
         servers = ",".join(f"{node.name}:{PORT}" for node in self.cluster.nodes.values())
         surroundings = Surroundings(
-            self.loop, self.network, self.story, self.temporal, self.oracle, servers, self._limits
+            self.loop,
+            self.network,
+            self.story,
+            self.temporal,
+            self.oracle,
+            servers,
+            self.limits,
+            self.letter_limits,
         )
         worker = Worker(f"w{self._hired}", surroundings)
         self.workers.append(worker)
@@ -133,8 +144,11 @@ class World:
         partitions = self.rng.randint(1, 3)
         topics = {topic: partitions for topic in INBOUND} | {dead_letter_topic(topic): 1 for topic in INBOUND}
         nodes = {number: Node(number) for number in range(1, self.rng.randint(1, 3) + 1)}
-        observers = Observers(self.oracle.on_commit, self.oracle.on_write)
+        observers = Observers(self.oracle.on_commit, self.oracle.on_write, self.oracle.accuse)
         cluster = Cluster(self.loop, child(self.rng), self.story, self.network, observers, nodes, topics)
+        if self.rng.random() < _SMALL_LETTERS_SHARE:
+            cluster.max_batch_bytes = _SMALL_LETTER_BYTES
+            self.oracle.max_letter_bytes = _SMALL_LETTER_BYTES
 
         for topic in INBOUND:
             for log in cluster.logs_of(topic):

@@ -1,0 +1,256 @@
+"""Scenes in which little goes wrong, so that more can be expected than in a storm."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from schemas.topics import dead_letter_topic
+from tests.simulation.consumer import mishaps
+from tests.simulation.consumer.cluster import Trouble
+from tests.simulation.consumer.events import HOT_MAILBOX
+from tests.simulation.consumer.temporal_model import Mood
+from tests.simulation.consumer.worker import INBOUND
+from tests.simulation.consumer.world import World, child
+
+_STALL_S: Final = 10.0
+_LETTERS_A_MINUTE: Final = 12
+_PROBES: Final = 4
+_REBALANCE_S: Final = 8.0
+_MAX_BYTES: Final = 1_500
+_MAX_IN_FLIGHT: Final = 30
+"""A record has 50 bytes at least, and a poll returns some more."""
+
+Scene = Callable[[World, random.Random], Awaitable[None]]
+
+
+async def graceful_changes(world: World, rng: random.Random) -> None:
+    """Let workers come and go, and rebalance. They finish what they have begun, and commit it (rules 5 and 8)."""
+    world.story.hooks["group stable"] = lambda: world.oracle.judge_hand_over(world.cluster.group.offsets)
+    world.temporal.mood = Mood(latency_s=rng.choice((0.05, 0.4, 1.5)))
+    world.hire()
+    for _ in range(rng.randint(2, 5)):
+        await _write(world, rng, rng.randint(1, 8))
+        await asyncio.sleep(rng.uniform(0, 4))
+        rng.choice((mishaps.hire, mishaps.stop_worker, mishaps.force_rebalance))(world)
+        if not world.running:
+            world.hire()
+
+    world.temporal.mood = Mood()
+    await world.until_settled(60)
+    if world.story.kinds["call abandoned"]:
+        world.oracle.accuse("a worker left its partitions before a record was done")
+    if world.story.most_within_a_second("OffsetCommit") > 4 * len(world.workers):
+        world.oracle.accuse("offsets are committed more often than once a second")
+
+
+async def hot_key(world: World, rng: random.Random) -> None:
+    """Let one mailbox take nothing for a while: no other key waits for it, and the lag is right (rules 4 and 13)."""
+    world.limits = replace(world.limits, max_records=4, max_read_ahead=4_096)
+    world.hire()
+    world.temporal.busy_mailbox = HOT_MAILBOX
+    world.emitter.maker.hot_share = 0.6
+    await asyncio.sleep(2)
+    await _write(world, rng, 8)
+    world.emitter.end_transactions()
+
+    others = world.oracle.done_but_for(HOT_MAILBOX)
+    await world.until(others, 10)
+    if not others():
+        world.oracle.accuse("a key that is busy delays others")
+    await asyncio.sleep(2.5)
+    _judge_lag(world)
+    world.temporal.busy_mailbox = None
+    world.emitter.maker.hot_share = 0.0
+
+
+async def rebalance_with_a_hot_key(world: World, rng: random.Random) -> None:
+    """Queue much behind one key, and rebalance: only what is in work is waited for (rule 8)."""
+    world.limits = replace(world.limits, max_records=512, max_read_ahead=4_096)
+    world.hire()
+    world.temporal.mood = Mood(latency_s=0.3)
+    world.emitter.maker.hot_share = 1.0
+    await asyncio.sleep(1.5)
+    await _write(world, rng, 24)
+    world.emitter.end_transactions()
+    await asyncio.sleep(1)
+
+    stable = world.story.kinds["group stable"]
+    world.cluster.group.rebalance()
+    await world.until(lambda: world.story.kinds["group stable"] > stable, _REBALANCE_S)
+    if world.story.kinds["group stable"] == stable:
+        world.oracle.accuse("a rebalance waits for what is queued behind a key")
+    world.temporal.mood = Mood()
+
+
+async def narrow(world: World, rng: random.Random) -> None:
+    """Let nobody take anything for a while: no more is read than the limit of bytes allows (rule 4)."""
+    world.limits = replace(world.limits, max_records=20, max_bytes=_MAX_BYTES, max_read_ahead=4_096)
+    worker = world.hire()
+    await asyncio.sleep(1)
+    world.temporal.mood = Mood(busy=1.0)
+    await _write(world, rng, 30)
+    world.emitter.end_transactions()
+    await asyncio.sleep(3)
+    if worker.in_flight > _MAX_IN_FLIGHT:
+        world.oracle.accuse(f"{worker.in_flight} records are in flight, and more bytes than allowed")
+    world.temporal.mood = Mood()
+
+
+async def nothing_to_read(world: World, rng: random.Random) -> None:
+    """Let all brokers or Temporal be away, or a transaction be open, for longer than a stall (rules 6, 11 and 13)."""
+    world.limits = replace(world.limits, stall_s=_STALL_S)
+    world.hire()
+    await asyncio.sleep(1)
+    await _write(world, rng, 4)
+    world.emitter.end_transactions()
+    await world.until_settled(20)
+    await rng.choice((_brokers_away, _temporal_away, _open_transaction))(world, rng)
+
+    if world.story.kinds["consumer rebuilt"] or world.story.kinds["worker ends: stalled"]:
+        world.oracle.accuse("a consumer that could do nothing was taken for a stalled one")
+
+
+async def dead_client(world: World, rng: random.Random) -> None:
+    """Break the client: the worker notices, rebuilds it once, and ends if that was no help (rule 11)."""
+    world.limits = replace(world.limits, stall_s=_STALL_S)
+    worker = world.hire()
+    await asyncio.sleep(1)
+    worker.kill_fetcher()
+    await _write(world, rng, 3)
+    world.emitter.end_transactions()
+    if rng.random() < 0.5:
+        return
+
+    await world.until(lambda: world.story.kinds["consumer rebuilt"] == 1, 4 * _STALL_S)
+    for _ in range(3):
+        await world.until(worker.has_fetcher, 10)
+        worker.kill_fetcher()
+        await _write(world, rng, 3)
+        world.emitter.end_transactions()
+        await world.until(lambda: worker.is_over or worker.has_fetcher(), 4 * _STALL_S)
+    if world.story.kinds["consumer rebuilt"] > 1:
+        world.oracle.accuse("a consumer was rebuilt again, though the first time was no help")
+
+
+async def bad_deploy(world: World, rng: random.Random) -> None:
+    """Let nearly all records be bad: the breaker of dead letters stops the worker until somebody looks (rule 9)."""
+    by_share = rng.random() < 0.5
+    share_floor = _LETTERS_A_MINUTE if by_share else 1_000
+    world.letter_limits = replace(
+        world.letter_limits, per_minute=1_000 if by_share else _LETTERS_A_MINUTE, share=0.5, share_floor=share_floor
+    )
+    worker = world.hire()
+    world.emitter.maker.bad_share = 1.0
+    await asyncio.sleep(1)
+    await _write(world, rng, 24)
+    world.emitter.end_transactions()
+    await asyncio.sleep(6)
+    if world.oracle.letters > _LETTERS_A_MINUTE * (2 if by_share else 1):
+        world.oracle.accuse("dead letters are written without limit")
+
+    world.emitter.maker.bad_share = 0.0
+    while not worker.is_over and worker.resume():
+        await asyncio.sleep(2)
+
+
+async def late_topics(world: World, rng: random.Random) -> None:
+    """Create the dead letters' topics late: nobody creates them by asking, nothing is read before (issue 20, 8)."""
+    topics = {dead_letter_topic(topic): world.cluster.topics.pop(dead_letter_topic(topic)) for topic in INBOUND}
+    world.hire()
+    await _write(world, rng, 4)
+    await asyncio.sleep(rng.uniform(1, 8))
+    if world.story.kinds["offset committed"]:
+        world.oracle.accuse("records were handled though there is no topic for dead letters")
+    world.cluster.topics.update(topics)
+    await _write(world, rng, 4)
+    await world.until_settled(20)
+
+    for topic in topics:
+        del world.cluster.topics[topic]
+    world.emitter.maker.bad_share = 1.0
+    await _write(world, rng, 2)
+    await asyncio.sleep(rng.uniform(1, 4))
+    world.cluster.topics.update(topics)
+    world.emitter.maker.bad_share = 0.0
+
+
+async def odd_heartbeats(world: World, rng: random.Random) -> None:
+    """Answer heartbeats with an error that the client does not know: all join again, also who owns nothing."""
+    workers = world.cluster.topics[INBOUND[0]] + 1
+    for _ in range(workers):
+        world.hire()
+    await asyncio.sleep(3)
+    await _write(world, rng, 3)
+    world.cluster.troubles["Heartbeat"] = Trouble([-1], share=1.0)
+    await asyncio.sleep(rng.uniform(3, 5))
+    world.cluster.troubles.clear()
+    await asyncio.sleep(14)
+    if len(world.cluster.group.members) < workers:
+        world.oracle.accuse("a worker has left its group for good")
+
+
+async def _brokers_away(world: World, rng: random.Random) -> None:
+    for node in world.cluster.nodes.values():
+        world.cluster.stop_node(node)
+    await asyncio.sleep(2 * _STALL_S)
+    for node in world.cluster.nodes.values():
+        world.cluster.start_node(node)
+
+
+async def _temporal_away(world: World, rng: random.Random) -> None:
+    world.temporal.mood = Mood(refused=1.0)
+    await _write(world, rng, 8)
+    await asyncio.sleep(_STALL_S)
+    before = world.story.kinds["Temporal: refused"]
+    await asyncio.sleep(2 * _STALL_S)
+    if world.story.kinds["Temporal: refused"] > before + _PROBES:
+        world.oracle.accuse("an outage of Temporal lets calls through that are no probes")
+    world.temporal.mood = Mood()
+
+
+async def _open_transaction(world: World, rng: random.Random) -> None:
+    world.emitter.transaction_share = 1.0
+    world.emitter.ends_transactions = False
+    await _write(world, rng, 3)
+    await asyncio.sleep(2 * _STALL_S)
+    _judge_lag(world)
+    world.emitter.transaction_share = 0.0
+    world.emitter.ends_transactions = True
+
+
+def _judge_lag(world: World) -> None:
+    """Nothing has moved for a while, so what the only worker reports must be exact."""
+    [worker] = world.running
+    for position in worker.positions():
+        world.oracle.judge_lag(position)
+
+
+async def _write(world: World, rng: random.Random, times: int) -> None:
+    for _ in range(times):
+        world.move(lambda world: world.emitter.write(world.rng.getrandbits(64)), rng.getrandbits(64))
+        await asyncio.sleep(0.05 * rng.random())
+
+
+SCENES: Final[Sequence[Scene]] = (
+    graceful_changes,
+    graceful_changes,
+    hot_key,
+    narrow,
+    nothing_to_read,
+    nothing_to_read,
+    odd_heartbeats,
+    rebalance_with_a_hot_key,
+    dead_client,
+    bad_deploy,
+    late_topics,
+)
+
+
+async def play(world: World) -> None:
+    """Play one of the scenes."""
+    rng = child(world.rng)
+    scene = rng.choice(SCENES)
+    world.story.add(f"scene: {scene.__name__.replace('_', ' ')}")
+    await scene(world, rng)

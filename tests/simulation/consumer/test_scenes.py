@@ -1,0 +1,19 @@
+"""Each scene holds on the worker as it is. That a broken worker is noticed, the mutants show."""
+
+import pytest
+
+from tests.simulation.consumer.plots import make_peace
+from tests.simulation.consumer.scenes import SCENES, Scene
+from tests.simulation.consumer.world import World, child, simulate
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("scene", dict.fromkeys(SCENES))
+def test_a_scene_holds(scene: Scene, seed: int) -> None:
+    """Nothing that the scene expects is violated, and all records are done in the end."""
+
+    async def plot(world: World) -> None:
+        await scene(world, child(world.rng))
+        await make_peace(world)
+
+    assert simulate(seed, plot).violations == []

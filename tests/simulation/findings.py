@@ -1,0 +1,53 @@
+"""What the simulation has found in the worker, and what became of it."""
+
+from typing import Final, NamedTuple
+
+
+class Finding(NamedTuple):
+    """A defect: its story in short, with the seed or test that shows it, and its fix."""
+
+    half: str
+    what: str
+    story: str
+    fix: str
+
+
+FINDINGS: Final = (
+    Finding(
+        "consumer",
+        "The last commit of an assignment included logs that are gone",
+        "A topic is deleted and made again while records are in work; the partitions are revoked; the offsets of the "
+        "old log are committed for the new one.",
+        "An offset of a log that is gone is not committed.",
+    ),
+    Finding(
+        "consumer",
+        "An odd error of the coordinator stopped a worker for good",
+        "The coordinator answers a heartbeat or a fetch of offsets with an error that the client does not know; a task "
+        "of the client ends; nothing is read any more (`tests/simulation/consumer/test_findings.py`).",
+        "The worker joins its group again at once.",
+    ),
+    Finding(
+        "consumer",
+        "A worker that owned nothing left its group unseen, and never came back",
+        "A worker has no partition, or all of its partitions are paused. A heartbeat gets an error that the client "
+        "does not know. The client keeps it for the next poll, and there is none: it joins no group any more, and the "
+        "watchdog misses nothing (seed 762 of an earlier version).",
+        "The error is taken also where nothing is polled.",
+    ),
+    Finding(
+        "consumer",
+        "An odd answer to JoinGroup or SyncGroup stopped a worker for 50 s",
+        "The sibling of the one before: between two assignments nothing is polled either, so the client waited until "
+        "the watchdog had it rebuilt (`tests/simulation/consumer/test_findings.py`).",
+        "The error is taken also while there is no assignment.",
+    ),
+    Finding(
+        "consumer",
+        "A commit that landed on a new log hid its first records from the next worker",
+        "A commit is under way while its topic is deleted and made again: its offset counts for the new log. The "
+        "worker knows by the topic's id, but is revoked before it begins the new log. The next one reads on from the "
+        "stale offset (seed 329 of an earlier version).",
+        "Until the new log is begun, 0 is committed for it.",
+    ),
+)

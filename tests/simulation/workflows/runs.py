@@ -1,0 +1,93 @@
+"""One run of a workflow, as the server has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.common import TypedSearchAttributes
+
+from tests.simulation.workflows.agenda import Entry
+from tests.simulation.workflows.instances import Beginning, Instance, Job
+
+if TYPE_CHECKING:
+    from tests.simulation.workflows.activity_runs import ActivityRun
+    from tests.simulation.workflows.tasks import Task
+    from tests.simulation.workflows.workers import Worker
+
+
+class Step(NamedTuple):
+    """One activation, and the commands that came of it, as bytes."""
+
+    activation: WorkflowActivation
+    commands: tuple[bytes, ...]
+
+
+class NotDeterministic(Exception):
+    """Raised when a run, replayed, does something else than its history says."""
+
+
+@dataclass(eq=False)
+class Run:
+    """A run, its history, and what it waits for.
+
+    ``length`` counts the events of its history. ``pending`` is what the next workflow task will tell; ``steps`` what
+    completed tasks told. ``outcome`` is how it ended, None while it is open. ``release`` is the one that it is pinned
+    to.
+    """
+
+    beginning: Beginning
+    release: str | None
+    length: int = 1
+    pending: list[Job] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    task: "Task | None" = None
+    task_is_due: bool = False
+    attempt: int = 0
+    timers: dict[int, Entry] = field(default_factory=dict)
+    activities: "dict[int, ActivityRun]" = field(default_factory=dict)
+    attributes: TypedSearchAttributes = field(default_factory=lambda: TypedSearchAttributes([]))
+    sticky: "Worker | None" = None
+    end: str | None = None
+    began_at: float = 0.0
+    ended_at: float = 0.0
+    last_task_at: float = 0.0
+    full_at: float | None = None
+    result: Payload | None = None
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id."""
+        return self.beginning.workflow_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self.end is None
+
+    def full_for(self, now: float, *, is_full: bool) -> float:
+        """Return for how many seconds the run has had so many events that it must end."""
+        if self.full_at is None and is_full:
+            self.full_at = now
+        return 0.0 if self.full_at is None else now - self.full_at
+
+    def replayed(self, workflow: type[Any], length: int | None = None) -> Instance:
+        """Return an instance that was told everything again, or the first ``length`` steps.
+
+        Raises ``NotDeterministic``.
+        """
+        instance = Instance(self.beginning, workflow)
+        for number, step in enumerate(self.steps[:length], 1):
+            commands = as_bytes(instance.activate(step.activation))
+            if commands != step.commands:
+                instance.evict()
+                raise NotDeterministic(f"{self.workflow_id}: activation {number} of {len(self.steps)}")
+
+        return instance
+
+
+def as_bytes(commands: Sequence[WorkflowCommand]) -> tuple[bytes, ...]:
+    """Return commands in a form that can be compared."""
+    return tuple(command.SerializeToString(deterministic=True) for command in commands)
