@@ -32,7 +32,7 @@ async def closed() -> AsyncIterator[AIOKafkaConnection]:
 async def test_a_request_on_a_closed_transport_fails_like_one_on_a_broken_connection(
     closed: AIOKafkaConnection,
 ) -> None:
-    """uvloop raises ``RuntimeError``, which ends aiokafka's background tasks for ever: no metadata, no fetches."""
+    """On uvloop it is a ``RuntimeError``, which ends aiokafka's background tasks for ever: no metadata, no fetches."""
     with pytest.raises(KafkaConnectionError):
         await wait_for(closed.send(ApiVersionRequest()), 5)
 
