@@ -28,7 +28,8 @@ gives the same story, byte for byte. Time is simulated, so hours pass in millise
   of the consumer, against a model of Temporal that does all that it may do
   ([ADR 32](adr/0032-a-model-of-temporal.md)).
 * **Consumer half.** The real consumer with the real Kafka client on a deterministic event loop, against a scripted
-  cluster.
+  cluster ([ADR 33](adr/0033-an-event-loop-of-our-own.md)). In seven of ten worlds all sorts of things go wrong; in the
+  others a scene is played in which little does, and more is expected.
 
 After each seed an oracle compares what the world saw with what [the contract](events.md) and
 [the security page](security.md) promise. `make simulate ARGS="--half workflows --seed 7 --trace"` tells a seed's

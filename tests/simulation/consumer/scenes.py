@@ -191,6 +191,20 @@ async def odd_heartbeats(world: World, rng: random.Random) -> None:
         world.oracle.accuse("a worker has left its group for good")
 
 
+async def failed_commits(world: World, rng: random.Random) -> None:
+    """Refuse commits for a while: what was done is committed afterwards, though nothing new comes (rule 5)."""
+    world.hire()
+    await asyncio.sleep(1)
+    world.cluster.troubles["OffsetCommit"] = Trouble([rng.choice((-1, 29, 30))], share=1.0)
+    await _write(world, rng, 4)
+    world.emitter.end_transactions()
+    await asyncio.sleep(rng.uniform(1.5, 3))
+    world.cluster.troubles.clear()
+    await world.until_settled(15)
+    if not world.oracle.is_settled(world.cluster.group.offsets):
+        world.oracle.accuse("what was done is not committed once commits are possible again")
+
+
 async def _brokers_away(world: World, rng: random.Random) -> None:
     for node in world.cluster.nodes.values():
         world.cluster.stop_node(node)
@@ -244,6 +258,7 @@ SCENES: Final[Sequence[Scene]] = (
     rebalance_with_a_hot_key,
     dead_client,
     bad_deploy,
+    failed_commits,
     late_topics,
 )
 

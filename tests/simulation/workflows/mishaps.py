@@ -31,12 +31,11 @@ def stop_all_workers(world: "World", rng: random.Random) -> None:
 
 def stop_at_expiry(world: "World", rng: random.Random) -> None:
     """Have no worker when a code expires, though people typed codes shortly before, and for some time after."""
-    lifetime_s = world.policy.otp.lifetime_s
-    stop_s = lifetime_s - rng.uniform(0.5, 15.0)
-    people.sign_in(world, rng)
-    world.agenda.later(stop_s, lambda: world.close_shop(rng.choice((2.0, 20.0, 200.0))))
+    stop_s = world.policy.otp.lifetime_s - rng.uniform(1.5, 15.0)
+    people.come_late(world, rng, stop_s + rng.uniform(-0.3, 0.5))
+    world.agenda.later(stop_s, lambda: world.close_shop(rng.choice((20.0, 60.0, 200.0))))
     acts = (people.type_right, people.type_wrong, people.type_for_another, people.send_again)
-    for act in rng.choices(acts, k=rng.randint(1, 4)):
+    for act in rng.choices(acts, k=rng.randint(0, 2)):
         world.agenda.later(stop_s + rng.uniform(-1.0, 15.0), partial(act, world, random.Random(rng.getrandbits(64))))
 
 

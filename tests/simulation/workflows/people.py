@@ -131,6 +131,21 @@ def flood(world: "World", rng: random.Random) -> None:
         world.agenda.later(after_s, partial(_submit, world, submission_id, _stranger(signin_id, email), code))
 
 
+def come_late(world: "World", rng: random.Random, after_s: float) -> None:
+    """Sign in, and type a code so many seconds later, after somebody else has typed something."""
+    story = _begin(world, rng)
+    if story.account is None:
+        return
+
+    def type_code() -> None:
+        mails = world.ledger.mails_of(story.signin_id)
+        code = mails[0].mail.code.get_secret_value() if mails and rng.random() < 0.7 else "x0000000"
+        _submit(world, _text(rng, 16), story, code)
+
+    world.agenda.later(after_s, lambda: type_for_another(world, rng))
+    world.agenda.later(after_s + rng.uniform(0.05, 0.5), type_code)
+
+
 def clear_limits(world: "World", rng: random.Random) -> None:
     """Give a budget back, as an operator does."""
     parsed = parse_address(rng.choice(_ADDRESSES))
