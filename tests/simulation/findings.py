@@ -50,4 +50,13 @@ FINDINGS: Final = (
         "stale offset (seed 329 of an earlier version).",
         "Until the new log is begun, 0 is committed for it.",
     ),
+    Finding(
+        "workflows",
+        "A second mail may be left without its code_sent",
+        "A code is sent again and the mail is accepted; before the mailbox hears of it, all workers stop; the right "
+        "code comes; a worker is back, and one task tells of both (seed 1359). The success is published, but not the "
+        "`signin.code_sent` of the second mail.",
+        "Left as it is: one task delivers signals before answers, and a task that is done again must decide the same "
+        "(ADR 27).",
+    ),
 )

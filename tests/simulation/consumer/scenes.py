@@ -236,9 +236,9 @@ async def _open_transaction(world: World, rng: random.Random) -> None:
 
 def _judge_lag(world: World) -> None:
     """Nothing has moved for a while, so what the only worker reports must be exact."""
-    [worker] = world.running
-    for position in worker.positions():
-        world.oracle.judge_lag(position)
+    for worker in world.running:
+        for position in worker.positions():
+            world.oracle.judge_lag(position)
 
 
 async def _write(world: World, rng: random.Random, times: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -11,11 +11,19 @@ from temporalio.common import TypedSearchAttributes
 
 from tests.simulation.workflows.agenda import Entry
 from tests.simulation.workflows.instances import Beginning, Instance, Job
+from workflows import inbox
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.activity_runs import ActivityRun
     from tests.simulation.workflows.tasks import Task
     from tests.simulation.workflows.workers import Worker
+
+
+_LAST_JOBS_S: Final = 25.0
+"""What a full run may take to publish, and to hand a backlog over, and a bit more."""
+_MAX_AGE_S: Final = 26 * 3_600.0
+"""A run hands over after a day, at rest, or an hour later."""
+_MAX_LATE_TASKS: Final = 10
 
 
 class Step(NamedTuple):
@@ -55,6 +63,7 @@ class Run:
     ended_at: float = 0.0
     last_task_at: float = 0.0
     full_at: float | None = None
+    late_tasks: int = 0
     result: Payload | None = None
 
     @property
@@ -67,11 +76,16 @@ class Run:
         """Whether it has not ended."""
         return self.end is None
 
-    def full_for(self, now: float, *, is_full: bool) -> float:
-        """Return for how many seconds the run has had so many events that it must end."""
+    def goes_on_too_long(self, now: float, *, is_full: bool) -> bool:
+        """Tell whether the run has had ten tasks more than it should, because it is full or old.
+
+        Where signals are read one by one, it may need as many.
+        """
         if self.full_at is None and is_full:
             self.full_at = now
-        return 0.0 if self.full_at is None else now - self.full_at
+        is_overdue = self.full_at is not None and now - self.full_at > _LAST_JOBS_S
+        self.late_tasks += is_overdue or now - self.began_at > _MAX_AGE_S
+        return self.late_tasks == _MAX_LATE_TASKS and inbox.MAX_SIGNALS_PER_BATCH > _MAX_LATE_TASKS
 
     def replayed(self, workflow: type[Any], length: int | None = None) -> Instance:
         """Return an instance that was told everything again, or the first ``length`` steps.

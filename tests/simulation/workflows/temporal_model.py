@@ -19,7 +19,6 @@ from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.tasks import TIMEOUT_S, Task
 from tests.simulation.workflows.workers import Worker
 
-_LAST_JOBS_S: Final = 25.0  # to publish, to hand a backlog over, to read what came, and a bit more
 _STICKY_TIMEOUT_S: Final = 10.0
 
 
@@ -138,9 +137,8 @@ class Temporal:
             self._lose_task(task)
             return
 
-        full_s = run.full_for(self.agenda.now, is_full=task.is_full)
-        if full_s > _LAST_JOBS_S and not ends:
-            self.accuse(f"{run.workflow_id}: a run goes on {full_s:.0f} s after it was full")
+        if not ends and run.goes_on_too_long(self.agenda.now, is_full=task.is_full):
+            self.accuse(f"{run.workflow_id}: a run goes on, though it is full or old")
         run.task = None
         run.attempt = 0
         task.is_over = True
