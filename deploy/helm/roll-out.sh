@@ -31,17 +31,50 @@ chart=signin-worker # also the name of the installation, and the first part of e
 digest="${IMAGE##*@sha256:}"
 release="sha-${digest:0:12}" # digits alone would be a number in YAML
 
-# The releases that run: their images, and whether they read events.
+# The releases that run: their images, and whether they read events. `before` is Helm's revision to go back to.
 declare -A images=() reads=()
-running="$(kubectl get deployments --namespace "$NAMESPACE" \
-    --selector "app.kubernetes.io/instance=$chart,app.kubernetes.io/component=worker" --output \
-    'jsonpath={range .items[*]}{.metadata.labels.app\.kubernetes\.io/version}{" "}{.spec.template.spec.containers[0].image}{" "}{.metadata.annotations.signin-worker/reads}{"\n"}{end}')"
-while read -r name image its_reads; do
-    if [[ -n $name ]]; then
-        images[$name]="$image"
-        reads[$name]="$its_reads"
+before=""
+
+# Look again before each step: whatever was read minutes ago may be what another roll-out has changed since.
+look() {
+    local running name image its_reads
+    find_revision
+    images=()
+    reads=()
+    running="$(kubectl get deployments --namespace "$NAMESPACE" \
+        --selector "app.kubernetes.io/instance=$chart,app.kubernetes.io/component=worker" --output \
+        'jsonpath={range .items[*]}{.metadata.labels.app\.kubernetes\.io/version}{" "}{.spec.template.spec.containers[0].image}{" "}{.metadata.annotations.signin-worker/reads}{"\n"}{end}')"
+    while read -r name image its_reads; do
+        if [[ -n $name ]]; then
+            images[$name]="$image"
+            reads[$name]="$its_reads"
+        fi
+    done <<< "$running"
+
+    if [[ -z $before && ${#images[@]} -gt 0 ]]; then
+        echo "Deployments of $chart run here that Helm does not know, so there would be no way back. Nothing was changed." >&2
+        exit 70
     fi
-done <<< "$running"
+}
+
+# Find the revision to go back to; stop while Helm is at work. Helm 3 lists a pending revision only if it is asked to.
+find_revision() {
+    local listed
+    listed="$(helm list --namespace "$NAMESPACE" --filter "^$chart\$" --deployed --failed --pending --uninstalling --output json)"
+    if [[ $listed =~ \"status\":\ *\"(pending-[a-z]+|uninstalling)\" ]]; then
+        echo "$chart is ${BASH_REMATCH[1]}: another roll-out is under way, or was killed. Nothing was changed just now." >&2
+        echo "Wait for it. If it was killed, go back with helm rollback (docs/upgrading.md), and call this again." >&2
+        exit 75
+    fi
+
+    before=""
+    if [[ $listed =~ \"revision\":\ *\"?([0-9]+) ]]; then
+        before="${BASH_REMATCH[1]}"
+    elif [[ $listed == *"$chart"* ]]; then
+        echo "helm list names no revision to go back to: $listed" >&2
+        exit 70
+    fi
+}
 
 # The value `releases` of the chart, as YAML.
 releases() {
@@ -74,15 +107,9 @@ become_ready() {
 # Apply the release, reading events or not, and wait until it is ready. If it is not, everything goes back to how it was
 # before, settings included: a new release is removed, and nothing belongs to it, as it was never ramped or promoted.
 apply() {
-    local listed before=""
-    listed="$(helm list --namespace "$NAMESPACE" --filter "^$chart\$" --output json)"
-    if [[ $listed =~ \"revision\":\ *\"?([0-9]+) ]]; then
-        before="${BASH_REMATCH[1]}"
-    elif [[ $listed == *"$chart"* ]]; then
-        echo "helm list names no revision to go back to: $listed" >&2
-        exit 70
-    fi
-
+    local back
+    look
+    back="$before"
     images[$release]="$IMAGE"
     reads[$release]="$1"
     if upgrade && become_ready; then
@@ -90,9 +117,10 @@ apply() {
     fi
 
     kubectl logs "deployment/$chart-$release" --namespace "$NAMESPACE" --tail 50 || true
-    if [[ -n $before ]]; then
-        helm rollback "$chart" "$before" --namespace "$NAMESPACE"
-    else
+    find_revision # stops if another roll-out is under way: it is not ours to take back
+    if [[ -n $back ]]; then
+        helm rollback "$chart" "$back" --namespace "$NAMESPACE"
+    elif [[ ${#images[@]} -eq 1 ]]; then # only ours, which has never been ready
         helm uninstall "$chart" --namespace "$NAMESPACE"
     fi
     exit 1
@@ -101,6 +129,8 @@ apply() {
 release() {
     kubectl exec "deployment/$chart-$release" --namespace "$NAMESPACE" -- signin-worker release "$@"
 }
+
+look
 
 # A new release reads no events yet: what it read would stay with it, ready or not.
 if [[ ${reads[$release]:-false} != true ]]; then
@@ -115,6 +145,7 @@ apply true
 
 # The other releases read no more. They serve the mailboxes that have not moved yet, and are removed once they are drained.
 drained="$(release drained)"
+look
 while read -r name; do
     if [[ -n $name && $name != "$release" ]]; then
         unset "images[$name]" "reads[$name]"

@@ -66,6 +66,18 @@ class Cluster:
         """Set which releases are drained."""
         _write(self.folder / "drained", list(releases))
 
+    def is_busy(self, status: str, upgrades: int = 0) -> None:
+        """Let another roll-out begin after so many upgrades of ours: Helm refuses the next, as it is in ``status``."""
+        _write(self.folder / "busy", [status, upgrades])
+
+    def is_rolled_out_meanwhile(self, image: str) -> None:
+        """Let somebody add a release just before ours is promoted."""
+        _write(self.folder / "meanwhile", image)
+
+    def forgets_its_revisions(self) -> None:
+        """Let Helm know nothing of what runs."""
+        _write(self.folder / "unlisted", True)
+
     @property
     def calls(self) -> list[Any]:
         """The calls of both programs, in order."""
@@ -121,6 +133,8 @@ def fake_kubectl(folder: str, _: str, arguments: list[str]) -> int:
         case ["exec", *_]:
             verb = arguments[arguments.index("release") + 1]
             _record(place, verb, arguments)
+            if verb == "promote" and (place / "meanwhile").exists():
+                _add_release(place, json.loads((place / "meanwhile").read_text()))
             if verb == "drained":
                 print("\n".join(json.loads((place / "drained").read_text())))
         case _:
@@ -139,7 +153,10 @@ def fake_helm(folder: str, helm: str, arguments: list[str]) -> int:
 
     match verb:
         case "list":
-            print(json.dumps([{"name": "signin-worker", "revision": str(len(history))}] if history else []))
+            print(json.dumps(_listed(place, arguments)))
+        case "upgrade" if _busy(place):
+            print("Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress", file=sys.stderr)
+            return 1
         case "upgrade":
             name, chart = arguments[1:3]
             files = arguments[arguments.index("--values") :]
@@ -155,6 +172,41 @@ def fake_helm(folder: str, helm: str, arguments: list[str]) -> int:
             (place / "history").unlink()
 
     return 0
+
+
+def _listed(place: Path, arguments: list[str]) -> list[dict[str, str]]:
+    """Answer as Helm 3 does: without a flag for it, a revision that is under way is not listed, nor any other."""
+    history = _history(place)
+    if not history or (place / "unlisted").exists():
+        return []
+
+    status = _busy(place)
+    flag = f"--{status.partition('-')[0]}"
+    if status and flag not in arguments:
+        return []
+    return [{"name": "signin-worker", "revision": str(len(history)), "status": status or "deployed"}]
+
+
+def _busy(place: Path) -> str:
+    """Return what Helm is doing for somebody else, empty if nothing."""
+    file = place / "busy"
+    if not file.exists():
+        return ""
+
+    status, upgrades = json.loads(file.read_text())
+    upgraded = (place / "calls").read_text().count('"verb": "upgrade"') if (place / "calls").exists() else 0
+    return str(status) if upgraded > upgrades else ""
+
+
+def _add_release(place: Path, image: str) -> None:
+    """Add a Deployment like the first one, under another image and release."""
+    release = f"sha-{image.partition('@sha256:')[2][:12]}"
+    history = _history(place)
+    added = json.loads(json.dumps(history[-1][0]))
+    added["metadata"]["labels"]["app.kubernetes.io/version"] = release
+    added["metadata"]["annotations"]["signin-worker/reads"] = "false"
+    container(added).update(image=image, args=["run", "--role", "worker"])
+    _write(place / "history", [*history, [*history[-1], added]])
 
 
 def _rendered(text: str) -> list[Any]:

@@ -48,7 +48,8 @@ def test_the_image_names_the_release(cluster: Cluster) -> None:
 
     assert cluster.deployments[RELEASE].image == IMAGE
     assert cluster.variables["SIGNIN_TEMPORAL__BUILD_ID"] == RELEASE
-    assert f"deployment/signin-worker-{RELEASE}" in cluster.calls[-2]["arguments"]
+    (drained,) = [call for call in cluster.calls if call["verb"] == "drained"]
+    assert f"deployment/signin-worker-{RELEASE}" in drained["arguments"]
 
 
 def test_a_release_is_never_a_number(cluster: Cluster) -> None:
@@ -149,6 +150,43 @@ def test_an_upgrade_that_helm_refuses_changes_nothing(running: Cluster) -> None:
     assert running.roll_out(ENVIRONMENT="nowhere").returncode == 1
     assert running.verbs[-1] == "rollback"
     assert _roles(running) == {_OLDER_RELEASE: "all"}
+
+
+@pytest.mark.parametrize("status", ["pending-install", "pending-upgrade", "pending-rollback", "uninstalling"])
+def test_nothing_is_touched_while_another_roll_out_is_under_way(running: Cluster, status: str) -> None:
+    """Helm 3 does not list what is pending, which looks like an empty cluster: it must never be uninstalled."""
+    running.is_busy(status, upgrades=-1)
+    done = running.roll_out()
+
+    assert (done.returncode, running.verbs) == (75, [])
+    assert f"{status}: another roll-out is under way, or was killed" in done.stderr
+    assert _roles(running) == {_OLDER_RELEASE: "all"}
+
+
+def test_a_roll_out_that_begins_meanwhile_is_not_taken_back(running: Cluster) -> None:
+    """Helm refuses our upgrade. Going back to our revision would take the other one back."""
+    running.is_busy("pending-upgrade")
+    done = running.roll_out()
+
+    assert done.returncode == 75
+    assert running.verbs == ["upgrade", "logs"]
+
+
+def test_what_helm_does_not_know_is_never_uninstalled(running: Cluster) -> None:
+    """Deployments run although Helm lists nothing: there is no way back, so nothing is begun."""
+    running.forgets_its_revisions()
+    done = running.roll_out()
+
+    assert (done.returncode, running.verbs) == (70, [])
+    assert "Nothing was changed" in done.stderr
+
+
+def test_a_release_that_was_added_meanwhile_stays(running: Cluster) -> None:
+    """What runs is looked at before each step: another roll-out may have added a Deployment in the last minutes."""
+    running.is_rolled_out_meanwhile(f"registry.example/team/signin-worker@sha256:{'34' * 32}")
+
+    assert running.roll_out().returncode == 0
+    assert _roles(running) == {_OLDER_RELEASE: "worker", "sha-343434343434": "worker", RELEASE: "all"}
 
 
 @pytest.mark.parametrize("ramp", ["0", "100", "ten"])
