@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.places import PROJECT
 
-_SEEDS: Final = {"consumer": 1_000, "workflows": 2_000}
+_SEEDS: Final = {"consumer": 1_000, "workflows": 500}
 """What two cores do in about a minute."""
 
 _CHUNK: Final = 125
