@@ -14,6 +14,7 @@ from deploy.local.places import free_ports
 from deploy.local.served import ServedApp
 from deploy.local.servers.certificates import loopback_certificate
 from tests.web.chromium import running_browser
+from tests.web.clock import Clock
 from tests.web.fake_worker import FakeWorker
 from tests.web.person import ORIGIN, Person
 from web_login.app import create_app
@@ -26,6 +27,12 @@ QUICK: Final = MappingProxyType({"verdict_within_s": 0.2, "secret": "a secret of
 def worker() -> FakeWorker:
     """Give the stand-in."""
     return FakeWorker()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Give the page's clock. It runs, and can be put forward."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

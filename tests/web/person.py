@@ -15,9 +15,9 @@ _FORM: Final = re.compile(r'name="form" value="([^"]*)"')
 class Person:
     """One browser's cookies. ``page`` is what the person sees last."""
 
-    def __init__(self, app: Starlette) -> None:
+    def __init__(self, app: Starlette, host: str = "127.0.0.1") -> None:
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app),
+            transport=httpx.ASGITransport(app=app, client=(host, 50_000)),
             base_url=ORIGIN,
             headers={"origin": ORIGIN, "accept-language": "en"},
             follow_redirects=True,
@@ -33,8 +33,12 @@ class Person:
     @property
     def form(self) -> str:
         """The token of the page's first form."""
-        (token, *_) = _FORM.findall(self.page.text)
-        return str(token)
+        return next(iter(self.forms))
+
+    @property
+    def forms(self) -> list[str]:
+        """The tokens of all forms on the page."""
+        return [str(token) for token in _FORM.findall(self.page.text)]
 
     @property
     def asks_for_code(self) -> bool:
@@ -62,6 +66,10 @@ class Person:
     async def type_code(self, code: str) -> None:
         """Type a code on the second page."""
         await self.post(self.page.url.path, code=code)
+
+    async def sign_out(self) -> None:
+        """Press "Sign out"."""
+        self.page = await self.client.post("/sign-out")
 
     async def resend(self) -> None:
         """Ask for the mail again."""

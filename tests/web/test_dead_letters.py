@@ -1,17 +1,22 @@
 """Whatever is typed into the forms, no event becomes a dead letter: enough of them would stop the worker."""
 
+import sys
+import unicodedata
 from datetime import UTC, datetime
+from itertools import product
 from typing import Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 
 from activities.addresses import parse_address
 from consumers.decode import decode_request, decode_submission
 from consumers.outcomes import Rejected
 from consumers.ports import Record
-from tests.web.fake_worker import FakeWorker
+from tests.web.clock import Clock
+from tests.web.fake_worker import CODE, FakeWorker
 from tests.web.person import Person
 from web_login.addresses import as_address
 from web_login.events import Event
@@ -24,7 +29,22 @@ NO_ADDRESSES: Final = (
     "a@b@ok.example",
     f"{'a' * 65}@ok.example",
     "é@",
+    f"{'a' * 61}\N{DEVANAGARI LETTER QA}@ok.example",  # 64 octets as typed, 67 in normal form
 )
+MAX_LOCAL_BYTES: Final = 64
+MAX_ATTEMPTS: Final = 20
+
+
+def normal_form(text: str) -> str:
+    """Return the form of a text that the worker goes by."""
+    return unicodedata.normalize("NFC", text)
+
+
+def growing_letters() -> list[str]:
+    """Return every character that is longer in its normal form."""
+    surrogates = range(0xD800, 0xE000)
+    letters = [chr(code) for code in range(sys.maxunicode + 1) if code not in surrogates]
+    return [letter for letter in letters if len(normal_form(letter).encode()) > len(letter.encode())]
 
 
 def becomes_dead_letter(event: Event) -> bool:
@@ -70,6 +90,69 @@ def test_what_the_page_takes_for_an_address_is_one_for_the_worker(typed: str) ->
     address = as_address(f" {typed}.")
 
     assert address is None or parse_address(address) is not None
+
+
+def test_letters_that_grow_in_their_normal_form() -> None:
+    """The page measures the local part as the worker does, in a normal form that can be longer than what was typed."""
+    letters = growing_letters()
+    typed = [f"{letter.rjust(MAX_LOCAL_BYTES + 1 - len(letter.encode()), 'a')}@ok.example" for letter in letters]
+    typed += [f"{letter * (MAX_LOCAL_BYTES // len(letter.encode()))}@ok.example" for letter in letters]
+
+    addresses = list(filter(None, map(as_address, typed)))
+
+    assert len(letters) > 50
+    assert [address for address in addresses if parse_address(address) is None] == []
+
+
+async def test_a_form_is_for_its_own_purpose(person: Person, worker: FakeWorker) -> None:
+    """No form of another page begins a sign-in, whatever cookie comes with it: its subject is no sign-in's id."""
+    await person.request_code()
+    forms = person.forms
+    await person.type_code(CODE)
+    forms += person.forms
+    cookies = list(person.client.cookies.values())
+    worker.events.clear()
+
+    for form, cookie in product(forms, cookies):
+        person.client.cookies.clear()
+        person.client.cookies.set("__Host-browser", cookie, domain="page.example")
+        response = await person.client.post("/", data={"form": form, "email": "ada@ok.example"})
+        assert response.status_code == 403
+
+    assert [event.key for event in worker.events] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "ip"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("\xff" * 11_000, ""),
+        ("::1%" + "a" * 70_000, "::1"),
+    ],
+)
+async def test_a_forwarded_address_may_be_anything(app: Starlette, worker: FakeWorker, host: str, ip: str) -> None:
+    """Behind a proxy that hands on what the visitor sent, ``client.ip`` is an address or empty."""
+    await Person(app, host).request_code()
+
+    (event,) = worker.events
+    assert not becomes_dead_letter(event)
+    assert event.value["client"]["ip"] == ip
+
+
+@pytest.mark.parametrize("settings", [{"lifetime_s": 600, "resend_after_s": 1}], indirect=True)
+async def test_attempts_end_where_the_worker_ends_them(person: Person, worker: FakeWorker, clock: Clock) -> None:
+    """The twentieth attempt is the last: a further one would be a dead letter."""
+    await person.request_code()
+    assert "Send it again" in person.page.text
+
+    for _ in range(MAX_ATTEMPTS + 1):
+        clock.forward(2)
+        await person.resend()
+
+    assert [event.value["attempt"] for event in worker.events if becomes_dead_letter(event)] == []
+    assert len(worker.events) == MAX_ATTEMPTS
+    assert "Send it again" not in person.page.text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ async def test_the_right_code_signs_in(person: Person, worker: FakeWorker) -> No
 
     assert person.is_signed_in
     assert ACCOUNT in person.page.text
-    await person.post("/sign-out")
+    await person.sign_out()
     assert "Send me a code" in person.page.text
 
 
@@ -179,7 +179,7 @@ async def test_the_session_of_a_sign_in_opens_once(person: Person) -> None:
     await person.open(path)
     assert person.is_signed_in
 
-    await person.post("/sign-out")
+    await person.sign_out()
     await person.open(path)
     assert not person.is_signed_in
 

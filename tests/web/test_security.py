@@ -10,7 +10,6 @@ from tests.web.fake_worker import CODE, FakeWorker
 from tests.web.person import Person
 from web_login.security import Forms
 from web_login.settings import Settings
-from web_login.sign_ins import SignIns, TooManySignIns
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://page.example", ""])
@@ -91,6 +90,17 @@ async def test_a_strange_cookie_is_nobodys(person: Person) -> None:
     assert 'id="code"' not in response.text
 
 
+@pytest.mark.parametrize("cookie", ["a" * 4_000, "a" * 23, "a" * 21 + "."])
+async def test_a_made_up_cookie_is_replaced(person: Person, cookie: str) -> None:
+    """Nobody chooses their cookie, so nobody fills the memory with long ones."""
+    person.client.cookies.set("__Host-browser", cookie, domain="page.example")
+
+    await person.request_code()
+
+    assert person.asks_for_code
+    assert len(person.client.cookies["__Host-browser"]) == 22
+
+
 async def test_an_endless_form_is_refused(person: Person) -> None:
     """A form is read up to 16 KiB."""
     await person.open()
@@ -99,7 +109,7 @@ async def test_an_endless_form_is_refused(person: Person) -> None:
     assert person.page.status_code == 413
 
 
-async def test_ids_stay_on_the_server(person: Person, worker: FakeWorker) -> None:
+async def test_ids_are_in_no_url(person: Person, worker: FakeWorker) -> None:
     """No URL holds the sign-in's id, and no page the cookie's value."""
     await person.request_code()
     signin_id = worker.emitted("signin.requested")[0]["signin_id"]
@@ -162,65 +172,20 @@ async def test_an_address_is_only_text(person: Person) -> None:
     assert "&lt;script&gt;alert(1)" in person.page.text
 
 
-@pytest.mark.parametrize("change", [{"submission_id": "somebody-elses-0001"}, {"signin_id": "of-another-page-000000"}])
-def test_a_success_must_be_for_a_code_typed_here(change: dict[str, str]) -> None:
-    """A result counts for the sign-in that it names, and a success only for a submission that this page emitted."""
-    sign_ins = SignIns(lifetime_s=300, max_codes=5)
-    sign_in = sign_ins.open("s" * 22, "browser", "ada@ok.example")
-    assert sign_in is not None
-    sign_in.submissions.add("typed-here-000001")
-    result = {"signin_id": sign_in.id, "submission_id": "typed-here-000001", "account": "a"}
-
-    sign_ins.apply("signin.succeeded", "e-1", result | change)
-    assert sign_ins.state(sign_in) == "waiting"
-
-    sign_ins.apply("signin.succeeded", "e-2", result)
-    assert sign_ins.state(sign_in) == "signed_in"
-
-
-def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond a number of sign-ins new ones are refused, until old ones are given up."""
-    monkeypatch.setattr("web_login.sign_ins._MAX_UNDER_WAY", 1)
-    sign_ins = SignIns(lifetime_s=300, max_codes=5)
-    first = sign_ins.open("s" * 22, "browser", "ada@ok.example")
-    assert first is not None
-
-    with pytest.raises(TooManySignIns):
-        sign_ins.open("t" * 22, "browser", "ada@ok.example")
-
-    first.begun_s -= 361
-    assert sign_ins.open("t" * 22, "browser", "ada@ok.example") is not None
-
-
-def test_a_sign_in_is_given_up_a_minute_after_its_end() -> None:
-    """Then its success is dropped, its page is gone, and its memory is free."""
-    sign_ins = SignIns(lifetime_s=300, max_codes=5)
-    sign_in = sign_ins.open("s" * 22, "browser", "ada@ok.example")
-    assert sign_in is not None
-    sign_in.submissions.add("typed-here-000001")
-    result = {"signin_id": sign_in.id, "submission_id": "typed-here-000001", "account": "a"}
-
-    sign_in.begun_s -= 361
-    sign_ins.apply("signin.succeeded", "e-1", result)
-
-    assert sign_ins.find(sign_in.handle, "browser") is None
-    assert sign_in.account == ""
-    assert sign_ins.open("s" * 22, "another", "eve@ok.example") is not None
-
-
 def test_tokens_of_forms_bind_browser_and_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token is valid for an hour, unchanged, with the secret it was made with, and only in its browser."""
+    """A token is valid for an hour, unchanged, with the secret it was made with, for its purpose and browser only."""
     forms = Forms("secret")
-    token = forms.token("browser", "subject")
+    token = forms.token("start", "browser", "subject")
 
-    assert forms.subject(token, "browser") == "subject"
-    assert forms.subject(token, "another") is None
-    assert forms.subject(token + "x", "browser") is None
-    assert forms.subject(forms.token("", "subject"), "") is None
-    assert Forms("other").subject(token, "browser") is None
+    assert forms.subject("start", token, "browser") == "subject"
+    assert forms.subject("start", token, "another") is None
+    assert forms.subject("code", token, "browser") is None
+    assert forms.subject("start", token + "x", "browser") is None
+    assert forms.subject("start", forms.token("start", "", "subject"), "") is None
+    assert Forms("other").subject("start", token, "browser") is None
 
-    monkeypatch.setattr("web_login.security._FORM_LIFETIME_S", -1)
-    assert forms.subject(token, "browser") is None
+    monkeypatch.setattr("web_login.security.FORM_LIFETIME_S", -1)
+    assert forms.subject("start", token, "browser") is None
 
 
 @pytest.mark.parametrize(

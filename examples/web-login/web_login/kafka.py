@@ -75,12 +75,21 @@ class Kafka:
             async with asyncio.timeout(_SENT_WITHIN_S):
                 await self._producer.send_and_wait(topic, event.body, key=event.key, headers=event.headers)
         except (KafkaError, TimeoutError) as error:
+            _LOG.warning("%s was not confirmed: %r", event.type, error)
             raise EmitError(f"{event.type} was not confirmed") from error
 
     async def _read_results(self) -> None:
-        async for record in self._consumer:
-            try:
-                headers = {name: value.decode() for name, value in record.headers}
-                self._apply(headers["ce_type"], headers["ce_id"], json.loads(record.value))
-            except (KeyError, TypeError, ValueError):
-                _LOG.exception("a result at %s/%s was not understood", record.partition, record.offset)
+        """Read until the client gives up. Whatever a record holds, the next one is read."""
+        try:
+            async for record in self._consumer:
+                self._apply_record(record)
+        except KafkaError:
+            _LOG.exception("results are no longer read")
+            raise
+
+    def _apply_record(self, record: Any) -> None:
+        try:
+            headers = dict(record.headers)  # not all are the worker's, or text
+            self._apply(headers["ce_type"].decode(), headers["ce_id"].decode(), json.loads(record.value))
+        except Exception:
+            _LOG.exception("a result at %s/%s was not understood", record.partition, record.offset)

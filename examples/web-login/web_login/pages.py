@@ -1,5 +1,6 @@
 """The pages, as plain forms: each post is answered with a redirect, so reload and the back button repeat nothing."""
 
+import ipaddress
 import math
 import secrets
 import time
@@ -19,7 +20,7 @@ from web_login.addresses import as_address
 from web_login.events import Event
 from web_login.kafka import EmitError
 from web_login.languages import LANGUAGES, language_of
-from web_login.security import Cookies, Forms
+from web_login.security import Cookies, Forms, new_browser
 from web_login.sessions import Sessions
 from web_login.settings import Settings
 from web_login.sign_ins import SignIn, SignIns, TooManySignIns
@@ -29,6 +30,7 @@ _MAX_EMAIL: Final = 320
 _MAX_CODE: Final = 64
 _MAX_USER_AGENT: Final = 512
 _MAX_TOKEN: Final = 2_049  # one more than Turnstile's longest, so that a longer one stays invalid
+_MAX_ATTEMPTS: Final = 20  # a request beyond the contract's last attempt would be a dead letter
 _HELD_S: Final = 20
 _NO_RESEND_LAST_S: Final = 60
 """A code that expires within a minute is not sent again: the worker would refuse."""
@@ -69,19 +71,15 @@ class Pages:
     async def show_start(self, request: Request) -> Response:
         """Show the form for the address, or who is signed in."""
         session = self._sessions.find(self._cookies.get(request, "session"))
-        if session is None:
-            return self._start(request)
-
-        token = self._forms.token(self._cookies.get(request, "session"), "sign-out")
-        return self._page(request, "signed_in.html", session=session, form=token)
+        return self._page(request, "signed_in.html", session=session) if session else self._start(request)
 
     async def request_code(self, request: Request) -> Response:
         """Emit ``signin.requested``, and show the second page at once, whatever becomes of the request."""
         form = await _read_form(request)
-        browser = self._browser(request)
+        browser = self._cookies.browser(request)
         email = form.get("email", "").strip()[:_MAX_EMAIL]
         address = as_address(email)
-        signin_id = self._forms.subject(form.get("form", ""), browser)
+        signin_id = self._forms.subject("start", form.get("form", ""), browser)
 
         if signin_id is None:
             return self._start(request, email=email, notice="outdated", status=403)
@@ -90,7 +88,7 @@ class Pages:
 
         try:
             sign_in = self._sign_ins.open(signin_id, browser, address)
-            if sign_in is None:  # after the back button, with another address
+            if sign_in is None:  # after the back button, with another address, or long after
                 return self._start(request, email=email, notice="outdated", status=409)
             if sign_in.attempts == 0:
                 await self._request(request, sign_in, form)
@@ -113,8 +111,8 @@ class Pages:
 
         wait_s = math.ceil(max(0, sign_in.resend_at_s - time.monotonic()))
         remaining_s = self._sign_ins.remaining_s(sign_in)
-        form = self._forms.token(sign_in.browser, sign_in.handle)
-        can_resend = remaining_s - wait_s > _NO_RESEND_LAST_S
+        form = self._forms.token("code", sign_in.browser, sign_in.handle)
+        can_resend = remaining_s - wait_s > _NO_RESEND_LAST_S and sign_in.attempts < _MAX_ATTEMPTS
 
         return self._page(
             request,
@@ -145,8 +143,9 @@ class Pages:
     async def resend(self, request: Request) -> Response:
         """Emit the next attempt of ``signin.requested``, unless it is too early. A form is good for one attempt."""
         sign_in, form = await self._posted(request)
+        is_new = form["form"] not in sign_in.used_forms and sign_in.attempts < _MAX_ATTEMPTS
 
-        if self._sign_ins.state(sign_in) == "waiting" and form["form"] not in sign_in.used_forms:
+        if is_new and self._sign_ins.state(sign_in) == "waiting":
             await self._resend(request, sign_in, form)
 
         return _see_other(f"/code/{sign_in.handle}")
@@ -162,26 +161,27 @@ class Pages:
         return JSONResponse({"state": self._sign_ins.state(sign_in)})
 
     async def sign_out(self, request: Request) -> Response:
-        """End the session."""
-        form = await _read_form(request)
-        session = self._cookies.get(request, "session")
-        if self._forms.subject(form.get("form", ""), session) == "sign-out":
-            self._sessions.close(session)
+        """End the session, however old the page is. Other sites cannot: the origin of posts is checked."""
+        self._sessions.close(self._cookies.get(request, "session"))
 
-        return _see_other("/")
+        response = _see_other("/")
+        self._cookies.delete(response, "session")
+        return response
 
     async def _request(self, request: Request, sign_in: SignIn, form: dict[str, str]) -> None:
         attempt = sign_in.attempts + 1
         token = form.get("cf-turnstile-response", "") if self._settings.site_key else self._test_token(sign_in.id)
         user_agent = request.headers.get("user-agent", "")
         client = {
-            "ip": request.client.host if request.client else "",
+            "ip": _ip_address(request),
             "user_agent": user_agent[:_MAX_USER_AGENT],
             "locale": language_of(request).code,
             "trusted_device": False,
         }
 
         await self._emitter.emit(events.requested(sign_in.id, attempt, sign_in.email, token[:_MAX_TOKEN], client))
+        if attempt == 1:
+            self._sign_ins.begin(sign_in)
         sign_in.attempts = attempt
         sign_in.resend_at_s = time.monotonic() + self._settings.resend_after_s
 
@@ -225,20 +225,17 @@ class Pages:
         return response
 
     def _sign_in(self, request: Request) -> SignIn | None:
-        return self._sign_ins.find(request.path_params["handle"], self._browser(request))
+        return self._sign_ins.find(request.path_params["handle"], self._cookies.browser(request))
 
     async def _posted(self, request: Request) -> tuple[SignIn, dict[str, str]]:
         """Return the sign-in that a form is for. Raises ``HTTPException`` if the form is not this browser's."""
         form = await _read_form(request)
         sign_in = self._sign_in(request)
-        subject = self._forms.subject(form.get("form", ""), self._browser(request))
+        subject = self._forms.subject("code", form.get("form", ""), self._cookies.browser(request))
 
         if sign_in is None or subject != sign_in.handle:
             raise HTTPException(303, headers={"location": "/"})
         return sign_in, form
-
-    def _browser(self, request: Request) -> str:
-        return self._cookies.get(request, "browser")
 
     def _test_token(self, signin_id: str) -> str:
         return self._settings.test_token.format(signin_id=signin_id, random=secrets.token_hex(8))
@@ -250,9 +247,9 @@ class Pages:
 
         The id is drawn first, because Turnstile's widget binds its token to it.
         """
-        browser = self._browser(request) or secrets.token_urlsafe(16)
+        browser = self._cookies.browser(request) or new_browser()
         signin_id = signin_id or secrets.token_urlsafe(16)
-        form = self._forms.token(browser, signin_id)
+        form = self._forms.token("start", browser, signin_id)
 
         response = self._page(request, "start.html", status, form=form, signin_id=signin_id, email=email, notice=notice)
         self._cookies.set(response, "browser", browser)
@@ -280,6 +277,15 @@ async def _read_form(request: Request) -> dict[str, str]:
 
     fields = parse_qs(body.decode(errors="replace"))
     return {name: values[0] for name, values in fields.items()}
+
+
+def _ip_address(request: Request) -> str:
+    """Return the person's address, empty if it is none: some proxies hand on whatever a visitor claims."""
+    host = request.client.host if request.client else ""
+    try:
+        return str(ipaddress.ip_address(host.partition("%")[0]))  # without a zone, which can be any text
+    except ValueError:
+        return ""
 
 
 def _as_digits(code: str) -> str:

@@ -2,9 +2,10 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Literal
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
@@ -12,8 +13,13 @@ from starlette.responses import PlainTextResponse, Response
 
 from web_login.settings import Settings
 
-_FORM_LIFETIME_S: Final = 3600
+FORM_LIFETIME_S: Final = 3600
+_BROWSER_BYTES: Final = 16
+_BROWSER: Final = re.compile(r"[\w-]{22}", re.ASCII)  # that many bytes in base64
 _TURNSTILE: Final = "https://challenges.cloudflare.com"
+
+Purpose = Literal["start", "code"]
+"""What a form is for: to begin the sign-in whose id is the subject, or to go on with the one of this handle."""
 
 
 class Cookies:
@@ -30,6 +36,11 @@ class Cookies:
         """Return a cookie, empty if there is none."""
         return request.cookies.get(self._prefix + name, "")
 
+    def browser(self, request: Request) -> str:
+        """Return the cookie that sign-ins are bound to, empty if there is none, or one that is not of our making."""
+        found = self.get(request, "browser")
+        return found if _BROWSER.fullmatch(found) else ""
+
     def set(self, response: Response, name: str, value: str) -> None:
         """Set a cookie until the browser is closed."""
         response.set_cookie(self._prefix + name, value, secure=self._secure, httponly=True, samesite="lax")
@@ -39,8 +50,13 @@ class Cookies:
         response.delete_cookie(self._prefix + name, secure=self._secure, httponly=True, samesite="lax")
 
 
+def new_browser() -> str:
+    """Return a value for the cookie that sign-ins are bound to."""
+    return secrets.token_urlsafe(_BROWSER_BYTES)
+
+
 class Forms:
-    """Tokens in forms. Each is for one subject and one cookie, so no other site can make up or replay a form.
+    """Tokens in forms. Each is for one purpose, subject and cookie, so no other site can make up or replay a form.
 
     The cookie is part of the key, so that no page shows what only the browser should hold.
     """
@@ -48,14 +64,14 @@ class Forms:
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
-    def token(self, cookie: str, subject: str) -> str:
-        """Return a token that differs from all others."""
-        return str(self._signer(cookie).dumps([subject, secrets.token_urlsafe(8)]))
+    def token(self, purpose: Purpose, cookie: str, subject: str) -> str:
+        """Return a token that differs from all others. Its form can read the subject, which is signed, not hidden."""
+        return str(self._signer(purpose, cookie).dumps([subject, secrets.token_urlsafe(8)]))
 
-    def subject(self, token: str, cookie: str) -> str | None:
-        """Return what the token is for; ``None`` if it is forged, too old, or for another cookie."""
+    def subject(self, purpose: Purpose, token: str, cookie: str) -> str | None:
+        """Return what the token is for; ``None`` if it is forged, too old, or for another purpose or cookie."""
         try:
-            subject, _ = self._signer(cookie).loads(token, max_age=_FORM_LIFETIME_S)
+            subject, _ = self._signer(purpose, cookie).loads(token, max_age=FORM_LIFETIME_S)
         except BadData:
             return None
         return str(subject) if cookie else None
@@ -68,8 +84,8 @@ class Forms:
         """
         return hmac.new(self._secret.encode(), f"{token} {code}".encode(), hashlib.sha256).hexdigest()[:32]
 
-    def _signer(self, cookie: str) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(self._secret, salt=f"form of {cookie}")
+    def _signer(self, purpose: Purpose, cookie: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._secret, salt=f"{purpose} form of {cookie}")
 
 
 def guard(settings: Settings) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:

@@ -25,6 +25,7 @@ class Sessions:
 
     def open(self, account: str, email: str) -> str:
         """Open a session and return its name, a new one every time: nobody can have planted it."""
+        self._forget_ended()
         name = secrets.token_urlsafe(32)
         self._sessions[name] = Session(account, email, time.monotonic() + _LIFETIME_S)
         return name
@@ -40,3 +41,9 @@ class Sessions:
     def close(self, name: str) -> None:
         """End a session. May be called again."""
         self._sessions.pop(name, None)
+
+    def _forget_ended(self) -> None:
+        """Forget sessions whose cookies did not come back. All last equally long, so the oldest end first."""
+        now_s = time.monotonic()
+        while self._sessions and next(iter(self._sessions.values())).ends_s < now_s:
+            del self._sessions[next(iter(self._sessions))]

@@ -43,15 +43,10 @@ class Settings(BaseSettings):
         """Whether browsers reach the page by TLS. On the loopback interface they need not."""
         return self.origin.startswith("https://")
 
-    @property
-    def hostname(self) -> str:
-        """The host that requests must name."""
-        return urlsplit(self.origin).hostname or ""
-
     @model_validator(mode="after")
     def _check(self) -> Self:
         self.origin = self.origin.rstrip("/")
-        if not self.is_secure and self.hostname not in _LOOPBACK:
+        if not self.is_secure and urlsplit(self.origin).hostname not in _LOOPBACK:
             raise ValueError("origin must begin with https://, except on the loopback interface")
 
         if not self.secret.get_secret_value():

@@ -4,15 +4,19 @@ They are kept in memory, so one process serves them all. Several need a common s
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from web_login.security import FORM_LIFETIME_S
+
 State = Literal["waiting", "signed_in", "unreachable", "challenge", "too_many_codes", "expired"]
 Notice = Literal["", "not_the_code", "no_code", "sent_again", "too_early", "unavailable"]
 
+_LOG: Final = logging.getLogger("web_login")
 _GIVEN_UP_AFTER_S: Final = 60  # after the codes' lifetime; no verdict of use comes later
 _MAX_UNDER_WAY: Final = 100_000
 
@@ -37,7 +41,7 @@ class SignIn:
     id: str
     browser: str
     email: str
-    begun_s: float = field(default_factory=time.monotonic)
+    begun_s: float
     handle: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     attempts: int = 0
     resend_at_s: float = 0
@@ -77,24 +81,41 @@ class SignIn:
 
 
 class SignIns:
-    """All sign-ins, oldest first. Old ones are forgotten when new ones come."""
+    """All sign-ins, oldest first. Old ones are forgotten when new ones come.
+
+    Their ids are kept for as long as a form can be posted again: the worker would not begin the
+    same sign-in again, so its page would promise a mail that never comes.
+    """
 
     def __init__(self, *, lifetime_s: float, max_codes: int) -> None:
         self._lifetime_s = lifetime_s
         self._max_codes = max_codes
         self._by_id: dict[str, SignIn] = {}
         self._by_handle: dict[str, SignIn] = {}
+        self._over: dict[str, float] = {}
 
     def open(self, signin_id: str, browser: str, email: str) -> SignIn | None:
-        """Return the sign-in of this id, a new one the first time; ``None`` if the id is another address's."""
+        """Return the sign-in of this id, a new one the first time; ``None`` if it is over, or another address's."""
         self._forget_old()
+        if signin_id in self._over:
+            return None
         if len(self._by_id) >= _MAX_UNDER_WAY:
+            _LOG.warning("memory holds no further sign-in")
             raise TooManySignIns
 
-        sign_in = self._by_id.setdefault(signin_id, SignIn(signin_id, browser, email))
+        sign_in = self._by_id.setdefault(signin_id, SignIn(signin_id, browser, email, time.monotonic()))
         if (sign_in.browser, sign_in.email) != (browser, email):
             return None
         return self._by_handle.setdefault(sign_in.handle, sign_in)
+
+    def begin(self, sign_in: SignIn) -> None:
+        """Start the clock of a sign-in: its first event is safe only now, which may have taken several posts."""
+        sign_in.begun_s = time.monotonic()
+        for old in (self._by_id, self._over):
+            old.pop(sign_in.id, None)
+
+        self._by_id[sign_in.id] = sign_in
+        self._by_handle[sign_in.handle] = sign_in
 
     def find(self, handle: str, browser: str) -> SignIn | None:
         """Return a sign-in, but only to the browser that asked for it: a link is of no use to another."""
@@ -130,3 +151,7 @@ class SignIns:
     def _forget_old(self) -> None:
         while self._by_id and self._is_given_up(oldest := next(iter(self._by_id.values()))):
             del self._by_id[oldest.id], self._by_handle[oldest.handle]
+            self._over[oldest.id] = oldest.begun_s + FORM_LIFETIME_S + 1  # forms are stamped with whole seconds
+
+        while self._over and next(iter(self._over.values())) < time.monotonic():
+            del self._over[next(iter(self._over))]
