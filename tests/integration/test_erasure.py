@@ -158,6 +158,7 @@ async def test_runs_under_a_dropped_key_are_counted_and_can_be_deleted(stage: St
     holdings = await erasure.find(mailbox(stage))
 
     assert (holdings.unreadable, [run.kind for run in holdings.runs]) == (1, ["mailbox"])
+    assert holdings.kept(datetime.now(UTC) + A_DAY, A_DAY) == holdings.runs
 
     await erasure.delete(holdings.runs)
 

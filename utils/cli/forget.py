@@ -14,7 +14,15 @@ import typer
 from activities.addresses import masked, parse_address
 from activities.audit import audit_erasure
 from consumers.ports import KafkaUnavailable, utc_now
-from utils.cli.terminal import Json, email_address, end_command, operator_name, read_wiring, run_command
+from utils.cli.terminal import (
+    Json,
+    email_address,
+    end_command,
+    operator_name,
+    read_wiring,
+    require_account_key,
+    run_command,
+)
 from utils.kafka.retention import retention
 from utils.temporal.client import namespace_retention
 from utils.temporal.erasure import Holdings, Kind, StoredRun, TemporalErasure
@@ -68,18 +76,21 @@ def forget(
     address = email_address(text)
     name = operator_name(operator)
     wiring = read_wiring(context, *_SETTINGS)
+    require_account_key(wiring)
     mailbox = wiring.pseudonyms.mailbox(address)
 
     found = run_command(_find(wiring, mailbox, search=search, now=now))
     if not as_json:
         _print_plan(f"{masked(text)}, mailbox {mailbox}", found)
-    if found.deleted and not yes:
+    if found.deleted and not yes and as_json:
+        end_command(os.EX_USAGE, "Nothing was deleted: with --json, nobody is asked, so add --yes.")
+    elif found.deleted and not yes:
         _confirm(can_ask=email != "-" and sys.stdin.isatty())
 
-    left = run_command(_delete(wiring, mailbox, found.deleted))
-    if found.deleted:
+    if found.deleted:  # an erasure that ends halfway is one
         lost = any(run.kind == "mailbox" and run.is_open for run in found.deleted)
         audit_erasure(name, mailbox, len(found.deleted), limits_lost=lost)
+    left = run_command(_delete(wiring, mailbox, found.deleted))
 
     _print_report(mailbox, found, len(left), as_json=as_json)
     if found.kept or left:
@@ -133,8 +144,12 @@ async def _delete(wiring: Wiring, mailbox: str, runs: Sequence[StoredRun]) -> li
 
 
 def _again_at(kept: Sequence[StoredRun], now: datetime, horizon: timedelta) -> datetime | None:
-    """Return when nothing needs to stay any more, provided that the person does not sign in again."""
-    ends = [run.started_at + horizon if run.kind == "request" else now + _LIMITS_REACH_BACK for run in kept]
+    """Return when nothing needs to stay any more, provided that the person does not sign in again.
+
+    What cannot be read here does not become readable by waiting.
+    """
+    waiting = [run for run in kept if run.is_open or run.is_readable]
+    ends = [run.started_at + horizon if run.kind == "request" else now + _LIMITS_REACH_BACK for run in waiting]
     return max(ends, default=None)
 
 
@@ -147,7 +162,8 @@ def _confirm(*, can_ask: bool) -> None:
 
 def _print_plan(who: str, found: Found) -> None:
     if not found.holdings.runs:
-        typer.echo(f"{who}: Temporal holds nothing")
+        typer.echo(f"{who}: Temporal holds nothing under this account key")
+        _print_unreadable(found.holdings)
         return
 
     typer.echo(f"{who}: to be deleted: {_counted(found.deleted) or 'nothing'}")
@@ -157,8 +173,16 @@ def _print_plan(who: str, found: Found) -> None:
         typer.echo(f"  Run this again after {_time(found.again_at)}. {_LIMITS_ARE_LOST}")
     elif any(run.is_open for run in found.deleted):
         typer.echo(f"  {_LIMITS_ARE_LOST}")
-    if found.holdings.unreadable:
-        typer.echo(f"  {found.holdings.unreadable} of these runs are encrypted under a key that was dropped: --search")
+    _print_unreadable(found.holdings)
+
+
+def _print_unreadable(holdings: Holdings) -> None:
+    key = "encrypted under a key that this command does not have"
+    if holdings.unreadable:
+        typer.echo(f"  {holdings.unreadable} of these runs are {key}. Only they name their requests:")
+        typer.echo("  run this with that key in SIGNIN_KEYS__PAYLOAD, too; if it is lost, with --now")
+    if holdings.unreadable_requests:
+        typer.echo(f"  {holdings.unreadable_requests} requests of all people are {key}: some may be theirs")
 
 
 def _print_report(mailbox: str, found: Found, left: int, *, as_json: bool) -> None:
@@ -192,6 +216,7 @@ def _report(mailbox: str, found: Found, left: int, now: datetime) -> dict[str, o
         "again_at": _time(found.again_at) if found.again_at else None,
         "being_deleted": left,
         "unreadable": found.holdings.unreadable,
+        "unreadable_requests": found.holdings.unreadable_requests,
         "unsearched_until": _time(now + found.temporal_holds),
         "topics": None if found.topics is None else topics,
     }

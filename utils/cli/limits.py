@@ -13,7 +13,15 @@ from rich.table import Table
 from activities.addresses import masked
 from consumers.ports import utc_now
 from schemas.limits import BudgetUse, Clearing, LimitsReport
-from utils.cli.terminal import Json, command_group, email_address, operator_name, read_wiring, run_command
+from utils.cli.terminal import (
+    Json,
+    command_group,
+    email_address,
+    operator_name,
+    read_wiring,
+    require_account_key,
+    run_command,
+)
 from utils.wiring import Wiring
 
 _HEADINGS: Final = ("spent of", "an hour", "a day", "one network", "in a row", "free again")
@@ -69,7 +77,9 @@ def clear(
 
 
 def _read_wiring(context: typer.Context) -> Wiring:
-    return read_wiring(context, "SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD")
+    wiring = read_wiring(context, "SIGNIN_KEYS__ACCOUNT", "SIGNIN_KEYS__PAYLOAD")
+    require_account_key(wiring)
+    return wiring
 
 
 def _print_report(email: str, report: LimitsReport | None, as_json: bool, *, cleared: bool = False) -> None:

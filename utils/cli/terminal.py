@@ -50,6 +50,12 @@ def read_wiring(context: typer.Context, *only: str) -> Wiring:
     return wiring
 
 
+def require_account_key(wiring: Wiring) -> None:
+    """End the command if the account key was made up at its start: under such a key, nobody is ever found."""
+    if "account" not in wiring.settings.keys.model_fields_set:
+        end_command(os.EX_CONFIG, "SIGNIN_KEYS__ACCOUNT is missing: give the workers' key, by which people are found.")
+
+
 def run_command(work: Coroutine[Any, Any, _Result], listening: str = "SIGNIN_HTTP") -> _Result:
     """Return the result of ``work``, or end the command with the exit code and the advice that its failure calls for.
 

@@ -42,7 +42,7 @@ Kind = Literal["request", "overflow", "mailbox"]
 # typed: it must not get somebody else's request deleted.
 _NAMING_SIGNALS: Final = frozenset({OPEN_OR_RESEND_SIGNAL, REFUSE_RESEND_SIGNAL, REJECT_SIGNAL})
 _CONCURRENT_READS: Final = 16
-_IDENTITY: Final = "signin-worker forget"
+_PREFIXES_PER_QUERY: Final = 20
 _GONE_WITHIN_S: Final = 120.0
 _LOOK_AGAIN_S: Final = 0.5
 
@@ -58,7 +58,7 @@ class _Naming(BaseModel):
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a workflow. ``sign_ins``: those that a run of the mailbox names."""
+    """One run of a workflow. ``sign_ins``: those that a run of the mailbox names, if it is readable here."""
 
     kind: Kind
     workflow_id: str
@@ -66,6 +66,7 @@ class StoredRun:
     is_open: bool
     started_at: datetime
     sign_ins: frozenset[str] = frozenset()
+    is_readable: bool = True
 
     @property
     def sign_in(self) -> str:
@@ -75,23 +76,33 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What Temporal holds. ``unreadable`` runs of the mailbox are encrypted under a key that was dropped."""
+    """What Temporal holds. Whose ``unreadable_requests`` are, a search could not tell: their key is missing here."""
 
     runs: tuple[StoredRun, ...]
-    unreadable: int = 0
+    unreadable_requests: int = 0
+
+    @property
+    def unreadable(self) -> int:
+        """Runs of the mailbox that are encrypted under a key that this process does not have."""
+        return sum(not run.is_readable for run in self.runs)
 
     def kept(self, now: datetime, horizon: timedelta) -> tuple[StoredRun, ...]:
         """Return the runs that still protect somebody.
 
         A mailbox that is open holds the limits on mails and guesses, an overflow workflow results that Kafka has yet to
         take. A request is the memory that its record was read: within the horizon, a record that is read again would
-        be decided again. A run of the mailbox stays as long as a request that it names.
+        be decided again. A run of the mailbox stays as long as a request that it names. One that cannot be read here
+        stays for whoever can: nothing else names its requests.
         """
         others = [run for run in self.runs if run.kind != "mailbox" and (run.is_open or _is_recent(run, now, horizon))]
         sign_ins = {run.sign_in for run in others if run.kind == "request"}
-        mailbox = [run for run in self.runs if run.kind == "mailbox" and (run.is_open or run.sign_ins & sign_ins)]
+        mailbox = [run for run in self.runs if run.kind == "mailbox" and _is_needed(run, sign_ins)]
 
         return (*others, *mailbox)
+
+
+def _is_needed(run: StoredRun, sign_ins: set[str]) -> bool:
+    return run.is_open or not run.is_readable or not sign_ins.isdisjoint(run.sign_ins)
 
 
 def _is_recent(run: StoredRun, now: datetime, horizon: timedelta) -> bool:
@@ -111,10 +122,10 @@ class TemporalErasure:
         mailbox is named nowhere. That is one call to the server for each of them.
         """
         with _translated_errors():
-            own = [run async for run in self._list_prefix(mailbox_workflow_id(mailbox))]
-            runs, unreadable = await self._with_sign_ins(own, mailbox_workflow_id(mailbox))
+            own = [run async for run in self._list_prefixes(mailbox_workflow_id(mailbox))]
+            runs = await self._with_sign_ins(own, mailbox_workflow_id(mailbox))
             requests = await self._requests(frozenset().union(*(run.sign_ins for run in runs)))
-            others = await self._search(belongs) if belongs else []
+            others, unreadable = await self._search(belongs) if belongs else ([], 0)
 
         found = {run.run_id: run for run in (*requests, *others, *runs)}
         return Holdings(tuple(found.values()), unreadable)
@@ -131,9 +142,8 @@ class TemporalErasure:
                 await self._delete(run)
             return await self._wait_until_gone(runs)
 
-    async def _with_sign_ins(self, runs: Sequence[WorkflowExecution], mailbox_id: str) -> tuple[list[StoredRun], int]:
+    async def _with_sign_ins(self, runs: Sequence[WorkflowExecution], mailbox_id: str) -> list[StoredRun]:
         found: list[StoredRun] = []
-        unreadable = 0
 
         for run in runs:
             if run.id != mailbox_id:
@@ -142,13 +152,12 @@ class TemporalErasure:
             try:
                 found.append(_stored(run, "mailbox", await self._sign_ins(run)))
             except (UnknownKey, CorruptPayload):
-                found.append(_stored(run, "mailbox"))
-                unreadable += 1
+                found.append(_stored(run, "mailbox", is_readable=False))
             except RPCError as error:
                 if not is_missing_workflow(error):  # lists lag: it has just been deleted
                     raise
 
-        return found, unreadable
+        return found
 
     async def _sign_ins(self, run: WorkflowExecution) -> frozenset[str]:
         """Return the sign-ins that a run of the mailbox was told of by our own workflows."""
@@ -175,39 +184,43 @@ class TemporalErasure:
 
     async def _requests(self, sign_ins: frozenset[str]) -> list[StoredRun]:
         """Return all attempts of these sign-ins."""
+        prefixes = [f"signin/{sign_in}/" for sign_in in sorted(sign_ins)]
         found = []
-        for sign_in in sorted(sign_ins):
-            async for run in self._list_prefix(f"signin/{sign_in}/"):
+        for first in range(0, len(prefixes), _PREFIXES_PER_QUERY):
+            async for run in self._list_prefixes(*prefixes[first : first + _PREFIXES_PER_QUERY]):
                 found.append(_stored(run, "request"))
         return found
 
-    async def _search(self, belongs: BelongsTo) -> list[StoredRun]:
-        """Return the requests of all sign-ins whose address belongs to the mailbox."""
+    async def _search(self, belongs: BelongsTo) -> tuple[list[StoredRun], int]:
+        """Return the requests whose address belongs to the mailbox, and how many requests cannot be read here."""
         found: list[StoredRun] = []
+        unreadable = 0
         batch: list[WorkflowExecution] = []
+
+        async def look() -> None:
+            nonlocal unreadable
+            addresses = await asyncio.gather(*(self._address(run) for run in batch))
+            unreadable += addresses.count(None)
+            pairs = zip(batch, addresses, strict=True)
+            found.extend(_stored(run, "request") for run, address in pairs if address is not None and belongs(address))
+            batch.clear()
 
         async for run in self._client.list_workflows(f"WorkflowType = '{SIGN_IN_WORKFLOW}'"):
             batch.append(run)
             if len(batch) == _CONCURRENT_READS:
-                found += await self._those_of(batch, belongs)
-                batch.clear()
+                await look()
 
-        return found + await self._those_of(batch, belongs)
+        await look()
+        return found, unreadable
 
-    async def _those_of(self, requests: Sequence[WorkflowExecution], belongs: BelongsTo) -> list[StoredRun]:
-        addresses = await asyncio.gather(*(self._address(run) for run in requests))
-        pairs = zip(requests, addresses, strict=True)
-
-        return [_stored(run, "request") for run, address in pairs if belongs(address)]
-
-    async def _address(self, run: WorkflowExecution) -> str:
-        """Return the address of a request, empty if it can no longer be read."""
+    async def _address(self, run: WorkflowExecution) -> str | None:
+        """Return the address of a request, empty if the request has gone meanwhile; None if its key is missing here."""
         try:
             start = await self._first_event(run)
             payloads = start.workflow_execution_started_event_attributes.input.payloads
             request: SignInInput = await self._decoded(payloads, SignInInput)
         except (UnknownKey, CorruptPayload):
-            return ""
+            return None
         except RPCError as error:
             if not is_missing_workflow(error):
                 raise
@@ -221,9 +234,11 @@ class TemporalErasure:
 
         return await anext(aiter(events))
 
-    async def _list_prefix(self, prefix: str) -> AsyncIterator[WorkflowExecution]:
-        async for run in self._client.list_workflows(f"WorkflowId STARTS_WITH '{prefix}'"):
-            yield run
+    async def _list_prefixes(self, *prefixes: str) -> AsyncIterator[WorkflowExecution]:
+        query = " OR ".join(f"WorkflowId STARTS_WITH '{prefix}'" for prefix in prefixes)
+        async for run in self._client.list_workflows(query):
+            if run.id.startswith(prefixes):  # whatever a server makes of OR, nobody else's run is deleted
+                yield run
 
     async def _delete(self, run: StoredRun) -> None:
         execution = ExecutionMessage(workflow_id=run.workflow_id, run_id=run.run_id)
@@ -263,9 +278,11 @@ class TemporalErasure:
         return decoded
 
 
-def _stored(run: WorkflowExecution, kind: Kind, sign_ins: frozenset[str] = frozenset()) -> StoredRun:
+def _stored(
+    run: WorkflowExecution, kind: Kind, sign_ins: frozenset[str] = frozenset(), *, is_readable: bool = True
+) -> StoredRun:
     is_open = run.status is WorkflowExecutionStatus.RUNNING
-    return StoredRun(kind, run.id, run.run_id, is_open, run.start_time, sign_ins)
+    return StoredRun(kind, run.id, run.run_id, is_open, run.start_time, sign_ins, is_readable)
 
 
 @contextlib.contextmanager

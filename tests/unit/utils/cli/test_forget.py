@@ -4,19 +4,18 @@ import json
 import logging
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from activities.addresses import parse_address
+from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
+from tests.fakes.erasure import FakeErasure
 from tests.fakes.wiring import FakeWiring
 from utils.cli import forget as command
-from utils.kafka.retention import held_for
-from utils.kafka.topics import TopicState
-from utils.temporal.erasure import Holdings, StoredRun
+from utils.temporal.erasure import StoredRun
 
 ADA = "ada@example.com"
 NOW = datetime(2026, 11, 27, 16, 0, tzinfo=UTC)
@@ -26,32 +25,8 @@ NEW_REQUEST = StoredRun("request", "signin/new/1", "r2", False, NOW - AN_HOUR)
 OLD_RUN = StoredRun("mailbox", "mailbox/p", "m1", False, NOW - timedelta(days=2), frozenset({"old"}))
 NEW_RUN = StoredRun("mailbox", "mailbox/p", "m2", False, NOW - AN_HOUR, frozenset({"old", "new"}))
 OPEN_RUN = StoredRun("mailbox", "mailbox/p", "m3", True, NOW - AN_HOUR, frozenset({"new"}))
+UNREADABLE = StoredRun("mailbox", "mailbox/p", "m5", False, NOW - AN_HOUR, is_readable=False)
 UNPUBLISHED = StoredRun("overflow", "mailbox/p/overflow/u", "o1", True, NOW - AN_HOUR)
-
-
-class FakeErasure:
-    """Holds some runs, and notes what is deleted. ``stuck`` runs take longer than anybody waits."""
-
-    def __init__(self, *runs: StoredRun, unreadable: int = 0, stuck: tuple[StoredRun, ...] = ()) -> None:
-        self.runs = list(runs)
-        self.unreadable = unreadable
-        self.deleted: list[StoredRun] = []
-        self.asked: list[tuple[str, Any]] = []
-        self._stuck = stuck
-
-    def __call__(self, _client: object) -> "FakeErasure":
-        """Stand in for the class."""
-        return self
-
-    async def find(self, mailbox: str, belongs: Any = None) -> Holdings:
-        """Return the runs."""
-        self.asked.append((mailbox, belongs))
-        return Holdings(tuple(self.runs), self.unreadable)
-
-    async def delete(self, runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
-        """Note them."""
-        self.deleted += runs
-        return self._stuck
 
 
 @pytest.fixture
@@ -189,7 +164,7 @@ def test_the_address_may_come_from_standard_input(monkeypatch: pytest.MonkeyPatc
     assert code == 0
     assert erasure.asked == [(wiring.pseudonyms.mailbox(address), None)]
     assert ADA not in output and "a***@e***.com" in output
-    assert "Temporal holds nothing" in output
+    assert "Temporal holds nothing under this account key" in output
 
 
 def test_a_search_knows_every_spelling_of_the_address(monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring) -> None:
@@ -207,7 +182,7 @@ def test_a_search_knows_every_spelling_of_the_address(monkeypatch: pytest.Monkey
 
 def test_the_report_for_programs(monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring) -> None:
     """Times are RFC 3339, and null where something is held for ever."""
-    erasure = FakeErasure(OLD_REQUEST, OPEN_RUN, unreadable=1, stuck=(OLD_REQUEST,))
+    erasure = FakeErasure(OLD_REQUEST, OPEN_RUN, UNREADABLE, unreadable_requests=3, stuck=(OLD_REQUEST,))
 
     _, output = run(monkeypatch, wiring, erasure, ADA, "--yes", "--json")
     report = json.loads(output.splitlines()[0])
@@ -215,10 +190,11 @@ def test_the_report_for_programs(monkeypatch: pytest.MonkeyPatch, wiring: FakeWi
     assert report.pop("mailbox")
     assert report == {
         "deleted": {"request": 1},
-        "kept": {"mailbox": 1},
+        "kept": {"mailbox": 2},
         "again_at": "2026-11-28T16:00:00+00:00",
         "being_deleted": 1,
         "unreadable": 1,
+        "unreadable_requests": 3,
         "unsearched_until": "2026-12-04T16:00:00+00:00",
         "topics": {"signin.requested.dlt": "2026-11-28T15:00:00+00:00", "signin.requested": None},
     }
@@ -239,23 +215,6 @@ def test_a_kafka_that_is_away_does_not_stop_it(monkeypatch: pytest.MonkeyPatch, 
     assert "Kafka does not answer" in output
 
 
-@pytest.mark.parametrize(
-    ("settings", "held"),
-    [
-        ({"retention.ms": "79200000", "segment.ms": "3600000", "cleanup.policy": "delete"}, timedelta(hours=23)),
-        ({"retention.ms": "-1", "segment.ms": "3600000", "cleanup.policy": "delete"}, None),
-        ({"retention.ms": "79200000", "segment.ms": "3600000", "cleanup.policy": "compact"}, None),
-        ({"retention.ms": "3600000", "segment.ms": "0", "cleanup.policy": "compact,delete"}, timedelta(hours=1)),
-        ({}, None),
-    ],
-)
-def test_a_topic_holds_records_for_its_retention_and_a_segment(
-    settings: dict[str, str], held: timedelta | None
-) -> None:
-    """A whole segment goes once its newest record is past the retention. Without deletion, records stay for ever."""
-    assert held_for(TopicState(1, settings)) == held
-
-
 def test_the_erasure_has_one_line_in_the_audit_trail(
     monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,3 +223,67 @@ def test_the_erasure_has_one_line_in_the_audit_trail(
         run(monkeypatch, wiring, FakeErasure(), ADA, "--yes")
 
     assert [record for record in caplog.records if record.name == "audit"] == []
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), TemporalUnavailable()])
+def test_an_erasure_that_ends_halfway_is_in_the_audit_trail(
+    monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring, caplog: pytest.LogCaptureFixture, failure: BaseException
+) -> None:
+    """It has deleted something, so its line is written before the first deletion."""
+    erasure = FakeErasure(NEW_REQUEST, OPEN_RUN)
+
+    async def fail(_runs: tuple[StoredRun, ...]) -> tuple[StoredRun, ...]:
+        raise failure
+
+    monkeypatch.setattr(erasure, "delete", fail)
+
+    code, _ = run(monkeypatch, wiring, erasure, ADA, "--yes", "--now")
+
+    assert code != 0
+    assert [vars(record)["limits_lost"] for record in caplog.records if record.name == "audit"] == [True]
+
+
+def test_a_run_that_cannot_be_read_here_stays_for_whoever_can(
+    monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring
+) -> None:
+    """Nothing else names its requests. Waiting does not help: the key does, or ``--now`` if the key is lost."""
+    erasure = FakeErasure(OLD_REQUEST, UNREADABLE)
+
+    code, output = run(monkeypatch, wiring, erasure, ADA, "--yes")
+
+    assert (code, erasure.deleted) == (os.EX_TEMPFAIL, [OLD_REQUEST])
+    assert "1 of these runs are encrypted under a key that this command does not have" in output
+    assert "Run this again after" not in output
+
+    code, _ = run(monkeypatch, wiring, erasure, ADA, "--yes", "--now")
+
+    assert (code, erasure.deleted[1:]) == (0, [OLD_REQUEST, UNREADABLE])
+
+
+def test_a_search_tells_how_many_requests_it_could_not_read(
+    monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring
+) -> None:
+    """Some of them may be the person's, even if nothing else is found."""
+    _, output = run(monkeypatch, wiring, FakeErasure(unreadable_requests=2), ADA, "--yes", "--search")
+    assert "2 requests of all people are encrypted under a key that this command does not have" in output
+
+
+def test_nobody_is_looked_for_under_a_made_up_key(monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring) -> None:
+    """Without the workers' account key nobody is found, which would look like an erasure that has nothing to do."""
+    wiring.settings.keys.model_fields_set.discard("account")
+    erasure = FakeErasure(OLD_RUN)
+
+    code, output = run(monkeypatch, wiring, erasure, ADA, "--yes")
+
+    assert (code, erasure.asked) == (os.EX_CONFIG, [])
+    assert "SIGNIN_KEYS__ACCOUNT is missing" in output
+
+
+def test_with_json_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring) -> None:
+    """A question would stand in the JSON, and without the plan."""
+    erasure = FakeErasure(OLD_RUN)
+
+    code, output = run(monkeypatch, wiring, erasure, ADA, "--json", typed="y\n", terminal=True)
+
+    assert (code, erasure.deleted) == (os.EX_USAGE, [])
+    assert "Delete it?" not in output and "add --yes" in output
