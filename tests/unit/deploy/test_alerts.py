@@ -20,6 +20,8 @@ _RUNBOOK: Final = PROJECT / "docs" / "runbook.md"
 
 
 _FILES: Final = ("alerts", "slo")
+_WITHIN_S: Final = 300
+_ON_A_BUSY_MACHINE: Final = pytest.mark.timeout(_WITHIN_S + 10)
 
 
 def _groups(file: str) -> list[dict[str, Any]]:
@@ -37,9 +39,10 @@ def _named(rule: dict[str, Any]) -> str:
 
 
 def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=_FOLDER, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=_FOLDER, capture_output=True, text=True, timeout=_WITHIN_S)
 
 
+@_ON_A_BUSY_MACHINE
 @pytest.mark.parametrize("file", _FILES)
 def test_promtool_accepts_the_rules(promtool: str, file: str) -> None:
     """Every expression and template is valid."""
@@ -47,6 +50,7 @@ def test_promtool_accepts_the_rules(promtool: str, file: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@_ON_A_BUSY_MACHINE
 @pytest.mark.parametrize("file", _FILES)
 def test_alerts_fire_when_they_should_and_only_then(promtool: str, file: str) -> None:
     """The tests of the rules pass."""
@@ -54,6 +58,7 @@ def test_alerts_fire_when_they_should_and_only_then(promtool: str, file: str) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@_ON_A_BUSY_MACHINE
 def test_a_wrong_limit_is_noticed(promtool: str, tmp_path: Path) -> None:
     """With a limit ten times higher, the test of a late event fails."""
     rules = (_FOLDER / "alerts.yml").read_text()
@@ -68,6 +73,7 @@ def test_a_wrong_limit_is_noticed(promtool: str, tmp_path: Path) -> None:
     assert "SigninLate: One partition is 40 s behind." in done.stdout + done.stderr
 
 
+@_ON_A_BUSY_MACHINE
 @pytest.mark.parametrize(
     ("correct", "wrong", "story"),
     [
@@ -82,7 +88,9 @@ def test_a_wrong_burn_rate_is_noticed(promtool: str, tmp_path: Path, correct: st
     rules = (_FOLDER / "slo.yml").read_text()
     assert correct in rules
     (tmp_path / "slo.yml").write_text(rules.replace(correct, wrong))
-    (tmp_path / "tests.yml").write_text((_FOLDER / "slo.test.yml").read_text())
+    tests = yaml.safe_load((_FOLDER / "slo.test.yml").read_text())
+    tests["tests"] = [test for test in tests["tests"] if test["name"].startswith(story)]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(tests))
 
     done = _run(promtool, "test", "rules", tmp_path / "tests.yml")
 
