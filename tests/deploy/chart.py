@@ -53,14 +53,20 @@ class Chart:
         overlay = (_ONE_RELEASE if name in ENVIRONMENTS else {}) | dict(changes or {})
         return self._run(command, overlay, ["--values", str(values_file(name))])
 
+    def notes(self, name: str, changes: Mapping[str, Any]) -> str:
+        """Return what Helm would print after an installation. Asks no cluster."""
+        files = ["--dry-run=client", "--values", str(values_file(name))]
+        return self._run("install", changes, files).stdout.partition("\nNOTES:\n")[2]
+
     def run_alone(self, values: Mapping[str, Any]) -> "subprocess.CompletedProcess[str]":
         """Run ``helm template`` with these values and no others."""
         return self._run("template", values, [])
 
     def _run(self, command: str, values: Mapping[str, Any], files: list[str]) -> "subprocess.CompletedProcess[str]":
-        release = ["signin-worker"] if command == "template" else ["--strict"]
+        release = ["--strict"] if command == "lint" else ["signin-worker"]
+        version = [] if command == "install" else ["--kube-version", _KUBERNETES]
         return subprocess.run(
-            [self.helm, command, *release, CHART, "--kube-version", _KUBERNETES, *files, "--values", "-"],
+            [self.helm, command, *release, CHART, *version, *files, "--values", "-"],
             input=json.dumps(values),
             capture_output=True,
             text=True,

@@ -40,3 +40,12 @@ def test_the_page_names_the_sizes_of_the_chart(chart: Chart) -> None:
     for size in (resources["requests"]["memory"], resources["limits"]["memory"]):
         assert size.removesuffix("Mi") in text
     assert resources["requests"]["cpu"] in text
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_the_notes_promote_only_a_first_release(chart: Chart, reads: bool) -> None:
+    """With the command for each release, whoever pastes them all makes the oldest current again."""
+    notes = chart.notes("minimal", {"releases": {"first": {"reads": reads}}})
+
+    assert "exec deployment/signin-worker-first -- signin-worker check" in notes
+    assert ("release promote" in notes) is not reads

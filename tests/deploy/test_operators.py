@@ -63,19 +63,29 @@ def test_strimzis_user_has_the_rights_that_the_check_asks_for(chart: Chart) -> N
 def test_uninstalling_keeps_what_cannot_be_made_again(chart: Chart) -> None:
     """Topics and the account key outlive the installation."""
     manifests = chart.render("everything")
-    assert only(manifests, "ExternalSecret")["spec"]["target"]["deletionPolicy"] == "Retain"
+    target = only(manifests, "ExternalSecret")["spec"]["target"]
+    assert (target["creationPolicy"], target["deletionPolicy"]) == ("Orphan", "Retain"), "an owner takes it along"
     for topic in of_kind(manifests, "KafkaTopic"):
         assert topic["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_a_deployment_that_scales_sets_no_number_of_pods(chart: Chart) -> None:
-    """Otherwise each upgrade would undo what the scaler decided. Older releases do not scale."""
+    """Else each upgrade would undo what the scaler decided, and a release that begins to read would fall to one."""
     manifests = chart.render("everything")
     scaled = {each["spec"]["scaleTargetRef"]["name"] for each in of_kind(manifests, "ScaledObject")}
     fixed = {each["metadata"]["name"] for each in of_kind(manifests, "Deployment") if "replicas" in each["spec"]}
 
-    assert scaled == {"signin-worker-sha-000000000000", "signin-worker-sha-000000000000-consumer"}
-    assert fixed == {"signin-worker-sha-111111111111", "signin-worker-sha-222222222222"}
+    assert scaled == {each["metadata"]["name"] for each in of_kind(manifests, "Deployment")}
+    assert fixed == set()
+
+
+def test_a_release_that_does_not_read_scales_by_backlog(chart: Chart) -> None:
+    """Kafka's lag is none of its business."""
+    scaled = {each["metadata"]["name"]: each for each in of_kind(chart.render("everything"), "ScaledObject")}
+    older = scaled["signin-worker-sha-111111111111"]
+
+    assert _triggers(older, "kafka") == []
+    assert {each["workerDeploymentBuildId"] for each in _triggers(older, "temporal")} == {"sha-111111111111"}
 
 
 def test_readers_scale_by_lag_and_workers_by_backlog(chart: Chart) -> None:

@@ -45,6 +45,7 @@ def test_a_misspelt_name_is_refused(chart: Chart, changes: dict[str, Any], named
         ({"settings": {"SIGNIN_HTTP__PORT": 9090}}, "SIGNIN_HTTP__PORT"),
         ({"externalSecret": {"enabled": True}}, "externalSecret"),
         ({"strimzi": {"user": {"enabled": True}}}, "strimzi"),
+        ({"serviceAccount": {"create": False}}, "serviceAccount"),
         ({"resources": {"requests": {"memory": "lots"}}}, "memory"),
     ],
 )
