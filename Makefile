@@ -97,6 +97,7 @@ environment: $(VENV)/.ready
 $(VENV)/.ready: requirements/dev.txt requirements/bootstrap.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "signin-worker needs Python 3.11 or newer: call make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python lacks the venv module: install it (Debian and Ubuntu: apt-get install python3-venv)"; exit 1; }
+	@test ! -L $(VENV) || { echo ".cache/venv is a link: what it points to would be emptied. Remove the link, or build the environment there"; exit 1; }
 	@echo "Building the environment in .cache/venv (only the first time, or after a change of the lock) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt || { echo "Could not install the installer: is a Python package index within reach?"; exit 1; }
