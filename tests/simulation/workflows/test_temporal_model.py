@@ -14,6 +14,7 @@ from tests.simulation.workflows.instances import TaskFailed, from_payload
 from tests.simulation.workflows.runs import NotDeterministic
 from tests.simulation.workflows.world import RELEASES, World
 from workflows.names import VERIFY_OTP_WORKFLOW
+from workflows.timeouts import HEARTBEAT_TIMEOUT
 
 _SEED = 60
 """Of a visit with one wrong code and the right one."""
@@ -100,7 +101,7 @@ def test_a_workflow_that_fails_its_task_is_accused(world: World) -> None:
 
 
 def test_normal_activities_have_the_options_that_the_workflow_asked_for(world: World) -> None:
-    """A mail is tried once, for a limited time, and until its code expires."""
+    """A mail is tried again only if nobody knows how its try ended, for a limited time, and until its code expires."""
     world.temporal.pauses.mood.slow_work = 1.0
     world.temporal.pauses.mood.long_mails = 0.0
     world.move(0.0, people.visit, _SEED)
@@ -109,6 +110,7 @@ def test_normal_activities_have_the_options_that_the_workflow_asked_for(world: W
     mail = from_payload(activity.command.arguments[0], MailToSend)
     left = mail.expires_at - world.agenda.datetime()
 
-    assert activity.command.retry_policy.maximum_attempts == 1
+    assert {"MailRefused", "MailUnavailable"} <= set(activity.command.retry_policy.non_retryable_error_types)
+    assert activity.command.heartbeat_timeout.ToTimedelta() == HEARTBEAT_TIMEOUT
     assert activity.command.start_to_close_timeout.ToTimedelta() == timedelta(seconds=world.policy.times.mail_attempt_s)
     assert abs(activity.command.schedule_to_close_timeout.ToTimedelta() - left) < timedelta(seconds=1)
