@@ -12,7 +12,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumers.dead_letters.letters import Selection, partition_ranges
 from consumers.dead_letters.replay import AnotherReplay
-from consumers.ports import Headers, KafkaUnavailable, Partition, ReplayMark
+from consumers.ports import Headers, KafkaUnavailable, Partition, RecordRefused, ReplayMark
+from deploy.local.waiting import eventually
 from schemas.dead_letters import DeadLetterError
 from tests.fakes.inbound import signin_id, submission_data
 from tests.integration.dead_letter_bench import DeadLetterBench
@@ -164,7 +165,15 @@ async def test_a_letter_too_large_for_its_topic_does_not_stop_the_replay(
     larger = {"max.message.bytes": str(MAX_DEAD_LETTER_BYTES)}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, bench.topics.dead_letters[1], configs=larger)])
     await admin.close()
-    await bench.add(0, b"x" * 2_000_000)
+
+    async def is_added() -> bool:
+        try:
+            await bench.add(0, b"x" * 2_000_000)
+        except RecordRefused:
+            return False
+        return True
+
+    await eventually(is_added, "the topic takes larger records", within_s=30)
     for number in range(1, 20):
         await bench.add(number, b"%d" % number)
 

@@ -6,10 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import CommitFailedError
-from aiokafka.structs import OffsetAndMetadata
 
 from deploy.local.servers.backends import Kafka
 from deploy.local.topics import Topics
@@ -50,14 +48,6 @@ class Member:
         """The generation of the group that the member knows."""
         generation: int = self.consumer._coordinator.generation
         return generation
-
-    async def commits(self, topic: str) -> bool:
-        """Tell whether the group accepts a commit of this member."""
-        try:
-            await self.consumer.commit({TopicPartition(topic, 0): OffsetAndMetadata(0, "")})
-        except CommitFailedError:
-            return False
-        return True
 
     async def _poll(self) -> None:
         while True:
@@ -105,5 +95,3 @@ async def test_two_members_with_one_id_throw_each_other_out(kafka: Kafka, topic:
             also_known = second.consumer._coordinator.member_id
             await until(lambda: first.consumer._coordinator.member_id != known, 30)
             await until(lambda: second.consumer._coordinator.member_id != also_known, 30)
-
-            assert not (await first.commits(topic) and await second.commits(topic))
