@@ -116,7 +116,8 @@ async def test_a_new_run_begins_while_kafka_is_down(temporal_client: Client) -> 
         stage.publisher.down = None
         await stage.wait_for_results(2)
 
-        assert stage.outcomes(signin_id) == ["signin.code_sent", "otp.rejected wrong_code"]
+        # The code may be read before the mailbox hears that its mail was accepted.
+        assert sorted(stage.outcomes(signin_id)) == ["otp.rejected wrong_code", "signin.code_sent"]
 
 
 async def test_a_backlog_too_large_for_a_new_run_is_published_by_workflows_of_its_own(temporal_client: Client) -> None:
