@@ -12,6 +12,7 @@ from deploy.local.servers.backends import Kafka, Temporal, choose_kafka, choose_
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.kafka_jars import has_jars
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
@@ -61,11 +62,7 @@ async def running_stack(say: Say, *, ui: bool, lifetime_s: int = LIFETIME_S) -> 
 
         addresses = {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "SIGNIN_SMTP__HOST": mail_server.host,
-            "SIGNIN_SMTP__PORT": str(mail_server.port),
-            "SIGNIN_TURNSTILE__URL": siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-            "SIGNIN_DNS__PORT": str(dns_server.port),
+            **outside_settings(mail_server, siteverify, dns_server),
             "TEMPORAL_ADDRESS": temporal.address,
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }

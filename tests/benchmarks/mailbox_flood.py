@@ -33,7 +33,7 @@ _SENDERS = 50
 async def main() -> None:
     """Flood a mailbox, and print what happened."""
     submissions = int(sys.argv[1]) if len(sys.argv) > 1 else _SUBMISSIONS
-    per_second = int(sys.argv[2]) if len(sys.argv) > 2 else _PER_SECOND  # noqa: PLR2004
+    per_second = int(sys.argv[2]) if len(sys.argv) > 2 else _PER_SECOND  # noqa: PLR2004 - the second argument
 
     async with _dev_server() as client:
         async with Stage(client, _now).working() as stage:

@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema  # type: ignore[import-untyped] # it has no types
 import kubernetes_validate
 import pytest
 

@@ -19,6 +19,7 @@ from deploy.local.places import PROJECT, free_ports
 from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import HOSTNAME, SECRET, SiteverifyServer
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
@@ -182,14 +183,10 @@ def local(
     servers = {
         "SIGNIN_ENVIRONMENT": "development",
         "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SIGNIN_SMTP__HOST": mail_server.host,
-        "SIGNIN_SMTP__PORT": str(mail_server.port),
+        **outside_settings(mail_server, siteverify, dns_server),
         "SIGNIN_SMTP__SECURITY": "none",
         "SIGNIN_TURNSTILE__SECRET": SECRET,
         "SIGNIN_TURNSTILE__HOSTNAMES": HOSTNAME,
-        "SIGNIN_TURNSTILE__URL": siteverify.url,
-        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-        "SIGNIN_DNS__PORT": str(dns_server.port),
         "TEMPORAL_ADDRESS": temporal.address,
         "TEMPORAL_NAMESPACE": "default",
     }

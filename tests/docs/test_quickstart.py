@@ -17,6 +17,7 @@ from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.places import PROJECT, cache_folder, free_ports
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.topics import Topics
 from deploy.local.waiting import eventually
@@ -79,11 +80,7 @@ async def upstream(
     topics = Topics.fresh("quickstart")
     places = {
         "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SIGNIN_SMTP__HOST": mail_server.host,
-        "SIGNIN_SMTP__PORT": str(mail_server.port),
-        "SIGNIN_TURNSTILE__URL": siteverify.url,
-        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-        "SIGNIN_DNS__PORT": str(dns_server.port),
+        **outside_settings(mail_server, siteverify, dns_server),
         "TEMPORAL_ADDRESS": temporal.address,
     }
     worker = LocalWorker(development_settings(places | topics.settings()), free_ports(1)[0])

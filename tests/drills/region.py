@@ -13,6 +13,7 @@ from deploy.local.places import free_ports
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.kafka import LocalKafka
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
@@ -42,11 +43,7 @@ class Outside:
     def settings(self) -> dict[str, str]:
         """Return the worker's settings for them."""
         return {
-            "SIGNIN_SMTP__HOST": self.mail_server.host,
-            "SIGNIN_SMTP__PORT": str(self.mail_server.port),
-            "SIGNIN_TURNSTILE__URL": self.siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": self.dns_server.host,
-            "SIGNIN_DNS__PORT": str(self.dns_server.port),
+            **outside_settings(self.mail_server, self.siteverify, self.dns_server),
         }
 
 

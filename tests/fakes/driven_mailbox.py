@@ -28,7 +28,8 @@ from schemas.results import ResultEvent
 from schemas.signals import Challenge, Refusal, Submission
 from tests.fakes.driven_work import PUBLISH, DrivenWork
 from tests.fakes.mailbox_world import START
-from tests.fakes.workflow_runs import Run, ended_activity, from_payload, to_payload
+from tests.fakes.workflow_instances import from_payload, to_payload
+from tests.fakes.workflow_runs import Run, ended_activity
 from workflows.names import (
     CLEAR_LIMITS_UPDATE,
     LIMITS_QUERY,
@@ -122,7 +123,7 @@ class DrivenMailbox:
         """Drop the runs that are open."""
         for run in self.runs:
             if run.end is None:
-                run.evict(self.now)
+                run.evict()
 
     # What others see
 
@@ -193,7 +194,7 @@ class DrivenMailbox:
 
         if run.end is not None:
             run.ended_at = self.now
-            run.evict(self.now)
+            run.evict()
 
     def _apply(self, run: Run, command: WorkflowCommand) -> Iterator[WorkflowActivationJob]:
         """Write a command's event, and yield what comes of it within the same task."""

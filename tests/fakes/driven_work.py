@@ -10,7 +10,7 @@ from temporalio.bridge.proto.workflow_commands import ScheduleActivity
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailAccepted, Publication, Published
 from tests.fakes.mailbox_world import RIGHT
-from tests.fakes.workflow_runs import from_payload
+from tests.fakes.workflow_instances import from_payload
 
 PUBLISH: Final = "publish_result_activity"
 _NORMAL_PRIORITY: Final = 3

@@ -5,6 +5,7 @@ timers, whatever their order in history. And it can lose a task: the worker dies
 completes, so history does not hold it, but what its local activities published is published.
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -24,7 +25,8 @@ from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, MailToSend, Publication, Published
 from tests.fakes.driven_work import PUBLISH, DrivenWork
-from tests.fakes.workflow_runs import Run, ended_activity, from_payload, to_payload
+from tests.fakes.workflow_instances import from_payload, to_payload
+from tests.fakes.workflow_runs import Run, ended_activity
 
 SEND: Final = "send_email_activity"
 VERIFY: Final = "verify_otp_activity"
@@ -159,7 +161,7 @@ class MailboxRun:
             commands = worker.activate(self.now, jobs)
             jobs = [job for command in commands for job in self._obey(command, attempt, failing, local)]
 
-        worker.evict(self.now)
+        worker.evict()
         return attempt
 
     def _obey(
@@ -214,7 +216,7 @@ class MailboxRun:
             self._input,
             self._started_at,
             self._started_at,
-            run_id="run",
+            run_id=str(uuid.UUID(int=1)),
             single_batch=self._single_batch,
         )
 

@@ -11,6 +11,7 @@ from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.kafka import AUTHORISING, LocalKafka
 from deploy.local.servers.mail_server import MailServer
 from deploy.local.processes import Child
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.servers.temporal_cluster import ClusterTemporal
@@ -38,11 +39,7 @@ class Servers:
         """Return the settings with which a worker reaches these servers."""
         return {
             "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": ",".join(f"{LOOPBACK}:{proxy.port}" for proxy in self.kafka_proxies),
-            "SIGNIN_SMTP__HOST": self.mail_server.host,
-            "SIGNIN_SMTP__PORT": str(self.mail_server.port),
-            "SIGNIN_TURNSTILE__URL": self.siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": self.dns_server.host,
-            "SIGNIN_DNS__PORT": str(self.dns_server.port),
+            **outside_settings(self.mail_server, self.siteverify, self.dns_server),
             "TEMPORAL_ADDRESS": f"127.0.0.1:{self.temporal_proxy.port}",
             "TEMPORAL_NAMESPACE": LocalTemporal.namespace,
         }

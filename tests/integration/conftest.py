@@ -8,6 +8,7 @@ import pytest
 from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
@@ -36,11 +37,7 @@ def worker_settings(
             "SIGNIN_KAFKA__RESULTS_TOPIC": topics.results,
             "SIGNIN_TEMPORAL__TASK_QUEUE": topics.group_id,
             "TEMPORAL_ADDRESS": temporal.address,
-            "SIGNIN_SMTP__HOST": mail_server.host,
-            "SIGNIN_SMTP__PORT": str(mail_server.port),
-            "SIGNIN_TURNSTILE__URL": siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-            "SIGNIN_DNS__PORT": str(dns_server.port),
+            **outside_settings(mail_server, siteverify, dns_server),
         }
     )
 

@@ -14,6 +14,7 @@ from deploy.local.served import ServedApp
 from deploy.local.servers.backends import Kafka, Temporal
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer
 from deploy.local.topics import Topics
 from deploy.local.worker import LocalWorker, development_settings
@@ -50,11 +51,7 @@ async def site(
     topics = Topics.fresh("web")
     places = {
         "SIGNIN_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "SIGNIN_SMTP__HOST": mail_server.host,
-        "SIGNIN_SMTP__PORT": str(mail_server.port),
-        "SIGNIN_TURNSTILE__URL": siteverify.url,
-        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-        "SIGNIN_DNS__PORT": str(dns_server.port),
+        **outside_settings(mail_server, siteverify, dns_server),
         "TEMPORAL_ADDRESS": temporal.address,
     }
     worker_port, port = free_ports(2)

@@ -11,9 +11,10 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.simulation.halves import Half
 from tests.simulation.mutants import find_all, mutated
 from tests.simulation.report import Tally, write_run
-from tests.simulation.verdicts import RunSeed, Verdict, run_seeds
+from tests.simulation.verdicts import Verdict, run_seeds
 
 HALVES: Final = {"consumer": "tests.simulation.consumer.half", "workflows": "tests.simulation.workflows.half"}
 
@@ -30,11 +31,17 @@ def main() -> int:
     if arguments.mutant:
         mutated(arguments.mutant)
     if arguments.seed is not None:
-        half = import_module(HALVES[halves[0]])
-        verdict = half.shrink_seed(arguments.seed) if arguments.shrink else half.tell_seed(arguments.seed)
+        half = _half(halves[0])
+        verdict = half.shrink(arguments.seed) if arguments.shrink else half.tell(arguments.seed)
         return _tell(console, verdict, arguments.trace or arguments.shrink)
 
     return max(_run(console, half, arguments) for half in halves)
+
+
+def _half(name: str) -> Half:
+    """Return a half. It is imported only now, since a mutant changes modules before they are."""
+    half: Half = import_module(HALVES[name]).HALF
+    return half
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,12 +73,11 @@ def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
 
 def _run(console: Console, half: str, arguments: argparse.Namespace) -> int:
     """Run seeds until one shows a violation."""
-    run_seed: RunSeed = import_module(HALVES[half]).run_seed
     processes = 1 if arguments.mutant else arguments.processes
     began = time.perf_counter()
     tally = Tally()
     found: list[Verdict] = []
-    for verdict in run_seeds(run_seed, range(arguments.first, arguments.first + arguments.seeds), processes):
+    for verdict in run_seeds(_half(half).run, range(arguments.first, arguments.first + arguments.seeds), processes):
         tally.add(verdict)
         if verdict.violations:
             found.append(verdict)

@@ -16,6 +16,7 @@ from aiosmtpd.smtp import Envelope, Session
 
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SiteverifyServer, passing_token
 from tests.benchmarks.performance.pacing import LoadResult, Visit, run_crowd, run_paced
 from tests.benchmarks.performance.peers import serve
@@ -132,11 +133,7 @@ class World:
             await server.start()
 
         return {
-            "SIGNIN_SMTP__HOST": self._mail_server.host,
-            "SIGNIN_SMTP__PORT": str(self._mail_server.port),
-            "SIGNIN_TURNSTILE__URL": self._siteverify.url,
-            "SIGNIN_DNS__NAMESERVERS": self._dns_server.host,
-            "SIGNIN_DNS__PORT": str(self._dns_server.port),
+            **outside_settings(self._mail_server, self._siteverify, self._dns_server),
         }
 
     async def connect(self, way: str, **topics: str) -> None:

@@ -10,7 +10,7 @@ from tests.simulation.consumer.batches import Content
 from tests.simulation.consumer.group import Group, OnCommit
 from tests.simulation.consumer.network import Network
 from tests.simulation.consumer.partition_log import PartitionLog
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 
 NO_LEADER: Final = -1
 PORT: Final = 9092

@@ -72,7 +72,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def __init__(self, rng: random.Random, disorder: float = 0.0) -> None:
         super().__init__()
-        self.steps = 0
         self._rng = rng
         self._disorder = disorder
         self._now = 0.0
@@ -88,7 +87,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Return the virtual time, in seconds since the loop began."""
         return self._now
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(  # type: ignore[override] # only what the real clients pass
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Call back as soon as possible. As asyncio does it, without its checks."""
@@ -96,27 +95,27 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override] # only what the real clients pass
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Call back at a time. Timers of the same time are due in the order in which they were started."""
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._numbers), timer))
-        timer._scheduled = True  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined] # private in asyncio
         return timer
 
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future with a number."""
         return NumberedFuture(next(self._numbers), self)
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(  # type: ignore[override] # only what the real clients pass
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, **_options: Any
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Open a simulated connection."""
         protocol = protocol_factory()
         return await self.connect(protocol, host, port), protocol
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(  # type: ignore[override] # only what the real clients pass
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """Run the function at once: a thread would not be deterministic."""
@@ -136,7 +135,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def forget_tasks(self) -> None:
         """Let go of all tasks. Until then they are kept: one that is forgotten early would run its cleanup."""
         for task in self._tasks:
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            task._log_destroy_pending = False  # type: ignore[attr-defined] # private in asyncio
         self._tasks.clear()
         self._timers.clear()
         self._families.clear()
@@ -170,7 +169,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             process.hold(handle)
             return
 
-        self.steps += 1
         handle._run()
         self._now += _STEP_S
 
@@ -194,14 +192,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         timers = self._timers
         while timers and timers[0][0] <= self._now:
             timer = heapq.heappop(timers)[-1]
-            timer._scheduled = False  # type: ignore[attr-defined]
+            timer._scheduled = False  # type: ignore[attr-defined] # private in asyncio
             self._families.append(deque([timer]))
 
     def _wait_for_a_timer(self) -> None:
         """Let time pass until the next timer."""
         timers = self._timers
         while timers and timers[0][-1].cancelled():
-            heapq.heappop(timers)[-1]._scheduled = False  # type: ignore[attr-defined]
+            heapq.heappop(timers)[-1]._scheduled = False  # type: ignore[attr-defined] # private in asyncio
         if not timers:
             raise Deadlock
 

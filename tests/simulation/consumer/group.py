@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 
 OK: Final = 0
 ILLEGAL_GENERATION: Final = 22

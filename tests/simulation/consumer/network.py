@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from tests.simulation.consumer.event_loop import SimulatedLoop
 from tests.simulation.consumer.processes import Process, current_process
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 
 _SIZE_BYTES: Final = 4
 _SPLIT_SHARE: Final = 0.05

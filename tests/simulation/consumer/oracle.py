@@ -12,7 +12,7 @@ from schemas.topics import is_dead_letter_topic
 from tests.simulation.consumer.batches import Batch, Content
 from tests.simulation.consumer.events import SECRETS, Event
 from tests.simulation.consumer.partition_log import PartitionLog
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import Effect, TemporalModel
 
 Place = tuple[str, int]

@@ -50,7 +50,7 @@ class Process:
 
 def process_of(handle: asyncio.Handle) -> Process | None:
     """Return the process that a callback belongs to."""
-    context: Any = handle._context  # type: ignore[attr-defined]
+    context: Any = handle._context  # type: ignore[attr-defined] # private in asyncio
     found: Process | None = context.get(_process)
     return found
 

@@ -19,7 +19,7 @@ from consumers.outcomes import (
     Throttled,
     Unreachable,
 )
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 
 Effect = tuple[str, ...]
 """What is done once: the start of an attempt, or a submission to a mailbox."""

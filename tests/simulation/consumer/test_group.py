@@ -16,7 +16,7 @@ from tests.simulation.consumer.group import (
     Joined,
     Synced,
 )
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 
 
 class Bench:

@@ -14,7 +14,7 @@ from tests.simulation.consumer.event_loop import SimulatedLoop
 from tests.simulation.consumer.events import SECRETS, Event
 from tests.simulation.consumer.oracle import Oracle
 from tests.simulation.consumer.partition_log import PartitionLog
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import TemporalModel
 
 PLACE = (SUBMITTED_TOPIC, 0)

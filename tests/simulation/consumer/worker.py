@@ -23,7 +23,7 @@ from tests.simulation.consumer.event_loop import SimulatedLoop
 from tests.simulation.consumer.network import Network
 from tests.simulation.consumer.oracle import Oracle
 from tests.simulation.consumer.processes import Process
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import TemporalModel
 from utils.kafka.access import KafkaAccess
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer

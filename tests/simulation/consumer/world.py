@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from consumers.handling.dead_lettering import DeadLetterLimits
@@ -21,7 +20,8 @@ from tests.simulation.consumer.emitter import Emitter
 from tests.simulation.consumer.event_loop import Deadlock, SimulatedLoop
 from tests.simulation.consumer.network import Network
 from tests.simulation.consumer.oracle import Oracle
-from tests.simulation.consumer.story import Story
+from tests.simulation.halves import Result
+from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import TemporalModel
 from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
 
@@ -32,18 +32,6 @@ _SMALL_LETTERS_SHARE: Final = 0.2
 _SMALL_LETTER_BYTES: Final = 20_000
 _POLLS_MS: Final = (200, 1_000, 1_000)
 """What is read does not wait for the end of a poll. Mostly long ones, so that idle workers cost less time."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one seed."""
-
-    seed: int
-    violations: list[str]
-    story: Story
-    simulated_s: float
-    callbacks: int
-    moves: int
 
 
 class World:
@@ -189,7 +177,7 @@ def _simulate(seed: int, plot: Plot, told: bool, skipped: Collection[int]) -> Re
             world.oracle.accuse("nothing can happen any more")
 
         story.end()
-        result = Result(seed, list(world.oracle.violations), story, loop.time(), loop.steps, world.moves)
+        result = Result(seed, list(world.oracle.violations), story, loop.time(), world.moves)
         loop.forget_tasks()
         loop.close()
 

@@ -10,7 +10,7 @@ from temporalio.bridge.proto.workflow_commands import ScheduleActivity
 
 from tests.simulation.workflows.agenda import Entry
 from tests.simulation.workflows.failures import SCHEDULE_TO_CLOSE, START_TO_CLOSE, is_final, of_activity, timed_out
-from tests.simulation.workflows.instances import Job
+from tests.fakes.workflow_instances import Job
 from tests.simulation.workflows.runs import Run
 
 if TYPE_CHECKING:

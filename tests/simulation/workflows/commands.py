@@ -7,7 +7,7 @@ from temporalio.common import TypedSearchAttributes
 from temporalio.converter import decode_typed_search_attributes
 
 from tests.simulation.workflows.activity_runs import ActivityRun
-from tests.simulation.workflows.instances import Job
+from tests.fakes.workflow_instances import Job
 from tests.simulation.workflows.runs import Run
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from consumers.outcomes import NotNow, Outcome
 from consumers.ports import Record
 from schemas.policy import Policy
 from tests.fakes.consumer_metrics import FakeConsumerMetrics
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Agenda
-from tests.simulation.workflows.instances import run_now
+from tests.fakes.workflow_instances import run_now
 from tests.simulation.workflows.simulated_client import SimulatedClient
 from tests.simulation.workflows.workers import KEYS, PSEUDONYMS
 

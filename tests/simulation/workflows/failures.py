@@ -12,7 +12,7 @@ from temporalio.api.failure.v1 import (
 from temporalio.bridge.proto.activity_result import ActivityResolution, Cancellation
 from temporalio.exceptions import ApplicationError
 
-from tests.simulation.workflows.instances import CONVERTER, FAILURES
+from tests.fakes.workflow_instances import CONVERTER, FAILURES
 
 START_TO_CLOSE = TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE
 SCHEDULE_TO_CLOSE = TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE

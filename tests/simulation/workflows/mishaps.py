@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from schemas.limits import LimitsQuery, LimitsReport
 from tests.simulation.workflows import people
-from tests.simulation.workflows.instances import from_payload, to_payload
+from tests.fakes.workflow_instances import from_payload, to_payload
 from workflows.names import LIMITS_QUERY, STATUS_QUERY, VERIFY_OTP_WORKFLOW
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from activities.errors import ChallengeUnavailable, MailRefused, MailUnavailable
 from activities.ports import CodeMail, SiteverifyAnswer
 from schemas.results import ResultEvent
 from schemas.tasks import MailToSend
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Agenda
 from tests.simulation.workflows.ledger import Ledger, Mailed, Published
 

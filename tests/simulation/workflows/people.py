@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from activities.addresses import parse_address
 from schemas.limits import Clearing
 from tests.simulation.workflows.consumers import REQUESTED, SUBMITTED
-from tests.simulation.workflows.instances import to_payload
+from tests.fakes.workflow_instances import to_payload
 from tests.simulation.workflows.ledger import SignIn, Typed
 from tests.simulation.workflows.outside import WITHOUT_MAIL, Token
 from tests.simulation.workflows.workers import PSEUDONYMS

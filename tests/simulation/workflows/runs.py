@@ -10,7 +10,7 @@ from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.common import TypedSearchAttributes
 
 from tests.simulation.workflows.agenda import Entry
-from tests.simulation.workflows.instances import Beginning, Instance, Job
+from tests.fakes.workflow_instances import Beginning, Instance, Job
 from workflows import inbox
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.simulation.workflows.instances import from_payload, to_payload
+from tests.fakes.workflow_instances import from_payload, to_payload
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.temporal_model import Temporal

@@ -10,7 +10,7 @@ from temporalio.bridge.proto.workflow_activation import ResolveActivity, Workflo
 from temporalio.bridge.proto.workflow_commands import ScheduleLocalActivity, WorkflowCommand
 
 from tests.simulation.workflows.failures import cancelled_activity, timed_out_locally
-from tests.simulation.workflows.instances import Instance, Job, TaskFailed
+from tests.fakes.workflow_instances import Instance, Job, TaskFailed
 from tests.simulation.workflows.runs import NotDeterministic, Run, Step, as_bytes
 from workflows import run_limits
 

@@ -9,11 +9,11 @@ from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import DoUpdate, QueryWorkflow, SignalWorkflow, WorkflowActivation
 from temporalio.common import TypedSearchAttributes
 
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.workflows.activity_runs import ActivityRun
 from tests.simulation.workflows.agenda import Agenda
 from tests.simulation.workflows.commands import apply
-from tests.simulation.workflows.instances import Beginning, Job, TaskFailed
+from tests.fakes.workflow_instances import Beginning, Job, TaskFailed
 from tests.simulation.workflows.mood import Pauses
 from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.tasks import TIMEOUT_S, Task

@@ -10,7 +10,7 @@ from temporalio.common import TypedSearchAttributes
 
 from schemas.tasks import MailToSend
 from tests.simulation.workflows import people
-from tests.simulation.workflows.instances import TaskFailed, from_payload
+from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.runs import NotDeterministic
 from tests.simulation.workflows.world import RELEASES, World
 from workflows.names import VERIFY_OTP_WORKFLOW

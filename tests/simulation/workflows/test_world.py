@@ -3,17 +3,17 @@
 import random
 
 from tests.simulation.workflows import mishaps, people
-from tests.simulation.workflows.half import run_seed, shrink_seed, tell_seed
+from tests.simulation.workflows.half import HALF
 from tests.simulation.workflows.plots import make_peace, storm
 from tests.simulation.workflows.world import World, simulate
 
 
 def test_the_same_seed_tells_the_same_story() -> None:
     """Event by event, with the same times, whether or not the story is kept."""
-    first = tell_seed(3)
+    first = HALF.tell(3)
 
-    assert first.story == tell_seed(3).story
-    assert first.digest == run_seed(3).digest != run_seed(4).digest
+    assert first.story == HALF.tell(3).story
+    assert first.digest == HALF.run(3).digest != HALF.run(4).digest
 
 
 def test_a_task_is_done_again_after_a_worker_died() -> None:
@@ -61,7 +61,7 @@ def test_moves_can_be_left_out() -> None:
 
 def test_a_seed_without_violation_shrinks_to_nothing_needed() -> None:
     """Then every move is needed: no story without one shows a violation."""
-    verdict = shrink_seed(3)
+    verdict = HALF.shrink(3)
 
     assert verdict.violations == []
     assert verdict.story[-1].endswith("moves are needed")

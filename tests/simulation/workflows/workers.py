@@ -33,10 +33,10 @@ from schemas.tasks import (
     Publication,
     TokenToCheck,
 )
-from tests.simulation.consumer.story import Story
+from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Act, Agenda
 from tests.simulation.workflows.failures import raised
-from tests.simulation.workflows.instances import CONVERTER, LOOP, Instance, from_payload, run_now, to_payload
+from tests.fakes.workflow_instances import CONVERTER, LOOP, Instance, from_payload, run_now, to_payload
 from tests.simulation.workflows.ledger import Compared, Ledger
 from tests.simulation.workflows.outside import Outside, WorkerDied
 from tests.simulation.workflows.runs import Run

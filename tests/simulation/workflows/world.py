@@ -4,7 +4,6 @@ import gc
 import logging
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,10 +15,11 @@ from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from schemas.signals import Submission
 from schemas.tasks import MailAccepted, MailToSend
 from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflow
-from tests.simulation.consumer.story import Story
+from tests.simulation.halves import Result
+from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Agenda, Endless
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
-from tests.simulation.workflows.instances import TaskFailed, from_payload
+from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.knobs import Knobs
 from tests.simulation.workflows.ledger import Ledger, MailAnswer, Signalled
 from tests.simulation.workflows.oracle import judge
@@ -46,17 +46,6 @@ RELEASES: Final = {
     "1": {SIGN_IN_WORKFLOW: SignInWorkflow, VERIFY_OTP_WORKFLOW: VerifyOTPWorkflow},
     "2": {SIGN_IN_WORKFLOW: NextSignInWorkflow, VERIFY_OTP_WORKFLOW: NextVerifyOTPWorkflow},
 }
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one seed."""
-
-    seed: int
-    violations: list[str]
-    story: Story
-    simulated_s: float
-    moves: int
 
 
 class World:

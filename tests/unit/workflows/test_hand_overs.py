@@ -17,7 +17,8 @@ from schemas.results import TERMINAL_TYPES, ResultEvent
 from schemas.signals import Challenge, Refusal, Rejection, SignInInput
 from schemas.tasks import EmailVerdict, HandOver, Publication, TokenVerdict
 from tests.fakes.mailbox_world import ADA, START, MailboxWorld
-from tests.fakes.workflow_runs import Run, from_payload, to_payload
+from tests.fakes.workflow_instances import from_payload, to_payload
+from tests.fakes.workflow_runs import Run
 from workflows.sign_in import SignInWorkflow
 
 FIRST_TASK = 3  # events: the start, then the task scheduled and started

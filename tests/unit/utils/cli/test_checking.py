@@ -9,6 +9,7 @@ import pytest
 
 from deploy.local.servers.dns_server import DnsServer
 from deploy.local.servers.mail_server import MailServer
+from deploy.local.servers.outside import outside_settings
 from deploy.local.servers.siteverify import SECRET, SiteverifyServer
 from utils.checks.finding import Finding
 from utils.cli.checking import run_probes
@@ -116,13 +117,9 @@ async def test_check_ends_with_0_when_all_is_well(
     topics = {name: f"t-{os.urandom(6).hex()}" for name in ("REQUESTED", "SUBMITTED", "RESULTS")}
     settings = {f"SIGNIN_KAFKA__{name}_TOPIC": topic for name, topic in topics.items()}
     settings |= {
-        "SIGNIN_SMTP__HOST": mail_server.host,
-        "SIGNIN_SMTP__PORT": str(mail_server.port),
+        **outside_settings(mail_server, siteverify, dns_server),
         "SIGNIN_SMTP__SECURITY": "none",
-        "SIGNIN_TURNSTILE__URL": siteverify.url,
         "SIGNIN_TURNSTILE__SECRET": SECRET,
-        "SIGNIN_DNS__NAMESERVERS": dns_server.host,
-        "SIGNIN_DNS__PORT": str(dns_server.port),
     }
     for name, value in (served | settings).items():
         monkeypatch.setenv(name, value)

@@ -14,6 +14,7 @@ from temporalio.bridge.proto.workflow_activation import (
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
@@ -96,10 +97,15 @@ class Instance:
 
     def activate(self, activation: WorkflowActivation) -> Sequence[WorkflowCommand]:
         """Give the workflow an activation, and return its commands. Raises ``TaskFailed``."""
-        completion = self._instance.activate(activation)
+        completion = self.complete(activation)
         if completion.HasField("failed"):
             raise TaskFailed(_text(completion.failed.failure))
         return completion.successful.commands
+
+    def complete(self, activation: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Give the workflow an activation, and return how it dealt with it."""
+        completion: WorkflowActivationCompletion = self._instance.activate(activation)
+        return completion
 
     def evict(self) -> None:
         """Drop the workflow's tasks, as a worker does whose cache is full."""
