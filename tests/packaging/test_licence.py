@@ -2,9 +2,9 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
-import shutil
 import tomllib
 import zipfile
 from email import message_from_bytes
