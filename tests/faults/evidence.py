@@ -39,6 +39,11 @@ async def collect(bootstrap_servers: str, temporal: Client, topics: Topics, mail
     )
 
 
+async def starts(temporal: Client, topics: Topics) -> Mapping[tuple[str, int], Sequence[float]]:
+    """Return the start times (epoch, seconds) of all requests' workflows, by sign-in and attempt."""
+    return _starts([one async for one in temporal.list_workflows(topics.workflows)])
+
+
 async def committed_offsets(bootstrap_servers: str, topics: Topics) -> Mapping[tuple[str, int], int]:
     """Return the group's committed offsets."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)

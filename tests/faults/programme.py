@@ -17,6 +17,7 @@ from tests.faults.cases import (
     outages,
     recovery,
     refusals,
+    scaling,
     temporal_services,
     topics,
 )
@@ -27,6 +28,7 @@ CASES: Final[tuple[Case, ...]] = (
     *recovery.CASES,
     *outages.CASES,
     *groups.CASES,
+    *scaling.CASES,
     *floods.CASES,
     *backlog.CASES,
     *refusals.CASES,
