@@ -1,7 +1,7 @@
 """What both halves of the simulation have in common: what a seed gives, and what can be done with one."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation.shrinking import shrink
@@ -48,6 +48,9 @@ class Half:
 
     def _verdict(self, seed: int, *, told: bool, skipped: Collection[int] = ()) -> Verdict:
         result = self.simulate(seed, self.plot, told, skipped)
-        story = [str(happening) for happening in result.story.happenings]
+        verdict = Verdict(seed, result.violations, result.story.kinds, result.simulated_s)
+        if not told:
+            return verdict
 
-        return Verdict(seed, result.violations, result.story.kinds, result.simulated_s, result.story.digest, story)
+        story = [str(happening) for happening in result.story.happenings]
+        return replace(verdict, digest=result.story.digest, story=story)

@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 COMMIT: Final = "OffsetCommit"
 """A kind of event that is also counted by the second."""
 
+REMARK: Final = "log"
+"""Lines of the worker's log, which are no events."""
+
 
 class Happening(NamedTuple):
     """One event, at ``at`` seconds after the beginning."""
@@ -21,7 +24,7 @@ class Happening(NamedTuple):
 
 
 class Story:
-    """Counts events by their kind, and keeps them if ``told``. ``digest`` tells two stories apart.
+    """Counts events by their kind, and keeps them; remarks only if ``told``. ``digest`` tells two stories apart.
 
     ``hooks``: what to call when something of a kind happens.
     """
@@ -35,22 +38,18 @@ class Story:
         self._is_over = False
         self._recent: dict[str, deque[float]] = {}
         self._most: Counter[str] = Counter()
-        self._hash = hashlib.blake2b(digest_size=16)
 
     def add(self, kind: str, text: str = "") -> None:
         """Note an event."""
         if self._is_over:
             return
 
-        happening = Happening(self._now(), kind, text)
+        self.happenings.append(Happening(self._now(), kind, text))
         self.kinds[kind] += 1
         if kind == COMMIT:
             self._count_recent(kind)
         if kind in self.hooks:
             self.hooks[kind]()
-        self._hash.update(f"{happening}\n".encode())
-        if self._told:
-            self.happenings.append(happening)
 
     def most_within_a_second(self, kind: str) -> int:
         """Return how many events of this kind there were in the second that had most of them: of ``COMMIT`` only."""
@@ -66,7 +65,7 @@ class Story:
     def remark(self, text: str) -> None:
         """Note a line of the log. It is no part of the digest."""
         if self._told:
-            self.happenings.append(Happening(self._now(), "log", text))
+            self.happenings.append(Happening(self._now(), REMARK, text))
 
     def end(self) -> None:
         """Take no further events: what is left of the world is only cleared away."""
@@ -74,5 +73,6 @@ class Story:
 
     @property
     def digest(self) -> str:
-        """A hash of all events with their times."""
-        return self._hash.hexdigest()
+        """A hash of all events with their times, made when somebody asks for it."""
+        lines = (f"{happening}\n" for happening in self.happenings if happening.kind != REMARK)
+        return hashlib.blake2b("".join(lines).encode(), digest_size=16).hexdigest()

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
 
+from tests.simulation.silence import be_silent, silence
+
 _CHUNK: Final = 4
 
 
@@ -30,10 +32,11 @@ def run_seeds(run_seed: RunSeed, seeds: Iterable[int], processes: int | None = N
     """Run seeds in parallel processes, and yield their verdicts in the order of the seeds."""
     processes = processes or os.cpu_count() or 1
     if processes == 1:
-        yield from map(run_seed, seeds)
+        with silence():
+            yield from map(run_seed, seeds)
         return
 
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=be_silent) as pool:
         try:
             yield from pool.map(run_seed, seeds, chunksize=_CHUNK)
         finally:

@@ -46,10 +46,6 @@ class _Numbered:
 class NumberedFuture(_Numbered, asyncio.Future[Any]):
     """A future with a number."""
 
-    def __init__(self, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._number = number
-        super().__init__(loop=loop)
-
 
 class NumberedTask(_Numbered, asyncio.Task[Any]):
     """A task with a number."""
@@ -81,6 +77,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._ready: deque[asyncio.Handle]
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_cancelled_count: int
+        self._stopping: bool
         self.set_task_factory(self._new_task)
 
     def time(self) -> float:
@@ -104,9 +101,17 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         timer._scheduled = True  # type: ignore[attr-defined] # private in asyncio
         return timer
 
+    def call_later(  # type: ignore[override] # only what the real clients pass
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back after so many seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
     def create_future(self) -> asyncio.Future[Any]:
         """Return a future with a number."""
-        return NumberedFuture(next(self._numbers), self)
+        future = NumberedFuture(loop=self)
+        future._number = next(self._numbers)
+        return future
 
     async def create_connection(  # type: ignore[override] # only what the real clients pass
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, **_options: Any
@@ -158,42 +163,42 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """There are no events of a selector."""
 
     def _run_once(self) -> None:
-        self._adopt_ready()
-        self._make_due_timers_ready()
-        handle = self._next_handle()
-        if handle._cancelled:
-            return
+        """Run callbacks until the loop is to stop. It is the innermost loop of all: hence no functions of its own."""
+        families = self._families
 
+        while True:
+            if self._ready:
+                families.append(self._ready)  # what one callback made ready stays together
+                self._ready = deque()
+            if self._timer_cancelled_count > _MAX_CANCELLED:
+                self._forget_cancelled_timers()
+            if not families:
+                self._wait_for_a_timer()
+            timers = self._timers
+            while timers and timers[0][0] <= self._now:
+                timer = heapq.heappop(timers)[-1]
+                timer._scheduled = False  # type: ignore[attr-defined] # private in asyncio
+                families.append(deque((timer,)))
+
+            handle = self._next_handle() if len(families) > 1 else self._only_handle()
+            if not handle._cancelled:
+                self._run(handle)
+            if self._stopping:
+                return
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        """Run a callback, unless its process does not run."""
         process = process_of(handle)
-        if process is not None and not process.runs:
+        if process is None or process.runs:
+            handle._run()
+            self._now += _STEP_S
+        else:
             process.hold(handle)
-            return
-
-        handle._run()
-        self._now += _STEP_S
-
-    def _adopt_ready(self) -> None:
-        """Keep together what one callback made ready."""
-        if self._ready:
-            self._families.append(self._ready)
-            self._ready = deque()
 
     def _forget_cancelled_timers(self) -> None:
-        if self._timer_cancelled_count > _MAX_CANCELLED:
-            self._timers = [each for each in self._timers if not each[-1].cancelled()]
-            heapq.heapify(self._timers)
-            self._timer_cancelled_count = 0
-
-    def _make_due_timers_ready(self) -> None:
-        self._forget_cancelled_timers()
-        if not self._families:
-            self._wait_for_a_timer()
-
-        timers = self._timers
-        while timers and timers[0][0] <= self._now:
-            timer = heapq.heappop(timers)[-1]
-            timer._scheduled = False  # type: ignore[attr-defined] # private in asyncio
-            self._families.append(deque([timer]))
+        self._timers = [each for each in self._timers if not each[-1].cancelled()]
+        heapq.heapify(self._timers)
+        self._timer_cancelled_count = 0
 
     def _wait_for_a_timer(self) -> None:
         """Let time pass until the next timer."""
@@ -205,10 +210,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
         self._now = max(self._now, timers[0][0])
 
+    def _only_handle(self) -> asyncio.Handle:
+        (family,) = self._families
+        handle = family.popleft()
+        if not family:
+            self._families.clear()
+
+        return handle
+
     def _next_handle(self) -> asyncio.Handle:
         families = self._families
         index = 0
-        if len(families) > 1 and self._disorder and self._rng.random() < self._disorder:
+        if self._disorder and self._rng.random() < self._disorder:
             index = self._rng.randrange(len(families))
 
         family = families[index]

@@ -21,6 +21,7 @@ from tests.simulation.consumer.event_loop import Deadlock, SimulatedLoop
 from tests.simulation.consumer.network import Network
 from tests.simulation.consumer.oracle import Oracle
 from tests.simulation.halves import Result
+from tests.simulation.silence import silence
 from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import TemporalModel
 from tests.simulation.consumer.worker import INBOUND, Surroundings, Worker
@@ -155,9 +156,8 @@ def simulate(seed: int, plot: Plot, told: bool = False, skipped: Collection[int]
     gc.freeze()
     with _without_complaints():
         result = _simulate(seed, plot, told, skipped)
-        logging.disable(logging.CRITICAL)
-        gc.collect()
-        logging.disable(logging.NOTSET)
+        with silence():
+            gc.collect()
     gc.unfreeze()
 
     return result
@@ -210,11 +210,8 @@ def child(rng: random.Random) -> random.Random:
 def _quiet(story: Story | None) -> Iterator[None]:
     """Send the worker's log to the story, or nowhere."""
     if story is None:
-        logging.disable(logging.CRITICAL)
-        try:
+        with silence():
             yield
-        finally:
-            logging.disable(logging.NOTSET)
         return
 
     handler = _ToStory(story)

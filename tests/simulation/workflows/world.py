@@ -1,7 +1,6 @@
 """One simulation from a seed: people, consumers, a model of Temporal, workers, and what befalls them."""
 
 import gc
-import logging
 import random
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -16,6 +15,7 @@ from schemas.signals import Submission
 from schemas.tasks import MailAccepted, MailToSend
 from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflow
 from tests.simulation.halves import Result
+from tests.simulation.silence import silence
 from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Agenda, Endless
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
@@ -207,16 +207,14 @@ Plot = Callable[[World, random.Random], None]
 def simulate(seed: int, plot: Plot, told: bool = False, skipped: Collection[int] = frozenset()) -> Result:
     """Let ``plot`` happen in a new world, without some of its moves. The same seed gives the same story."""
     rng = random.Random(seed)
-    logging.disable(logging.CRITICAL)
     gc.disable()
     try:
         knobs = Knobs(child(rng))
-        with knobs.turned():
+        with knobs.turned(), silence():
             world = World(rng, told, skipped)
             violations = _live(world, plot, child(rng))
     finally:
         gc.enable()
-        logging.disable(logging.NOTSET)
 
     for text in violations:
         world.story.add("VIOLATION", text)
