@@ -6,6 +6,7 @@ and one of 1 MB a gigabyte.
 
 import struct
 from collections.abc import Callable, Iterator
+from mmap import mmap
 from types import ModuleType
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ MAX_DECOMPRESSED_BYTES: Final = 16 * 1024 * 1024
 MAX_POLL_BYTES: Final = 4 * 1024 * 1024
 """Of the values that one poll takes from one partition. The record that exceeds it is taken."""
 
+_NO_FILE: Final = -1
 _XERIAL_HEADER_BYTES: Final = 16
 _LENGTH: Final = struct.Struct(">i")
 
@@ -73,15 +75,15 @@ def _take_records(self: Any, max_records: int | None = None) -> list[Any]:
 
 def _decoder(decompress_into: DecompressInto) -> Callable[[Any], bytes]:
     def decode(payload: Any) -> bytes:
-        buffer = bytearray(MAX_DECOMPRESSED_BYTES)  # the system backs only the pages that are written
+        buffer = mmap(_NO_FILE, MAX_DECOMPRESSED_BYTES)  # the system backs only the pages that are written
         size = decompress_into(payload, buffer)
 
-        return bytes(memoryview(buffer)[:size])
+        return buffer[:size]
 
     return decode
 
 
-def _snappy_into(payload: Any, buffer: bytearray) -> int:
+def _snappy_into(payload: Any, buffer: mmap) -> int:
     """Decompress snappy, bare or in the blocks of xerial's library, which the Java client writes."""
     data = memoryview(payload)
     if not codec._detect_xerial_stream(data):

@@ -1,5 +1,6 @@
 """Compressed batches are read, whatever the codec, and none may expand without limit."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import cramjam
@@ -67,3 +68,28 @@ def test_the_limit_is_exact(compress: Callable[[bytes], bytes], decompress: Call
 def test_snappy_without_blocks_is_read() -> None:
     """Clients other than Java's write snappy without xerial's blocks."""
     assert codec.snappy_decode(cramjam.snappy.compress_raw(b"plain")) == b"plain"
+
+
+@pytest.mark.parametrize(
+    ("compress", "decompress"),
+    [
+        (codec.gzip_encode, codec.gzip_decode),
+        (codec.snappy_encode, codec.snappy_decode),
+        (codec.lz4_encode, codec.lz4_decode),
+        (codec.zstd_encode, codec.zstd_decode),
+    ],
+)
+def test_a_small_batch_takes_little_memory(
+    compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes]
+) -> None:
+    """The limit is reserved, and neither filled with zeros nor held."""
+    small = compress(b"small")
+
+    tracemalloc.start()
+    try:
+        assert decompress(small) == b"small"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 100_000
