@@ -51,6 +51,10 @@ class Story:
         if kind in self.hooks:
             self.hooks[kind]()
 
+    def times_of(self, kind: str) -> list[float]:
+        """Return when events of this kind happened."""
+        return [happening.at for happening in self.happenings if happening.kind == kind]
+
     def most_within_a_second(self, kind: str) -> int:
         """Return how many events of this kind there were in the second that had most of them: of ``COMMIT`` only."""
         return self._most[kind]

@@ -46,6 +46,7 @@ class Oracle:
     def __init__(self, temporal: TemporalModel, story: Story) -> None:
         self.violations: list[str] = []
         self.max_letter_bytes: int | None = None
+        self.offsets_may_fall = True  # a commit that was given up may still be on its way
         self._temporal = temporal
         self._story = story
         self._logs: dict[Place, PartitionLog] = {}
@@ -119,6 +120,8 @@ class Oracle:
         if place in self._unjudged:
             return
 
+        if offset < self._checked[place] and not self.offsets_may_fall:
+            self.accuse(f"{topic}/{number}: {offset} was committed after {self._checked[place]}")
         if offset > log.stable_end:
             self.accuse(f"{topic}/{number}: {offset} was committed, but the log can be read up to {log.stable_end}")
         for written in self._unhandled(place, self._checked[place], offset):
@@ -131,11 +134,7 @@ class Oracle:
             return
 
         own = {name: value or b"" for name, value in content.headers if name.startswith("dlt-")}
-        place = (
-            own[DltHeader.TOPIC].decode(),
-            int(own[DltHeader.PARTITION]),
-            int(own[DltHeader.OFFSET]),
-        )
+        place = (own[DltHeader.TOPIC].decode(), int(own[DltHeader.PARTITION]), int(own[DltHeader.OFFSET]))
         if any(secret in own.get(DltHeader.REASON, b"") for secret in SECRETS):
             self.accuse(f"{place[0]}/{place[1]}: the reason of the dead letter of {place[2]} quotes the value")
         self._story.add("dead letter", f"{place[0]}/{place[1]} {place[2]} {own[DltHeader.ERROR].decode()}")
@@ -212,8 +211,7 @@ class Oracle:
         for (topic, number), log in self._logs.items():
             offset = committed.get((topic, number), 0)
             if offset != log.stable_end:
-                text = f"{topic}/{number}: {offset} is committed, and the log ends at {log.stable_end}"
-                yield (topic, number), text
+                yield (topic, number), f"{topic}/{number}: {offset} is committed, and the log ends at {log.stable_end}"
 
     def _unhandled(self, place: Place, start: int, end: int) -> Iterator[Written]:
         log = self._logs[place]
@@ -258,10 +256,10 @@ class Oracle:
     def _judge_letters(self) -> None:
         """Judge that only what must become a dead letter did, with its bytes as they were."""
         for (topic, number, offset), letters in self._letters.items():
-            known = [*self._written.get((topic, number), ()), *self._deleted.get((topic, number), ())]
-            written = [each for each in known if each.offset == offset]
             if (topic, number) in self._replaced:
                 continue
+            known = [*self._written.get((topic, number), ()), *self._deleted.get((topic, number), ())]
+            written = [each for each in known if each.offset == offset]
             for letter in letters:
                 if not any(self._fits(letter, each) for each in written):
                     self.accuse(f"{topic}/{number}: the dead letter of {offset} is not what was written there")
@@ -281,8 +279,7 @@ class Oracle:
 
     def _fits(self, letter: Letter, written: Written) -> bool:
         """Tell whether a dead letter is the record's, whole or as short as its topic demands."""
-        limit = self.max_letter_bytes
-        event = written.event
+        limit, event = self.max_letter_bytes, written.event
         if limit is not None and event is not None and len(event.value or b"") > limit:
             return event.fate == "dead letter" and letter.value is None
         return _fits(letter, written)

@@ -4,20 +4,30 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 from schemas.topics import dead_letter_topic
 from tests.simulation.consumer import mishaps
 from tests.simulation.consumer.cluster import Trouble
 from tests.simulation.consumer.events import HOT_MAILBOX
+from tests.simulation.consumer.rebalance_scenes import (
+    commits_across_a_rebalance,
+    new_log_under_old_work,
+    rebalance_while_halted,
+    rebalance_with_a_hot_key,
+)
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
 from tests.simulation.consumer.world import World, child
+from tests.simulation.consumer.writing import write
 
 _STALL_S: Final = 10.0
 _LETTERS_A_MINUTE: Final = 12
-_PROBES: Final = 4
-_REBALANCE_S: Final = 8.0
+_SHORT_DRAIN_S: Final = 2.0
+_CALLS_BEFORE_PROBES: Final = 8
+"""Five failures in a row open the breaker; as many calls as the limit allows may be under way then."""
+_BETWEEN_PROBES_S: Final = 1.0
 _MAX_BYTES: Final = 1_500
 _MAX_IN_FLIGHT: Final = 30
 """A record has 50 bytes at least, and a poll returns some more."""
@@ -31,7 +41,7 @@ async def graceful_changes(world: World, rng: random.Random) -> None:
     world.temporal.mood = Mood(latency_s=rng.choice((0.05, 0.4, 1.5)))
     world.hire()
     for _ in range(rng.randint(2, 5)):
-        await _write(world, rng, rng.randint(1, 8))
+        await write(world, rng, rng.randint(1, 8))
         await asyncio.sleep(rng.uniform(0, 4))
         rng.choice((mishaps.hire, mishaps.stop_worker, mishaps.force_rebalance))(world)
         if not world.running:
@@ -52,7 +62,7 @@ async def hot_key(world: World, rng: random.Random) -> None:
     world.temporal.busy_mailbox = HOT_MAILBOX
     world.emitter.maker.hot_share = 0.6
     await asyncio.sleep(2)
-    await _write(world, rng, 8)
+    await write(world, rng, 8)
     world.emitter.end_transactions()
 
     others = world.oracle.done_but_for(HOT_MAILBOX)
@@ -65,32 +75,13 @@ async def hot_key(world: World, rng: random.Random) -> None:
     world.emitter.maker.hot_share = 0.0
 
 
-async def rebalance_with_a_hot_key(world: World, rng: random.Random) -> None:
-    """Queue much behind one key, and rebalance: only what is in work is waited for (rule 8)."""
-    world.limits = replace(world.limits, max_records=512, max_read_ahead=4_096)
-    world.hire()
-    world.temporal.mood = Mood(latency_s=0.3)
-    world.emitter.maker.hot_share = 1.0
-    await asyncio.sleep(1.5)
-    await _write(world, rng, 24)
-    world.emitter.end_transactions()
-    await asyncio.sleep(1)
-
-    stable = world.story.kinds["group stable"]
-    world.cluster.group.rebalance()
-    await world.until(lambda: world.story.kinds["group stable"] > stable, _REBALANCE_S)
-    if world.story.kinds["group stable"] == stable:
-        world.oracle.accuse("a rebalance waits for what is queued behind a key")
-    world.temporal.mood = Mood()
-
-
 async def narrow(world: World, rng: random.Random) -> None:
     """Let nobody take anything for a while: no more is read than the limit of bytes allows (rule 4)."""
     world.limits = replace(world.limits, max_records=20, max_bytes=_MAX_BYTES, max_read_ahead=4_096)
     worker = world.hire()
     await asyncio.sleep(1)
     world.temporal.mood = Mood(busy=1.0)
-    await _write(world, rng, 30)
+    await write(world, rng, 30)
     world.emitter.end_transactions()
     await asyncio.sleep(3)
     if worker.in_flight > _MAX_IN_FLIGHT:
@@ -103,7 +94,7 @@ async def nothing_to_read(world: World, rng: random.Random) -> None:
     world.limits = replace(world.limits, stall_s=_STALL_S)
     world.hire()
     await asyncio.sleep(1)
-    await _write(world, rng, 4)
+    await write(world, rng, 4)
     world.emitter.end_transactions()
     await world.until_settled(20)
     await rng.choice((_brokers_away, _temporal_away, _open_transaction))(world, rng)
@@ -118,7 +109,7 @@ async def dead_client(world: World, rng: random.Random) -> None:
     worker = world.hire()
     await asyncio.sleep(1)
     worker.kill_fetcher()
-    await _write(world, rng, 3)
+    await write(world, rng, 3)
     world.emitter.end_transactions()
     if rng.random() < 0.5:
         return
@@ -127,7 +118,7 @@ async def dead_client(world: World, rng: random.Random) -> None:
     for _ in range(3):
         await world.until(worker.has_fetcher, 10)
         worker.kill_fetcher()
-        await _write(world, rng, 3)
+        await write(world, rng, 3)
         world.emitter.end_transactions()
         await world.until(lambda: worker.is_over or worker.has_fetcher(), 4 * _STALL_S)
     if world.story.kinds["consumer rebuilt"] > 1:
@@ -141,14 +132,17 @@ async def bad_deploy(world: World, rng: random.Random) -> None:
     world.letter_limits = replace(
         world.letter_limits, per_minute=1_000 if by_share else _LETTERS_A_MINUTE, share=0.5, share_floor=share_floor
     )
+    world.limits = replace(world.limits, drain_s=_SHORT_DRAIN_S)
     worker = world.hire()
     world.emitter.maker.bad_share = 1.0
     await asyncio.sleep(1)
-    await _write(world, rng, 24)
+    await write(world, rng, 24)
     world.emitter.end_transactions()
     await asyncio.sleep(6)
     if world.oracle.letters > _LETTERS_A_MINUTE * (2 if by_share else 1):
         world.oracle.accuse("dead letters are written without limit")
+    if rng.random() < 0.5:
+        await rebalance_while_halted(world, rng, worker)
 
     world.emitter.maker.bad_share = 0.0
     while not worker.is_over and worker.resume():
@@ -159,18 +153,18 @@ async def late_topics(world: World, rng: random.Random) -> None:
     """Create the dead letters' topics late: nobody creates them by asking, nothing is read before (issue 20, 8)."""
     topics = {dead_letter_topic(topic): world.cluster.topics.pop(dead_letter_topic(topic)) for topic in INBOUND}
     world.hire()
-    await _write(world, rng, 4)
+    await write(world, rng, 4)
     await asyncio.sleep(rng.uniform(1, 8))
     if world.story.kinds["offset committed"]:
         world.oracle.accuse("records were handled though there is no topic for dead letters")
     world.cluster.topics.update(topics)
-    await _write(world, rng, 4)
+    await write(world, rng, 4)
     await world.until_settled(20)
 
     for topic in topics:
         del world.cluster.topics[topic]
     world.emitter.maker.bad_share = 1.0
-    await _write(world, rng, 2)
+    await write(world, rng, 2)
     await asyncio.sleep(rng.uniform(1, 4))
     world.cluster.topics.update(topics)
     world.emitter.maker.bad_share = 0.0
@@ -182,7 +176,7 @@ async def odd_heartbeats(world: World, rng: random.Random) -> None:
     for _ in range(workers):
         world.hire()
     await asyncio.sleep(3)
-    await _write(world, rng, 3)
+    await write(world, rng, 3)
     world.cluster.troubles["Heartbeat"] = Trouble([-1], share=1.0)
     await asyncio.sleep(rng.uniform(3, 5))
     world.cluster.troubles.clear()
@@ -196,7 +190,7 @@ async def failed_commits(world: World, rng: random.Random) -> None:
     world.hire()
     await asyncio.sleep(1)
     world.cluster.troubles["OffsetCommit"] = Trouble([rng.choice((-1, 29, 30))], share=1.0)
-    await _write(world, rng, 4)
+    await write(world, rng, 4)
     world.emitter.end_transactions()
     await asyncio.sleep(rng.uniform(1.5, 3))
     world.cluster.troubles.clear()
@@ -215,11 +209,10 @@ async def _brokers_away(world: World, rng: random.Random) -> None:
 
 async def _temporal_away(world: World, rng: random.Random) -> None:
     world.temporal.mood = Mood(refused=1.0)
-    await _write(world, rng, 8)
-    await asyncio.sleep(_STALL_S)
-    before = world.story.kinds["Temporal: refused"]
-    await asyncio.sleep(2 * _STALL_S)
-    if world.story.kinds["Temporal: refused"] > before + _PROBES:
+    await write(world, rng, 8)
+    await asyncio.sleep(3 * _STALL_S)
+    probes = world.story.times_of("Temporal: refused")[_CALLS_BEFORE_PROBES:]
+    if any(later - earlier < _BETWEEN_PROBES_S for earlier, later in pairwise(probes)):
         world.oracle.accuse("an outage of Temporal lets calls through that are no probes")
     world.temporal.mood = Mood()
 
@@ -227,7 +220,7 @@ async def _temporal_away(world: World, rng: random.Random) -> None:
 async def _open_transaction(world: World, rng: random.Random) -> None:
     world.emitter.transaction_share = 1.0
     world.emitter.ends_transactions = False
-    await _write(world, rng, 3)
+    await write(world, rng, 3)
     await asyncio.sleep(2 * _STALL_S)
     _judge_lag(world)
     world.emitter.transaction_share = 0.0
@@ -241,12 +234,6 @@ def _judge_lag(world: World) -> None:
             world.oracle.judge_lag(position)
 
 
-async def _write(world: World, rng: random.Random, times: int) -> None:
-    for _ in range(times):
-        world.move(lambda world: world.emitter.write(world.rng.getrandbits(64)), rng.getrandbits(64))
-        await asyncio.sleep(0.05 * rng.random())
-
-
 SCENES: Final[Sequence[Scene]] = (
     graceful_changes,
     graceful_changes,
@@ -256,6 +243,8 @@ SCENES: Final[Sequence[Scene]] = (
     nothing_to_read,
     odd_heartbeats,
     rebalance_with_a_hot_key,
+    commits_across_a_rebalance,
+    new_log_under_old_work,
     dead_client,
     bad_deploy,
     failed_commits,

@@ -61,7 +61,7 @@ class TemporalModel:
     async def start(self, request: ReceivedRequest) -> Outcome:
         """Start an attempt, once. Raises ``NotNow``."""
         event = request.event
-        if event.client.user_agent == REFUSED:
+        if event.client.user_agent == REFUSED and self.mood.refused < 1:
             await self._travel()
             return Rejected("refused", "temporal: INVALID_ARGUMENT")
 

@@ -73,6 +73,17 @@ def bench() -> Bench:
     return Bench()
 
 
+def test_offsets_do_not_fall_where_no_commit_can_be_late(bench: Bench) -> None:
+    """Elsewhere a commit that was given up may still arrive."""
+    bench.write(submission(1), submission(2))
+    bench.apply(1, 2)
+    bench.commit(2)
+    assert bench.commit(1) == []
+
+    bench.oracle.offsets_may_fall = False
+    assert bench.commit(1) == ["otp.submitted/0: 1 was committed after 2"]
+
+
 def test_a_commit_beyond_what_is_done_is_accused(bench: Bench) -> None:
     """Up to the first record that is not done, it is fine."""
     bench.write(submission(1), submission(2), submission(3))

@@ -105,6 +105,11 @@ class Worker:
         """How many records it says are in work or wait for it."""
         return self._metrics.in_flight if self._metrics is not None else 0
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether the breaker of dead letters is open."""
+        return self._letters.is_open
+
     def resume(self) -> bool:
         """Close the breaker of dead letters, as an operator does; return whether it was open."""
         return self._letters.resume()

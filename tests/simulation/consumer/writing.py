@@ -1,0 +1,13 @@
+"""Writes a little, in moves that can be left out."""
+
+import asyncio
+import random
+
+from tests.simulation.consumer.world import World
+
+
+async def write(world: World, rng: random.Random, times: int) -> None:
+    """Write so many times a few events, one soon after the other."""
+    for _ in range(times):
+        world.move(lambda world: world.emitter.write(world.rng.getrandbits(64)), rng.getrandbits(64))
+        await asyncio.sleep(0.05 * rng.random())
