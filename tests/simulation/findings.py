@@ -4,10 +4,14 @@ from typing import Final, NamedTuple
 
 
 class Finding(NamedTuple):
-    """A defect: its story in short, with the seed or test that shows it, and its fix."""
+    """A defect: its story in short, the seed or test that shows it, and its fix.
+
+    A seed of an earlier version tells another story by now: each change of the simulation changes what seeds mean.
+    """
 
     half: str
     what: str
+    shown_by: str
     story: str
     fix: str
 
@@ -16,6 +20,7 @@ FINDINGS: Final = (
     Finding(
         "consumer",
         "The last commit of an assignment included logs that are gone",
+        "a mutant that puts it back",
         "A topic is deleted and made again while records are in work; the partitions are revoked; the offsets of the "
         "old log are committed for the new one.",
         "An offset of a log that is gone is not committed.",
@@ -23,40 +28,45 @@ FINDINGS: Final = (
     Finding(
         "consumer",
         "An odd error of the coordinator stopped a worker for good",
+        "seed 83 of an earlier version, `tests/simulation/consumer/test_findings.py`",
         "The coordinator answers a heartbeat or a fetch of offsets with an error that the client does not know; a task "
-        "of the client ends; nothing is read any more (`tests/simulation/consumer/test_findings.py`).",
+        "of the client ends; nothing is read any more.",
         "The worker joins its group again at once.",
     ),
     Finding(
         "consumer",
         "A worker that owned nothing left its group unseen, and never came back",
+        "seed 762 of an earlier version, `tests/simulation/consumer/test_findings.py`",
         "A worker has no partition, or all of its partitions are paused. A heartbeat gets an error that the client "
         "does not know. The client keeps it for the next poll, and there is none: it joins no group any more, and the "
-        "watchdog misses nothing (seed 762 of an earlier version).",
+        "watchdog misses nothing.",
         "The error is taken also where nothing is polled.",
     ),
     Finding(
         "consumer",
         "An odd answer to JoinGroup or SyncGroup stopped a worker for 50 s",
+        "`tests/simulation/consumer/test_findings.py`",
         "The sibling of the one before: between two assignments nothing is polled either, so the client waited until "
-        "the watchdog had it rebuilt (`tests/simulation/consumer/test_findings.py`).",
+        "the watchdog had it rebuilt.",
         "The error is taken also while there is no assignment.",
     ),
     Finding(
         "consumer",
         "A commit that landed on a new log hid its first records from the next worker",
+        "seed 329 of an earlier version, `tests/simulation/consumer/test_findings.py`",
         "A commit is under way while its topic is deleted and made again: its offset counts for the new log. The "
         "worker knows by the topic's id, but is revoked before it begins the new log. The next one reads on from the "
-        "stale offset (seed 329 of an earlier version).",
+        "stale offset.",
         "Until the new log is begun, 0 is committed for it.",
     ),
     Finding(
         "workflows",
         "A second mail may be left without its code_sent",
+        "seed 1359",
         "A code is sent again and the mail is accepted; before the mailbox hears of it, all workers stop; the right "
-        "code comes; a worker is back, and one task tells of both (seed 1359). The success is published, but not the "
+        "code comes; a worker is back, and one task tells of both. The success is published, but not the "
         "`signin.code_sent` of the second mail.",
-        "Left as it is: one task delivers signals before answers, and a task that is done again must decide the same "
-        "(ADR 27).",
+        "None: nothing may come after the end, and a try of that task that knew only of the code may have published "
+        "the success. ADR 27 says so now.",
     ),
 )

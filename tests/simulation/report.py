@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -38,8 +39,8 @@ story, `--shrink` the part of it that a violation needs.
 _SUMMARY_HEAD: Final = """\
 ## Runs
 
-| half | seeds | violations | seeds a second | processes | simulated hours |
-|---|---|---|---|---|---|
+| half | commit | seeds | violations | seeds a second | processes | simulated hours |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -71,6 +72,7 @@ def write_run(half: str, tally: Tally, took_s: float, processes: int | None) -> 
     """Keep what a run of seeds has shown, and write the page."""
     data = _data()
     data.setdefault("runs", {})[half] = {
+        "commit": _commit(),
         "seeds": tally.seeds,
         "violations": tally.violations,
         "seeds_a_second": round(tally.seeds / took_s, 1),
@@ -84,6 +86,7 @@ def write_run(half: str, tally: Tally, took_s: float, processes: int | None) -> 
 def write_mutants(half: str, found: Sequence[tuple[Mutant, int | None, str]]) -> None:
     """Keep how many seeds each mutant took, None if it was not found, and write the page."""
     data = _data()
+    data.setdefault("mutants_commit", {})[half] = _commit()
     data.setdefault("mutants", {})[half] = [
         {"what": mutant.what, "file": mutant.file, "seeds": seeds, "violation": violation}
         for mutant, seeds, violation in found
@@ -95,10 +98,16 @@ def rendered(data: Mapping[str, Any]) -> str:
     """Return the page."""
     parts = [_HEAD, "".join(_summary(data)), *_findings()]
     for half, title in _HALVES.items():
-        parts += _mutants(title, data.get("mutants", {}).get(half, []))
+        parts += _mutants(title, data.get("mutants", {}).get(half, []), data.get("mutants_commit", {}).get(half, ""))
     for half, title in _HALVES.items():
         parts += _coverage(title, data.get("runs", {}).get(half))
     return "\n".join(parts)
+
+
+def _commit() -> str:
+    """Return the commit that runs, and whether it was changed since."""
+    command = ["git", "describe", "--always", "--dirty=, changed", "--exclude=*"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _data() -> dict[str, Any]:
@@ -116,21 +125,24 @@ def _summary(data: Mapping[str, Any]) -> Iterator[str]:
         run = data.get("runs", {}).get(half)
         if run is not None:
             figures = (run["seeds"], run["violations"], run["seeds_a_second"], run["processes"], run["simulated_hours"])
-            yield f"| {title} | {' | '.join(f'{figure:,}' for figure in figures)} |\n"
+            commit = run.get("commit", "")
+            yield f"| {title} | {commit} | {' | '.join(f'{figure:,}' for figure in figures)} |\n"
 
 
 def _findings() -> Iterator[str]:
     yield "## What it found\n"
     for finding in FINDINGS:
-        yield f"* **{finding.what}** ({finding.half}). {finding.story} {finding.fix}"
+        yield f"* **{finding.what}** ({finding.half} half; {finding.shown_by}). {finding.story} *Fix:* {finding.fix}"
     yield ""
 
 
-def _mutants(title: str, found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _mutants(title: str, found: Sequence[Mapping[str, Any]], commit: str) -> Iterator[str]:
     if not found:
         return
 
-    yield f"## {title}: mutants\n\nEach breaks the worker on purpose. The figure: how many seeds it took to notice.\n"
+    missed = sum(one["seeds"] is None for one in found)
+    yield f"## {title}: mutants\n\nEach breaks the worker on purpose. The figure: how many seeds it took to notice."
+    yield f"{len(found)} mutants, {missed} not found. Commit: {commit or 'not noted'}.\n"
     yield "| change | file | seeds | what was noticed |\n|---|---|---|---|"
     for one in found:
         seeds = "not found" if one["seeds"] is None else one["seeds"]
