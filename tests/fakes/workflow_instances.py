@@ -16,13 +16,14 @@ from temporalio.bridge.proto.workflow_activation import (
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.common import Priority, TypedSearchAttributes
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter
 from temporalio.worker import UnsandboxedWorkflowRunner
 from temporalio.worker._workflow_instance import WorkflowInstanceDetails, _WorkflowLogicFlag
 from temporalio.workflow import Info, _Definition
 
-CONVERTER: Final = pydantic_data_converter.payload_converter
+from tests.fakes.quick_payloads import QuickPayloads
+
+CONVERTER: Final = QuickPayloads()
 FAILURES: Final = DefaultFailureConverter()
 LOOP: Final = asyncio.new_event_loop()
 """Where activities run, and where the SDK creates instances. Nothing ever waits on it."""
@@ -108,7 +109,10 @@ class Instance:
         return completion
 
     def evict(self) -> None:
-        """Drop the workflow's tasks, as a worker does whose cache is full."""
+        """Drop the workflow's tasks, as a worker does whose cache is full. One that has ended may have none."""
+        if not self._instance._tasks:  # type: ignore[attr-defined] # private in the SDK
+            return
+
         removal = WorkflowActivation(jobs=[Job(remove_from_cache=RemoveFromCache())])
         self._instance.activate(removal)
 

@@ -98,7 +98,7 @@ def _judge(console: Console, verdicts: Iterable[Verdict]) -> int:
     for verdict in found:
         console.print(f"[red]seed {verdict.seed}[/red]")
         for violation in verdict.violations:
-            console.print(f"  {violation}", markup=False, highlight=False)
+            console.print(f"  {violation}", markup=False, highlight=False, soft_wrap=True)
 
     console.print(f"violations: {sum(len(verdict.violations) for verdict in found)}")
     return 1 if found else 0

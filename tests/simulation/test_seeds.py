@@ -9,7 +9,7 @@ import pytest
 
 from deploy.local.places import PROJECT
 
-_SEEDS: Final = {"consumer": 1_000, "workflows": 500}
+_SEEDS: Final = {"consumer": 1_250, "workflows": 1_250}
 """What two cores do in about a minute."""
 
 _PROCESSES: Final = 2

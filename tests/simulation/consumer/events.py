@@ -4,6 +4,7 @@ import json
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any, Final, Literal
 
 from activities.addresses import parse_address
@@ -18,9 +19,15 @@ _LATE_S: Final = 3_600
 SECRETS: Final = (b"person0@example.com", b"1234 5678")
 """What no dead letter's reason may quote."""
 
-_HOT: Final = parse_address("person0@example.com")
-assert _HOT is not None
-HOT_MAILBOX: Final = _HOT.mailbox
+
+@cache
+def _mailbox_of(email: str) -> str:
+    address = parse_address(email)
+    assert address is not None
+    return address.mailbox
+
+
+HOT_MAILBOX: Final = _mailbox_of("person0@example.com")
 """The lane of the mailbox that ``hot_share`` of the submissions are for."""
 
 Fate = Literal["effect", "dead letter", "late"]
@@ -95,11 +102,10 @@ class EventMaker:
             "code": "1234 5678",
             "submitted_at": _time(now_s - age_s),
         }
-        address = parse_address(email)
-        assert address is not None
-        effect = ("submit", address.mailbox, submission_id)
+        mailbox = _mailbox_of(email)
+        effect = ("submit", mailbox, submission_id)
 
-        return Event(SUBMITTED_TOPIC, email.encode(), _json(data), self._headers(), "effect", effect, address.mailbox)
+        return Event(SUBMITTED_TOPIC, email.encode(), _json(data), self._headers(), "effect", effect, mailbox)
 
     def _bad(self, now_s: float) -> Event:
         topic = self._rng.choice((REQUESTED_TOPIC, SUBMITTED_TOPIC))
