@@ -59,4 +59,11 @@ FINDINGS: Final = (
         "Left as it is: one task delivers signals before answers, and a task that is done again must decide the same "
         "(ADR 27).",
     ),
+    Finding(
+        "workflows",
+        "An answer overtook those of earlier submissions",
+        "An account is locked while many of its submissions wait for their turn, and one more finds no place among "
+        "them. It was told at once that the account is locked (seed 526 of an earlier version).",
+        "It has no answer, like others beyond that limit.",
+    ),
 )
