@@ -22,10 +22,14 @@ class OtpActivities:
 
     @activity.defn(name="generate_otp_activity")
     async def generate_otp_activity(self, task: CodeToIssue) -> IssuedCode:
-        """Choose the key for a sign-in's code, and prove that the code can be derived from it."""
+        """Choose the key for a sign-in's code, and prove that codes can be derived from it.
+
+        Its account and its mailbox are not known yet, and it may be rejected: so this is not the
+        code itself, which no activity ever returns.
+        """
         try:
             key_id = self._keys.newest_id
-            self._keys.derive(key_id, task.account, task.signin_id, task.nonce, task.digits)
+            self._keys.derive(key_id, "", task.signin_id, "", task.digits)
             return IssuedCode(key_id=key_id)
         except Exception as error:
             extra = context(error, signin_id=task.signin_id)

@@ -111,7 +111,7 @@ class SignIn(_State):
     born_at: datetime
     otp: OtpPolicy
     nonce: str
-    key_id: str | None = None
+    key_id: str
     expires_at: datetime
     attempts: list[int] = [1]
     mails: list[PendingMail] = []

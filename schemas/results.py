@@ -39,6 +39,9 @@ Failure = Literal["too_many_attempts", "delivery_failed"]
 RetryAfter = Annotated[int, Field(ge=1)]
 
 CODE_SENT: Final = "signin.code_sent"
+REJECTED: Final = "otp.rejected"
+SUCCEEDED: Final = "signin.succeeded"
+FAILED: Final = "signin.failed"
 TERMINAL_TYPES = frozenset({"signin.succeeded", "signin.failed", "signin.expired", "signin.rejected"})
 
 
@@ -169,6 +172,16 @@ class ResultEvent(Message):
 def code_sent_id(signin_id: str, attempt: int) -> str:
     """Return the ``ce_id`` of an attempt's ``signin.code_sent``."""
     return _event_id(CODE_SENT, signin_id, str(attempt))
+
+
+def rejected_id(signin_id: str, account: str, submission_id: str) -> str:
+    """Return the ``ce_id`` of a submission's ``otp.rejected``."""
+    return _event_id(REJECTED, signin_id, account, submission_id)
+
+
+def end_id(type: str, signin_id: str) -> str:
+    """Return the ``ce_id`` of a sign-in's terminal result."""
+    return _event_id(type, signin_id)
 
 
 def _event_id(*parts: str) -> str:

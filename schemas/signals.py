@@ -39,8 +39,9 @@ class SignInOutcome(Message):
 class Challenge(Message):
     """Signal ``open_or_resend``: an acceptable attempt, handed to its mailbox.
 
-    Attempt 1 opens the sign-in. ``network`` is the client's /24 or /48, or ``unknown``.
-    ``decided_at``: when its request was found acceptable, by Temporal's clock.
+    Attempt 1 opens the sign-in, whose code is derived under ``key_id``; it is None if no worker
+    could choose a key. ``network`` is the client's /24 or /48, or ``unknown``. ``decided_at``: when
+    its request was found acceptable, by Temporal's clock.
     """
 
     format: Format = 1
@@ -51,6 +52,7 @@ class Challenge(Message):
     requested_at: Timestamp
     born_at: Timestamp
     decided_at: Timestamp
+    key_id: str | None = None
     network: str = "unknown"
     ip: str | None = None
     browser: str | None = None

@@ -79,8 +79,6 @@ class CodeToIssue(Traced):
     """Input of ``generate_otp_activity``."""
 
     signin_id: SignInId
-    account: str
-    nonce: str
     digits: int
 
 

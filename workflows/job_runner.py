@@ -13,9 +13,9 @@ from activities.otp import OtpActivities
 from activities.publishing import PublishingActivities
 from activities.reporting import UNEXPECTED
 from schemas.tasks import MailAccepted, Publication
-from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
+from workflows.rules.jobs import CompareCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
-from workflows.steps import failure_details, failure_type, run_durable_step, run_step
+from workflows.steps import failure_details, failure_type, is_timeout, run_durable_step, run_step
 from workflows.timeouts import HEARTBEAT_TIMEOUT, compare_time, mail_retries, mail_timeout, time_left
 
 _MAIL_REFUSED = MailRefused.__name__
@@ -44,8 +44,6 @@ class JobRunner:
     async def run(self, job: Job) -> None:
         """Run a job and report its end."""
         match job:
-            case IssueCode():
-                await self._issue_code(job)
             case SendMail():
                 await self._send_mail(job)
             case CompareCode():
@@ -58,16 +56,6 @@ class JobRunner:
     def is_pointless(self, job: Job) -> bool:
         """Tell whether a job in flight has become pointless: the mail of a sign-in that has ended."""
         return isinstance(job, SendMail) and job.signin_id not in self._mailbox.state.live
-
-    async def _issue_code(self, job: IssueCode) -> None:
-        within = time_left(job.until)
-
-        try:
-            issued = await run_step(OtpActivities.generate_otp_activity, job.task, within=within)
-        except FailureError:
-            self._mailbox.abandon(job.signin_id, job.until)
-        else:
-            self._mailbox.on_code_issued(job.signin_id, issued.key_id)
 
     async def _send_mail(self, job: SendMail) -> None:
         """Try a mail; the rules decide about the next try.
@@ -105,14 +93,20 @@ class JobRunner:
         )
 
     async def _compare_code(self, job: CompareCode) -> None:
-        within = compare_time(job.until)
+        """Compare a submission, until a worker says whether it is right, or that it cannot tell.
 
-        try:
-            verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=within)
-        except FailureError:
-            self._mailbox.on_compare_failed(job.signin_id)
-        else:
-            self._mailbox.on_compared(job.signin_id, verdict.correct)
+        Where no worker has the time, it is compared later: one that died may have published the verdict.
+        """
+        while True:
+            try:
+                verdict = await run_step(OtpActivities.verify_otp_activity, job.task, within=compare_time(job.until))
+            except FailureError as error:
+                if is_timeout(error):
+                    continue
+                self._mailbox.on_compare_failed(job.signin_id)
+            else:
+                self._mailbox.on_compared(job.signin_id, verdict.correct)
+            return
 
     async def _publish_results(self, job: PublishResults) -> None:
         publish = run_step if job.is_reproducible else run_durable_step

@@ -1,6 +1,6 @@
 """``SignInWorkflow``: one request.
 
-Checks the request's age, the address and the Turnstile token, then hands it to the mailbox.
+Checks the request's age, the address and the Turnstile token, issues the code, then hands all to the mailbox.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from temporalio.exceptions import FailureError
 from activities.addresses import masked
 from activities.email_check import EmailActivities
 from activities.handing_over import HandOverActivities
+from activities.otp import OtpActivities
 from activities.publishing import PublishingActivities
 from activities.turnstile_check import TurnstileActivities
 from schemas.results import (
@@ -25,6 +26,7 @@ from schemas.results import (
 )
 from schemas.signals import Challenge, Refusal, Rejection, SignInInput, SignInOutcome
 from schemas.tasks import (
+    CodeToIssue,
     EmailToCheck,
     EmailVerdict,
     FirstAttempt,
@@ -36,8 +38,8 @@ from schemas.tasks import (
 from workflows.names import SIGN_IN_WORKFLOW
 from workflows.rules.attempts import is_stale
 from workflows.rules.clients import browser_of, network_of, valid_ip
-from workflows.steps import run_durable_step, run_step
-from workflows.timeouts import challenge_limit
+from workflows.steps import run_durable_step, run_local_step, run_step
+from workflows.timeouts import challenge_limit, issue_limit
 
 _MAX_POLL_INTERVAL_S = 8
 _EVENTS_OF_FIRST_TASK = 3
@@ -45,10 +47,14 @@ _EVENTS_OF_FIRST_TASK = 3
 
 
 class _Findings(NamedTuple):
-    """What the checks found: a reason to reject the request, if any, and the pseudonyms."""
+    """What the checks found: a reason to reject the request, if any, and the pseudonyms.
+
+    ``key_id`` is the key of the code, if a worker could choose it meanwhile.
+    """
 
     reason: RejectReason | None
     email: EmailVerdict
+    key_id: str | None = None
 
 
 @workflow.defn(name=SIGN_IN_WORKFLOW)
@@ -76,9 +82,10 @@ class SignInWorkflow:
 
     async def _judge_first_attempt(self, findings: _Findings) -> SignInOutcome:
         """Hand the sign-in to its mailbox, or reject it."""
-        reason, email = findings
+        reason, email, key_id = findings
         if reason is None:
-            return await self._accept(_required(email.account), _required(email.mailbox))
+            key_id = key_id or await self._issue_code(durably=True)
+            return await self._accept(_required(email.account), _required(email.mailbox), key_id)
 
         if self._is_done_again:
             return await self._reject_through_mailbox(reason, email)
@@ -143,8 +150,8 @@ class SignInWorkflow:
             return await self._refuse(findings.reason, outcome.mailbox)
         return await self._accept(_required(account), outcome.mailbox)
 
-    async def _accept(self, account: str, mailbox: str) -> SignInOutcome:
-        await self._hand_over(mailbox, self._challenge(account))
+    async def _accept(self, account: str, mailbox: str, key_id: str | None = None) -> SignInOutcome:
+        await self._hand_over(mailbox, self._challenge(account, key_id))
         return SignInOutcome(status="accepted", account=account, mailbox=mailbox)
 
     async def _refuse(self, reason: ResendRefusal, mailbox: str) -> SignInOutcome:
@@ -170,15 +177,15 @@ class SignInWorkflow:
         return SignInOutcome(status="refused", reason=result.reason)
 
     async def _check_request(self) -> _Findings:
-        """Check the age, then address and token side by side.
+        """Check the age, then address and token side by side, and issue the code beside them.
 
         A bad address takes precedence over a bad token.
         """
         if is_stale(self._input.born_at, self._policy, workflow.now()):
             return _Findings("stale", EmailVerdict())
 
-        email, token_reason = await asyncio.gather(self._check_email(), self._check_token())
-        return _Findings(email.reason or token_reason, email)
+        email, token_reason, key_id = await asyncio.gather(self._check_email(), self._check_token(), self._issue_code())
+        return _Findings(email.reason or token_reason, email, key_id)
 
     async def _check_email(self) -> EmailVerdict:
         task = EmailToCheck(email=self._request.email, traceparent=self._input.traceparent)
@@ -205,6 +212,23 @@ class SignInWorkflow:
             return "challenge_unavailable"
         return None if verdict.passed else "challenge_failed"
 
+    async def _issue_code(self, *, durably: bool = False) -> str | None:
+        """Choose the key of the code, or return None. A later attempt sends the code of the first again.
+
+        Beside the checks nobody waits for a worker that is slow: the request may be rejected.
+        """
+        request = self._request
+        digits = self._policy.otp.digits
+        task = CodeToIssue(signin_id=request.signin_id, digits=digits, traceparent=self._input.traceparent)
+        generate = OtpActivities.generate_otp_activity
+
+        try:
+            if durably:
+                return (await run_durable_step(generate, task, within=issue_limit(self._policy))).key_id
+            return None if request.attempt > 1 else (await run_local_step(generate, task)).key_id
+        except FailureError:
+            return None
+
     async def _await_first_attempt(self) -> FirstAttempt:
         """Wait, for a limited time, until attempt 1 has closed.
 
@@ -223,7 +247,7 @@ class SignInWorkflow:
             await asyncio.sleep(min(interval_s, left_s))
             interval_s = min(2 * interval_s, _MAX_POLL_INTERVAL_S)
 
-    def _challenge(self, account: str) -> Challenge:
+    def _challenge(self, account: str, key_id: str | None) -> Challenge:
         request = self._request
         client = request.client
 
@@ -235,6 +259,7 @@ class SignInWorkflow:
             requested_at=request.requested_at,
             born_at=self._input.born_at,
             decided_at=workflow.now(),
+            key_id=key_id,
             network=network_of(client.ip),
             ip=valid_ip(client.ip),
             browser=browser_of(client.user_agent),

@@ -49,19 +49,24 @@ async def run_step(
     over, or if the activity fails with an error type in ``non_retryable``.
     """
     try:
-        return await workflow.execute_local_activity_method(
-            activity,
-            task,
-            start_to_close_timeout=LOCAL_TIMEOUT,
-            schedule_to_close_timeout=LOCAL_LIMIT,
-            retry_policy=RetryPolicy(maximum_attempts=1),
-        )
+        return await run_local_step(activity, task)
     except (ActivityError, ApplicationError, TimeoutError) as error:
         # A local activity fails with its bare cause, not with an ``ActivityError``.
         if failure_type(error) in non_retryable:
             raise
 
     return await run_durable_step(activity, task, non_retryable=non_retryable, within=within)
+
+
+async def run_local_step(activity: Callable[[Any, Task], Awaitable[Answer]], task: Task) -> Answer:
+    """Try a local activity once. Raises ``FailureError``."""
+    return await workflow.execute_local_activity_method(
+        activity,
+        task,
+        start_to_close_timeout=LOCAL_TIMEOUT,
+        schedule_to_close_timeout=LOCAL_LIMIT,
+        retry_policy=RetryPolicy(maximum_attempts=1),
+    )
 
 
 async def run_durable_step(
@@ -89,6 +94,12 @@ def failure_type(error: FailureError) -> str | None:
     """Return the type of the error that an activity raised, or None for a timeout."""
     cause = _application_error(error)
     return None if cause is None else cause.type
+
+
+def is_timeout(error: FailureError) -> bool:
+    """Tell whether no worker has done the activity in time, rather than one failed to."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return isinstance(cause, TimeoutError)
 
 
 def failure_details(error: FailureError) -> Sequence[Any]:

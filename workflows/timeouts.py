@@ -1,6 +1,6 @@
 """How long each activity may take, and when it is tried again.
 
-Codes are issued and mails are sent only while there is time left until the code expires (``time_left``).
+Mails are sent only while there is time left until the code expires (``time_left``).
 When a mail is tried again, ``workflows.rules.mails`` decides.
 """
 
@@ -49,6 +49,11 @@ def mail_retries(errors: Sequence[str]) -> RetryPolicy:
 def challenge_limit(policy: Policy) -> timedelta:
     """Return how long Turnstile is tried in all."""
     return timedelta(seconds=policy.times.challenge_s)
+
+
+def issue_limit(policy: Policy) -> timedelta:
+    """Return how long a code's key may take to be chosen: as long as the code lives."""
+    return timedelta(seconds=policy.otp.lifetime_s)
 
 
 def time_left(until: datetime) -> timedelta:

@@ -27,7 +27,7 @@ from workflows.run_limits import RunLimits
 from workflows.steps import run_durable_step
 from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 from workflows.visibility import Visibility
-from workflows.wake_up import WakeUpTimer
+from workflows.wake_up import WakeUpTimers
 
 _PAUSE_BETWEEN_BATCHES = timedelta(milliseconds=1)
 _OVERFLOW = "/overflow/"
@@ -45,7 +45,7 @@ class VerifyOTPWorkflow:
         self._runner = JobRunner(self._mailbox)
         self._visibility = Visibility()
         self._inbox = Inbox(workflow.payload_converter())
-        self._timer = WakeUpTimer(self._wake)
+        self._timers = WakeUpTimers(self._wake)
 
         self._run_limits = RunLimits(self._mailbox)
 
@@ -194,7 +194,7 @@ class VerifyOTPWorkflow:
     def _set_timer(self) -> None:
         deadlines = (self._mailbox.next_deadline(workflow.now()), self._run_limits.next_deadline())
         if deadline := min(filter(None, deadlines), default=None):
-            self._timer.set(deadline)
+            self._timers.set(deadline)
 
     # A new run
 

@@ -1,42 +1,30 @@
-"""A timer that wakes a workflow at its next deadline."""
+"""Timers that wake a workflow at its next deadline."""
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
 
-_MAX_EARLY = timedelta(hours=1)
 
+class WakeUpTimers:
+    """The running timers, each of which calls ``wake``. The one that was started last fires first.
 
-class WakeUpTimer:
-    """At most one running timer, which calls ``wake``."""
+    None is ever cancelled. One that fires early costs a workflow task; one that is cancelled has
+    been paid for, and so is the one in its place. Where a mailbox is used again and again, the long
+    timer of its last use is there already.
+    """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._timer: asyncio.Task[None] | None = None
-        self._fires_at: datetime | None = None
+        self._running: dict[datetime, asyncio.Task[None]] = {}
 
     def set(self, deadline: datetime) -> None:
-        """Make sure that the timer fires at ``deadline``, or up to an hour before.
+        """Make sure that a timer fires at ``deadline`` or before."""
+        if all(deadline < fires_at for fires_at in self._running):
+            self._running[deadline] = asyncio.create_task(self._wake_at(deadline))
 
-        A timer that fires early costs less than a new one, unless the wait is long.
-        """
-        if self._is_running and self._fires_in_time(deadline):
-            return
-
-        if self._timer is not None:
-            self._timer.cancel()
-        self._fires_at = deadline
-        self._timer = asyncio.create_task(self._wake_in(deadline - workflow.now()))
-
-    @property
-    def _is_running(self) -> bool:
-        return self._timer is not None and not self._timer.done()
-
-    def _fires_in_time(self, deadline: datetime) -> bool:
-        return self._fires_at is not None and self._fires_at <= deadline < self._fires_at + _MAX_EARLY
-
-    async def _wake_in(self, pause: timedelta) -> None:
-        await workflow.sleep(pause)
+    async def _wake_at(self, deadline: datetime) -> None:
+        await workflow.sleep(deadline - workflow.now())
+        del self._running[deadline]
         self._wake()

@@ -141,6 +141,7 @@ def challenge(signin_id: str, attempt: int) -> Challenge:
         requested_at=NOW,
         born_at=NOW,
         decided_at=NOW,
+        key_id="k",
         policy=POLICY,
     )
 

@@ -18,6 +18,7 @@ def challenge(mailbox: DrivenMailbox, signin_id: str, attempt: int = 1, policy: 
         requested_at=mailbox.now,
         born_at=mailbox.now,
         decided_at=mailbox.now,
+        key_id="k",
         network=HOME,
         policy=policy or mailbox.policy,
     )

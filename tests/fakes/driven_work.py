@@ -8,7 +8,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity
 
 from schemas.results import ResultEvent
-from schemas.tasks import CodeToVerify, CodeVerdict, IssuedCode, MailAccepted, Publication, Published
+from schemas.tasks import CodeToVerify, CodeVerdict, MailAccepted, Publication, Published
 from tests.fakes.mailbox_world import RIGHT
 from tests.fakes.workflow_instances import from_payload
 
@@ -45,8 +45,6 @@ class DrivenWork:
     def do(self, kind: str, task: Payload, now: datetime) -> BaseModel:
         """Do what an activity does, and return its result."""
         match kind:
-            case "generate_otp_activity":
-                return IssuedCode(key_id="k")
             case "verify_otp_activity":
                 compare: CodeToVerify = from_payload(task, CodeToVerify)
                 return CodeVerdict(correct=compare.seal == RIGHT)

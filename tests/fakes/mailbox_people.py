@@ -119,6 +119,7 @@ class MailboxPeople:
             requested_at=decided_at,
             born_at=decided_at,
             decided_at=decided_at,
+            key_id="k",
             network=HOME,
             policy=self.policy,
         )

@@ -18,7 +18,7 @@ from temporalio.bridge.proto.workflow_activation import (
     WorkflowActivationJob,
 )
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
-from temporalio.exceptions import ApplicationError, CancelledError
+from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError, TimeoutType
 
 from schemas.mailbox import MailboxInput
 from schemas.policy import Policy
@@ -98,6 +98,11 @@ class MailboxRun:
     def fail(self, activity: Scheduled, type: str, *details: str) -> None:
         """End a normal activity with an error."""
         self._resolve(activity, ApplicationError("failed", *details, type=type, non_retryable=True))
+
+    def time_out(self, activity: Scheduled) -> None:
+        """End a normal activity that no worker could do in the time it had."""
+        cause = TimeoutError("timed out", type=TimeoutType.SCHEDULE_TO_CLOSE, last_heartbeat_details=[])
+        self._resolve(activity, cause)
 
     def publish(self, activity: Scheduled) -> None:
         """Let Kafka acknowledge what a normal activity publishes."""

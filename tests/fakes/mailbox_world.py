@@ -9,7 +9,7 @@ from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import LimitPolicy, Policy
 from schemas.results import Result, ResultEvent
 from schemas.signals import Challenge, Refusal, Rejection, Submission
-from workflows.rules.jobs import CompareCode, IssueCode, Job, PublishResults, SendMail
+from workflows.rules.jobs import CompareCode, Job, PublishResults, SendMail
 from workflows.rules.mailbox import Mailbox
 from workflows.rules.pace import Pace
 
@@ -68,6 +68,7 @@ class MailboxWorld:
             "requested_at": self.now,
             "born_at": self.now,
             "decided_at": self.now,
+            "key_id": "k",
             "network": HOME,
             "policy": self.policy,
         }
@@ -172,8 +173,6 @@ class MailboxWorld:
         self.jobs.remove(job)
 
         match job:
-            case IssueCode():
-                self.mailbox.on_code_issued(job.signin_id, "k")
             case SendMail() if fault == "again":
                 self.mailbox.on_mail_failed(job.signin_id, job.attempt, self.now)
             case SendMail() if fault == "never":
@@ -189,12 +188,6 @@ class MailboxWorld:
                 self.published += job.events
 
         self.mailbox.tick(self.now)
-
-    def issue_code(self) -> None:
-        """Let the one job that starts now, to issue a code, succeed."""
-        job = self.take_job()
-        assert isinstance(job, IssueCode)
-        self.finish(job)
 
     def run_jobs(self) -> None:
         """Let every job succeed at once, until none is left."""

@@ -61,6 +61,7 @@ async def _flood(stage: Stage) -> None:
             requested_at=now,
             born_at=now,
             decided_at=now,
+            key_id="k",
             policy=stage.policy,
         )
 

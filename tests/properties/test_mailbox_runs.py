@@ -131,6 +131,7 @@ class Both:
             requested_at=self.model.now,
             born_at=self.model.now,
             decided_at=self.model.now,
+            key_id="k",
             network=(HOME, CAFE)[which % 2],
             trusted=which == 3,  # noqa: PLR2004 - one in four
             policy=self.model.policy,

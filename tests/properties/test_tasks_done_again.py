@@ -4,8 +4,7 @@ A worker does a workflow task, publishes what the task decides, and dies before 
 Later it is done again: at another time, with whatever history holds by then. What was published
 must come out again in the same bytes, or a sign-in would have two verdicts.
 
-The workers that die publish verdicts at once, like ``code_sent``. Those that live publish
-them by normal activities.
+Verdicts and ``code_sent`` are published in the task that makes them; all else by normal activities.
 """
 
 from collections import defaultdict
@@ -17,7 +16,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from schemas.policy import LimitPolicy, OtpPolicy, Policy
 from schemas.results import TERMINAL_TYPES
-from schemas.tasks import Publication
 from tests.fakes.driven_work import PUBLISH
 from tests.fakes.mailbox_people import MailboxPeople
 from tests.fakes.mailbox_run import SEND, VERIFY
@@ -25,10 +23,11 @@ from tests.fakes.mailbox_world import ADA, EVE, RIGHT, WRONG, summary
 
 ACCOUNTS = st.sampled_from([ADA, ADA, EVE])
 SEALS = st.sampled_from([RIGHT, RIGHT, WRONG])
-SKEWS = st.sampled_from([-2.0, 0.0, 0.0, 0.0, 0.5])
+SKEWS = st.sampled_from([-2.0, 0.0, 0.0, 0.0, 0.5, 30.0])
+EVENTS = ["a second", "mail", "refusal", "resend", "code", "end", "other limits"]
+FAILING = st.sampled_from([(), (), (), (VERIFY,), (PUBLISH,), (VERIFY, PUBLISH)])
 MAX_ATTEMPTS = 20
 MINUTE_S = 60
-AT_ONCE = frozenset({"signin.code_sent", "signin.succeeded", "otp.rejected"})
 
 
 class DyingWorkers(RuleBasedStateMachine):
@@ -106,20 +105,26 @@ class DyingWorkers(RuleBasedStateMachine):
         """Let a compare end that was too slow for a local activity."""
         self.people.finish_compare()
 
+    @precondition(lambda self: self.people.run.started(VERIFY))
+    @rule()
+    def time_out_compare(self) -> None:
+        """Let a compare take longer than it may: no worker is there."""
+        self.people.run.time_out(self.people.run.started(VERIFY)[0])
+
     @precondition(lambda self: self.people.run.has_news)
-    @rule(failing=st.sampled_from([(), (), (), (VERIFY,), (PUBLISH,)]))
+    @rule(failing=FAILING)
     def do_task(self, failing: tuple[str, ...]) -> None:
         """Do the workflow task that is due."""
         self.people.run.do_task(failing=failing)
 
     @precondition(lambda self: self.people.run.has_news)
-    @rule(meanwhile=st.lists(st.sampled_from(["a second", "mail", "refusal", "resend", "code", "end"]), max_size=3))
-    def lose_task(self, meanwhile: list[str]) -> None:
+    @rule(meanwhile=st.lists(st.sampled_from(EVENTS), max_size=3), failing=FAILING)
+    def lose_task(self, meanwhile: list[str], failing: tuple[str, ...]) -> None:
         """Do the workflow task that is due, publish, and die. Then something happens, and the task is done again."""
-        self.people.run.lose_task(local=_is_at_once)
+        self.people.run.lose_task()
         for event in meanwhile:
             self._let_happen(event)
-        self.people.run.do_task()
+        self.people.run.do_task(failing=failing)
 
     def _let_happen(self, event: str) -> None:
         """Let something happen to the first sign-in. Where it cannot, nothing does."""
@@ -139,6 +144,9 @@ class DyingWorkers(RuleBasedStateMachine):
                 self.people.submit(first, RIGHT, self.accounts[first])
             case "end":
                 self.people.wait(300)
+            case "other limits":
+                self._change_limits()
+                self.sign_in(ADA, 0.0)
 
     @invariant()
     def repeats_are_equal(self) -> None:
@@ -179,6 +187,13 @@ class DyingWorkers(RuleBasedStateMachine):
             assert types[-1].split()[0] in TERMINAL_TYPES, (signin_id, types)
         assert set(self._stories()) == set(self.people.sign_ins)
 
+    def _change_limits(self) -> None:
+        """Let later attempts come under limits of one failure, or of many."""
+        policy = self.people.policy
+        failures = 50 if policy.limits.failures_per_hour == 1 else 1
+        limits = policy.limits.model_copy(update={"failures_per_hour": failures, "failures_per_day": 2 * failures})
+        self.people.policy = policy.model_copy(update={"limits": limits})
+
     def _moment(self, skew: float) -> datetime:
         return self.people.run.now + timedelta(seconds=skew)
 
@@ -192,10 +207,6 @@ class DyingWorkers(RuleBasedStateMachine):
                 known.add(event.event_id)
                 stories[event.result.signin_id].append(told)
         return stories
-
-
-def _is_at_once(publication: Publication) -> bool:
-    return all(event.result.type in AT_ONCE for event in publication.events)
 
 
 TestDyingWorkers = DyingWorkers.TestCase

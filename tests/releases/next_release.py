@@ -19,7 +19,10 @@ _PAUSE = timedelta(milliseconds=1)
 
 @workflow.defn(name=SIGN_IN_WORKFLOW)
 class NextSignInWorkflow(SignInWorkflow):
-    """Waits for a moment before it checks the request."""
+    """Waits for a moment before it ends.
+
+    Not before it checks the request: only its first task knows whether it was done again.
+    """
 
     @workflow.init
     def __init__(self, sign_in: SignInInput) -> None:
@@ -27,9 +30,10 @@ class NextSignInWorkflow(SignInWorkflow):
 
     @workflow.run
     async def run(self, sign_in: SignInInput) -> SignInOutcome:
-        """Check the request, after a pause."""
+        """Check the request, and end after a pause."""
+        outcome = await super().run(sign_in)
         await workflow.sleep(_PAUSE)
-        return await super().run(sign_in)
+        return outcome
 
 
 @workflow.defn(name=VERIFY_OTP_WORKFLOW)

@@ -69,4 +69,11 @@ FINDINGS: Final = (
         "None: nothing may come after the end, and a try of that task that knew only of the code may have published "
         "the success. ADR 27 says so now.",
     ),
+    Finding(
+        "workflows",
+        "An answer overtook those of earlier submissions",
+        "An account is locked while many of its submissions wait for their turn, and one more finds no place among "
+        "them. It was told at once that the account is locked (seed 526 of an earlier version).",
+        "It has no answer, like others beyond that limit.",
+    ),
 )

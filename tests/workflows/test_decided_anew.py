@@ -111,19 +111,23 @@ async def test_a_mailbox_that_is_reset_sends_no_second_mail_from_the_same_proces
         assert len(stage.mailer.sent) == 1
 
 
-async def test_only_code_sent_is_published_by_a_local_activity(temporal_client: Client) -> None:
-    """Any other result could go out again with the same id and other bytes after a crash."""
+async def test_only_what_history_decides_is_published_by_a_local_activity(temporal_client: Client) -> None:
+    """These are ``code_sent`` and verdicts. Any other result could go out again with other bytes after a crash."""
     async with Stage(temporal_client, now).working() as stage:
         signin_id = await stage.open_sign_in()
         await stage.submit(signin_id, "wrong")
         await stage.submit(signin_id, stage.code())
         await until(lambda: len(stage.outcomes(signin_id)) == 3)
+        again = await stage.open_sign_in()
+        await (await stage.request(again, attempt=2)).result()
+        await until(lambda: len(stage.outcomes(again)) == 2)
         rejected = await stage.request(token="bad")
         await rejected.result()
         by_mailbox = await count_publications(temporal_client, stage.mailbox_id())
         by_request = await count_publications(temporal_client, rejected.id)
 
-    assert by_mailbox == Publications(durable=2, local=1)
+    assert stage.outcomes(again)[-1] == "signin.resend_refused throttled"
+    assert by_mailbox == Publications(durable=1, local=4)
     assert by_request == Publications(durable=1, local=0)
 
 

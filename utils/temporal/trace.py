@@ -18,20 +18,14 @@ from activities.addresses import masked
 from activities.errors import TemporalUnavailable, UnknownKey
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow
 from consumers.ports import KafkaUnavailable
-from schemas.results import CODE_SENT, TERMINAL_TYPES, ResultEvent, code_sent_id
+from schemas.results import TERMINAL_TYPES, ResultEvent
 from schemas.signals import Challenge, Refusal, Rejection, SignInInput, SignInOutcome, Submission
 from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka.access import KafkaAccess
 from utils.kafka.search import find_records
-from utils.temporal.histories import (
-    Activities,
-    EndedActivity,
-    event_time,
-    local_activity,
-    read_history,
-    read_runs,
-)
+from utils.temporal.histories import Activities, EndedActivity, event_time, local_activity, read_history, read_runs
+from utils.temporal.local_results import LocalResults
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
     REFUSE_RESEND_SIGNAL,
@@ -104,7 +98,8 @@ class _TraceReader:
         self._account: str | None = None
         self._mailbox: str | None = None
         self._masked: str | None = None
-        self._mailed_attempts: set[int] = set()
+        self._local_results = LocalResults(signin_id)
+        self._local_publications: list[tuple[HistoryEvent, Sequence[str]]] = []
 
     def trace(self) -> Trace:
         """Return what was collected, oldest first."""
@@ -143,6 +138,7 @@ class _TraceReader:
                 await self._read_run(history)
             except UnknownKey:
                 self._add(history[0], "mailbox", "a run under a payload key that was dropped")
+        self._add_local_results()
 
     async def _read_run(self, history: Sequence[HistoryEvent]) -> None:
         activities = Activities(history)
@@ -210,6 +206,7 @@ class _TraceReader:
                 self._add(event, "mailbox", "attempt refused", attempt=message.attempt, reason=message.reason)
             case Submission():
                 self._account = self._account or message.account
+                self._local_results.add_submission(message)
                 self._add(event, "mailbox", "code submitted", submission_id=message.submission_id)
 
     async def _add_ended_activity(self, event: HistoryEvent, workflow: _Workflow, activities: Activities) -> None:
@@ -228,7 +225,7 @@ class _TraceReader:
     async def _add_mail(self, event: HistoryEvent, workflow: _Workflow, activity: EndedActivity) -> None:
         mail = await self._decoded(activity.input, MailToSend)
         if mail.signin_id == self._signin_id:
-            self._mailed_attempts.add(mail.attempt)
+            self._local_results.add_mail(mail.attempt)
             self._add_end(event, workflow, activity, attempt=mail.attempt)
 
     def _add_end(self, event: HistoryEvent, workflow: _Workflow, activity: EndedActivity, **details: int) -> None:
@@ -271,19 +268,22 @@ class _TraceReader:
             self._add(event, "request", f"{activity.name} failed", attempt=attempt, error=activity.error)
 
     async def _add_local_publication(self, event: HistoryEvent) -> None:
-        """Add ``signin.code_sent`` if it was published by a local activity, of which history keeps only event ids."""
+        """Note what a local activity published. Another run may hold the submission that it answers."""
         activity = local_activity(event)
         if activity is None or activity.name != "publish_result_activity" or activity.error:
             return
 
         payloads = event.marker_recorded_event_attributes.details["result"].payloads
         published = await self._decoded(payloads, Published)
+        self._local_publications.append((event, published.event_ids))
 
-        for attempt in self._mailed_attempts:
-            event_id = code_sent_id(self._signin_id, attempt)
-            if event_id in published.event_ids:
-                self._add(event, "mailbox", f"decided {CODE_SENT}", attempt=attempt)
-                self._add(event, "Kafka", f"published {CODE_SENT}", event_id=event_id)
+    def _add_local_results(self) -> None:
+        for event, event_ids in self._local_publications:
+            for result in self._local_results.among(event_ids):
+                self._add(event, "mailbox", f"decided {result.type}", **result.details)
+                self._add(event, "Kafka", f"published {result.type}", event_id=result.event_id)
+                if result.type in TERMINAL_TYPES:
+                    self._outcome = result.type
 
     async def _decoded(self, payloads: Sequence[Payload], model: type[_Model]) -> _Model:
         (decoded,) = await self._client.data_converter.decode(payloads, [model])

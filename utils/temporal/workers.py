@@ -17,6 +17,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from utils.temporal.heartbeats import Heartbeats, heartbeat_interval
+from utils.temporal.side_by_side import SideBySide
 from workflows.names import mail_task_queue, mailbox_task_queue
 from workflows.timeouts import HEARTBEAT_TIMEOUT
 
@@ -92,7 +93,7 @@ def build_workers(
     """
     shared: dict[str, Any] = {
         "deployment_config": None if release is None else _versioned(release),
-        "interceptors": [Heartbeats(), *interceptors],
+        "interceptors": [Heartbeats(), SideBySide(), *interceptors],
         "max_heartbeat_throttle_interval": heartbeat_interval(HEARTBEAT_TIMEOUT),
         "graceful_shutdown_timeout": timedelta(seconds=graceful_s),
     }

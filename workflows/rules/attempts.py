@@ -88,7 +88,7 @@ def sign_in_to_resend(
     return sign_in if is_open else None
 
 
-def new_sign_in(challenge: Challenge, nonce: str, now: datetime) -> SignIn:
+def new_sign_in(challenge: Challenge, nonce: str, key_id: str, now: datetime) -> SignIn:
     """Return the sign-in that attempt 1 opens.
 
     Its code expires a lifetime from now; nothing prolongs it.
@@ -106,6 +106,7 @@ def new_sign_in(challenge: Challenge, nonce: str, now: datetime) -> SignIn:
         born_at=challenge.born_at,
         otp=otp,
         nonce=nonce,
+        key_id=key_id,
         expires_at=now + timedelta(seconds=otp.lifetime_s),
         last_send_at=now,
     )

@@ -109,7 +109,7 @@ class Endings:
         self._end(sign_in.signin_id)
         self._outbox.failed(sign_in, reason, at)
 
-    def turn_away(self, sign_in: SignIn, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+    def turn_away(self, sign_in: SignIn | Challenge, obstacle: Obstacle[RejectReason], at: datetime) -> None:
         """Reject attempt 1, because the mailbox does not accept it."""
         self._memory.remember_turned_away(sign_in.signin_id)
         self._reject(sign_in, obstacle, at)
@@ -119,7 +119,7 @@ class Endings:
         self._memory.remember_rejected(rejection.signin_id)
         self._reject(rejection, Obstacle(rejection.reason), at)
 
-    def _reject(self, sign_in: SignIn | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
+    def _reject(self, sign_in: SignIn | Challenge | Rejection, obstacle: Obstacle[RejectReason], at: datetime) -> None:
         """Publish a rejection. The submissions for the sign-in have no result."""
         self._state.live.pop(sign_in.signin_id, None)
         self._submissions.drop_queued(sign_in.signin_id)

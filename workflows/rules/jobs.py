@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Generic, TypedDict, TypeVar
 
 from schemas.mailbox import PendingMail, SignIn
-from schemas.results import CodeSent, OtpRejected, ResultEvent
+from schemas.results import CodeSent, OtpRejected, Result, ResultEvent, SignInFailed, SignInSucceeded
 from schemas.signals import Submission
-from schemas.tasks import CodeToIssue, CodeToVerify, MailToSend
+from schemas.tasks import CodeToVerify, MailToSend
 
-Task = TypeVar("Task", CodeToIssue, MailToSend, CodeToVerify)
+Task = TypeVar("Task", MailToSend, CodeToVerify)
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class _SignInJob(Generic[Task]):
     def signin_ids(self) -> tuple[str, ...]:
         """The sign-ins that the job concerns: one."""
         return (self.signin_id,)
-
-
-@dataclass(frozen=True)
-class IssueCode(_SignInJob[CodeToIssue]):
-    """Derive the code, to learn which key it is derived under."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +56,14 @@ class CompareCode(_SignInJob[CodeToVerify]):
 
 @dataclass(frozen=True)
 class PublishResults:
-    """Publish the oldest unacknowledged results of several sign-ins."""
+    """Publish the oldest unacknowledged results of several sign-ins.
+
+    ``is_reproducible``: a task that is done again makes the same bytes, so a local activity may
+    publish them.
+    """
 
     events: tuple[ResultEvent, ...]
+    is_reproducible: bool
 
     @property
     def signin_ids(self) -> tuple[str, ...]:
@@ -75,16 +75,8 @@ class PublishResults:
         """The queues that the results come from, each once."""
         return tuple(dict.fromkeys(queue_of(event) for event in self.events))
 
-    @property
-    def is_reproducible(self) -> bool:
-        """Tell whether history holds everything that the results say.
 
-        If so, making them again gives the same bytes.
-        """
-        return all(isinstance(event.result, CodeSent) for event in self.events)
-
-
-Job = IssueCode | SendMail | CompareCode | PublishResults
+Job = SendMail | CompareCode | PublishResults
 
 
 def queue_of(event: ResultEvent) -> str:
@@ -98,17 +90,27 @@ def queue_of(event: ResultEvent) -> str:
     return event.event_id if is_unknown else result.signin_id
 
 
-def issue_code(sign_in: SignIn) -> IssueCode:
-    """Return the job that issues a sign-in's code."""
-    task = CodeToIssue(**_code_of(sign_in), traceparent=sign_in.traceparent)
-    return IssueCode(task, sign_in.expires_at)
+def is_reproducible(result: Result) -> bool:
+    """Tell whether a result follows from signals, mails and compares alone, whatever the time of the task is.
+
+    History held these before the task that made the result, so a task that is done again makes the
+    same bytes (docs/adr/0039).
+    """
+    match result:
+        case CodeSent() | SignInSucceeded():
+            return True
+        case OtpRejected():
+            return result.reason == "wrong_code"
+        case SignInFailed():
+            return result.reason == "too_many_attempts"
+        case _:
+            return False
 
 
-def send_mail(sign_in: SignIn, key_id: str, mail: PendingMail) -> SendMail:
+def send_mail(sign_in: SignIn, mail: PendingMail) -> SendMail:
     """Return the job that tries a mail."""
     task = MailToSend(
         **_code_of(sign_in),
-        key_id=key_id,
         expires_at=sign_in.expires_at,
         email=sign_in.email,
         locale=sign_in.locale,
@@ -122,11 +124,10 @@ def send_mail(sign_in: SignIn, key_id: str, mail: PendingMail) -> SendMail:
     return SendMail(task, sign_in.expires_at, sign_in.trusted, mail.was_given_up)
 
 
-def compare_code(sign_in: SignIn, key_id: str, submission: Submission) -> CompareCode:
+def compare_code(sign_in: SignIn, submission: Submission) -> CompareCode:
     """Return the job that compares a submission."""
     task = CodeToVerify(
         **_code_of(sign_in),
-        key_id=key_id,
         seal=submission.seal,
         seal_key_id=submission.key_id,
         traceparent=sign_in.traceparent,
@@ -137,11 +138,12 @@ def compare_code(sign_in: SignIn, key_id: str, submission: Submission) -> Compar
 
 
 class _Code(TypedDict):
-    """What a code is derived from, apart from the key."""
+    """What a code is derived from."""
 
     signin_id: str
     account: str
     nonce: str
+    key_id: str
     digits: int
 
 
@@ -150,5 +152,6 @@ def _code_of(sign_in: SignIn) -> _Code:
         "signin_id": sign_in.signin_id,
         "account": sign_in.account,
         "nonce": sign_in.nonce,
+        "key_id": sign_in.key_id,
         "digits": sign_in.otp.digits,
     }

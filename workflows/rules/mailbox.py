@@ -1,7 +1,7 @@
 """The rules of a mailbox: sign-ins, attempts, tries, expiry, results.
 
 Signals go in (``open_or_resend``, ``refuse_resend``, ``reject``, ``submit``), ``take_jobs`` returns
-what to do outside, and the end of each job comes back (``on_code_issued`` …
+what to do outside, and the end of each job comes back (``on_mail_accepted`` …
 ``on_published``). What is in flight is not part of the state: a new run starts its jobs
 again.
 
@@ -9,16 +9,16 @@ A decision is a function of what history held before its workflow task began, so
 done again decides the same (docs/adr/0027). The time of the task decides only what is due.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from schemas.limits import Clearing, LimitsQuery, LimitsReport
-from schemas.mailbox import MailboxState, MailboxStatus, SignIn
+from schemas.mailbox import MailboxState, MailboxStatus
+from schemas.policy import Policy
 from schemas.signals import Challenge, Refusal, Rejection, Submission
 from workflows.rules.attempts import Obstacle, new_sign_in, obstacle_to_open, obstacle_to_resend, sign_in_to_resend
 from workflows.rules.budgets import Budgets
 from workflows.rules.endings import Endings
-from workflows.rules.jobs import IssueCode, Job, PublishResults, issue_code
+from workflows.rules.jobs import Job, PublishResults
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
 from workflows.rules.moments import moment_of_signal, moment_of_verdict
@@ -39,14 +39,13 @@ class Mailbox:
         self._mails = Mails(state, self._budgets)
         self._submissions = Submissions(state, self._budgets, self._outbox)
         self._endings = Endings(state, self._memory, self._outbox, self._mails, self._submissions)
-        self._issuing: set[str] = set()
 
     # Signals
 
     def open_or_resend(self, challenge: Challenge, nonce: str, now: datetime) -> None:
         """Apply an acceptable attempt: open a sign-in, or send its code again."""
         at = self._catch_up(challenge.decided_at, now)
-        self.state.policy = challenge.policy
+        self._take_policy(challenge.policy)
 
         if challenge.attempt == 1:
             self._open(challenge, nonce, at)
@@ -112,18 +111,10 @@ class Mailbox:
             self.tick(now)
 
         for sign_in in list(self.state.live.values()):
-            if sign_in.key_id is None:
-                jobs += self._issue_code(sign_in)
-            elif (sign_in.trusted or not hold_mails) and not self._submissions.are_pending(sign_in.signin_id):
-                jobs += self._mails.start_due(sign_in, sign_in.key_id, now)
+            if (sign_in.trusted or not hold_mails) and not self._submissions.are_pending(sign_in.signin_id):
+                jobs += self._mails.start_due(sign_in, now)
 
         return [*jobs, *self._outbox.start_publications(now)]
-
-    def on_code_issued(self, signin_id: str, key_id: str) -> None:
-        """Note the key that a sign-in's code is derived under."""
-        self._issuing.discard(signin_id)
-        if sign_in := self.state.live.get(signin_id):
-            sign_in.key_id = key_id
 
     def on_mail_accepted(self, signin_id: str, attempt: int, at: datetime) -> None:
         """Note when the mail server accepted a mail."""
@@ -268,15 +259,27 @@ class Mailbox:
         self._budgets.drop_expired(at)
         return at
 
+    def _take_policy(self, policy: Policy) -> None:
+        """Go by an attempt's policy from now on.
+
+        A submission before it is not judged by it: a worker that had not heard of the attempt may
+        have published the verdict. While one is undecided, the policy comes with a later attempt.
+        """
+        if not self.state.queue and not self.is_comparing:
+            self.state.policy = policy
+
     def _open(self, challenge: Challenge, nonce: str, at: datetime) -> None:
         if self._memory.knows(challenge.signin_id):
             return
 
-        sign_in = new_sign_in(challenge, nonce, at)
         if obstacle := obstacle_to_open(self.state, self._budgets, challenge, at):
-            self._endings.turn_away(sign_in, obstacle, at)
+            self._endings.turn_away(challenge, obstacle, at)
+            return
+        if challenge.key_id is None:
+            self._endings.fail(challenge, "delivery_failed", at)
             return
 
+        sign_in = new_sign_in(challenge, nonce, challenge.key_id, at)
         self.state.live[sign_in.signin_id] = sign_in
         self._mails.plan(sign_in, challenge, at)
         self._submissions.enqueue_held(sign_in, at)
@@ -291,8 +294,3 @@ class Mailbox:
             self._endings.refuse_resend(sign_in, challenge, obstacle, at)
         else:
             self._mails.plan(sign_in, challenge, at)
-
-    def _issue_code(self, sign_in: SignIn) -> Iterator[IssueCode]:
-        if sign_in.signin_id not in self._issuing:
-            self._issuing.add(sign_in.signin_id)
-            yield issue_code(sign_in)

@@ -38,7 +38,7 @@ class Mails:
         sign_in.last_send_at = now
         sign_in.mails.append(new_mail(challenge, self._state.policy, now))
 
-    def start_due(self, sign_in: SignIn, key_id: str, now: datetime) -> Iterator[SendMail]:
+    def start_due(self, sign_in: SignIn, now: datetime) -> Iterator[SendMail]:
         """Yield a job for each mail that is due, and count it as in flight.
 
         The first try is due at once. Nothing is due once the sign-in has its verdict or its code
@@ -50,7 +50,7 @@ class Mails:
         for mail in self._idle(sign_in):
             if mail.tries == 0 or mail.not_before <= now:
                 self._in_flight.add((sign_in.signin_id, mail.attempt))
-                yield send_mail(sign_in, key_id, mail)
+                yield send_mail(sign_in, mail)
 
     def give_up(self) -> None:
         """Count the mails in flight as tried: they may be accepted, but a new run will not hear of it."""

@@ -23,7 +23,8 @@ from schemas.results import (
 )
 from schemas.signals import Challenge, Rejection, Submission
 from workflows.rules.attempts import Obstacle
-from workflows.rules.jobs import PublishResults, queue_of
+from workflows.rules.jobs import PublishResults, is_reproducible, queue_of
+from workflows.rules.moments import may_be_capped
 from workflows.rules.pace import Pace
 
 MAX_RESULTS_PER_PUBLICATION: Final = 64
@@ -77,7 +78,7 @@ class Outbox:
             if not is_full and not self._pace.allows(now):
                 break
 
-            publications.append(self._start(PublishResults(batch)))
+            publications.append(self._start(batch, now))
 
         return publications
 
@@ -117,8 +118,7 @@ class Outbox:
     def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
         """Add that the mail server accepted an attempt's mail.
 
-        History holds the moment ``at`` and everything else in this result. So it is the
-        same whenever it is made, and a local activity may publish it.
+        History holds the moment ``at`` and everything else in this result.
         """
         result = CodeSent(
             **_about(sign_in, at),
@@ -224,7 +224,11 @@ class Outbox:
         if queue not in self._in_flight:
             self._ready[queue] = None
 
-    def _start(self, publication: PublishResults) -> PublishResults:
+    def _start(self, batch: tuple[ResultEvent, ...], now: datetime) -> PublishResults:
+        is_certain = not may_be_capped(self._state.last_event_at, now)
+        is_same_again = is_certain and all(is_reproducible(event.result) for event in batch)
+        publication = PublishResults(batch, is_same_again)
+
         self._publications += 1
         self._in_flight.update(publication.queues)
         for queue in publication.queues:

@@ -107,14 +107,11 @@ class Submissions:
             sign_in = self._state.live[queued.submission.signin_id]
             if sign_in.account in busy:
                 left.append(queued)
-            elif sign_in.key_id is None:
-                left.append(queued)
-                busy.add(sign_in.account)
             elif locked_until := self._budgets.locked_until(sign_in, queued.at):
                 self._outbox.locked(sign_in, queued.submission, locked_until, queued.at)
             else:
                 self._compares[sign_in.signin_id] = self._charge(sign_in, queued)
-                compares.append(compare_code(sign_in, sign_in.key_id, queued.submission))
+                compares.append(compare_code(sign_in, queued.submission))
                 busy.add(sign_in.account)
 
         self._state.queue = left
@@ -150,7 +147,7 @@ class Submissions:
         """Queue a submission. One that comes after the code expired has no result.
 
         One that no try is left for is queued too, unless many are: the sign-in ends before its
-        turn, or the account is locked by then, and it is told so.
+        turn, or the account is locked by then, and it is told so. No answer overtakes another's.
         """
         has_try = sign_in.tries + self._count_queued(sign_in) < sign_in.otp.max_attempts
 
@@ -160,8 +157,6 @@ class Submissions:
             return
         elif has_try or len(self._state.queue) < MAX_QUEUED:
             self._state.queue.append(QueuedSubmission(submission=submission, at=at))
-        elif locked_until := self._budgets.locked_until(sign_in, at):
-            self._outbox.locked(sign_in, submission, locked_until, at)
 
     def _count_queued(self, sign_in: SignIn) -> int:
         return sum(queued.submission.signin_id == sign_in.signin_id for queued in self._state.queue)

@@ -1,14 +1,20 @@
 """The capacity model: the measured cost of one sign-in times a rate. Each run writes it to ``docs/capacity.md``."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 _RATES: Final = (100, 1_000, 10_000)
 _BUSY: Final = 0.6
 """The share of a core that may be in use on average. The rest is for peaks, deployments and failed processes."""
 _PARTITIONS_PER_PROCESS: Final = 2
-_WRITES: Final = 15
-_WRITES_AT_THE_END: Final = 3
+_WRITES: Final = 13
+_WRITES_AT_THE_END: Final = 6
+ACTIONS: Final = 8
+"""What Temporal Cloud bills for a sign-in, up to its result. A test on a real server bounds it by this."""
+_ACTIONS_OF_THE_USUAL_WAY: Final = 10
+_DOLLARS_PER_MILLION_ACTIONS: Final = 50
+_S_PER_HOUR: Final = 3_600
 _WRITES_PER_SHARD_AND_S: Final = 100
 _WRITES_PER_CELL_AND_S: Final = 20_000
 _MAIL_S: Final = 0.05
@@ -20,8 +26,9 @@ _HEAD: Final = """\
 `make bench` writes this page from what it measured for one sign-in ([performance](performance.md)); do not edit it.
 
 CPU, history and calls are measured. The number of writes was measured once, with the server's own metrics
-(`persistence_requests`): a sign-in takes 13 updates and 2 creations of executions, and 3 more updates when its mailbox
-ends. What a shard, a database and a mail server can do is assumed, and marked as such: use your own figures instead.
+(`persistence_requests`): a sign-in takes 11 updates and 2 creations of executions, 3 more updates when its timer fires
+after it has ended, and 3 when its mailbox ends. What a shard, a database and a mail server can do is assumed, and
+marked as such: use your own figures instead.
 Rates are peak rates; the average over a day is assumed to be a third of the peak.
 
 """
@@ -35,12 +42,12 @@ _TAIL: Final = """
   More partitions than processes cost nothing; with fewer, some processes are idle. Plan for the peak in two years:
   adding partitions later moves keys, and two events of one key may then be handled concurrently. They are idempotent,
   but a submission may wait up to 10 s.
-* **Temporal.** A write is a transaction on an execution: {writes} per sign-in, and {end} when its mailbox ends. A shard
-  does one write at a time: about {shard} per second, at 5 ms each and half load (assumed). The number of shards is
-  fixed for the life of a cluster: take the next power of two and double it. A shard also looks for tasks at most 20
-  times a second (`history.transferProcessorMaxPollRPS`), and a single sign-in makes it look six times: below three
-  sign-ins per second and shard, as here, nobody waits for that. CPU is that of the dev server including its database:
-  an upper bound for frontend, history and matching together.
+* **Temporal.** A write is a transaction on an execution: {writes} per sign-in, and {end} until its mailbox ends.
+  A shard does one write at a time: about {shard} per second, at 5 ms each and half load (assumed). The number of
+  shards is fixed for the life of a cluster: take the next power of two and double it. A shard also looks for tasks at
+  most 20 times a second (`history.transferProcessorMaxPollRPS`), and a single sign-in makes it look six times: below
+  three sign-ins per second and shard, as here, nobody waits for that. CPU is that of the dev server including its
+  database: an upper bound for frontend, history and matching together.
 * **Database.** A good primary handles about {cell} such writes per second (assumed). Beyond that, run **cells**, each
   with its own Kafka cluster, Temporal cluster and workers; the service that emits the events chooses a cell by a digest
   of the canonical mailbox. Mailboxes are independent, so cells share nothing, and a failed cell affects only its own
@@ -57,8 +64,35 @@ _TAIL: Final = """
 """
 
 
-def rendered(ways: dict[str, Any]) -> str:
-    """Return the page, from the data of the ways in ``docs/performance.json``."""
+_COST: Final = """
+## What a million sign-ins cost
+
+On Temporal Cloud, Actions cost money. How many a sign-in takes was counted by the server's own metric (`action`);
+`tests/integration/test_cost_of_a_sign_in.py` bounds it. The price is an assumption: {price} dollars per million, the
+list price of a month's first millions (temporal.io/pricing, as of July 2026); it falls with volume. The plan's monthly
+price and storage come on top.
+
+| a million sign-ins | Actions | dollars |
+| --- | --- | --- |
+| up to the result | {actions} million | {dollars} |
+| until the mailbox ends, if nobody signs in twice a day | {all_actions} million | {all_dollars} |
+| the usual way | {usual} million | {usual_dollars} |
+
+The {actions}: a start, 2 signals with start, an activity (the mail), a timer, 3 batches of markers (local activities).
+One more timer ends a mailbox a day after its last use; it is started once for all sign-ins of a day.
+
+For who runs Temporal alone, CPU and storage cost money:
+
+| a million sign-ins | |
+| --- | --- |
+"""
+
+
+def rendered(ways: dict[str, Any], on_cluster: dict[str, Any] | None = None) -> str:
+    """Return the page, from the data of the ways in ``docs/performance.json``.
+
+    ``on_cluster``: the same, measured on Temporal as it runs in production, if it was.
+    """
     ours = ways["ours"]
     per_process = round(_BUSY * 1_000 / _cpu_ms(ours, "worker"))
     rows = [
@@ -77,7 +111,53 @@ def rendered(ways: dict[str, Any]) -> str:
         mail=round(_MAIL_S * 1_000),
     )
 
-    return _HEAD + "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n" + tail
+    return _HEAD + _table(rows) + _cost(ours, (on_cluster or {}).get("ours")) + tail
+
+
+def _cost(ours: dict[str, Any], on_cluster: dict[str, Any] | None) -> str:
+    """Return what a million sign-ins cost."""
+    dollars = {actions: f"{actions * _DOLLARS_PER_MILLION_ACTIONS:,}" for actions in range(1, 20)}
+    head = _COST.format(
+        price=_DOLLARS_PER_MILLION_ACTIONS,
+        actions=ACTIONS,
+        dollars=dollars[ACTIONS],
+        all_actions=ACTIONS + 1,
+        all_dollars=dollars[ACTIONS + 1],
+        usual=_ACTIONS_OF_THE_USUAL_WAY,
+        usual_dollars=dollars[_ACTIONS_OF_THE_USUAL_WAY],
+    )
+
+    rows = [
+        ("hours of a core, workers", _hours(ours, "worker")),
+        ("hours of a core, Temporal's dev server with its database", _hours(ours, "server")),
+        ("history, before replication", f"{ours['history_bytes'] / 1e3:,.1f} GB"),
+        ("transactions on executions", f"{_WRITES + _WRITES_AT_THE_END} million"),
+        *_on_cluster(on_cluster),
+    ]
+    return head + _table(rows)
+
+
+def _on_cluster(ours: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the rows for Temporal on PostgreSQL."""
+    counted = (ours or {}).get("database")
+    if ours is None or not counted:
+        return [("on PostgreSQL", "not measured yet: `make bench ARGS=--cluster`")]
+
+    return [
+        ("hours of a core, Temporal's services", _hours(ours, "server")),
+        ("hours of a core, PostgreSQL", _hours(ours, "database")),
+        ("transactions of PostgreSQL", f"{counted['transactions']['value']:,.0f} million"),
+        ("rows written", f"{counted['rows_written']['value']:,.0f} million"),
+        ("PostgreSQL's log (WAL)", f"{counted['wal_bytes']['value'] / 1e3:,.1f} GB"),
+    ]
+
+
+def _hours(ours: dict[str, Any], part: str) -> str:
+    return f"{_cpu_ms(ours, part) * 1e6 / 1e3 / _S_PER_HOUR:,.1f}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
 def processes(ours: dict[str, Any], rate: int) -> int:

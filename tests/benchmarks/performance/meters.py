@@ -20,6 +20,7 @@ _CALL: Final = re.compile(
     r'^service_requests\{namespace="default",operation="(\w+)",service_name="frontend"\} (\S+)$',
     re.MULTILINE,
 )
+_ACTION: Final = re.compile(r'^action\{action_type="(\w+)",namespace="default",[^}]*\} (\S+)$', re.MULTILINE)
 _POLLS: Final = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue"})
 _NOT_OURS: Final = frozenset({"RecordWorkerHeartbeat", "DescribeNamespace"})
 _DATABASES: Final = ", ".join(f"'{name}'" for name in STORES)
@@ -161,9 +162,18 @@ def _cpu_s(process: psutil.Process) -> float:
 
 async def server_calls(metrics_url: str) -> Counter[str]:
     """Return how often each of the server's calls has been made so far."""
+    return await _counted(metrics_url, _CALL)
+
+
+async def server_actions(metrics_url: str) -> Counter[str]:
+    """Return how often each of the Actions that Temporal Cloud bills has been taken so far."""
+    return await _counted(metrics_url, _ACTION)
+
+
+async def _counted(metrics_url: str, pattern: re.Pattern[str]) -> Counter[str]:
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         page = (await client.get(metrics_url)).text
-    return Counter({name: int(float(count)) for name, count in _CALL.findall(page)})
+    return Counter({name: int(float(count)) for name, count in pattern.findall(page)})
 
 
 def made_calls(calls: Mapping[str, float]) -> float:

@@ -108,7 +108,7 @@ def write(
     (folder / "performance.md").write_text(rendered(known))
     if known["ways"]:
         (folder / "performance.svg").write_text(plotted(known["ways"]))
-        (folder / "capacity.md").write_text(capacity.rendered(known["ways"]))
+        (folder / "capacity.md").write_text(capacity.rendered(known["ways"], known.get("cluster", {}).get("ways")))
 
 
 def rendered(known: dict[str, Any]) -> str:

@@ -148,6 +148,19 @@ def test_capacity_follows_from_the_cost_of_one_sign_in(rate: int, workers: int, 
     assert 6 * rate / history_shards < 20, "people would wait because of the limit of a shard"
 
 
+def test_capacity_says_what_a_million_sign_ins_cost() -> None:
+    """Actions at list price; CPU, history and, where it was measured, what the database wrote."""
+    ours = one_way(36)
+    database = {name: {"value": 200.0} for name in ("transactions", "rows_written", "wal_bytes")}
+    cpu = ours["cpu_ms_per_signin"] | {"database": {"value": 18.0}}
+    page = capacity.rendered({"ours": ours}, {"ours": ours | {"database": database, "cpu_ms_per_signin": cpu}})
+
+    assert "| 8 million | 400 |" in page
+    assert "| hours of a core, PostgreSQL | 5.0 |" in page
+    assert "| rows written | 200 million |" in page
+    assert "| on PostgreSQL | not measured yet" in capacity.rendered({"ours": ours})
+
+
 def test_a_run_keeps_the_figures_of_other_runs(tmp_path: Path) -> None:
     """``make bench-scale`` adds its figures to those that ``make bench`` wrote."""
     folder = tmp_path / "made by the run"

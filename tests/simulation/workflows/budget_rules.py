@@ -18,11 +18,20 @@ _SLACK: Final = timedelta(seconds=5)
 
 
 class Charge(NamedTuple):
-    """One unit of a budget, spent at a moment."""
+    """One unit of a budget, spent as of a moment.
+
+    ``done_at``: when it was done last. A task that begins late applies what an operator has cleared meanwhile
+    before it decides the submissions that came earlier.
+    """
 
     at: datetime
     network: str
     what: str
+    done_at: datetime
+
+    def is_cleared_since(self, first: "Charge", clearings: Sequence[datetime]) -> bool:
+        """Tell whether budgets may have been cleared between an earlier charge and this one."""
+        return any(first.at - _SLACK <= at <= max(self.at, self.done_at) + _SLACK for at in clearings)
 
 
 class Window(NamedTuple):
@@ -54,7 +63,7 @@ def failure_windows(policy: Policy, *, is_trusted: bool) -> list[Window]:
 
 def judge_budgets(cases: Sequence[Case], ledger: Ledger, policy: Policy) -> Iterator[str]:
     """Yield what was spent beyond the limits, and what was refused within them."""
-    clearings = [BEGINNING + timedelta(seconds=at) for at, _ in ledger.clearings]
+    clearings = [_moment(at) for at, _ in ledger.clearings]
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
         mails = mail_windows(policy, is_trusted=is_trusted)
@@ -71,10 +80,11 @@ def judge_budgets(cases: Sequence[Case], ledger: Ledger, policy: Policy) -> Iter
 
 def _mails(case: Case) -> Iterator[Charge]:
     """Yield the mails that a mail server accepted, as of when their attempts were accepted."""
-    for attempt in {one.task.attempt for one in case.mails}:
+    sent = {one.task.attempt: _moment(one.at) for one in case.mails}
+    for attempt, sent_at in sent.items():
         signal = case.attempts.get(attempt)
         if signal is not None:
-            yield Charge(signal.moment, case.story.network, f"{case.name} attempt {attempt}")
+            yield Charge(signal.moment, case.story.network, f"{case.name} attempt {attempt}", sent_at)
 
 
 def _guesses(case: Case) -> Iterator[Charge]:
@@ -84,12 +94,16 @@ def _guesses(case: Case) -> Iterator[Charge]:
 
 
 def _compares(case: Case) -> Iterator[Charge]:
-    seals = {one.seal for one in case.ledger.compared if one.signin_id == case.name}
+    seals = {one.seal: _moment(one.at) for one in case.ledger.compared if one.signin_id == case.name}
     for signal in case.submissions.values():
         seal = getattr(signal.content, "seal", "")
         if seal in seals:
-            seals.discard(seal)
-            yield Charge(_queued_at(case, signal.moment), case.story.network, f"{case.name} {seal[:6]}")
+            at = _queued_at(case, signal.moment)
+            yield Charge(at, case.story.network, f"{case.name} {seal[:6]}", seals.pop(seal))
+
+
+def _moment(at: float) -> datetime:
+    return BEGINNING + timedelta(seconds=at)
 
 
 def _queued_at(case: Case, moment: datetime) -> datetime:
@@ -115,8 +129,7 @@ def _overspent(
         for network in networks:
             own = sorted(charge for charge in charges if network in ("", charge.network))
             for first, last in zip(own, own[window.limit :], strict=False):
-                is_cleared = any(first.at - _SLACK <= at <= last.at + _SLACK for at in clearings)
-                if last.at - first.at < window.span - _SLACK and not is_cleared:
+                if last.at - first.at < window.span - _SLACK and not last.is_cleared_since(first, clearings):
                     yield f"{what}: more than {window.limit} in {window.span} {network}: {last.what}"
 
 
@@ -131,7 +144,7 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, clearings: Sequenc
             charges.sort()
             for place in range(limit, len(charges)):
                 row = charges[place - limit : place + 1]
-                is_broken = any(row[0].at - _SLACK <= at <= row[-1].at + _SLACK for at in [*breaks, *clearings])
+                is_broken = row[-1].is_cleared_since(row[0], [*breaks, *clearings])
                 has_ended = any(later.at - one.at > DAY - _SLACK for one, later in zip(row, row[1:], strict=False))
                 if not has_ended and not is_broken:
                     yield f"failures of {account}: more than {limit} in a row: {row[-1].what}"

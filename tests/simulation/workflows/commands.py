@@ -38,6 +38,12 @@ def apply(temporal: "Temporal", run: Run, command: Any) -> None:
             _end_run(temporal, run, kind, command)
 
 
+def ends_run(command: Any) -> bool:
+    """Tell whether a command ends its run."""
+    kind = str(command.WhichOneof("variant"))
+    return kind.endswith("_workflow_execution") and kind != "start_child_workflow_execution"
+
+
 def _start_timer(temporal: "Temporal", run: Run, timer: Any) -> None:
     def fire() -> None:
         if run.timers.pop(timer.seq, None):

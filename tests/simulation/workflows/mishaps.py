@@ -48,6 +48,25 @@ def stop_after_mail(world: "World", rng: random.Random) -> None:
         world.agenda.later(rng.uniform(1.0, 20.0), partial(act, world, random.Random(rng.getrandbits(64))))
 
 
+def stop_after_verdict(world: "World", rng: random.Random) -> None:
+    """Let the worker that publishes the next verdict die at once. The others are slow, and then there is none."""
+
+    def be_slow() -> None:
+        world.temporal.pauses.mood.slow_locals = 0.9
+        world.temporal.pauses.mood.slow_work = 1.0
+        world.agenda.later(12.0, lambda: world.close_shop(400.0))
+        world.agenda.later(15.0, be_quick)
+
+    def be_quick() -> None:
+        world.temporal.pauses.mood.slow_locals = 0.0
+        world.temporal.pauses.mood.slow_work = 0.0
+
+    world.story.add("a worker is to die after a verdict")
+    world.hire()
+    world.outside.after_verdict = be_slow
+    people.visit(world, rng)
+
+
 def refuse_mails_again(world: "World", rng: random.Random) -> None:
     """Let people ask for a code again just when the mail server refuses mails."""
     people.visit(world, rng)
@@ -207,6 +226,7 @@ MISHAPS: Final[Sequence[Move]] = (
     stop_at_expiry,
     refuse_mails_again,
     stop_after_mail,
+    stop_after_verdict,
     flood_without_kafka,
     freeze_worker,
     freeze_worker,

@@ -3,108 +3,36 @@
 from typing import Final
 
 from tests.simulation.mutant import Mutant
+from tests.simulation.workflows.former_defects import DEFECTS_OF_ISSUE_21
 
 _RULES: Final = "workflows/rules"
 
 WORKFLOW_MUTANTS: Final = (
-    # What was wrong once (issue 21)
-    Mutant(
-        "a run that is full goes on while a mail is in flight (issue 21, defect 1)",
-        "workflows/verify_otp.py",
-        "        if self._run_limits.are_exceeded:\n",
-        "        if False:\n",
-    ),
-    Mutant(
-        "a backlog stays in the mailbox (issue 21, defect 1)",
-        f"{_RULES}/outbox.py",
-        "        if sum(ended.values()) <= MAX_CARRIED_RESULTS:\n",
-        "        if True:\n",
-    ),
-    Mutant(
-        "a run has no age (issue 21, defect 2)",
-        "workflows/run_limits.py",
-        "            or workflow.now() >= self._hand_over_at\n",
-        "",
-    ),
-    Mutant(
-        "a mailbox stays with its release (issue 21, defect 3)",
-        "workflows/run_limits.py",
-        "            or info.is_target_worker_deployment_version_changed()\n",
-        "",
-    ),
-    Mutant(
-        "a sign-in expires while its mail is in flight (issue 21, defect 4)",
-        f"{_RULES}/endings.py",
-        "        return is_waiting or has_answer or",
-        "        return has_answer or",
-    ),
-    Mutant(
-        "a sign-in expires though its mail was accepted (issue 21, defect 4)",
-        f"{_RULES}/endings.py",
-        "        return is_waiting or has_answer or",
-        "        return is_waiting or",
-    ),
-    Mutant(
-        "a submission is decided as of the task's time (issue 21, defect 5)",
-        f"{_RULES}/mailbox.py",
-        "at = self._catch_up(submission.read_at, now)",
-        "at = self._catch_up(now, now)",
-    ),
-    Mutant(
-        "an attempt is decided as of the task's time (issue 21, defect 5)",
-        f"{_RULES}/mailbox.py",
-        "at = self._catch_up(challenge.decided_at, now)",
-        "at = self._catch_up(now, now)",
-    ),
-    Mutant(
-        "a signal may be decided as of an earlier moment than the one before (issue 21, defect 5)",
-        f"{_RULES}/moments.py",
-        "return max(state.last_event_at, min(stamp, now + MAX_CLOCK_AHEAD))",
-        "return min(stamp, now + MAX_CLOCK_AHEAD)",
-    ),
-    Mutant(
-        "what is due is decided before the signals that came earlier (issue 21, defect 5)",
-        f"{_RULES}/mailbox.py",
-        "        if not are_signals_unread:\n",
-        "        if True:\n",
-    ),
-    Mutant(
-        "a success gives all failures back (issue 21, defect 6)",
-        f"{_RULES}/budgets.py",
-        "            ledger.spent = [spend for spend in ledger.spent if spend.signin_id != sign_in.signin_id]\n"
-        "            ledger.in_a_row = 0\n",
-        "            ledger.spent = []\n            ledger.in_a_row = 0\n",
-    ),
-    Mutant(
-        "a mail server that refuses a second mail ends the sign-in (issue 21, defect 7)",
-        f"{_RULES}/endings.py",
-        "        if refused and sign_in.sent_at is None and len(refused) == len(sign_in.mails):\n",
-        "        if refused:\n",
-    ),
-    Mutant(
-        "a hand-over has no fence (issue 21, defect 9)",
-        "workflows/sign_in.py",
-        "        if self._is_done_again:\n",
-        "        if False:\n",
-    ),
-    Mutant(
-        "a mail may be accepted after its code expired (issue 21, defect 10)",
-        "activities/delivery.py",
-        "        if time_left <= timedelta():\n",
-        "        if False:\n",
-    ),
-    Mutant(
-        "a success may come without code_sent (issue 21, defect 10)",
-        f"{_RULES}/endings.py",
-        '        if sign_in.sent_at is None and ending.type == "succeeded":\n',
-        "        if False:\n",
-    ),
+    *DEFECTS_OF_ISSUE_21,
     # Results
     Mutant(
         "rejections are published by local activities",
         "workflows/sign_in.py",
         "        await run_durable_step(PublishingActivities",
         "        await run_step(PublishingActivities",
+    ),
+    Mutant(
+        "every result is published in the task that decides",
+        f"{_RULES}/jobs.py",
+        "        case _:\n            return False\n",
+        "        case _:\n            return True\n",
+    ),
+    Mutant(
+        "a mail is told before the verdict on an earlier submission",
+        f"{_RULES}/endings.py",
+        "        if self._submissions.are_pending(sign_in.signin_id):\n            return\n\n        ending",
+        "        ending",
+    ),
+    Mutant(
+        "a compare that nobody had time for is given up",
+        "workflows/job_runner.py",
+        "                if is_timeout(error):\n",
+        "                if False:\n",
     ),
     Mutant(
         "an acknowledgement drops what was decided meanwhile",
@@ -147,6 +75,14 @@ WORKFLOW_MUTANTS: Final = (
         f"{_RULES}/outbox.py",
         '"account": subject.account',
         '"account": getattr(subject, "email", subject.account)',
+    ),
+    Mutant(
+        "an answer overtakes those of earlier submissions (found by this simulation, seed 526)",
+        f"{_RULES}/submissions.py",
+        "            self._state.queue.append(QueuedSubmission(submission=submission, at=at))\n",
+        "            self._state.queue.append(QueuedSubmission(submission=submission, at=at))\n"
+        "        elif locked_until := self._budgets.locked_until(sign_in, at):\n"
+        "            self._outbox.locked(sign_in, submission, locked_until, at)\n",
     ),
     # Tries and budgets
     Mutant(
@@ -277,8 +213,8 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a workflow looks at the worker's clock",
         "workflows/sign_in.py",
-        "            decided_at=workflow.now(),\n            network=",
-        "            decided_at=__import__('datetime').datetime.now(__import__('datetime').UTC),\n            network=",
+        "            decided_at=workflow.now(),\n            key_id=",
+        "            decided_at=__import__('datetime').datetime.now(__import__('datetime').UTC),\n            key_id=",
     ),
     Mutant(
         "codes go into Temporal in the clear",

@@ -9,10 +9,11 @@ from activities.ports import CodeMail, SiteverifyAnswer
 from schemas.results import ResultEvent
 from schemas.tasks import MailToSend
 from tests.simulation.story import Story
-from tests.simulation.workflows.agenda import Agenda
+from tests.simulation.workflows.agenda import Act, Agenda
 from tests.simulation.workflows.ledger import Ledger, Mailed, Published
 
 WITHOUT_MAIL = "nomail.example"
+_VERDICTS = frozenset({"signin.succeeded", "otp.rejected"})
 
 
 class WorkerDied(BaseException):
@@ -43,13 +44,17 @@ class Token:
 
 
 class Outside:
-    """Fulfils ``Mailer``, ``ChallengeVerifier``, ``MailDomains`` and ``Publisher``."""
+    """Fulfils ``Mailer``, ``ChallengeVerifier``, ``MailDomains`` and ``Publisher``.
+
+    ``after_verdict``: done once a verdict is published next; its worker dies.
+    """
 
     def __init__(self, agenda: Agenda, rng: random.Random, story: Story, ledger: Ledger) -> None:
         self.weather = Weather()
         self.tokens: dict[str, Token] = {}
         self.began_at = 0.0
         self.task: object = None
+        self.after_verdict: Act | None = None
         self._agenda = agenda
         self._rng = rng
         self._story = story
@@ -109,6 +114,11 @@ class Outside:
                 self._agenda.now, event.event_id, event.result, event.key(), event.value(), tuple(event.headers())
             )
         )
+        if self.after_verdict is not None and event.result.type in _VERDICTS:
+            self.after_verdict()
+            self.after_verdict = None
+            self._story.add("worker died right after a verdict")
+            raise WorkerDied
         self._maybe_die()
         if self._happens(self.weather.kafka_unanswered):
             self._story.add("published, answer lost")

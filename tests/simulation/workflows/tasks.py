@@ -9,6 +9,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import ResolveActivity, WorkflowActivation
 from temporalio.bridge.proto.workflow_commands import ScheduleLocalActivity, WorkflowCommand
 
+from tests.simulation.workflows.commands import ends_run
 from tests.simulation.workflows.failures import cancelled_activity, timed_out_locally
 from tests.fakes.workflow_instances import Instance, Job, TaskFailed
 from tests.simulation.workflows.runs import NotDeterministic, Run, Step, as_bytes
@@ -106,6 +107,9 @@ class Task:
         self.steps.append(Step(activation, as_bytes(commands)))
         for command in commands:
             self._obey(command)
+        if any(ends_run(command) for command in self.commands):  # the core waits for nothing any more
+            self._locals = {}
+            self._answers = []
         if not self._locals and not self._answers:
             self.worker.later(self._temporal.pauses.small(), self._complete)
 
@@ -164,7 +168,7 @@ class Task:
             self.worker.later(_BATCH_WITHIN_S, self._tell_answers)
 
     def _tell_answers(self) -> None:
-        if self.is_over:
+        if self.is_over or not self._answers:
             return
 
         answers = self._answers

@@ -12,7 +12,7 @@ from temporalio.common import TypedSearchAttributes
 from tests.simulation.story import Story
 from tests.simulation.workflows.activity_runs import ActivityRun
 from tests.simulation.workflows.agenda import Agenda
-from tests.simulation.workflows.commands import apply
+from tests.simulation.workflows.commands import apply, ends_run
 from tests.fakes.workflow_instances import Beginning, Job, TaskFailed
 from tests.simulation.workflows.mood import Pauses
 from tests.simulation.workflows.runs import NotDeterministic, Run
@@ -127,7 +127,7 @@ class Temporal:
     def task_completed(self, task: Task) -> None:
         """Take what a worker answers to a task, unless the task has timed out meanwhile."""
         run = task.run
-        ends = any(_ends_run(command) for command in task.commands)
+        ends = any(ends_run(command) for command in task.commands)
         if run.task is not task:
             self.story.add("answer to a task came too late", run.workflow_id)
             task.give_up()
@@ -290,9 +290,3 @@ class Temporal:
     def soon(self, act: Callable[[], object]) -> None:
         """Do something after a small pause."""
         self.agenda.later(self.pauses.small(), act)
-
-
-def _ends_run(command: Any) -> bool:
-    return str(command.WhichOneof("variant")).endswith("_workflow_execution") and not command.HasField(
-        "start_child_workflow_execution"
-    )

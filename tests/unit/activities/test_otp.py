@@ -15,7 +15,7 @@ OLD = bytes(range(32))
 NEW = bytes(range(32, 64))
 SIGNIN = "s" * 22
 KEYS = CodeKeys({"new": NEW, "old": OLD})
-TASK = CodeToIssue(signin_id=SIGNIN, account="ada", nonce="n", digits=8)
+TASK = CodeToIssue(signin_id=SIGNIN, digits=8)
 
 
 def _submitted(code: str, *, seal_key_id: str = "new", key_id: str = "new", account: str = "ada") -> CodeToVerify:

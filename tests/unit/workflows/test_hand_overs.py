@@ -15,7 +15,7 @@ from schemas.inbound import SignInRequested
 from schemas.policy import Policy
 from schemas.results import TERMINAL_TYPES, ResultEvent
 from schemas.signals import Challenge, Refusal, Rejection, SignInInput
-from schemas.tasks import EmailVerdict, HandOver, Publication, TokenVerdict
+from schemas.tasks import EmailVerdict, HandOver, IssuedCode, Publication, TokenVerdict
 from tests.fakes.mailbox_world import ADA, START, MailboxWorld
 from tests.fakes.workflow_instances import from_payload, to_payload
 from tests.fakes.workflow_runs import Run
@@ -30,18 +30,23 @@ class RequestWorker:
     """A worker that does the first task of one request. ``accepts``: what siteverify says of its token.
 
     ``is_slow``: siteverify is too slow for a local activity, so the answer comes in the second task.
+    ``codes``: the key of the code is chosen at once, too slowly for a local activity, or never.
     """
 
-    def __init__(self, events: int, *, accepts: bool, is_slow: bool = False) -> None:
-        request = SignInRequested(signin_id=SIGNIN_ID, email="ada@example.com", requested_at=START)
+    def __init__(
+        self, events: int, *, accepts: bool, is_slow: bool = False, codes: str = "at once", attempt: int = 1
+    ) -> None:
+        request = SignInRequested(signin_id=SIGNIN_ID, attempt=attempt, email="ada@example.com", requested_at=START)
         sign_in = SignInInput(request=request, born_at=START, policy=Policy())
         self._run = Run(f"signin/{SIGNIN_ID}/1", sign_in, START, START, workflow=SignInWorkflow, events=events)
         self._accepts = accepts
         self._is_slow = is_slow
+        self._codes = codes
         self._slow: list[WorkflowActivationJob] = []
         self.at = START if events == FIRST_TASK else START + timedelta(seconds=10)
         self.messages: list[Challenge | Refusal | Rejection] = []
         self.published: list[ResultEvent] = []
+        self.activities: list[str] = []
 
     def work(self) -> None:
         """Do the task, and a second one if there is any. What is handed over and published is kept."""
@@ -56,9 +61,22 @@ class RequestWorker:
 
     def _obey(self, command: Any) -> list[WorkflowActivationJob]:
         details = getattr(command, command.WhichOneof("variant"))
-        match getattr(details, "activity_type", None):
+        kind = getattr(details, "activity_type", "")
+        self.activities.append(kind)
+        match kind:
             case "validate_email_activity":
                 return [_ended(details.seq, EmailVerdict(account=ADA, mailbox="m"))]
+            case "generate_otp_activity" if command.HasField("schedule_activity"):
+                is_chosen = self._codes == "slowly"
+                self._slow = [
+                    _ended(details.seq, IssuedCode(key_id="k"), is_local=False)
+                    if is_chosen
+                    else _failed(details.seq, is_local=False)
+                ]
+            case "generate_otp_activity":
+                return [
+                    _ended(details.seq, IssuedCode(key_id="k")) if self._codes == "at once" else _failed(details.seq)
+                ]
             case "verify_turnstile_activity" if command.HasField("schedule_activity"):
                 self._slow = [_ended(details.seq, TokenVerdict(passed=self._accepts), is_local=False)]
             case "verify_turnstile_activity" if self._is_slow:
@@ -135,8 +153,41 @@ def test_a_slow_siteverify_changes_nothing(first_to_arrive: str) -> None:
     assert len(endings(world, a, b)) == 1
 
 
-def _failed(seq: int) -> WorkflowActivationJob:
-    resolved = ResolveActivity(seq=seq, is_local=True)
+@pytest.mark.parametrize("codes", ["at once", "slowly", "never"])
+def test_a_code_is_issued_before_the_hand_over(codes: str) -> None:
+    """Its key travels with it. If no worker can choose one, the mailbox fails the sign-in, also after a repeat."""
+    world = MailboxWorld()
+    worker = RequestWorker(FIRST_TASK, accepts=True, codes=codes)
+    worker.work()
+    deliver(world, worker)
+    deliver(world, worker)
+
+    assert [message.key_id for message in worker.messages if isinstance(message, Challenge)] == [
+        None if codes == "never" else "k"
+    ]
+    assert endings(world, worker) == ["signin.failed" if codes == "never" else "signin.expired"]
+
+
+@pytest.mark.parametrize("codes", ["slowly", "never"])
+def test_a_rejection_does_not_wait_for_a_code(codes: str) -> None:
+    """It is published in the first task, and no normal activity issues a code that nobody needs."""
+    worker = RequestWorker(FIRST_TASK, accepts=False, codes=codes)
+    worker.work()
+
+    assert [event.result.type for event in worker.published] == ["signin.rejected"]
+    assert worker.activities.count("generate_otp_activity") == 1
+
+
+def test_only_the_first_attempt_issues_a_code() -> None:
+    """A later one sends the same code again (SECURITY S10)."""
+    worker = RequestWorker(FIRST_TASK, accepts=True, attempt=2)
+    worker.work()
+
+    assert "generate_otp_activity" not in worker.activities
+
+
+def _failed(seq: int, *, is_local: bool = True) -> WorkflowActivationJob:
+    resolved = ResolveActivity(seq=seq, is_local=is_local)
     resolved.result.failed.failure.timeout_failure_info.SetInParent()
     return WorkflowActivationJob(resolve_activity=resolved)
 

@@ -224,3 +224,50 @@ def test_a_mail_that_ended_with_the_code_is_not_cancelled(people: MailboxPeople)
     people.work()
 
     assert people.outcomes() == ["signin.code_sent", "signin.succeeded"]
+
+
+@pytest.mark.parametrize("code", [RIGHT, WRONG])
+def test_a_verdict_is_the_same_though_a_consumer_has_the_wrong_time(people: MailboxPeople, code: str) -> None:
+    """A stamp an hour ahead counts as 5 s after the task's own time, which is later when the task is done again."""
+    people.accept_mail()
+    people.work()
+    people.submit(people.signin_id, code, at=people.run.now + timedelta(hours=1))
+    people.run.lose_task()
+    people.wait(20)
+    people.send_again()
+    people.work()
+    verdict = "signin.succeeded" if code == RIGHT else "otp.rejected wrong_code"
+
+    assert people.outcomes()[:2] == ["signin.code_sent", verdict]
+    assert people.outcomes().count(verdict) == 1
+
+
+def test_limits_that_come_after_a_submission_do_not_judge_it(people: MailboxPeople) -> None:
+    """A worker told the success and died. Before the task is done again, an attempt comes under stricter limits."""
+    people.accept_mail()
+    people.work()
+    people.submit(people.signin_id, WRONG)
+    people.work()
+    people.submit(people.signin_id, RIGHT)
+    people.run.lose_task()
+    people.policy = Policy(limits=LimitPolicy(failures_per_hour=1))
+    people.sign_in()
+    people.work()
+
+    assert people.outcomes()[2:4] == ["signin.succeeded", "signin.succeeded"]
+    assert people.are_repeats_equal()
+
+
+def test_a_compare_that_nobody_could_make_is_made_again(people: MailboxPeople) -> None:
+    """A worker told the success and died. The next one could not compare in time, and then there was none."""
+    people.accept_mail()
+    people.work()
+    people.submit(people.signin_id, RIGHT)
+    people.run.lose_task()
+    people.run.do_task(failing=[VERIFY])
+    people.wait(400)
+    people.run.time_out(people.run.started(VERIFY)[0])
+    people.work()
+
+    assert people.outcomes() == ["signin.code_sent", "signin.succeeded", "signin.succeeded"]
+    assert people.are_repeats_equal()

@@ -34,7 +34,6 @@ def test_a_new_run_knows_all_that_the_old_one_knew(world: MailboxWorld) -> None:
 def test_a_new_run_repeats_the_publications_in_flight(world: MailboxWorld) -> None:
     """The repeat has the same ids and bytes, so consumers drop it."""
     world.sign_in()
-    world.issue_code()
     world.finish(world.take_job())
     before = world.take_job()
 

@@ -56,7 +56,6 @@ def test_a_sign_in_without_an_accepted_mail_ends_as_a_failed_delivery(
 ) -> None:
     """The person never had a code, so nothing expired."""
     world.sign_in()
-    world.issue_code()
     world.finish(world.take_job(), "again")
     world.wait(300)
     assert world.outcomes() == ["signin.failed delivery_failed"]

@@ -6,13 +6,12 @@ import pytest
 
 from schemas.policy import OtpPolicy, Policy
 from tests.fakes.mailbox_world import RIGHT, MailboxWorld
-from workflows.rules.jobs import CompareCode, IssueCode, SendMail
+from workflows.rules.jobs import CompareCode, SendMail
 
 
 def test_a_mail_is_retried_with_growing_pauses_and_charged_once(world: MailboxWorld) -> None:
     """The pauses are 2, 4, 8, 16 s, then 30 s each."""
     world.sign_in()
-    world.issue_code()
     pauses = []
 
     for _ in range(6):
@@ -32,7 +31,6 @@ def test_a_mail_is_retried_with_growing_pauses_and_charged_once(world: MailboxWo
 def test_a_refused_mail_ends_the_sign_in(world: MailboxWorld) -> None:
     """A 5xx answer is final."""
     world.sign_in()
-    world.issue_code()
     world.finish(world.take_job(), "never")
     assert world.outcomes() == ["signin.failed delivery_failed"]
 
@@ -50,7 +48,6 @@ def test_a_sign_in_whose_mail_is_in_flight_ends_when_that_has_ended(
 ) -> None:
     """A worker may have published already that the mail was accepted."""
     world.sign_in()
-    world.issue_code()
     mail = world.take_job()
     world.wait(300)
     world.submit("signin-other-0000000001", "x")
@@ -85,7 +82,6 @@ def test_a_mail_whose_try_ends_after_the_sign_in_has_no_result(world: MailboxWor
 def test_a_verdict_waits_for_the_first_mail(world: MailboxWorld) -> None:
     """The person was quicker than the answer of the mail server."""
     signin_id = world.sign_in()
-    world.issue_code()
     mail = world.take_job()
     world.submit(signin_id, RIGHT)
     world.finish(world.take_job())
@@ -102,7 +98,6 @@ def test_a_verdict_waits_for_the_first_mail(world: MailboxWorld) -> None:
 def test_a_right_code_proves_that_a_mail_arrived(world: MailboxWorld, fault: str) -> None:
     """The answer of the mail server was lost, or a worker died before it could report it."""
     signin_id = world.sign_in()
-    world.issue_code()
     mail = world.take_job()
     world.submit(signin_id, RIGHT)
     compare = world.take_job()
@@ -115,7 +110,6 @@ def test_a_right_code_proves_that_a_mail_arrived(world: MailboxWorld, fault: str
 def test_no_mail_starts_while_a_submission_is_undecided(world: MailboxWorld) -> None:
     """If the code is right, no mail is needed, and a worker that died may have said so."""
     signin_id = world.sign_in()
-    world.issue_code()
     world.finish(world.take_job(), "again")
     world.wait(2)
     world.submit(signin_id, RIGHT)
@@ -147,7 +141,6 @@ def test_a_refused_second_mail_refuses_the_resend(world: MailboxWorld) -> None:
 def test_a_refused_first_mail_leaves_the_end_to_the_second(world: MailboxWorld, second: str | None) -> None:
     """The sign-in fails if no mail of it was accepted."""
     signin_id = world.sign_in()
-    world.issue_code()
     first = world.take_job()
     world.wait(60)
     world.attempt(signin_id, 2)
@@ -157,24 +150,22 @@ def test_a_refused_first_mail_leaves_the_end_to_the_second(world: MailboxWorld, 
     assert world.outcomes() == ["signin.failed delivery_failed" if second else "signin.code_sent"]
 
 
-def test_a_code_issued_after_the_end_is_not_mailed(world: MailboxWorld) -> None:
-    """Issuing a code may take longer than the code lives."""
-    world.sign_in()
-    issue = world.take_job()
-    assert isinstance(issue, IssueCode)
-    world.wait(300)
-    world.finish(issue)
+def test_a_sign_in_without_a_code_fails(world: MailboxWorld) -> None:
+    """No worker could choose a key. It costs no mail, and a hand-over that is repeated changes nothing."""
+    signin_id = world.sign_in(key_id=None)
+    world.attempt(signin_id, 1)
+
     assert world.outcomes() == ["signin.failed delivery_failed"]
+    assert world.limits()["mails"].last_day == 0
 
 
 def test_a_request_that_goes_stale_before_its_first_mail_is_rejected() -> None:
-    """If the code's key was missing for too long, no mail goes out."""
+    """If a full run held it for too long, no mail goes out."""
     world = MailboxWorld(Policy(otp=OtpPolicy(lifetime_s=600)))
     signin_id = world.sign_in()
-    issue = world.take_job()
+    world.take_jobs(hold_mails=True)
 
     world.wait(301)
-    world.finish(issue)
 
     assert world.outcomes(signin_id) == ["signin.rejected stale"]
 
@@ -183,7 +174,6 @@ def test_a_request_whose_mail_is_in_flight_or_was_tried_does_not_go_stale() -> N
     """A mail may wait for the rate of all workers, or for a mail server that is down."""
     world = MailboxWorld(Policy(otp=OtpPolicy(lifetime_s=600)))
     world.sign_in()
-    world.issue_code()
     mail = world.take_job()
     world.wait(301)
 
@@ -198,7 +188,6 @@ def test_a_request_whose_mail_is_in_flight_or_was_tried_does_not_go_stale() -> N
 def test_a_mail_that_a_full_run_gave_up_does_not_go_stale(world: MailboxWorld) -> None:
     """It may have been accepted, so nobody says that no mail was sent. Its next try goes before others."""
     signin_id = world.sign_in(born_at=world.now - timedelta(seconds=290))
-    world.issue_code()
     first = world.take_job()
     world.now += timedelta(seconds=11)
 

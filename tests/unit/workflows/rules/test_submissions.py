@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from schemas.policy import LimitPolicy, Policy
 from schemas.results import OtpRejected
 from tests.fakes.mailbox_world import CAFE, EVE, GENEROUS, RIGHT, START, WRONG, MailboxWorld
 from workflows.rules.jobs import CompareCode
@@ -126,8 +127,22 @@ def test_every_code_for_a_live_sign_in_has_a_result() -> None:
     assert world.outcomes(signin_id)[1:] == ["otp.rejected wrong_code"] * 2 + ["otp.rejected locked"] * 4
 
 
+def test_no_code_is_answered_before_those_that_came_earlier() -> None:
+    """The account is locked by the first of many. The last one finds no place to wait (seed 526 of the simulation)."""
+    world = MailboxWorld(Policy(limits=LimitPolicy(failures_per_hour=1)))
+    signin_id = world.mailed_sign_in()
+    submissions = [world.submit(signin_id, WRONG)]
+    world.take_job()
+    submissions += [world.submit(signin_id, WRONG) for _ in range(MAX_QUEUED + 1)]
+    world.run_jobs()
+    answered = [result.submission_id for result in world.results(signin_id) if isinstance(result, OtpRejected)]
+
+    assert answered == submissions[: len(answered)]
+    assert len(answered) > 1
+
+
 def test_a_duplicate_of_a_code_that_waits_for_its_turn_costs_no_try(world: MailboxWorld) -> None:
-    """More others come between the two than a mailbox remembers, while the key is chosen."""
+    """More others come between the two than a mailbox remembers, before it is compared."""
     signin_id = world.sign_in()
     submission_id = world.submit(signin_id, WRONG)
     for number in range(MAX_SEEN_SUBMISSIONS):
