@@ -28,7 +28,7 @@ def _annotations(chart: Chart, changes: dict[str, Any]) -> dict[str, dict[str, s
 
 
 def test_prometheus_gets_every_rule(chart: Chart) -> None:
-    """The rules stand in deploy/prometheus alone; the chart links to each file and changes the documents' address only."""
+    """The rules stand in deploy/prometheus alone; the chart changes only the documents' address."""
     files = {file for file in (PROJECT / "deploy" / "prometheus").glob("*.yml") if not file.name.endswith(".test.yml")}
     assert {file.resolve() for file in (CHART / "files").iterdir()} == files
 
