@@ -1,5 +1,6 @@
 """One sign-in through the stack, from outside: by its published ports and by the commands in the worker's container."""
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def check_pages(say: Say) -> None:
 def sign_in(compose: Compose, say: Say) -> str:
     """Request a code, read it in the mail catcher, submit it, and wait for the result; return the sign-in's id."""
     began = time.monotonic()
-    signin_id = compose.worker("request", EMAIL, "--token", "any")
+    signin_id = str(json.loads(compose.worker("request", EMAIL, "--token", "any", "--json"))["signin_id"])
     wait_for(lambda: bool(_mails()) or bool(_failures(signin_id)), "the mail", within_s=_WITHIN_S)
     _require(not _failures(signin_id), f"the request ended with {_failures(signin_id)}")
 

@@ -200,6 +200,14 @@ def test_services_wait_for_their_dependencies() -> None:
     assert {name for needs in waits.values() for name in needs} <= set(SERVICES)
 
 
+def test_only_what_ends_by_itself_has_no_health_check() -> None:
+    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has its health check disabled."""
+    disabled = {name for name, service in SERVICES.items() if service.get("healthcheck", {}).get("disable")}
+    waits = SERVICES["worker"]["depends_on"].items()
+
+    assert disabled == {name for name, wait in waits if wait["condition"] == "service_completed_successfully"}
+
+
 def test_prometheus_scrapes_the_worker() -> None:
     """Prometheus scrapes the worker under the job name that the alerts expect."""
     config = yaml.safe_load((FILE.parent / "prometheus.yml").read_text())
