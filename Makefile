@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CACHE)/pycache
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test faults redteam sabotage simulate drills bench bench-scale temporal-server dashboards chart docs audit sbom check format lock node-packages histories environment clean
+.PHONY: demo test faults redteam sabotage simulate drills compose-check bench bench-scale temporal-server dashboards chart docs audit sbom check format lock node-packages histories environment clean
 
 # ARGS=--keep leaves everything running; ARGS="--json FILE" writes a report.
 demo: $(VENV)/.ready
@@ -62,6 +62,10 @@ dashboards: $(VENV)/.ready
 # Lint the chart, render it with Helm, and hold what comes out against Kubernetes' schemas. SIGNIN_TEST_HELM=/path/to/helm takes your own.
 chart: $(VENV)/.ready
 	$(BIN)/python -m pytest tests/deploy $(ARGS)
+
+# Bring the compose file up, sign in through it, and take it down. ARGS=--stand-ins builds the images where none can be pulled.
+compose-check: $(VENV)/.ready
+	@$(BIN)/python -m tests.compose $(ARGS)
 
 # Lose Temporal's database, topics, the account key and a region, and bring them back. ARGS="temporal region": only these.
 drills: $(VENV)/.ready

@@ -1,10 +1,13 @@
 """What the chart asks of Prometheus, KEDA, Strimzi and the External Secrets Operator fits the worker."""
 
+import re
 from typing import Any, Final
 
+import pytest
 import yaml
 
 from deploy.local.places import PROJECT
+from deploy.prometheus.runbook import documentation_url
 from tests.deploy.chart import CHART, Chart, Manifest, of_kind, only
 from utils.checks.kafka import topic_uses
 from utils.kafka.topics import planned_topics
@@ -13,14 +16,45 @@ from workflows.names import mail_task_queue, mailbox_task_queue
 _TOPICS: Final = ("signin.requested", "otp.submitted", "signin.results")
 
 
+def _annotations(chart: Chart, changes: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the annotations of each alert, by its name."""
+    groups = [
+        group
+        for each in of_kind(chart.render("everything", changes), "PrometheusRule")
+        for group in each["spec"]["groups"]
+    ]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    return {rule["alert"]: rule["annotations"] for rule in rules}
+
+
 def test_prometheus_gets_every_rule(chart: Chart) -> None:
-    """The rules stand in deploy/prometheus alone; the chart links to each file and changes nothing."""
+    """The rules stand in deploy/prometheus alone; the chart changes only the documents' address."""
     files = {file for file in (PROJECT / "deploy" / "prometheus").glob("*.yml") if not file.name.endswith(".test.yml")}
     assert {file.resolve() for file in (CHART / "files").iterdir()} == files
 
-    made = [each["spec"]["groups"] for each in of_kind(chart.render("everything"), "PrometheusRule")]
+    same = {"docs": {"baseUrl": documentation_url()}}
+    made = [each["spec"]["groups"] for each in of_kind(chart.render("everything", same), "PrometheusRule")]
     written = [yaml.safe_load(file.read_text())["groups"] for file in sorted(files)]
     assert sorted(made, key=str) == sorted(written, key=str)
+
+
+@pytest.mark.parametrize("base", ["https://runbooks.corp.example/signin", "http://docs.internal:8000/"])
+def test_alerts_link_to_where_the_documents_are_published(chart: Chart, base: str) -> None:
+    """With or without a slash at its end, the address leads to the alert's section."""
+    for alert, annotations in _annotations(chart, {"docs": {"baseUrl": base}}).items():
+        assert annotations["runbook_url"] == f"{base.rstrip('/')}/runbook/#{alert.lower()}"
+
+
+def test_alerts_have_no_link_to_documents_that_nobody_has_published(chart: Chart) -> None:
+    """By default they name the section in the release's sources instead of a host that nobody runs."""
+    headings = re.findall(r"^### (\w+)$", (PROJECT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    default = {"docs": {"baseUrl": ""}}
+
+    for alert, annotations in _annotations(chart, default).items():
+        assert annotations.keys() == {"summary", "description", "runbook"}
+        assert annotations["runbook"] == f"docs/runbook.md#{alert.lower()}"
+        assert alert in headings
+    assert "runbook_url" in chart.notes("everything", default)
 
 
 def test_the_alerts_find_their_job(chart: Chart) -> None:

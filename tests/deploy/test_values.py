@@ -47,6 +47,7 @@ def test_a_misspelt_name_is_refused(chart: Chart, changes: dict[str, Any], named
         ({"strimzi": {"user": {"enabled": True}}}, "strimzi"),
         ({"serviceAccount": {"create": False}}, "serviceAccount"),
         ({"resources": {"requests": {"memory": "lots"}}}, "memory"),
+        ({"docs": {"baseUrl": "docs.corp.example"}}, "baseUrl"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(chart: Chart, changes: dict[str, Any], named: str) -> None:

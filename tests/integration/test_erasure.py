@@ -219,6 +219,7 @@ async def test_an_operator_forgets_a_person(worker_settings: dict[str, str], mai
 
         await eventually(stays, "both workflows are listed, and stay", within_s=60)
         code, output, log = await run(worker.settings, "forget", "-", "--yes", "--now", typed=f"{OK_ADA}\n")
+        workers_log = worker.process.log.read_text()
         _, left, _ = await run(worker.settings, "limits", "show", OK_ADA, "--json")
         gone, _, _ = await run(worker.settings, "forget", OK_ADA, "--json")
     finally:
@@ -234,4 +235,10 @@ async def test_an_operator_forgets_a_person(worker_settings: dict[str, str], mai
     audited = [json.loads(line) for line in log.splitlines() if "sensitive_delete" in line]
 
     assert [line["limits_lost"] for line in audited] == [True]
+
+    cleared = [json.loads(line) for line in workers_log.splitlines() if "limits_cleared" in line]
+
+    assert [(line["masked_address"], line["mails"], line["failures"]) for line in cleared] == [
+        ("a***@o***.example", True, True)
+    ]
     assert OK_ADA not in output + log and "ada@" not in output + log

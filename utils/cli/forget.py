@@ -13,7 +13,9 @@ import typer
 
 from activities.addresses import masked, parse_address
 from activities.audit import audit_erasure
+from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable, utc_now
+from schemas.limits import Clearing
 from utils.cli.terminal import (
     Json,
     email_address,
@@ -44,6 +46,10 @@ _LIMITS_ARE_LOST: Final = (
     "With --now, mails and wrong codes count from zero again: whoever is guessing may go on. Live sign-ins end without "
     "a result."
 )
+_NOT_RECORDED: Final = (
+    "  No worker answered, so the audit trail of the workers does not know that the limits are lost: the line "
+    "sensitive_delete of this command is the only one, keep it"
+)
 _ELSEWHERE: Final = "logs, mail servers, backups, and whoever reads the results: docs/retention.md has the list"
 
 
@@ -57,6 +63,19 @@ class Found:
     again_at: datetime | None
     temporal_holds: timedelta
     topics: dict[str, timedelta | None] | None
+
+    @property
+    def limits_lost(self) -> bool:
+        """Whether an open mailbox is deleted."""
+        return any(run.kind == "mailbox" and run.is_open for run in self.deleted)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """How many runs are still there, and whether a worker recorded that limits are lost: None if none were."""
+
+    left: int = 0
+    recorded_by_worker: bool | None = None
 
 
 def forget(
@@ -87,13 +106,15 @@ def forget(
     elif found.deleted and not yes:
         _confirm(can_ask=email != "-" and sys.stdin.isatty())
 
+    erased = Erased()
     if found.deleted:  # an erasure that ends halfway is one
-        lost = any(run.kind == "mailbox" and run.is_open for run in found.deleted)
-        audit_erasure(name, mailbox, len(found.deleted), limits_lost=lost)
-    left = run_command(_delete(wiring, mailbox, found.deleted))
+        audit_erasure(name, mailbox, len(found.deleted), limits_lost=found.limits_lost)
+        account = wiring.pseudonyms.account(address)
+        clearing = Clearing(account=account, mails=True, failures=True, operator=name, masked=masked(text))
+        erased = run_command(_erase(wiring, mailbox, found, clearing))
 
-    _print_report(mailbox, found, len(left), as_json=as_json)
-    if found.kept or left:
+    _print_report(mailbox, found, erased, as_json=as_json)
+    if found.kept or erased.left:
         raise typer.Exit(os.EX_TEMPFAIL)
 
 
@@ -129,10 +150,26 @@ async def _topics(wiring: Wiring) -> dict[str, timedelta | None] | None:
         return None
 
 
+async def _erase(wiring: Wiring, mailbox: str, found: Found, clearing: Clearing) -> Erased:
+    recorded = await _is_recorded(wiring, mailbox, clearing) if found.limits_lost else None
+    return Erased(len(await _delete(wiring, mailbox, found.deleted)), recorded)
+
+
+async def _is_recorded(wiring: Wiring, mailbox: str, clearing: Clearing) -> bool:
+    """Have a worker give the budgets back: it records that in its own audit trail, which no operator's shell can drop.
+
+    An erasure waits for no worker, and none may have the mailbox's key.
+    """
+    limits = await wiring.limits()
+    try:
+        await limits.clear(mailbox, clearing)
+    except TemporalUnavailable:
+        return False
+    return True
+
+
 async def _delete(wiring: Wiring, mailbox: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
     """Delete runs; return those that are still there, and the next run if an open mailbox began it meanwhile."""
-    if not runs:
-        return []
     erasure = TemporalErasure(await wiring.temporal())
     left = await erasure.delete(runs)
     if not any(run.is_open for run in runs):
@@ -185,16 +222,18 @@ def _print_unreadable(holdings: Holdings) -> None:
         typer.echo(f"  {holdings.unreadable_requests} requests of all people are {key}: some may be theirs")
 
 
-def _print_report(mailbox: str, found: Found, left: int, *, as_json: bool) -> None:
+def _print_report(mailbox: str, found: Found, erased: Erased, *, as_json: bool) -> None:
     now = utc_now()
     if as_json:
-        typer.echo(json.dumps(_report(mailbox, found, left, now)))
+        typer.echo(json.dumps(_report(mailbox, found, erased, now)))
         return
 
     if found.deleted:
         typer.echo(f"deleted: {_counted(found.deleted)}")
-    if left:
-        typer.echo(f"  {left} of them are still being deleted: run this again to see that they are gone")
+    if erased.recorded_by_worker is False:
+        typer.echo(_NOT_RECORDED)
+    if erased.left:
+        typer.echo(f"  {erased.left} of them are still being deleted: run this again to see that they are gone")
 
     typer.echo("what remains:")
     typer.echo(
@@ -207,14 +246,15 @@ def _print_report(mailbox: str, found: Found, left: int, *, as_json: bool) -> No
     typer.echo(f"  {_ELSEWHERE}")
 
 
-def _report(mailbox: str, found: Found, left: int, now: datetime) -> dict[str, object]:
+def _report(mailbox: str, found: Found, erased: Erased, now: datetime) -> dict[str, object]:
     topics = {topic: _time(now + held) if held else None for topic, held in (found.topics or {}).items()}
     return {
         "mailbox": mailbox,
         "deleted": _counts(found.deleted),
         "kept": _counts(found.kept),
         "again_at": _time(found.again_at) if found.again_at else None,
-        "being_deleted": left,
+        "being_deleted": erased.left,
+        "recorded_by_worker": erased.recorded_by_worker,
         "unreadable": found.holdings.unreadable,
         "unreadable_requests": found.holdings.unreadable_requests,
         "unsearched_until": _time(now + found.temporal_holds),

@@ -81,6 +81,13 @@ def _digest(folder: Path) -> str:
 
 
 def _resolve(scratch: Path) -> list[Path]:
+    # Resolved one by one: together, the logger's parent would change the versions of Kafka's own dependencies.
+    broker, logger = (resolve(scratch, coordinate) for coordinate in (_COORDINATE, _LOGGING))
+    return [*broker.rglob("*.jar"), *logger.rglob("log4j-slf4j-impl-*.jar")]
+
+
+def resolve(scratch: Path, coordinate: str) -> Path:
+    """Fetch a package of Maven Central and what it needs; return the folder below ``scratch`` that has the jars."""
     # Imported here because the import is slow and only the very first run needs it.
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
@@ -91,6 +98,4 @@ def _resolve(scratch: Path) -> list[Path]:
     context = MavenContext(repo_cache=scratch / "repository", remote_repos=repositories)
     builder = EnvironmentBuilder(context=context, cache_dir=scratch / "built", link_strategy=LinkStrategy.COPY)
 
-    # Resolved one by one: together, the logger's parent would change the versions of Kafka's own dependencies.
-    broker, logger = (builder.from_endpoint(coordinate).path for coordinate in (_COORDINATE, _LOGGING))
-    return [*broker.rglob("*.jar"), *logger.rglob("log4j-slf4j-impl-*.jar")]
+    return Path(builder.from_endpoint(coordinate).path)

@@ -19,7 +19,9 @@ from deploy.local.places import LOOPBACK, PROJECT, free_ports
 from deploy.local.processes import Child
 from deploy.local.servers.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
 from deploy.local.waiting import eventually
+from utils.dns import DnsMailDomains
 from utils.settings.environment import variables
+from utils.settings.loading import load_settings
 from utils.settings.model import Settings
 from utils.settings.sections import SITEVERIFY_URL, TurnstileSettings
 from utils.turnstile import SiteverifyClient
@@ -122,15 +124,30 @@ def test_temporals_web_ui_fetches_no_news() -> None:
 
 def test_the_worker_asks_cloudflare_unless_it_is_told_otherwise() -> None:
     """The URL of siteverify is Cloudflare's by default, and the local server's with the variables for offline use."""
-    (line,) = (line for line in OFFLINE.read_text().splitlines() if line.startswith("SIGNIN_"))
-    name, _, offline = line.partition("=")
+    name = "SIGNIN_TURNSTILE__URL"
+    offline = _offline()[name]
     siteverify = SERVICES["siteverify"]
     port = siteverify["command"][siteverify["command"].index("--port") + 1]
 
-    assert name == "SIGNIN_TURNSTILE__URL"
     assert SERVICES["worker"]["environment"][name] == f"${{{name}:-{SITEVERIFY_URL}}}"
     assert siteverify["profiles"] == ["offline"]
     assert offline == f"http://siteverify:{port}/siteverify"
+
+
+async def test_without_a_way_out_any_domain_takes_mail() -> None:
+    """A name server that knows no name outside says so of every domain, which would refuse everybody. So none is asked."""
+    name = "SIGNIN_DNS__NAMESERVERS"
+    assert SERVICES["worker"]["environment"][name] == f"${{{name}:-}}"
+
+    settings = load_settings({"SIGNIN_ENVIRONMENT": "development", name: _offline()[name]})
+    domains = DnsMailDomains(settings.dns.nameservers, settings.dns.port, timeout_s=0.2)
+
+    assert await domains.accept_mail("people.example")
+
+
+def test_an_empty_name_server_is_the_systems_own() -> None:
+    """Without the variables for offline use, compose sets the variable to nothing."""
+    assert load_settings({"SIGNIN_ENVIRONMENT": "development", "SIGNIN_DNS__NAMESERVERS": ""}).dns.nameservers == ()
 
 
 async def test_the_local_siteverify_accepts_any_token() -> None:
@@ -183,6 +200,14 @@ def test_services_wait_for_their_dependencies() -> None:
     assert {name for needs in waits.values() for name in needs} <= set(SERVICES)
 
 
+def test_only_what_ends_by_itself_has_no_health_check() -> None:
+    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has its health check disabled."""
+    disabled = {name for name, service in SERVICES.items() if service.get("healthcheck", {}).get("disable")}
+    waits = SERVICES["worker"]["depends_on"].items()
+
+    assert disabled == {name for name, wait in waits if wait["condition"] == "service_completed_successfully"}
+
+
 def test_prometheus_scrapes_the_worker() -> None:
     """Prometheus scrapes the worker under the job name that the alerts expect."""
     config = yaml.safe_load((FILE.parent / "prometheus.yml").read_text())
@@ -198,6 +223,12 @@ def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
         ["docker-compose", "--file", str(FILE), "config", "--quiet"], capture_output=True, text=True, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+
+
+def _offline() -> dict[str, str]:
+    """Return the variables for offline use."""
+    lines = [line for line in OFFLINE.read_text().splitlines() if not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
 
 
 def _mounted() -> Iterator[str]:

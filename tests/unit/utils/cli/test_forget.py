@@ -29,27 +29,6 @@ UNREADABLE = StoredRun("mailbox", "mailbox/p", "m5", False, NOW - AN_HOUR, is_re
 UNPUBLISHED = StoredRun("overflow", "mailbox/p/overflow/u", "o1", True, NOW - AN_HOUR)
 
 
-@pytest.fixture
-def wiring(monkeypatch: pytest.MonkeyPatch) -> FakeWiring:
-    """Give a wiring without servers. It is a quarter past four, and Kafka holds dead letters for 23 h."""
-    wiring = FakeWiring()
-
-    async def connect() -> None:
-        return None
-
-    async def namespace(_client: object) -> timedelta:
-        return timedelta(days=7)
-
-    async def topics(_access: object, _names: object) -> dict[str, timedelta | None]:
-        return {"signin.requested.dlt": timedelta(hours=23), "signin.requested": None}
-
-    monkeypatch.setattr(wiring, "temporal", connect)
-    monkeypatch.setattr(command, "namespace_retention", namespace)
-    monkeypatch.setattr(command, "retention", topics)
-    monkeypatch.setattr(command, "utc_now", lambda: NOW)
-    return wiring
-
-
 def run(
     monkeypatch: pytest.MonkeyPatch,
     wiring: FakeWiring,
@@ -193,6 +172,7 @@ def test_the_report_for_programs(monkeypatch: pytest.MonkeyPatch, wiring: FakeWi
         "kept": {"mailbox": 2},
         "again_at": "2026-11-28T16:00:00+00:00",
         "being_deleted": 1,
+        "recorded_by_worker": None,
         "unreadable": 1,
         "unreadable_requests": 3,
         "unsearched_until": "2026-12-04T16:00:00+00:00",

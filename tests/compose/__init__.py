@@ -1,0 +1,1 @@
+"""Brings ``deploy/compose/compose.yaml`` up and signs in through it: ``make compose-check``."""
