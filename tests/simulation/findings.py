@@ -72,8 +72,9 @@ FINDINGS: Final = (
     Finding(
         "workflows",
         "An answer overtook those of earlier submissions",
+        "seed 526 of an earlier version",
         "An account is locked while many of its submissions wait for their turn, and one more finds no place among "
-        "them. It was told at once that the account is locked (seed 526 of an earlier version).",
+        "them. It was told at once that the account is locked.",
         "It has no answer, like others beyond that limit.",
     ),
 )

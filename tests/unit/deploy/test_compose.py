@@ -135,7 +135,7 @@ def test_the_worker_asks_cloudflare_unless_it_is_told_otherwise() -> None:
 
 
 async def test_without_a_way_out_any_domain_takes_mail() -> None:
-    """A name server that knows no name outside says so of every domain, which would refuse everybody. So none is asked."""
+    """A name server that knows no name outside says so of every domain, and everybody is refused. So none is asked."""
     name = "SIGNIN_DNS__NAMESERVERS"
     assert SERVICES["worker"]["environment"][name] == f"${{{name}:-}}"
 
@@ -201,7 +201,7 @@ def test_services_wait_for_their_dependencies() -> None:
 
 
 def test_only_what_ends_by_itself_has_no_health_check() -> None:
-    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has its health check disabled."""
+    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has no health check."""
     disabled = {name for name, service in SERVICES.items() if service.get("healthcheck", {}).get("disable")}
     waits = SERVICES["worker"]["depends_on"].items()
 
