@@ -20,6 +20,7 @@ from tests.fakes.driven_work import PUBLISH
 from tests.fakes.mailbox_people import MailboxPeople
 from tests.fakes.mailbox_run import SEND, VERIFY
 from tests.fakes.mailbox_world import ADA, EVE, RIGHT, WRONG, summary
+from workflows.timeouts import WORKFLOW_TASK_TIMEOUT
 
 ACCOUNTS = st.sampled_from([ADA, ADA, EVE])
 SEALS = st.sampled_from([RIGHT, RIGHT, WRONG])
@@ -120,8 +121,12 @@ class DyingWorkers(RuleBasedStateMachine):
     @precondition(lambda self: self.people.run.has_news)
     @rule(meanwhile=st.lists(st.sampled_from(EVENTS), max_size=3), failing=FAILING)
     def lose_task(self, meanwhile: list[str], failing: tuple[str, ...]) -> None:
-        """Do the workflow task that is due, publish, and die. Then something happens, and the task is done again."""
+        """Do the workflow task that is due, publish, and die. Then something happens, and the task is done again.
+
+        That is not before it has timed out.
+        """
         self.people.run.lose_task()
+        self.people.wait(WORKFLOW_TASK_TIMEOUT.total_seconds())
         for event in meanwhile:
             self._let_happen(event)
         self.people.run.do_task(failing=failing)
