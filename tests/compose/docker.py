@@ -51,11 +51,11 @@ def compose_command() -> list[str]:
 
 
 class Compose:
-    """The stack of ``deploy/compose``, without Cloudflare and name servers. ``overlays`` are merged into its file."""
+    """The stack of ``deploy/compose`` with all its profiles, for offline use. ``overlays`` are merged into its file."""
 
     def __init__(self, overlays: Sequence[Path]) -> None:
         files = [part for file in (COMPOSE_FILE, *overlays) for part in ("--file", str(file))]
-        profile = ["--project-name", PROJECT_NAME, "--profile", "offline", "--env-file", str(OFFLINE)]
+        profile = ["--project-name", PROJECT_NAME, "--profile", "*", "--env-file", str(OFFLINE)]
         self._command = [*compose_command(), *files, *profile]
 
     def show(self, *arguments: str) -> None:

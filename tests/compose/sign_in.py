@@ -38,7 +38,8 @@ def check_pages(say: Say) -> None:
     rules = _json("http://127.0.0.1:9090/api/v1/rules")["data"]["groups"]
     files = sorted({group["file"].rpartition("/")[2] for group in rules})
     _require(files == ["alerts.yml", "slo.yml"], f"Prometheus has the rules of {files}")
-    say(f"answers: {', '.join(_PAGES)}; Prometheus scrapes the worker and has {files}")
+    _require(_status("http://127.0.0.1:8081/") == 404, "the codec server has a page at /")
+    say(f"answers: {', '.join(_PAGES)}, the codec server; Prometheus scrapes the worker and has {files}")
 
 
 def sign_in(compose: Compose, say: Say) -> str:

@@ -90,8 +90,9 @@ def _walk(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Variable]:
 
 
 def _is_secret(annotation: Any) -> bool:
-    types = (annotation, typing.get_origin(annotation), *typing.get_args(annotation))
-    return any(each in _SECRET_TYPES for each in types)
+    if annotation in _SECRET_TYPES or typing.get_origin(annotation) in _SECRET_TYPES:
+        return True
+    return any(_is_secret(part) for part in typing.get_args(annotation))
 
 
 def _names(variable: Variable) -> list[str]:

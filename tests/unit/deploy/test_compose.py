@@ -63,12 +63,13 @@ def test_services_of_the_worker_are_hardened() -> None:
 @pytest.mark.parametrize("name", WORKERS)
 def test_settings_exist(name: str) -> None:
     """The worker knows each setting, and each service gets the secrets whose files it names."""
-    known = {variable.name for variable in variables(Settings)}
+    known = {variable.name: variable.secret for variable in variables(Settings)}
     environment = SERVICES[name]["environment"]
     for variable, value in environment.items():
         if variable.endswith("_FILE"):
             assert value.removeprefix("/run/secrets/") in SERVICES[name]["secrets"]
             variable = variable.removesuffix("_FILE")
+            assert known[variable], f"{variable} is no secret, so it cannot be a file"
         assert variable in known or variable.startswith("TEMPORAL_")
 
 
@@ -135,7 +136,7 @@ def test_the_worker_asks_cloudflare_unless_it_is_told_otherwise() -> None:
 
 
 async def test_without_a_way_out_any_domain_takes_mail() -> None:
-    """A name server that knows no name outside says so of every domain, and everybody is refused. So none is asked."""
+    """A name server without a way out knows no domain, which would refuse everybody. So none is asked."""
     name = "SIGNIN_DNS__NAMESERVERS"
     assert SERVICES["worker"]["environment"][name] == f"${{{name}:-}}"
 
@@ -201,7 +202,7 @@ def test_services_wait_for_their_dependencies() -> None:
 
 
 def test_only_what_ends_by_itself_has_no_health_check() -> None:
-    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has no health check."""
+    """``up --wait``, as in docs/compose.md, ends with an error if a service that goes on has none."""
     disabled = {name for name, service in SERVICES.items() if service.get("healthcheck", {}).get("disable")}
     waits = SERVICES["worker"]["depends_on"].items()
 

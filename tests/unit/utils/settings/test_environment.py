@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.environments import PRODUCTION, problems, warnings
+from utils.settings.environment import variables
 from utils.settings.loading import load_settings
+from utils.settings.model import Settings
 
 
 def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
@@ -17,6 +19,23 @@ def test_a_secret_can_be_read_from_a_file(tmp_path: Path) -> None:
 
     assert settings.smtp.password is not None
     assert settings.smtp.password.get_secret_value() == "hush"
+
+
+def test_the_codec_servers_token_can_be_read_from_a_file(tmp_path: Path) -> None:
+    """An optional secret with a rule of its own is one, too."""
+    file = tmp_path / "token"
+    file.write_text("t" * 32)
+
+    settings = load_settings(PRODUCTION | {"SIGNIN_CODEC_SERVER__TOKEN_FILE": str(file)})
+
+    assert settings.codec_server.token is not None
+    assert settings.codec_server.token.get_secret_value() == "t" * 32
+
+
+def test_every_secret_is_known_as_one() -> None:
+    """However its type is written: only then it may be a file, and the chart refuses it among plain settings."""
+    hidden = {variable.name for variable in variables(Settings) if "Secret" in repr(variable.field.annotation)}
+    assert {variable.name for variable in variables(Settings) if variable.secret} >= hidden
 
 
 @pytest.mark.parametrize(
