@@ -21,12 +21,12 @@ class Target:
 
 
 TARGETS: Final = (
-    Target("P1", "Temporal server's CPU per sign-in up to its result, ours ÷ floor, at the same rate", 1.30, "at most"),
-    Target("P1 in a crowd", "the same, each as fast as possible", 1.30, "at most"),
+    Target("P1", "Temporal server's CPU per sign-in up to its result, ours ÷ floor, at the same rate", 1.15, "at most"),
+    Target("P1 in a crowd", "the same, each as fast as possible", 1.15, "at most"),
     Target("P1b", "Temporal server's CPU for the end of a lingering mailbox ÷ floor at that rate", 0.25, "at most"),
     Target("P2", "worker's and consumer's CPU per sign-in, ours ÷ floor's worker, at the same rate", 2.2, "at most"),
     Target("P2 in a crowd", "the same, each as fast as possible", 2.2, "at most"),
-    Target("P3", "sign-ins per second, ours ÷ floor", 0.65, "at least"),
+    Target("P3", "sign-ins per second, ours ÷ floor", 0.75, "at least"),
     Target("P4", "sign-ins per second, ours ÷ the usual way", 1.6, "at least"),
     Target("P5 starts", "consumer alone, starts: events per second ÷ a bare loop at its best", 0.90, "at least"),
     Target("P5 starts, p99", "p99 of a start, consumer ÷ that loop", 3.0, "at most"),
@@ -37,7 +37,7 @@ TARGETS: Final = (
         "at least",
     ),
     Target("P5 signals, p99", "p99 of a signal with start, consumer ÷ that loop", 3.0, "at most"),
-    Target("P6", "submit to result, p50 at 20 % load ÷ (a signal + a workflow task + a publish)", 1.5, "at most"),
+    Target("P6", "submit to result, p50 at 20 % load ÷ (a signal + a workflow task + a publish)", 1.8, "at most"),
     Target("P7", "total CPU per sign-in while 10,000 people wait for their code ÷ while 100 wait", 1.10, "at most"),
     Target("P7 50,000", "the same while 50,000 people wait", 1.10, "at most"),
     Target("P8", "three workers ÷ one, projected from CPU per sign-in", 2.5, "at least"),
