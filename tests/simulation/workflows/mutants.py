@@ -23,6 +23,19 @@ WORKFLOW_MUTANTS: Final = (
         "        case _:\n            return True\n",
     ),
     Mutant(
+        "a wrong code has the moment of the last signal",
+        f"{_RULES}/mailbox.py",
+        "            at = moment_of_verdict(sign_in, queued.at)\n",
+        "            at = self.state.last_event_at\n",
+    ),
+    Mutant(
+        "a sign-in ends by a code as of the last signal",
+        f"{_RULES}/mailbox.py",
+        "            self._endings.decide(sign_in, queued, is_correct=is_correct)\n",
+        "            queued.at = self.state.last_event_at\n"
+        "            self._endings.decide(sign_in, queued, is_correct=is_correct)\n",
+    ),
+    Mutant(
         "a mail is told before the verdict on an earlier submission",
         f"{_RULES}/endings.py",
         "        if self._submissions.are_pending(sign_in.signin_id):\n            return\n\n        ending",
