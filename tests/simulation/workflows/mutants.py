@@ -17,12 +17,6 @@ WORKFLOW_MUTANTS: Final = (
         "        await run_step(PublishingActivities",
     ),
     Mutant(
-        "every result is published in the task that decides",
-        f"{_RULES}/jobs.py",
-        "        case _:\n            return False\n",
-        "        case _:\n            return True\n",
-    ),
-    Mutant(
         "a wrong code has the moment of the last signal",
         f"{_RULES}/mailbox.py",
         "            at = moment_of_verdict(sign_in, queued.at)\n",
