@@ -98,7 +98,7 @@ class SignIn(_State):
     """One live sign-in.
 
     ``attempts`` were seen; ``charged`` are the submissions that cost a try. ``sent_at`` is when
-    the mail server accepted the last mail.
+    the mail server accepted the last mail, ``judged_at`` the moment of the last rejected code.
     """
 
     signin_id: str
@@ -116,6 +116,7 @@ class SignIn(_State):
     attempts: list[int] = [1]
     mails: list[PendingMail] = []
     sent_at: datetime | None = None
+    judged_at: datetime | None = None
     last_send_at: datetime
     tries: int = 0
     charged: list[str] = []

@@ -77,4 +77,12 @@ FINDINGS: Final = (
         "them. It was told at once that the account is locked.",
         "It has no answer, like others beyond that limit.",
     ),
+    Finding(
+        "workflows",
+        "A sign-in failed earlier than a code was rejected that came before",
+        "seed 3604",
+        "The mail server refuses the mail for good while a submission is compared; all workers stop; more submissions "
+        "come; a worker is back, and rejects them. Then the sign-in fails, as of the moment of the refused mail.",
+        "It fails no earlier than the last rejected code.",
+    ),
 )

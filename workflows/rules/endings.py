@@ -150,13 +150,15 @@ class Endings:
     def _report_mails(self, sign_in: SignIn) -> None:
         """Publish the mail server's answers.
 
-        A mail that is refused for good fails the sign-in, unless another was accepted or may be.
+        A mail that is refused for good fails the sign-in, unless another was accepted or may be. That is
+        no earlier than the verdicts that were published before it.
         """
         self._report_accepted(sign_in)
 
         refused = {mail.attempt: mail.refused_at for mail in sign_in.mails if mail.refused_at}
         if refused and sign_in.sent_at is None and len(refused) == len(sign_in.mails):
-            self.fail(sign_in, "delivery_failed", max(refused.values()))
+            moments = filter(None, [*refused.values(), sign_in.judged_at])
+            self.fail(sign_in, "delivery_failed", max(moments))
             return
 
         for mail in [mail for mail in sign_in.mails if mail.attempt in refused]:

@@ -144,8 +144,8 @@ class Mailbox:
         if is_correct:
             self._budgets.succeed(sign_in)
         else:
-            at = moment_of_verdict(sign_in, queued.at)
-            self._outbox.wrong_code(sign_in, queued.submission, at)
+            sign_in.judged_at = moment_of_verdict(sign_in, queued.at)
+            self._outbox.wrong_code(sign_in, queued.submission, sign_in.judged_at)
 
         if is_correct or sign_in.tries >= sign_in.otp.max_attempts:
             self._endings.decide(sign_in, queued, is_correct=is_correct)

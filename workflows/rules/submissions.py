@@ -108,6 +108,7 @@ class Submissions:
             if sign_in.account in busy:
                 left.append(queued)
             elif locked_until := self._budgets.locked_until(sign_in, queued.at):
+                sign_in.judged_at = queued.at
                 self._outbox.locked(sign_in, queued.submission, locked_until, queued.at)
             else:
                 self._compares[sign_in.signin_id] = self._charge(sign_in, queued)

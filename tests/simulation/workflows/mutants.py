@@ -19,8 +19,8 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a wrong code has the moment of the last signal",
         f"{_RULES}/mailbox.py",
-        "            at = moment_of_verdict(sign_in, queued.at)\n",
-        "            at = self.state.last_event_at\n",
+        "            sign_in.judged_at = moment_of_verdict(sign_in, queued.at)\n",
+        "            sign_in.judged_at = self.state.last_event_at\n",
     ),
     Mutant(
         "a sign-in ends by a code as of the last signal",
@@ -34,6 +34,12 @@ WORKFLOW_MUTANTS: Final = (
         f"{_RULES}/endings.py",
         "        if self._submissions.are_pending(sign_in.signin_id):\n            return\n\n        ending",
         "        ending",
+    ),
+    Mutant(
+        "a sign-in fails as of its refused mail, though a later code was rejected before",
+        f"{_RULES}/endings.py",
+        "            moments = filter(None, [*refused.values(), sign_in.judged_at])\n",
+        "            moments = refused.values()\n",
     ),
     Mutant(
         "a compare that nobody had time for is given up",

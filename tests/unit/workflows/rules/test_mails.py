@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.policy import OtpPolicy, Policy
-from tests.fakes.mailbox_world import RIGHT, MailboxWorld
+from schemas.policy import LimitPolicy, OtpPolicy, Policy
+from tests.fakes.mailbox_world import RIGHT, MailboxWorld, summary
 from workflows.rules.jobs import CompareCode, SendMail
 
 
@@ -33,6 +33,29 @@ def test_a_refused_mail_ends_the_sign_in(world: MailboxWorld) -> None:
     world.sign_in()
     world.finish(world.take_job(), "never")
     assert world.outcomes() == ["signin.failed delivery_failed"]
+
+
+@pytest.mark.parametrize(("failures_per_hour", "verdict"), [(10, "wrong_code"), (1, "locked")])
+def test_a_refused_mail_ends_the_sign_in_no_earlier_than_the_verdicts_before(
+    failures_per_hour: int, verdict: str
+) -> None:
+    """The mail is refused during a compare, and another submission comes before that has ended (seed 3604)."""
+    world = MailboxWorld(Policy(limits=LimitPolicy(failures_per_hour=failures_per_hour)))
+    signin_id = world.sign_in()
+    mail = world.take_job()
+    world.submit_wrong(signin_id, 1)
+    compare = world.take_job()
+    world.wait(2)
+    world.finish(mail, "never")
+    world.wait(180)
+    world.submit_wrong(signin_id, 1)
+    world.finish(compare)
+    world.run_jobs()
+
+    verdicts = world.results(signin_id)
+
+    assert [summary(one) for one in verdicts][-2:] == [f"otp.rejected {verdict}", "signin.failed delivery_failed"]
+    assert verdicts[-1].occurred_at >= verdicts[-2].occurred_at
 
 
 @pytest.mark.parametrize(
