@@ -1,5 +1,6 @@
 """One sign-in through the stack, from outside: by its published ports and by the commands in the worker's container."""
 
+import contextlib
 import json
 import re
 import time
@@ -8,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from deploy.local.places import StackError
 from deploy.local.waiting import run_in_thread, wait_for
@@ -76,8 +78,10 @@ def _failures(signin_id: str) -> list[str]:
 
 
 def _results(signin_id: str) -> list[str]:
-    """Read the types of a sign-in's results through the published port of Kafka."""
-    return run_in_thread(_read_results(signin_id))
+    """Read the types of a sign-in's results through the published port of Kafka. None while it does not answer."""
+    with contextlib.suppress(KafkaError):
+        return run_in_thread(_read_results(signin_id))
+    return []
 
 
 async def _read_results(signin_id: str) -> list[str]:

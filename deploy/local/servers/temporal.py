@@ -18,7 +18,7 @@ from deploy.local.waiting import run_in_thread
 IMPATIENT: Final = RetryConfig(max_elapsed_time_millis=500, max_retries=1)
 # By default SQLite waits for the disk three times in each transaction (docs/adr/0037). A log ahead of
 # the database survives SIGKILL as well; only a power cut loses its last entries.
-_FEW_FSYNCS: Final = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL")
+FEW_FSYNCS: Final = ("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL")
 _INHERITED_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "SYSTEMROOT")
 
 
@@ -63,7 +63,7 @@ class LocalTemporal(ServerProcess):
     def _launch(self, child: Child) -> None:
         port, ui_port, http_port, metrics_port = free_ports(4)
         ui = ["--ui-port", str(ui_port), "--ui-disable-news-fetch"] if self._ui else ["--headless"]
-        database = ["--db-filename", str(child.folder / "temporal.db"), *_FEW_FSYNCS] if self._durable else []
+        database = ["--db-filename", str(child.folder / "temporal.db"), *FEW_FSYNCS] if self._durable else []
 
         self._command = [
             str(executable("temporal")),

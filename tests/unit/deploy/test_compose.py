@@ -18,6 +18,7 @@ from activities.ports import SiteverifyAnswer
 from deploy.local.places import LOOPBACK, PROJECT, free_ports
 from deploy.local.processes import Child
 from deploy.local.servers.containers import KAFKA_IMAGE, TEMPORAL_IMAGE
+from deploy.local.servers.temporal import FEW_FSYNCS
 from deploy.local.waiting import eventually
 from utils.dns import DnsMailDomains
 from utils.settings.environment import variables
@@ -110,6 +111,12 @@ def test_temporals_database_is_in_its_volume() -> None:
     database = command[command.index("--db-filename") + 1]
 
     assert str(Path(database).parent) == OWNED_BY_THE_IMAGES_USER["temporal"]
+
+
+def test_temporals_database_waits_for_the_disk_as_seldom_as_in_the_tests() -> None:
+    """By default each transaction waits for the disk three times, and people for their mail."""
+    command = SERVICES["temporal"]["command"]
+    assert tuple(command[command.index(FEW_FSYNCS[0]) :][: len(FEW_FSYNCS)]) == FEW_FSYNCS
 
 
 @pytest.mark.parametrize("name", QUIET)
