@@ -153,7 +153,8 @@ def test_every_script_is_checked(tmp_path: Path) -> None:
         command, cwd=PROJECT, env={"PATH": path}, capture_output=True, text=True, check=True, timeout=30
     ).stdout.split()
 
-    scripts = {str(path.relative_to(PROJECT)) for path in (PROJECT / "deploy").rglob("*.sh")}
+    folders = (PROJECT / "deploy", PROJECT / "tests")
+    scripts = {str(path.relative_to(PROJECT)) for folder in folders for path in folder.rglob("*.sh")}
     assert set(named) == scripts | {".ci/run"}
 
 
