@@ -8,7 +8,7 @@ from typing import Any, Final
 from deploy.local.places import PROJECT
 from tests.faults.case import Finding
 from tests.faults.programme import CASES, CLUSTER_CASES
-from tests.faults.versions import versions
+from tests.faults.versions import runs, versions
 
 DOCUMENT: Final = PROJECT / "docs" / "faults.md"
 DATA: Final = PROJECT / "docs" / "faults.json"
@@ -90,8 +90,7 @@ def rendered(stored: dict[str, Any]) -> str:
     if short:
         lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""]
 
-    runs = sorted({(finding["on"], finding["versions"]) for finding in stored.values()})
-    lines += [f"Run on {day}: {text}." for day, text in runs]
+    lines += runs(stored)
 
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.places import PROJECT
-from tests.faults.versions import versions
+from tests.faults.versions import runs, versions
 from tests.redteam.attack import Finding
 from tests.redteam.programme import NAMES
 
@@ -57,8 +57,7 @@ def rendered(stored: dict[str, Any]) -> str:
     if short:
         lines += [f"Run at the small scale of `make test`: {', '.join(short)}.", ""]
 
-    runs = sorted({(finding["on"], finding["versions"]) for finding in stored.values()})
-    lines += [f"Run on {day}: {text}." for day, text in runs]
+    lines += runs(stored)
 
     return _HEAD + "\n".join(lines) + "\n"
 
