@@ -19,6 +19,10 @@ class AtOnce:
     error: Exception
 
 
+class WithoutMetadata:
+    """The topic's partitions are never known: ``send`` waits for them, and so does not queue the record."""
+
+
 class Watch:
     """A stopwatch that a test sets."""
 
@@ -73,6 +77,8 @@ class ProducerDouble:
             raise delivery
         if isinstance(delivery, AtOnce):
             raise delivery.error
+        if isinstance(delivery, WithoutMetadata):
+            await asyncio.Event().wait()
 
         future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
 

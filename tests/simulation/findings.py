@@ -60,6 +60,15 @@ FINDINGS: Final = (
         "Until the new log is begun, 0 is committed for it.",
     ),
     Finding(
+        "consumer",
+        "A record that waited for the metadata of a replaced producer was noticed 10 s later",
+        "seed 2566, `tests/unit/utils/kafka/test_producer.py`",
+        "Dead letters come in a burst, and one is refused as too large for its batch, so their producer is replaced "
+        "while another still waits for the topic's metadata. Its client is closed, which ends no such wait. The letter "
+        "is in work until it times out, and a rebalance waits for what is in work.",
+        "What waits for a place in the queue of a producer fails with it, and is tried with the next one.",
+    ),
+    Finding(
         "workflows",
         "A second mail may be left without its code_sent",
         "seed 1359",

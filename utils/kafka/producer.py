@@ -20,6 +20,7 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import stopped_cleanly
 from utils.kafka.deliveries import DeliveryRecord
 from utils.kafka.error_table import translate
+from utils.kafka.queueing import Queueing
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class ReliableProducer:
         self._replacing: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._record = DeliveryRecord(timeout_s, stopwatch)
+        self._queueing = Queueing()
 
     @property
     def delivers(self) -> bool:
@@ -110,7 +112,7 @@ class ReliableProducer:
         try:
             async with asyncio.timeout(self._timeout_s):
                 producer = await self._started()
-                acknowledgement = await _enqueue(producer, topic, key, value, headers, partition)
+                acknowledgement = await self._queueing.put(producer, topic, key, value, headers, partition)
                 acknowledgement.add_done_callback(self._note)
                 metadata = await asyncio.shield(acknowledgement)
         except (TimeoutError, KafkaTimeoutError):  # aiokafka raises the latter when its buffer is full
@@ -136,6 +138,7 @@ class ReliableProducer:
         producer = self._producer
         self._producer = None
         if producer is not None:
+            self._queueing.give_up(producer)
             await _stop(producer)
 
         await asyncio.gather(*self._retiring)
@@ -192,6 +195,7 @@ class ReliableProducer:
         if producer is not None and producer is self._producer:
             self._producer = None
             self._on_replaced()
+            self._queueing.give_up(producer)
             _fail_pending(producer, "the producer is replaced")
             self._stop_in_background(producer)
 
@@ -220,44 +224,6 @@ class ReliableProducer:
         )
         self._access.follow(producer.client)
         return producer
-
-
-async def _enqueue(
-    producer: Any,
-    topic: str,
-    key: bytes | None,
-    value: bytes | None,
-    headers: Headers,
-    partition: int | None,
-) -> asyncio.Future[Any]:
-    """Add the record to the producer's queue.
-
-    The future is done once the brokers acknowledge it.
-    """
-    if partition is not None and partition not in await producer.partitions_for(topic):
-        partition = None
-
-    if key is None and value is None:
-        return await _enqueue_without_content(producer, topic, headers, partition)
-
-    acknowledgement: asyncio.Future[Any]
-    acknowledgement = await producer.send(topic, value, key=key, headers=list(headers), partition=partition)
-    return acknowledgement
-
-
-async def _enqueue_without_content(
-    producer: Any, topic: str, headers: Headers, partition: int | None
-) -> asyncio.Future[Any]:
-    """Send a batch of one record: aiokafka's ``send`` refuses a record without key and value, such as a dead letter."""
-    batch = producer.create_batch()
-    batch.append(timestamp=None, key=None, value=None, headers=list(headers))
-    batch.close()
-
-    if partition is None:
-        partition = min(await producer.partitions_for(topic))
-
-    acknowledgement: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
-    return acknowledgement
 
 
 async def _stop(producer: Any) -> None:

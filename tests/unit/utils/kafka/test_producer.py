@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from activities.errors import PublishUnavailable
 from consumers.ports import KafkaUnavailable, RecordRefused
 from schemas.results import ResultEvent, SignInExpired
-from tests.fakes.kafka_producer import SILENCE, AtOnce, ProducerDouble, ScriptedBroker, Watch
+from tests.fakes.kafka_producer import SILENCE, AtOnce, ProducerDouble, ScriptedBroker, Watch, WithoutMetadata
 from tests.fakes.waiting import until
 from utils.kafka import producer as producer_module
 from utils.kafka.access import KafkaAccess
@@ -73,6 +73,36 @@ async def test_calls_that_wait_on_a_failed_producer_fail_at_once() -> None:
     assert [type(answer) for answer in answers] == [KafkaUnavailable] * 3
     assert (await producer.send("t", b"k", b"v")).offset == 7
     assert len(broker.built) == 2
+
+
+async def test_calls_that_wait_for_metadata_of_a_failed_producer_fail_at_once() -> None:
+    """Nothing of theirs is queued yet, and a client that is closed never answers who waits for its metadata."""
+    broker = ScriptedBroker(WithoutMetadata(), ProducerFenced())
+    producer = ReliableProducer(ACCESS, timeout_s=60, factory=broker.build)
+    waiting = asyncio.ensure_future(producer.send("t", b"k", b"v"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(KafkaUnavailable):
+        await producer.send("t", b"k", b"v")
+    async with asyncio.timeout(5):
+        with pytest.raises(KafkaUnavailable):
+            await waiting
+
+    assert (await producer.send("t", b"k", b"v")).offset == 7
+    assert len(broker.built) == 2
+
+
+async def test_closing_ends_calls_that_wait_for_metadata() -> None:
+    """They would wait for the metadata of a client that is closed."""
+    broker = ScriptedBroker(WithoutMetadata())
+    producer = ReliableProducer(ACCESS, timeout_s=60, factory=broker.build)
+    waiting = asyncio.ensure_future(producer.send("t", b"k", b"v"))
+    await asyncio.sleep(0)
+
+    await producer.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(KafkaUnavailable):
+            await waiting
 
 
 @pytest.mark.parametrize(
