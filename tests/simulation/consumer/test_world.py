@@ -1,6 +1,7 @@
 """The real consumer reads from the scripted cluster, and the oracle notices when it does not."""
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -39,3 +40,27 @@ def test_the_same_seed_tells_the_same_story() -> None:
 def test_the_story_does_not_change_when_it_is_told() -> None:
     """Keeping the events and the log is no event."""
     assert simulate(5, quiet_day, told=True).story.digest == simulate(5, quiet_day).story.digest
+
+
+def test_nothing_of_a_world_is_left() -> None:
+    """Not even where a task is closed in the middle, and starts another one to clean up after itself."""
+    worlds: list[weakref.ref[World]] = []
+
+    async def clean_up(_world: World) -> None:
+        """Do nothing."""
+
+    async def work(world: World) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            asyncio.ensure_future(clean_up(world))
+
+    async def half_done(world: World) -> None:
+        worlds.append(weakref.ref(world))
+        asyncio.ensure_future(work(world))
+        world.hire()
+        await asyncio.sleep(1)
+
+    simulate(7, half_done)
+
+    assert worlds[0]() is None

@@ -178,6 +178,7 @@ def _simulate(seed: int, plot: Plot, told: bool, skipped: Collection[int]) -> Re
 
         story.end()
         result = Result(seed, list(world.oracle.violations), story, loop.time(), world.moves)
+        asyncio.set_event_loop(None)  # what tasks start when they are closed would wait in a new loop, for ever
         loop.forget_tasks()
         loop.close()
 
