@@ -1,5 +1,6 @@
 """What the server does for the commands of a workflow task."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from temporalio.api.common.v1 import SearchAttributes as EncodedAttributes
@@ -36,6 +37,11 @@ def apply(temporal: "Temporal", run: Run, command: Any) -> None:
             pass
         case _:
             _end_run(temporal, run, kind, command)
+
+
+def in_order(commands: Sequence[Any]) -> list[Any]:
+    """Return the commands of a task as the SDK's core sends them: what ends the run comes last."""
+    return sorted(commands, key=ends_run)
 
 
 def ends_run(command: Any) -> bool:

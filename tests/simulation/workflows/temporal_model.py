@@ -12,7 +12,7 @@ from temporalio.common import TypedSearchAttributes
 from tests.simulation.story import Story
 from tests.simulation.workflows.activity_runs import ActivityRun
 from tests.simulation.workflows.agenda import Agenda
-from tests.simulation.workflows.commands import apply, ends_run
+from tests.simulation.workflows.commands import apply, in_order
 from tests.fakes.workflow_instances import Beginning, Job, TaskFailed
 from tests.simulation.workflows.mood import Pauses
 from tests.simulation.workflows.runs import NotDeterministic, Run
@@ -152,7 +152,7 @@ class Temporal:
         self.story.add("workflow task", run.workflow_id)
         if run.length > 2 and self._rng.random() < self.pauses.mood.evictions:
             task.worker.drop(run)
-        for command in task.commands:
+        for command in in_order(task.commands):
             apply(self, run, command)
         if run.is_open and run.pending:
             self._schedule_task(run)

@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.common import TypedSearchAttributes
 
 from schemas.tasks import MailToSend
 from tests.simulation.workflows import people
+from tests.simulation.workflows.commands import in_order
 from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.runs import NotDeterministic
 from tests.simulation.workflows.world import RELEASES, World
@@ -114,3 +116,13 @@ def test_normal_activities_have_the_options_that_the_workflow_asked_for(world: W
     assert activity.command.heartbeat_timeout.ToTimedelta() == HEARTBEAT_TIMEOUT
     assert activity.command.start_to_close_timeout.ToTimedelta() == timedelta(seconds=world.policy.times.mail_attempt_s)
     assert abs(activity.command.schedule_to_close_timeout.ToTimedelta() - left) < timedelta(seconds=1)
+
+
+def test_what_a_workflow_does_after_it_ended_its_run_comes_before_the_end() -> None:
+    """So an activity that is asked for then ends with the run, and is never tried (seed 5293 of an earlier version)."""
+    end, activity, other = WorkflowCommand(), WorkflowCommand(), WorkflowCommand()
+    end.continue_as_new_workflow_execution.SetInParent()
+    activity.schedule_activity.SetInParent()
+    other.start_child_workflow_execution.SetInParent()
+
+    assert in_order([activity, end, other]) == [activity, other, end]
