@@ -12,7 +12,7 @@ from temporalio.common import TypedSearchAttributes
 from tests.simulation.story import Story
 from tests.simulation.workflows.activity_runs import ActivityRun
 from tests.simulation.workflows.agenda import Agenda
-from tests.simulation.workflows.commands import apply, in_order
+from tests.simulation.workflows.commands import apply, ends_run, in_order
 from tests.fakes.workflow_instances import Beginning, Job, TaskFailed
 from tests.simulation.workflows.mood import Pauses
 from tests.simulation.workflows.runs import NotDeterministic, Run
