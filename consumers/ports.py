@@ -172,6 +172,13 @@ class RecordSource(Protocol):
         """Return the group's committed offsets, of the partitions that have one. Raises ``KafkaUnavailable``."""
         ...
 
+    async def topic_ids(self) -> Mapping[str, bytes]:
+        """Return the ids of the topics, which change when a topic is created again; of none if Kafka knows no ids.
+
+        Raises ``KafkaUnavailable``.
+        """
+        ...
+
     async def position(self, partition: Partition) -> int | None:
         """Return the offset after the last one that ``poll`` returned or skipped; None if unknown. Quick."""
         ...

@@ -16,7 +16,8 @@ class Assignment:
     A partition whose log goes backwards gets a new tracker within the epoch. Tickets name their tracker's own epoch.
 
     ``intake_open`` is set from an assignment until its partitions are about to go. ``outdated``: the partitions that
-    have another log by now than the one that was read. ``logs_begun`` counts them over all epochs.
+    have another log by now than the one that was read. ``logs_begun`` counts them over all epochs, and ``topic_ids``
+    tells which topic each log is of, as far as Kafka has said.
     """
 
     def __init__(self, stopwatch: Stopwatch = time.monotonic, clock: Clock = utc_now) -> None:
@@ -24,6 +25,7 @@ class Assignment:
         self.intake_open = asyncio.Event()
         self.outdated: set[Partition] = set()
         self.logs_begun: Counter[Partition] = Counter()
+        self.topic_ids: dict[Partition, bytes] = {}
         self._tracker_epochs = count(1)
         self._stopwatch = stopwatch
         self._clock = clock
@@ -50,7 +52,14 @@ class Assignment:
         tracker.skip_to(offset)
         self._trackers[partition] = tracker
         self.logs_begun[partition] += 1
+        self.topic_ids.pop(partition, None)
         self.outdated.discard(partition)
+
+    def note_topics(self, topic_ids: Mapping[str, bytes]) -> None:
+        """Note which topics the logs are of, before anything is read of them. What is known already stays."""
+        for partition in self.partitions:
+            if partition.topic in topic_ids:
+                self.topic_ids.setdefault(partition, topic_ids[partition.topic])
 
     def close_intake(self) -> None:
         """Take no further records. Those in flight can still finish."""

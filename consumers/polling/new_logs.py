@@ -5,8 +5,8 @@ a paused partition is not polled, and a new log that is already longer than the 
 happened.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from consumers.polling.assignment import Assignment
@@ -23,28 +23,17 @@ class ReadSoFar(NamedTuple):
     position: int | None
 
 
-@dataclass
-class _Known:
-    """What is known of the log that is read. ``log_number`` tells it from the logs before and after it.
-
-    ``doubts``: answers in a row that do not fit.
-    """
-
-    log_number: int
-    topic_id: bytes | None
-    doubts: int = 0
-
-
 class NewLogs:
     """Compares what Kafka says of the logs with what was read before it was asked.
 
     A partition is ``outdated`` after two answers in a row: a broker that was frozen may give one old answer. Topic ids
-    are remembered over rebalances: an old commit may land on the new log.
+    are remembered over rebalances: an old commit may land on the new log. They are asked for before anything is read:
+    the topic may be made again before the first answer.
     """
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._known: dict[Partition, _Known] = {}
+        self._doubts = Counter[tuple[Partition, int]]()
 
     def read_so_far(self) -> Mapping[Partition, ReadSoFar]:
         """Return how far each partition is, to be compared with an answer to a question that is asked now."""
@@ -58,20 +47,17 @@ class NewLogs:
                 self._compare(partition, read[partition].position, log)
 
     def _compare(self, partition: Partition, position: int | None, log: PartitionLog) -> None:
-        known = self._known_log(partition)
-        known.topic_id = known.topic_id or log.topic_id
-
-        is_same_topic = log.topic_id is None or log.topic_id == known.topic_id
+        """Count the answers in a row that do not fit the log that is read."""
+        this_log = (partition, self._assignment.logs_begun[partition])
+        is_same_topic = log.topic_id in (None, self._assignment.topic_ids.get(partition, log.topic_id))
         holds_what_was_read = position is None or position <= log.end
-        known.doubts = 0 if is_same_topic and holds_what_was_read else known.doubts + 1
 
-        if known.doubts >= _ANSWERS_NEEDED:
+        if is_same_topic and holds_what_was_read:
+            self._doubts.pop(this_log, None)
+        else:
+            self._doubts[this_log] += 1
+
+        if log.topic_id is not None:
+            self._assignment.topic_ids.setdefault(partition, log.topic_id)
+        if self._doubts[this_log] >= _ANSWERS_NEEDED:
             self._assignment.outdated.add(partition)
-
-    def _known_log(self, partition: Partition) -> _Known:
-        log_number = self._assignment.logs_begun[partition]
-        known = self._known.get(partition)
-        if known is None or known.log_number != log_number:
-            known = self._known[partition] = _Known(log_number, None)
-
-        return known

@@ -121,8 +121,10 @@ class Reader:
         if self._epoch_begun == epoch:
             return
 
+        topic_ids = await self._source.topic_ids()
         committed = await self._source.committed(list(self._assignment.partitions))
         if self._assignment.is_current(epoch):
+            self._assignment.note_topics(topic_ids)
             for partition, offset in committed.items():
                 self._assignment.trackers[partition].skip_to(offset)
             self._epoch_begun = epoch
@@ -132,10 +134,12 @@ class Reader:
         if not self._assignment.outdated:
             return
 
+        topic_ids = await self._source.topic_ids()
         beginnings = await self._source.seek_to_beginning(frozenset(self._assignment.outdated))
         if self._assignment.is_current(epoch):
             for partition, offset in beginnings.items():
                 self._begin_log(partition, offset)
+            self._assignment.note_topics(topic_ids)
 
     def _begin_log(self, partition: Partition, offset: int) -> None:
         """Track another log, from ``offset`` on. Its watermark is committed, though it may be lower."""

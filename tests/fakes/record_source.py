@@ -234,6 +234,11 @@ class FakeRecordSource:
         committed = self.broker.committed
         return {partition: committed[partition] for partition in partitions if partition in committed}
 
+    async def topic_ids(self) -> Mapping[str, bytes]:
+        """Return the ids of the topics."""
+        self.broker.raise_if_down()
+        return dict(self.broker.topic_ids)
+
     async def position(self, partition: Partition) -> int | None:
         """Return the offset to read next."""
         await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED
-from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, LeaderNotAvailableError, NodeNotReadyError, for_code
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 
 from consumers.ports import PartitionLog
@@ -31,7 +31,7 @@ class _Answer(NamedTuple):
 async def read_logs(client: Any, partitions: Collection[TopicPartition]) -> dict[TopicPartition, PartitionLog]:
     """Return the logs of the partitions whose leaders answer. Raises a ``KafkaError`` if none does."""
     topics = {partition.topic for partition in partitions}
-    topic_ids = await _topic_ids(client, topics)
+    topic_ids = await _known_topic_ids(client, topics)
     stable_ends = await _list_offsets(client, partitions, READ_COMMITTED)  # first: it is never above the end
     ends = await _list_offsets(client, partitions, READ_UNCOMMITTED)
 
@@ -54,18 +54,25 @@ async def first_timestamp_s(client: Any, partition: TopicPartition, offset: int)
     return header.first_timestamp_ms / 1_000
 
 
-async def _topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, bytes]:
-    """Return the ids of the topics that exist. Brokers older than Kafka 2.8 know none."""
+async def read_topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, bytes]:
+    """Return the ids of the topics that exist. Brokers older than Kafka 2.8 know none. Raises ``KafkaError``."""
     node = client.get_random_node()
     if node is None:
-        return {}
+        raise NodeNotReadyError
 
     try:
         answer = await send_aside(client, node, TopicIdsRequest(topics))
-    except (KafkaError, NotImplementedError, IncompatibleBrokerVersion):
+    except (NotImplementedError, IncompatibleBrokerVersion):
         return {}
 
     return {name: topic_id for code, name, topic_id, *_ in answer.topics if not code}
+
+
+async def _known_topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, bytes]:
+    try:
+        return await read_topic_ids(client, topics)
+    except KafkaError:
+        return {}
 
 
 async def _list_offsets(

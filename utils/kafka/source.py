@@ -12,7 +12,7 @@ from consumers.ports import AssignmentListener, KafkaMisconfigured, KafkaUnavail
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, start_consumer, stop_consumer, temporary_consumer
 from utils.kafka.needs import missing_topics
-from utils.kafka.partition_logs import first_timestamp_s, read_logs
+from utils.kafka.partition_logs import first_timestamp_s, read_logs, read_topic_ids
 from utils.kafka.coordination import raise_coordination_error
 from utils.kafka.polling import Poller
 from utils.kafka.refusals import Refusals
@@ -198,6 +198,11 @@ class KafkaSource:
             logs = await read_logs(self._consumer._client, targets)
 
         return {Partition(*partition): log for partition, log in logs.items()}
+
+    async def topic_ids(self) -> Mapping[str, bytes]:
+        """Return the ids of the topics; of none from brokers older than Kafka 2.8. Raises ``KafkaUnavailable``."""
+        async with self._call(_CALL_TIMEOUT_S):
+            return await read_topic_ids(self._consumer._client, self._topics)
 
     async def first_timestamp_s(self, partition: Partition, offset: int) -> float | None:
         """Return the time of the first record from ``offset`` on, readable or not; None if there is none.

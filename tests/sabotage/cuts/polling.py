@@ -102,9 +102,18 @@ CUTS: Final = (
         7,
         "a new log that is longer than the old one is not noticed",
         f"{_C}/polling/new_logs.py",
-        "log.topic_id is None or log.topic_id == known.topic_id",
+        "log.topic_id in (None, self._assignment.topic_ids.get(partition, log.topic_id))",
         "True",
         f"{_T}/polling/test_new_logs.py::test_a_topic_made_again_is_noticed_by_its_id",
+    ),
+    Cut(
+        7,
+        "which topic is read is asked only after something was read",
+        f"{_C}/polling/reading.py",
+        "            self._assignment.note_topics(topic_ids)\n"
+        "            for partition, offset in committed.items():\n",
+        "            for partition, offset in committed.items():\n",
+        f"{_T}/polling/test_new_logs.py::test_a_topic_made_again_before_the_first_answer_about_its_logs_is_noticed",
     ),
     Cut(
         7,

@@ -143,6 +143,22 @@ async def test_a_rebalance_is_not_taken_for_a_log_that_falls() -> None:
     assert not bench.metrics.replaced_logs
 
 
+async def test_a_topic_made_again_before_the_first_answer_about_its_logs_is_noticed() -> None:
+    """Its new log is as long as the old one, so only the topic's id tells (seed 6119 of the simulation)."""
+    bench = Bench()
+    bench.broker.topic_ids[REQUESTED] = b"old"
+    bench.source.hang.add("logs")
+    make_requests(bench, range(2))
+    async with bench.running(REQUESTED_0):
+        await until(lambda: bench.broker.committed.get(REQUESTED_0) == 2)
+        bench.broker.replace_log(REQUESTED_0)
+        make_requests(bench, range(10, 12))
+        bench.source.released.set()
+        await until(lambda: len(bench.applied) == 4)
+
+    assert bench.applied == ids(range(2)) + ids(range(10, 12))
+
+
 class Answers:
     """A partition that was read up to offset 5, and answers about its log."""
 

@@ -37,6 +37,10 @@ class Source:
     def resume(self, partitions: Collection[Partition]) -> None:
         """Resume nothing."""
 
+    async def topic_ids(self) -> Mapping[str, bytes]:
+        """Return none, like an old broker."""
+        return {}
+
     async def position(self, partition: Partition) -> int:
         """Return the offset to read next."""
         return self._consumer.position(P0 if partition.number == 0 else P1)
