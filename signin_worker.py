@@ -181,7 +181,7 @@ def _activities(
     stack.push_async_callback(close_briefly, siteverify.close)
 
     mailboxes = TemporalMailboxes(client, mailbox_task_queue(settings.temporal.task_queue))
-    hand_over = HandOverActivities(mailboxes, TemporalFirstAttempts(client))
+    hand_over = HandOverActivities(mailboxes, TemporalFirstAttempts(client), utc_now)
     otp = OtpActivities(wiring.code_keys)
     turnstile = TurnstileActivities(
         siteverify,

@@ -7,6 +7,7 @@
     │   ├── ChallengeUnavailable
     │   ├── MailUnavailable
     │   ├── PublishUnavailable
+    │   ├── TaskLost
     │   ├── TemporalUnavailable
     │   └── UnknownKey
     └── Refused
@@ -59,6 +60,12 @@ class TemporalUnavailable(Unavailable):
     """Raised when a call did not get through."""
 
     text = "Temporal did not take the call"
+
+
+class TaskLost(Unavailable):
+    """Raised when a worker that was frozen is about to act for a workflow task that another has by now."""
+
+    text = "the workflow task is too old"
 
 
 class UnknownKey(Unavailable):

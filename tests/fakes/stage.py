@@ -120,7 +120,7 @@ class Stage:
             self.verifier, frozenset({"www.example"}), "signin", 300, lambda: self._solved_at
         )
         otp = OtpActivities(self.keys)
-        hand_over = HandOverActivities(self.mailboxes, TemporalFirstAttempts(self.client))
+        hand_over = HandOverActivities(self.mailboxes, TemporalFirstAttempts(self.client), lambda: self._solved_at)
 
         activities: list[Callable[..., Any]] = [
             email_check.validate_email_activity,

@@ -103,4 +103,13 @@ FINDINGS: Final = (
         "come; a worker is back, and rejects them. Then the sign-in fails, as of the moment of the refused mail.",
         "It fails no earlier than the last rejected code.",
     ),
+    Finding(
+        "workflows",
+        "A worker that was frozen for minutes had a sign-in rejected once more, at another time",
+        "seed 13505 of an earlier version, `tests/unit/activities/test_handing_over.py`",
+        "A worker freezes with the first task of a request. Another worker does it again, has the sign-in rejected "
+        "through its mailbox, and the mailbox ends: it has nothing to remember. The first worker thaws and does its "
+        "task, which rejects, too; a new mailbox publishes that.",
+        "A local try of a hand-over is refused when its message was decided more than half a minute ago.",
+    ),
 )

@@ -89,14 +89,6 @@ WORKFLOW_MUTANTS: Final = (
         '"account": subject.account',
         '"account": getattr(subject, "email", subject.account)',
     ),
-    Mutant(
-        "an answer overtakes those of earlier submissions (found by this simulation, seed 526)",
-        f"{_RULES}/submissions.py",
-        "            self._state.queue.append(QueuedSubmission(submission=submission, at=at))\n",
-        "            self._state.queue.append(QueuedSubmission(submission=submission, at=at))\n"
-        "        elif locked_until := self._budgets.locked_until(sign_in, at):\n"
-        "            self._outbox.locked(sign_in, submission, locked_until, at)\n",
-    ),
     # Tries and budgets
     Mutant(
         "a submission that is delivered again is judged again",

@@ -188,7 +188,8 @@ class Worker:
         client = self._around.client.as_client()
         turnstile = TurnstileActivities(outside, frozenset({HOSTNAME}), ACTION, _MAX_TOKEN_AGE_S, self._now)
         otp = OtpActivities(KEYS)
-        hand_over = HandOverActivities(TemporalMailboxes(client, "signin-mailbox"), TemporalFirstAttempts(client))
+        mailboxes = TemporalMailboxes(client, "signin-mailbox")
+        hand_over = HandOverActivities(mailboxes, TemporalFirstAttempts(client), self._now)
 
         return {
             "validate_email_activity": (EmailActivities(outside, PSEUDONYMS).validate_email_activity, EmailToCheck),

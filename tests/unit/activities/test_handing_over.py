@@ -1,8 +1,11 @@
 """The activities by which one workflow reaches others."""
 
-from datetime import UTC, datetime
+import dataclasses
+from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from temporalio.exceptions import ApplicationError
 
 from activities.errors import HandOverRefused, SideEffectError, TemporalUnavailable
 from activities.handing_over import HandOverActivities
@@ -23,11 +26,37 @@ TASK = HandOver(
 QUERY = FirstAttemptQuery(signin_id=SIGNIN)
 
 
+def activities(
+    mailboxes: FakeMailboxes | None = None, first_attempts: FakeFirstAttempts | None = None, *, now: datetime = NOW
+) -> HandOverActivities:
+    """Return the activities."""
+    return HandOverActivities(mailboxes or FakeMailboxes(), first_attempts or FakeFirstAttempts(), lambda: now)
+
+
 async def test_a_message_reaches_its_mailbox() -> None:
     """The policy goes along, in case the mailbox has to be started."""
     mailboxes = FakeMailboxes()
-    await called().run(HandOverActivities(mailboxes, FakeFirstAttempts()).hand_over_activity, TASK)
+    await called().run(activities(mailboxes).hand_over_activity, TASK)
     assert mailboxes.handed == [("pseudonym", TASK.message, TASK.policy)]
+
+
+@pytest.mark.parametrize(
+    ("late_s", "is_local", "arrives"), [(29, True, True), (31, True, False), (31, False, True), (-3_600, True, True)]
+)
+async def test_a_worker_that_was_frozen_for_long_hands_nothing_over(late_s: int, is_local: bool, arrives: bool) -> None:
+    """Its task is lost, and the mailbox may have forgotten the sign-in. What history has asked for may be late."""
+    mailboxes = FakeMailboxes()
+    environment = called()
+    environment.info = dataclasses.replace(environment.info, is_local=is_local)
+    hand_over = activities(mailboxes, now=NOW + timedelta(seconds=late_s)).hand_over_activity
+
+    if arrives:
+        await environment.run(hand_over, TASK)
+    else:
+        with pytest.raises(ApplicationError) as caught:
+            await environment.run(hand_over, TASK)
+        assert caught.value.type == "TaskLost"
+    assert bool(mailboxes.handed) is arrives
 
 
 @pytest.mark.parametrize(("answer", "final"), [(HandOverRefused, True), (TemporalUnavailable, False)])
@@ -35,7 +64,7 @@ async def test_only_a_refused_message_is_not_retried(answer: type[SideEffectErro
     """The log names the type of the message, not its content."""
     mailboxes = FakeMailboxes()
     mailboxes.script(answer)
-    hand_over = HandOverActivities(mailboxes, FakeFirstAttempts()).hand_over_activity
+    hand_over = activities(mailboxes).hand_over_activity
 
     with log_book() as book:
         error = await failing(hand_over, TASK)
@@ -48,7 +77,7 @@ async def test_only_a_refused_message_is_not_retried(answer: type[SideEffectErro
 async def test_the_state_of_the_first_attempt_is_passed_through() -> None:
     """It is unknown, running, or closed with its outcome."""
     first_attempts = FakeFirstAttempts()
-    read = HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity
+    read = activities(first_attempts=first_attempts).read_first_attempt_activity
 
     assert await called().run(read, QUERY) == FirstAttempt(status="unknown")
 
@@ -66,7 +95,7 @@ async def test_a_failed_read_of_the_first_attempt_is_retried() -> None:
     """No answer does not mean that there is no first attempt."""
     first_attempts = FakeFirstAttempts()
     first_attempts.down = True
-    read = HandOverActivities(FakeMailboxes(), first_attempts).read_first_attempt_activity
+    read = activities(first_attempts=first_attempts).read_first_attempt_activity
 
     with log_book() as book:
         error = await failing(read, QUERY)

@@ -212,7 +212,7 @@ async def test_no_address_leaves_with_a_hand_over(address: str, error: type[Side
     task = HandOver(mailbox="m", message=challenge, policy=Policy())
     ports = TalkativePorts(error)
 
-    left = await _what_leaves(HandOverActivities(ports, ports).hand_over_activity, task)
+    left = await _what_leaves(HandOverActivities(ports, ports, lambda: NOW).hand_over_activity, task)
 
     _assert_hidden(address, left)
 
@@ -223,7 +223,7 @@ async def test_no_text_of_kafka_or_temporal_leaves(error: type[SideEffectError] 
     ports = TalkativePorts(error)
     event = ResultEvent(result=SignInExpired(signin_id=SIGNIN, account="who-is-it", occurred_at=NOW))
     publish = PublishingActivities(ports).publish_result_activity
-    hand_over = HandOverActivities(ports, ports)
+    hand_over = HandOverActivities(ports, ports, lambda: NOW)
 
     published = await _what_leaves(publish, Publication(events=(event,)))
     read = await _what_leaves(hand_over.read_first_attempt_activity, FirstAttemptQuery(signin_id=SIGNIN))
