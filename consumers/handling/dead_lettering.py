@@ -82,16 +82,15 @@ class DeadLetterBreaker:
         """Count a record of this topic that is no dead letter."""
         self._all[topic].add(self._stopwatch())
 
-    async def admit(self, topic: str) -> None:
-        """Count one dead letter of this topic that is about to be written.
+    async def wait_until_closed(self) -> None:
+        """Wait for ``resume`` if the breaker is open."""
+        await self._closed.wait()
 
-        While the breaker is open, wait for ``resume`` first.
+    def admits(self, topic: str) -> bool:
+        """Count one dead letter of this topic that is about to be written, and return true.
+
+        Return false while the breaker is open, and open it at a limit.
         """
-        while not self._try_admit(topic):
-            await self._closed.wait()
-
-    def _try_admit(self, topic: str) -> bool:
-        """Count a dead letter and return true. At a limit, open the breaker and return false."""
         if not self._limits.per_minute:
             return True
         if self.is_open:
@@ -193,8 +192,9 @@ class DeadLettering:
         outcome = await self._handler(delivery)
 
         if isinstance(outcome, Rejected):
-            delivery.postponed = "too_many_dead_letters"  # logged as the reason if the record is held back for long
-            await self._breaker.admit(delivery.record.topic)
+            while not self._breaker.admits(delivery.record.topic):
+                delivery.postponed = "too_many_dead_letters"
+                await self._breaker.wait_until_closed()
             await self._write(delivery, outcome)
         else:
             self._breaker.finished(delivery.record.topic)

@@ -75,12 +75,20 @@ def _take_records(self: Any, max_records: int | None = None) -> list[Any]:
 
 def _decoder(decompress_into: DecompressInto) -> Callable[[Any], bytes]:
     def decode(payload: Any) -> bytes:
-        buffer = mmap(_NO_FILE, MAX_DECOMPRESSED_BYTES)  # the system backs only the pages that are written
+        buffer = _reserved()
         size = decompress_into(payload, buffer)
 
         return buffer[:size]
 
     return decode
+
+
+def _reserved() -> mmap:
+    """Return a buffer of which the system backs only the pages that are written. Raises ``MemoryError``."""
+    try:
+        return mmap(_NO_FILE, MAX_DECOMPRESSED_BYTES)
+    except OSError:
+        raise MemoryError("no room to decompress a batch") from None
 
 
 def _snappy_into(payload: Any, buffer: mmap) -> int:

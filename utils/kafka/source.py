@@ -44,7 +44,7 @@ _CALL_TIMEOUT_S: Final = 10.0
 _CHECK_TIMEOUT_S: Final = 5.0
 _START_TIMEOUT_S: Final = 45.0  # joining waits up to 30 s for a rebalance; giving up sooner starts the next one
 _POSITION_TIMEOUT_S: Final = 0.05
-_TIMESTAMP_TIMEOUT_S: Final = 2.0
+_SHORT_TIMEOUT_S: Final = 2.0  # of questions that any broker may answer, or nobody needs to
 
 
 class KafkaSource:
@@ -200,8 +200,8 @@ class KafkaSource:
         return {Partition(*partition): log for partition, log in logs.items()}
 
     async def topic_ids(self) -> Mapping[str, bytes]:
-        """Return the ids of the topics; of none from brokers older than Kafka 2.8. Raises ``KafkaUnavailable``."""
-        async with self._call(_CALL_TIMEOUT_S):
+        """Return the ids of the topics, which reading waits for; of none before Kafka 2.8. Raises ``KafkaUnavailable``."""
+        async with self._call(_SHORT_TIMEOUT_S):
             return await read_topic_ids(self._consumer._client, self._topics)
 
     async def first_timestamp_s(self, partition: Partition, offset: int) -> float | None:
@@ -209,7 +209,7 @@ class KafkaSource:
 
         Needs a task of its own. Raises ``KafkaUnavailable``.
         """
-        async with kafka_call(_TIMESTAMP_TIMEOUT_S):
+        async with kafka_call(_SHORT_TIMEOUT_S):
             return await first_timestamp_s(self._consumer._client, TopicPartition(*partition), offset)
 
     async def is_reachable(self, partitions: Collection[Partition]) -> bool:

@@ -1,12 +1,16 @@
 """Compressed batches are read, whatever the codec, and none may expand without limit."""
 
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import cramjam
 import pytest
 from aiokafka import TopicPartition, codec
 
+from deploy.local.places import PROJECT
 from tests.fakes.raw_batches import batch
 from utils.kafka.batches import Fetched, ReadLimits, decode
 from utils.kafka.codecs import MAX_DECOMPRESSED_BYTES, bound_decompression
@@ -18,8 +22,32 @@ ZSTD = 4
 CODECS = pytest.mark.parametrize("compression", [GZIP, SNAPPY, LZ4, ZSTD], ids=["gzip", "snappy", "lz4", "zstd"])
 PLACE = TopicPartition("topic", 0)
 
+_OUT_OF_MEMORY = """
+import resource
+from pathlib import Path
+
+from tests.unit.utils.kafka.test_codecs import GZIP, read
+
+mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (mapped + (8 << 20), -1))
+try:
+    print(read(GZIP, b"readable"))
+except MemoryError:
+    print("out of memory")
+"""
+
 
 bound_decompression()  # as every client does when it starts
+
+BOTH_WAYS = pytest.mark.parametrize(
+    ("compress", "decompress"),
+    [
+        (codec.gzip_encode, codec.gzip_decode),
+        (codec.snappy_encode, codec.snappy_decode),
+        (codec.lz4_encode, codec.lz4_decode),
+        (codec.zstd_encode, codec.zstd_decode),
+    ],
+)
 
 
 def read(compression: int, *values: bytes) -> Fetched:
@@ -47,15 +75,7 @@ def test_a_batch_that_expands_beyond_the_limit_is_unreadable(compression: int) -
     assert fetched.unreadable.error == "DecompressionError"
 
 
-@pytest.mark.parametrize(
-    ("compress", "decompress"),
-    [
-        (codec.gzip_encode, codec.gzip_decode),
-        (codec.snappy_encode, codec.snappy_decode),
-        (codec.lz4_encode, codec.lz4_decode),
-        (codec.zstd_encode, codec.zstd_decode),
-    ],
-)
+@BOTH_WAYS
 def test_the_limit_is_exact(compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes]) -> None:
     """Exactly the limit is decompressed; one byte more is refused."""
     largest = bytes(MAX_DECOMPRESSED_BYTES)
@@ -70,15 +90,7 @@ def test_snappy_without_blocks_is_read() -> None:
     assert codec.snappy_decode(cramjam.snappy.compress_raw(b"plain")) == b"plain"
 
 
-@pytest.mark.parametrize(
-    ("compress", "decompress"),
-    [
-        (codec.gzip_encode, codec.gzip_decode),
-        (codec.snappy_encode, codec.snappy_decode),
-        (codec.lz4_encode, codec.lz4_decode),
-        (codec.zstd_encode, codec.zstd_decode),
-    ],
-)
+@BOTH_WAYS
 def test_a_small_batch_takes_little_memory(
     compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes]
 ) -> None:
@@ -93,3 +105,12 @@ def test_a_small_batch_takes_little_memory(
         tracemalloc.stop()
 
     assert peak < 100_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited as Linux does it")
+def test_a_batch_that_there_is_no_memory_for_is_not_unreadable() -> None:
+    """It would become a dead letter, though another worker can read it. A process of its own runs out of memory."""
+    command = [sys.executable, "-c", _OUT_OF_MEMORY]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "out of memory"
