@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -34,7 +35,7 @@ Say = Callable[[str], None]
 def check_pages(say: Say) -> None:
     """Read a page of each service whose port is published, and find the worker among Prometheus' targets."""
     for name, url in _PAGES.items():
-        wait_for(lambda url=url: _status(url) == 200, f"{name} ({url})", within_s=_WITHIN_S)  # type: ignore[misc]
+        wait_for(partial(_answers, url), f"{name} ({url})", within_s=_WITHIN_S)
     wait_for(lambda: _targets() == ["up"], "Prometheus' target", within_s=_WITHIN_S)
 
     rules = _json("http://127.0.0.1:9090/api/v1/rules")["data"]["groups"]
@@ -42,6 +43,10 @@ def check_pages(say: Say) -> None:
     _require(files == ["alerts.yml", "slo.yml"], f"Prometheus has the rules of {files}")
     _require(_status("http://127.0.0.1:8081/") == 404, "the codec server has a page at /")
     say(f"answers: {', '.join(_PAGES)}, the codec server; Prometheus scrapes the worker and has {files}")
+
+
+def _answers(url: str) -> bool:
+    return _status(url) == 200
 
 
 def sign_in(compose: Compose, say: Say) -> str:

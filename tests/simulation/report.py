@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from deploy.local.places import PROJECT
+from tests.faults.versions import commit
 from tests.simulation.findings import FINDINGS
 from tests.simulation.mutant import Mutant
 from tests.simulation.verdicts import Verdict
@@ -72,7 +72,7 @@ def write_run(half: str, tally: Tally, took_s: float, processes: int | None) -> 
     """Keep what a run of seeds has shown, and write the page."""
     data = _data()
     data.setdefault("runs", {})[half] = {
-        "commit": _commit(),
+        "commit": commit(),
         "seeds": tally.seeds,
         "violations": tally.violations,
         "seeds_a_second": round(tally.seeds / took_s, 1),
@@ -86,7 +86,7 @@ def write_run(half: str, tally: Tally, took_s: float, processes: int | None) -> 
 def write_mutants(half: str, found: Sequence[tuple[Mutant, int | None, str]]) -> None:
     """Keep how many seeds each mutant took, None if it was not found, and write the page."""
     data = _data()
-    data.setdefault("mutants_commit", {})[half] = _commit()
+    data.setdefault("mutants_commit", {})[half] = commit()
     data.setdefault("mutants", {})[half] = [
         {"what": mutant.what, "file": mutant.file, "seeds": seeds, "violation": violation}
         for mutant, seeds, violation in found
@@ -102,12 +102,6 @@ def rendered(data: Mapping[str, Any]) -> str:
     for half, title in _HALVES.items():
         parts += _coverage(title, data.get("runs", {}).get(half))
     return "\n".join(parts)
-
-
-def _commit() -> str:
-    """Return the commit that runs, and whether it was changed since."""
-    command = ["git", "describe", "--always", "--dirty=, changed", "--exclude=*"]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _data() -> dict[str, Any]:

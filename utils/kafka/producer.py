@@ -20,7 +20,7 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import stopped_cleanly
 from utils.kafka.deliveries import DeliveryRecord
 from utils.kafka.error_table import translate
-from utils.kafka.queueing import Queueing
+from utils.kafka.queueing import QueueWaits, enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class ReliableProducer:
         self._replacing: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._record = DeliveryRecord(timeout_s, stopwatch)
-        self._queueing = Queueing()
+        self._queue_waits = QueueWaits()
 
     @property
     def delivers(self) -> bool:
@@ -112,7 +112,8 @@ class ReliableProducer:
         try:
             async with asyncio.timeout(self._timeout_s):
                 producer = await self._started()
-                acknowledgement = await self._queueing.put(producer, topic, key, value, headers, partition)
+                queued = enqueue(producer, topic, key, value, headers, partition)
+                acknowledgement = await self._queue_waits.wait(producer, queued)
                 acknowledgement.add_done_callback(self._note)
                 metadata = await asyncio.shield(acknowledgement)
         except (TimeoutError, KafkaTimeoutError):  # aiokafka raises the latter when its buffer is full
@@ -138,7 +139,7 @@ class ReliableProducer:
         producer = self._producer
         self._producer = None
         if producer is not None:
-            self._queueing.give_up(producer)
+            self._queue_waits.give_up(producer)
             await _stop(producer)
 
         await asyncio.gather(*self._retiring)
@@ -195,7 +196,7 @@ class ReliableProducer:
         if producer is not None and producer is self._producer:
             self._producer = None
             self._on_replaced()
-            self._queueing.give_up(producer)
+            self._queue_waits.give_up(producer)
             _fail_pending(producer, "the producer is replaced")
             self._stop_in_background(producer)
 

@@ -1,6 +1,7 @@
 """Puts records into a producer's queue, and gives up the waiting for it once the producer is given up."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -8,8 +9,8 @@ from aiokafka.errors import KafkaError
 from consumers.ports import Headers
 
 
-class Queueing:
-    """Records on their way into the queue of some producer.
+class QueueWaits:
+    """Waits for a place in the queue of a producer.
 
     Before a record is queued, aiokafka waits for the topic's metadata. That wait never ends if the client is closed
     meanwhile, and failing what is queued does not reach it.
@@ -18,24 +19,13 @@ class Queueing:
     def __init__(self) -> None:
         self._waits: dict[asyncio.Timeout, Any] = {}
 
-    async def put(
-        self,
-        producer: Any,
-        topic: str,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers,
-        partition: int | None,
-    ) -> asyncio.Future[Any]:
-        """Add the record to the producer's queue. Raises ``KafkaError``, also if the producer is given up before.
-
-        The future is done once the brokers acknowledge it.
-        """
+    async def wait(self, producer: Any, queued: Awaitable[asyncio.Future[Any]]) -> asyncio.Future[Any]:
+        """Return what ``queued`` does. Raises ``KafkaError`` if the producer is given up before."""
         wait = asyncio.timeout(None)
         self._waits[wait] = producer
         try:
             async with wait:
-                return await _enqueue(producer, topic, key, value, headers, partition)
+                return await queued
         except TimeoutError:
             if not wait.expired():
                 raise
@@ -44,14 +34,14 @@ class Queueing:
             del self._waits[wait]
 
     def give_up(self, producer: Any) -> None:
-        """Fail all records that wait for a place in this producer's queue."""
+        """Fail all waits for this producer's queue."""
         now = asyncio.get_running_loop().time()
         for wait, awaited in self._waits.items():
             if awaited is producer:
                 wait.reschedule(now)
 
 
-async def _enqueue(
+async def enqueue(
     producer: Any,
     topic: str,
     key: bytes | None,

@@ -29,7 +29,7 @@ def test_a_worker_gives_the_budgets_back_before_anything_is_deleted(
 
     async def look_first(runs: tuple[object, ...]) -> tuple[object, ...]:
         cleared_before.append(len(wiring.fake_limits.cleared))
-        return await delete(runs)  # type: ignore[arg-type]
+        return await delete(runs)  # type: ignore[arg-type]  # runs, as the fake holds them
 
     monkeypatch.setattr(erasure, "delete", look_first)
 
@@ -48,7 +48,7 @@ def test_nothing_is_given_back_that_stays_or_is_closed(
     monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring, held: tuple[object, ...], arguments: tuple[str, ...]
 ) -> None:
     """Without ``--now`` an open mailbox keeps its limits; a closed one has none."""
-    run(monkeypatch, wiring, FakeErasure(*held), ADA, "--yes", *arguments)  # type: ignore[arg-type]
+    run(monkeypatch, wiring, FakeErasure(*held), ADA, "--yes", *arguments)  # type: ignore[arg-type]  # as above
     assert wiring.fake_limits.cleared == []
 
 
