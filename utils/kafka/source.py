@@ -200,7 +200,7 @@ class KafkaSource:
         return {Partition(*partition): log for partition, log in logs.items()}
 
     async def topic_ids(self) -> Mapping[str, bytes]:
-        """Return the ids of the topics, which reading waits for; of none before Kafka 2.8. Raises ``KafkaUnavailable``."""
+        """Return the ids of the topics; of none before Kafka 2.8. Reading waits for it. Raises ``KafkaUnavailable``."""
         async with self._call(_SHORT_TIMEOUT_S):
             return await read_topic_ids(self._consumer._client, self._topics)
 
