@@ -94,11 +94,16 @@ class VerifyOTPWorkflow:
 
     @workflow.update(name=CLEAR_LIMITS_UPDATE)
     async def clear_limits(self, clearing: Clearing) -> LimitsReport:
-        """Clear budgets, record it in the audit trail, and return what was spent before."""
+        """Record it in the audit trail, clear budgets, and return what was spent before.
+
+        In this order: an update is in the server's memory alone until its first task has
+        completed. A verdict under cleared limits, published in that task, would contradict the
+        one of a task that is done again without the update (docs/adr/0039).
+        """
         before = self._mailbox.limits(LimitsQuery(account=clearing.account, as_of=workflow.now()))
-        self._mailbox.clear_limits(clearing)
 
         await run_durable_step(ClearingActivities.report_clearing_activity, clearing)
+        self._mailbox.clear_limits(clearing)
         self._wake()
         return before
 
@@ -221,7 +226,7 @@ class VerifyOTPWorkflow:
         if self._jobs and self._run_limits.allow_last_jobs():
             return
 
-        overflow = self._mailbox.take_overflow(workflow.now())
+        overflow = None if self._is_overflow() else self._mailbox.take_overflow(workflow.now())
         if overflow is not None:
             await self._start_overflow(overflow)
             return
@@ -233,6 +238,14 @@ class VerifyOTPWorkflow:
             task_timeout=WORKFLOW_TASK_TIMEOUT,
             initial_versioning_behavior=ContinueAsNewVersioningBehavior.AUTO_UPGRADE,
         )
+
+    def _is_overflow(self) -> bool:
+        """Tell whether this workflow only publishes what was too much for a run of its mailbox.
+
+        It never starts another: a child is pinned to the release of its parent, and would be told at once that
+        another is current.
+        """
+        return _OVERFLOW in workflow.info().workflow_id
 
     async def _start_overflow(self, overflow: MailboxState) -> None:
         """Let another workflow publish what is too much for a new run."""

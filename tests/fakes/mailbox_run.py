@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 from temporalio.bridge.proto.workflow_activation import (
+    DoUpdate,
     FireTimer,
     SignalWorkflow,
     WorkflowActivationJob,
@@ -90,6 +91,15 @@ class MailboxRun:
         self._events.append(
             Job(signal_workflow=SignalWorkflow(signal_name=name, input=[to_payload(message)], originating_event_id=1))
         )
+
+    def update(self, name: str, message: BaseModel) -> None:
+        """Add an update, which the server keeps in its memory until a task has completed."""
+        update = DoUpdate(id="u", protocol_instance_id="u", name=name, input=[to_payload(message)])
+        self._events.append(Job(do_update=update))
+
+    def forget_updates(self) -> None:
+        """Restart the server: what it kept in its memory is lost."""
+        self._events = [job for job in self._events if not job.HasField("do_update")]
 
     def complete(self, activity: Scheduled, result: BaseModel) -> None:
         """End a normal activity well."""

@@ -63,7 +63,7 @@ def failure_windows(policy: Policy, *, is_trusted: bool) -> list[Window]:
 
 def judge_budgets(cases: Sequence[Case], ledger: Ledger, policy: Policy) -> Iterator[str]:
     """Yield what was spent beyond the limits, and what was refused within them."""
-    clearings = [_moment(at) for at, _ in ledger.clearings]
+    clearings = [_moment(at) for at in ledger.clearings]
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
         mails = mail_windows(policy, is_trusted=is_trusted)

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from activities.ports import CodeMail
-from schemas.limits import Clearing
 from schemas.results import Result
 from schemas.tasks import MailToSend
 from workflows.inbox import Signal
@@ -90,6 +89,7 @@ class Typed:
 class Ledger:
     """Everything that happened outside of the workflows, in order.
 
+    ``clearings``: when history held that an operator's update was recorded; nothing may be cleared before.
     ``cut_short``: mailboxes whose run had to end, whatever was in flight, and when it did.
     """
 
@@ -99,7 +99,7 @@ class Ledger:
     published: list[Published] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
     answers: list[MailAnswer] = field(default_factory=list)
-    clearings: list[tuple[float, Clearing]] = field(default_factory=list)
+    clearings: list[float] = field(default_factory=list)
     cut_short: list[tuple[str, float]] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
 

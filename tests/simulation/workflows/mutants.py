@@ -17,6 +17,14 @@ WORKFLOW_MUTANTS: Final = (
         "        await run_step(PublishingActivities",
     ),
     Mutant(
+        "limits are cleared before history holds the update",
+        "workflows/verify_otp.py",
+        "        await run_durable_step(ClearingActivities.report_clearing_activity, clearing)\n"
+        "        self._mailbox.clear_limits(clearing)\n",
+        "        self._mailbox.clear_limits(clearing)\n"
+        "        await run_durable_step(ClearingActivities.report_clearing_activity, clearing)\n",
+    ),
+    Mutant(
         "a wrong code has the moment of the last signal",
         f"{_RULES}/mailbox.py",
         "            sign_in.judged_at = moment_of_verdict(sign_in, queued.at)\n",

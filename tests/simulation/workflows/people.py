@@ -161,7 +161,6 @@ def clear_limits(world: "World", rng: random.Random) -> None:
         operator="grace",
         masked="a***@e***.com",
     )
-    world.ledger.clearings.append((world.agenda.now, clearing))
     world.temporal.update(run, CLEAR_LIMITS_UPDATE, to_payload(clearing))
 
 

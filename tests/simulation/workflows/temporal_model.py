@@ -19,6 +19,7 @@ from tests.simulation.workflows.runs import NotDeterministic, Run
 from tests.simulation.workflows.tasks import TIMEOUT_S, Task
 from tests.simulation.workflows.workers import Worker
 
+_FORGOTTEN_UPDATES: Final = 0.5
 _STICKY_TIMEOUT_S: Final = 10.0
 
 
@@ -260,10 +261,15 @@ class Temporal:
             self._schedule_again(task.run)
 
     def _schedule_again(self, run: Run) -> None:
-        """Schedule a task that failed. The first failure is written to history, further ones are not."""
+        """Schedule a task that failed. History holds only the first failure, and no update that is not done."""
         if run.attempt == 1:
             run.length += 3
-        self._schedule_task(run)
+        rest = [job for job in run.pending if not job.HasField("do_update")]
+        if rest != run.pending and self._rng.random() < _FORGOTTEN_UPDATES:
+            self.story.add("update lost: the server was restarted", run.workflow_id)
+            run.pending = rest
+        if run.pending:
+            self._schedule_task(run)
 
     def _replayed(self, run: Run, worker: Worker) -> Any:
         try:

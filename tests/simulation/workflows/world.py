@@ -126,7 +126,9 @@ class World:
         self.ledger.signals.append(Signalled(self.agenda.now, message.signin_id, name, message, moment, number))
 
     def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
-        """Keep that a mail was accepted."""
+        """Keep that a mail was accepted, or that limits may be cleared."""
+        if kind == "report_clearing_activity":
+            self.ledger.clearings.append(self.agenda.now)
         if kind == "send_email_activity":
             mail = from_payload(task, MailToSend)
             accepted = from_payload(answer, MailAccepted)

@@ -1,6 +1,6 @@
 """A mailbox moves to another release by continuing as new, when it is at rest."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,16 +13,19 @@ from temporalio.bridge.proto.workflow_activation import (
 )
 from temporalio.workflow import ContinueAsNewVersioningBehavior
 
-from schemas.mailbox import MailboxInput
+from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import Policy
 from schemas.signals import Challenge
 from schemas.tasks import MailAccepted, Published
-from tests.fakes.mailbox_world import ADA, HOME, START
+from tests.fakes.mailbox_world import ADA, HOME, START, MailboxWorld
 from tests.fakes.workflow_instances import to_payload
 from tests.fakes.workflow_runs import Run
 from workflows.names import OPEN_OR_RESEND_SIGNAL
+from workflows.rules.outbox import MAX_CARRIED_RESULTS, MAX_OVERFLOW_RESULTS
+from workflows.rules.submissions import MAX_WAITING
 
 JUST_AFTER = START + timedelta(seconds=1)
+A_WHILE_AFTER = START + timedelta(seconds=5)
 
 
 def challenge() -> SignalWorkflow:
@@ -49,18 +52,19 @@ def challenge() -> SignalWorkflow:
 class Moving:
     """A mailbox whose worker is told, or not, that another release is to serve it."""
 
-    def __init__(self) -> None:
-        self._run = Run("mailbox/m", MailboxInput(policy=Policy()), started_at=START, busy_until=START)
+    def __init__(self, workflow_id: str = "mailbox/m", carried: MailboxState | None = None) -> None:
+        content = MailboxInput(policy=Policy(), carried=carried)
+        self._run = Run(workflow_id, content, started_at=START, busy_until=START)
         self._jobs = list(self._run.pending)
 
-    def commands(self, *jobs: WorkflowActivationJob, moves: bool) -> dict[str, Any]:
+    def commands(self, *jobs: WorkflowActivationJob, moves: bool, at: datetime = JUST_AFTER) -> dict[str, Any]:
         """Do a workflow task, and return its commands by kind."""
         activation = WorkflowActivation(
             run_id=self._run.run_id,
             jobs=[*self._jobs, *jobs],
             target_worker_deployment_version_changed=moves,
         )
-        activation.timestamp.FromDatetime(JUST_AFTER)
+        activation.timestamp.FromDatetime(at)
         self._jobs = []
 
         commands = self._run._instance.activate(activation)
@@ -101,3 +105,24 @@ def test_a_mailbox_does_not_move_while_a_mail_is_under_way() -> None:
 
     assert "continue_as_new_workflow_execution" not in mailbox.commands(timer, moves=True)
     assert "schedule_local_activity" in mailbox.resolve(mail, MailAccepted(at=JUST_AFTER), moves=True)
+
+
+def test_a_backlog_moves_and_starts_no_other_workflow() -> None:
+    """Kafka is away, and what was too much for a run of the mailbox waits in a workflow of its own.
+
+    A child workflow is pinned to its parent's release. So one that handed its backlog over to another would do that
+    again and again, every three seconds, and keep the old release from draining.
+    """
+    world = MailboxWorld()
+    for _ in range(MAX_WAITING + MAX_CARRIED_RESULTS + MAX_OVERFLOW_RESULTS):
+        world.submit("signin-never-0000000001", "x")
+    carried = world.mailbox.take_overflow(world.now)
+    backlog = Moving("mailbox/m/overflow/1", carried)
+
+    publication = backlog.commands(moves=True)
+    later = backlog.commands(WorkflowActivationJob(fire_timer=FireTimer(seq=1)), moves=True, at=A_WHILE_AFTER)
+
+    assert "schedule_activity" in publication
+    assert "start_child_workflow_execution" not in later
+    new_run = later["continue_as_new_workflow_execution"]
+    assert new_run.initial_versioning_behavior == ContinueAsNewVersioningBehavior.AUTO_UPGRADE
