@@ -8,15 +8,20 @@ from tests.faults.cases.outages import MAX_WAITING, last
 from tests.faults.stage import Stage
 
 _RESTARTED_AFTER_S: Final = 5  # as soon as an orchestrator does it
+_BACK_OFF_S: Final = (
+    300  # how late a history service may take up a step again (taskResourceExhaustedRescheduleMaxInterval)
+)
 
 
 async def database_killed(stage: Stage) -> str:
     """Kill PostgreSQL while people keep coming, and start it again with the data it had.
 
-    Services that end meanwhile are started again, as an orchestrator would.
+    Services that end meanwhile are started again, as an orchestrator would. Steps that were under way when the
+    database was lost wait longest: the services retry them with a back-off that has grown during the outage.
     """
     cluster = stage.servers.cluster
     stage.crowd.max_at_once = MAX_WAITING
+    stage.patience_s += _BACK_OFF_S
     await stage.start_worker()
 
     async with stage.crowd.arriving(stage.scale.every_s):
