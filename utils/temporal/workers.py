@@ -17,6 +17,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from utils.temporal.heartbeats import Heartbeats, heartbeat_interval
+from utils.temporal.inline import InlineExecutor
 from utils.temporal.side_by_side import SideBySide
 from workflows.names import mail_task_queue, mailbox_task_queue
 from workflows.timeouts import HEARTBEAT_TIMEOUT
@@ -142,5 +143,6 @@ def _workflow_options(activities: Sequence[Callable[..., Any]], runner: Workflow
         "activity_task_poller_behavior": _ACTIVITY_POLLERS,
         "sticky_queue_schedule_to_start_timeout": STICKY_WAIT,
         "nonsticky_to_sticky_poll_ratio": _NON_STICKY_SHARE,
+        "workflow_task_executor": InlineExecutor(),
         "max_workflow_task_external_storage_concurrency": _EXTERNAL_STORAGE_CONCURRENCY,
     }
