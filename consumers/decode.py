@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from activities.addresses import Address, parse_address
 from consumers.outcomes import Rejected
-from consumers.ports import Headers, Record
+from consumers.ports import Headers, Record, record_time
 from schemas.dead_letters import DeadLetterError, DltHeader
 from schemas.fields import Message
 from schemas.inbound import OtpSubmitted, SignInRequested
@@ -31,7 +31,6 @@ _TRACEPARENT: Final = re.compile(
     r"-(?!0{16})[0-9a-f]{16}"  # parent id
     r"-[0-9a-f]{2}"  # flags
 )
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Event = TypeVar("_Event", bound=Message)
 
@@ -217,7 +216,7 @@ def _birth(record: Record, own_time: datetime, now: datetime) -> tuple[datetime,
 
     The emitter's clock counts only where the broker does not stamp. A replayed dead letter keeps its first timestamp.
     """
-    broker = _instant(record.timestamp_ms) if record.log_append_time else None
+    broker = record_time(record.timestamp_ms) if record.log_append_time else None
     times = [own_time if broker is None else broker]
 
     for name, value in record.headers:
@@ -230,14 +229,4 @@ def _birth(record: Record, own_time: datetime, now: datetime) -> tuple[datetime,
 
 def _instant_in(header: bytes | None) -> datetime | None:
     text = _text(header)
-    return _instant(int(text)) if _MILLISECONDS.fullmatch(text) else None
-
-
-def _instant(milliseconds: int) -> datetime | None:
-    if milliseconds < 0:
-        return None
-
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
+    return record_time(int(text)) if _MILLISECONDS.fullmatch(text) else None

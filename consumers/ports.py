@@ -11,8 +11,10 @@ A record passes these objects, which ``build_consumer`` in ``signin_worker`` com
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Headers = Sequence[tuple[str, bytes | None]]
 Clock = Callable[[], datetime]
@@ -25,6 +27,17 @@ Sleep = Callable[[float], Awaitable[None]]
 def utc_now() -> datetime:
     """Return the current time, in UTC."""
     return datetime.now(UTC)
+
+
+def record_time(milliseconds: int) -> datetime | None:
+    """Return the time of a record's timestamp, or None: it has none, or a client wrote one that is no time."""
+    if milliseconds < 0:
+        return None
+
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
 
 
 class KafkaUnavailable(Exception):

@@ -39,7 +39,7 @@ class CannotListen(Exception):
 
 
 class InstanceUnavailable(Exception):
-    """Raised when no instance answers that could resume. Its text says what was found instead."""
+    """Raised when no instance answers, or none that could resume. Its text says what was found instead."""
 
 
 class _Server(uvicorn.Server):
@@ -104,13 +104,18 @@ def _resume_endpoint(
     return endpoint
 
 
+def instance_place(host: str, port: int) -> str:
+    """Return where to reach the instance that listens there, as it stands in a URL."""
+    reachable = _LOOPBACK.get(host, host)
+    return f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+
+
 async def request_resume(host: str, port: int) -> bool:
     """Close the dead-letter breaker of the instance that listens there; return whether it was open.
 
     Raises ``InstanceUnavailable``.
     """
-    reachable = _LOOPBACK.get(host, host)
-    place = f"[{reachable}]:{port}" if ":" in reachable else f"{reachable}:{port}"
+    place = instance_place(host, port)
 
     try:
         async with (

@@ -1,6 +1,7 @@
 """The status of Kafka, Temporal and one worker. A source that does not answer is reported as away."""
 
 import asyncio
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from temporalio.service import RPCError
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from schemas.status import Status, WorkerPage, WorkflowCounts
+from utils.endpoints import InstanceUnavailable
 from utils.kafka.access import KafkaAccess
 from utils.kafka.lag import partition_lags
 from utils.temporal.namespace import missing_attributes
@@ -28,7 +30,16 @@ from workflows.names import (
 
 _Part = TypeVar("_Part")
 _TIMEOUT_S: Final = 5.0
-_AWAY = (KafkaUnavailable, TemporalUnavailable, RPCError, RuntimeError, OSError, aiohttp.ClientError, TimeoutError)
+_AWAY = (
+    KafkaUnavailable,
+    TemporalUnavailable,
+    InstanceUnavailable,
+    RPCError,
+    RuntimeError,
+    OSError,
+    aiohttp.ClientError,
+    TimeoutError,
+)
 
 
 class StatusReader:
@@ -91,11 +102,14 @@ class StatusReader:
         timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             async with session.get(f"{self._worker_url}/readyz") as answer:
-                ready = await answer.json()
+                ready = await answer.read()
             async with session.get(f"{self._worker_url}/metrics") as answer:
-                metrics = await answer.text()
+                metrics = await answer.read()
 
-        return worker_page(tuple(ready["missing"]), metrics)
+        try:
+            return worker_page(tuple(json.loads(ready)["missing"]), metrics.decode())
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            raise InstanceUnavailable(f"no signin-worker answers at {self._worker_url}") from None
 
 
 def worker_page(missing: tuple[str, ...], metrics: str) -> WorkerPage:

@@ -19,7 +19,7 @@ from schemas.policy import Policy
 from schemas.status import Status, Trace
 from schemas.topics import dead_letter_topic
 from utils.dns import DnsMailDomains
-from utils.endpoints import request_resume
+from utils.endpoints import instance_place, request_resume
 from utils.files import CredentialWatch, Reloaded, Secret, secret_file
 from utils.kafka.access import KafkaAccess
 from utils.kafka.dead_letters import KafkaDeadLetterReader, KafkaReplayStore
@@ -214,7 +214,7 @@ class Wiring:
             self.inbound_topics,
             self.temporal,
             settings.temporal.task_queue,
-            f"http://{settings.http.host}:{settings.http.port}",
+            f"http://{instance_place(settings.http.host, settings.http.port)}",
         )
         return reader.read
 

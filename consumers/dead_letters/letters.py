@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from consumers.dead_letters.headers import Provenance, provenance_of
 from consumers.dead_letters.replayed_offsets import ReplayedOffsets
 from consumers.decode import readable_data
-from consumers.ports import DeadLetterReader, Partition, Record, ReplayMark, ReplayStore
+from consumers.ports import DeadLetterReader, Partition, Record, ReplayMark, ReplayStore, record_time
 from schemas.fields import SignInId
 from schemas.topics import inbound_topic
 
@@ -40,9 +40,9 @@ class DeadLetter:
     def failed_at(self) -> datetime:
         """When it failed first.
 
-        If the headers do not say, when it was written to the dead-letter topic.
+        If the headers do not say, when it was written to the dead-letter topic, or else the beginning of the epoch.
         """
-        return self.provenance.failed_at or _instant(self.record.timestamp_ms)
+        return self.provenance.failed_at or record_time(self.record.timestamp_ms) or _EPOCH
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,6 @@ async def selected_letters(
             letter = dead_letter(record)
             if selection.matches(letter):
                 yield letter, record.offset in part.replayed
-
-
-def _instant(milliseconds: int) -> datetime:
-    """Return the time, or the beginning of the epoch if there is no such time."""
-    try:
-        return _EPOCH + timedelta(milliseconds=max(0, milliseconds))
-    except OverflowError:
-        return _EPOCH
 
 
 def _signin_id(record: Record) -> str | None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 
+from consumers.ports import record_time
 from schemas.status import PartitionLag
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_admin, kafka_call, temporary_consumer
@@ -86,7 +87,7 @@ async def _times(client: Any, positions: Mapping[TopicPartition, int]) -> Mappin
     seconds = await asyncio.gather(*(first_timestamp_s(client, *position) for position in positions.items()))
 
     return {
-        partition: datetime.fromtimestamp(time_s, UTC)
+        partition: time
         for partition, time_s in zip(positions, seconds, strict=True)
-        if time_s is not None
+        if time_s is not None and (time := record_time(round(time_s * 1_000))) is not None
     }

@@ -4,11 +4,12 @@ Values are never read: they may hold a code.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from aiokafka import TopicPartition
 
+from consumers.ports import record_time
 from schemas.status import TraceEvent
 from utils.kafka.access import KafkaAccess
 from utils.kafka.clients import kafka_call, temporary_consumer
@@ -69,10 +70,12 @@ async def _read(consumer: Any, ends: dict[TopicPartition, int], key: bytes, unti
 
         for partition, records in batches.items():
             records_read += len(records)
-            found += [_trace_event(record) for record in records if record.key == key]
+            found += [_trace_event(record, until) for record in records if record.key == key]
 
             last = records[-1]
-            if last.timestamp > _milliseconds(until) or last.offset + 1 >= ends[partition]:
+            written_at = record_time(last.timestamp)
+            is_later = written_at is not None and written_at > until
+            if is_later or last.offset + 1 >= ends[partition]:
                 unread.discard(partition)
                 consumer.pause(partition)
 
@@ -83,12 +86,18 @@ def _milliseconds(time: datetime) -> int:
     return int(time.timestamp() * 1_000)
 
 
-def _trace_event(record: Any) -> TraceEvent:
-    headers = {name: value.decode("ascii", "replace") for name, value in record.headers if name in _SHOWN_HEADERS}
+def _trace_event(record: Any, until: datetime) -> TraceEvent:
+    """Return the record as a step. One whose timestamp is no time stands at ``until``."""
+    headers = {
+        name: (value or b"").decode("ascii", "replace") for name, value in record.headers if name in _SHOWN_HEADERS
+    }
     details: dict[str, str | int] = {"partition": record.partition, "offset": record.offset}
     if "ce_id" in headers:
         details["event_id"] = headers["ce_id"]
 
-    at = datetime.fromtimestamp(record.timestamp / 1_000, UTC)
-    kind = headers.get("ce_type", "record")
-    return TraceEvent(at=at, where="Kafka", what=f"{kind} on {record.topic}", details=details)
+    at = record_time(record.timestamp)
+    if at is None:
+        details["timestamp_ms"] = record.timestamp
+
+    kind = headers.get("ce_type") or "record"
+    return TraceEvent(at=at or until, where="Kafka", what=f"{kind} on {record.topic}", details=details)
