@@ -49,10 +49,14 @@ class WorkerPage(Message):
 
 
 class Status(Message):
-    """The state of the whole system. ``away``: which part did not answer, and with what error."""
+    """The state of the whole system. ``away``: which part did not answer, and with what error.
+
+    ``unseen``: the topics of which Kafka shows no partition.
+    """
 
     at: datetime
     partitions: tuple[PartitionLag, ...] = ()
+    unseen: tuple[str, ...] = ()
     workflows: WorkflowCounts | None = None
     worker: WorkerPage | None = None
     away: Mapping[str, str] = {}
@@ -73,7 +77,7 @@ class TraceEvent(Message):
 class Trace(Message):
     """The steps of one sign-in, oldest first.
 
-    ``outcome`` is the type of its terminal result, or None.
+    ``outcome`` is the type of its terminal result, or None. ``unseen``: the topics that could not be searched.
     """
 
     signin_id: str
@@ -82,4 +86,5 @@ class Trace(Message):
     masked: str | None = None
     outcome: str | None = None
     moments: tuple[TraceEvent, ...] = ()
+    unseen: tuple[str, ...] = ()
     away: Mapping[str, str] = {}

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
-from schemas.status import Status, WorkerPage, WorkflowCounts
+from schemas.status import PartitionLag, Status, WorkerPage, WorkflowCounts
 from utils.endpoints import InstanceUnavailable
 from utils.kafka.access import KafkaAccess
 from utils.kafka.lag import partition_lags
@@ -74,10 +74,15 @@ class StatusReader:
         return Status(
             at=datetime.now(UTC),
             partitions=tuple(partitions or ()),
+            unseen=() if partitions is None else self._unseen(partitions),
             workflows=workflows,
             worker=worker,
             away=away,
         )
+
+    def _unseen(self, partitions: Sequence[PartitionLag]) -> tuple[str, ...]:
+        seen = {partition.topic for partition in partitions}
+        return tuple(topic for topic in self._topics if topic not in seen)
 
     async def _count_workflows(self) -> WorkflowCounts:
         client = self._client = self._client or await self._connect()

@@ -10,7 +10,7 @@ from deploy.local.waiting import eventually
 from tests.faults.kafka_admin import KafkaAdmin
 from utils.kafka.access import KafkaAccess
 from utils.checks.kafka import KafkaCheck, topic_uses
-from utils.kafka.topics import create_topics, planned_topics
+from utils.kafka.topics import TopicState, create_topics, look_up_topics, planned_topics
 
 PLANS = planned_topics("in", "codes", "out", partitions=1)
 USES = topic_uses(PLANS, "out")
@@ -56,3 +56,15 @@ async def test_each_missing_right_is_reported(access: KafkaAccess) -> None:
         "warn Kafka rights: out: not allowed to DescribeConfigs. run does not need it, other commands do.",
         "FAIL Kafka rights: group g: not allowed to Read.",
     ]
+
+
+async def test_a_topic_whose_settings_may_not_be_seen_is_looked_up(access: KafkaAccess) -> None:
+    """Its partitions are known. A topic that may not be seen at all looks like one that does not exist."""
+    admin = KafkaAdmin(access.bootstrap_servers)
+    await admin.allow_only_describe("in", "g")
+    await admin.forbid_writing("out")
+
+    async def as_allowed() -> bool:
+        return await look_up_topics(access, ["in", "out"]) == {"in": TopicState(1, None)}
+
+    await eventually(as_allowed, "rights taken", within_s=20)

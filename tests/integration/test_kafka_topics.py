@@ -34,9 +34,14 @@ async def test_topics_are_created_once_and_as_planned(access: KafkaAccess, run: 
     states = await look_up_topics(access, [f"in.{run}", f"in.{run}.dlt", "not there"])
 
     assert set(states) == {f"in.{run}", f"in.{run}.dlt"}
-    assert states[f"in.{run}"].partitions == 3
-    assert states[f"in.{run}"].settings["message.timestamp.type"] == "LogAppendTime"
-    assert int(states[f"in.{run}.dlt"].settings["retention.ms"]) <= 86_400_000
+
+    inbound = states[f"in.{run}"]
+    letters = states[f"in.{run}.dlt"]
+
+    assert inbound.settings is not None and letters.settings is not None
+    assert inbound.partitions == 3
+    assert inbound.settings["message.timestamp.type"] == "LogAppendTime"
+    assert int(letters.settings["retention.ms"]) <= 86_400_000
 
 
 async def test_an_existing_topic_is_compared_and_not_changed(access: KafkaAccess, run: str) -> None:

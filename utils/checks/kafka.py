@@ -73,7 +73,8 @@ class KafkaCheck:
         cluster = await describe_cluster(self._access, topics, [self._group_id, self._replay_group])
         states = await look_up_topics(self._access, topics)
 
-        return self.judge(cluster, {name: state.settings for name, state in states.items()})
+        settings = {name: state.settings for name, state in states.items() if state.settings is not None}
+        return self.judge(cluster, settings)
 
     def judge(self, cluster: ClusterDescription, settings: TopicSettings) -> list[Finding]:
         """Return a finding for each thing that is wrong, or one for an area where nothing is."""

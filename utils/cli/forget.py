@@ -25,7 +25,7 @@ from utils.cli.terminal import (
     require_account_key,
     run_command,
 )
-from utils.kafka.retention import retention
+from utils.kafka.retention import A_CENTURY, Held, Unknown, retention
 from utils.temporal.client import namespace_retention
 from utils.temporal.erasure import Holdings, Kind, StoredRun, TemporalErasure
 from utils.wiring import Wiring
@@ -55,14 +55,17 @@ _ELSEWHERE: Final = "logs, mail servers, backups, and whoever reads the results:
 
 @dataclass(frozen=True)
 class Found:
-    """What Temporal holds, which of it goes, and how long the rest is held. ``topics``: None if Kafka is away."""
+    """What Temporal holds, which of it goes, and how long the rest is held. ``topics``: None if Kafka is away.
+
+    ``temporal_holds``: None if that is for ever.
+    """
 
     holdings: Holdings
     deleted: tuple[StoredRun, ...]
     kept: tuple[StoredRun, ...]
     again_at: datetime | None
-    temporal_holds: timedelta
-    topics: dict[str, timedelta | None] | None
+    temporal_holds: timedelta | None
+    topics: dict[str, Held] | None
 
     @property
     def limits_lost(self) -> bool:
@@ -126,13 +129,14 @@ async def _find(wiring: Wiring, mailbox: str, *, search: bool, now: bool) -> Fou
     horizon = timedelta(seconds=wiring.settings.replay_horizon_s)
     kept = () if now else holdings.kept(utc_now(), horizon)
     deleted = tuple(run for run in holdings.runs if run not in kept)
+    temporal_holds = await namespace_retention(client)
 
     return Found(
         holdings,
         deleted,
         kept,
         _again_at(kept, utc_now(), horizon),
-        await namespace_retention(client),
+        temporal_holds if temporal_holds <= A_CENTURY else None,
         await _topics(wiring),
     )
 
@@ -142,7 +146,7 @@ def _mailbox_of(wiring: Wiring, email: str) -> str | None:
     return None if address is None else wiring.pseudonyms.mailbox(address)
 
 
-async def _topics(wiring: Wiring) -> dict[str, timedelta | None] | None:
+async def _topics(wiring: Wiring) -> dict[str, Held] | None:
     names = [plan.name for plan in wiring.topic_plans]
     try:
         return await retention(wiring.kafka_access, names)
@@ -236,18 +240,19 @@ def _print_report(mailbox: str, found: Found, erased: Erased, *, as_json: bool) 
         typer.echo(f"  {erased.left} of them are still being deleted: run this again to see that they are gone")
 
     typer.echo("what remains:")
-    typer.echo(
-        f"  Temporal, requests that never reached the mailbox: until {_time(now + found.temporal_holds)} (--search)"
-    )
+    typer.echo(f"  Temporal, requests that never reached the mailbox: {_until(found.temporal_holds, now)} (--search)")
     if found.topics is None:
         typer.echo("  Kafka does not answer: its topics hold records for their retention.ms and segment.ms")
     for topic, held in (found.topics or {}).items():
-        typer.echo(f"  Kafka, {topic}: {f'until {_time(now + held)}' if held else 'FOR EVER, by its settings'}")
+        typer.echo(f"  Kafka, {topic}: {_until(held, now)}")
     typer.echo(f"  {_ELSEWHERE}")
 
 
 def _report(mailbox: str, found: Found, erased: Erased, now: datetime) -> dict[str, object]:
-    topics = {topic: _time(now + held) if held else None for topic, held in (found.topics or {}).items()}
+    topics = (found.topics or {}).items()
+    unknown = {topic: held.why for topic, held in topics if isinstance(held, Unknown)}
+    ends = {topic: _end(held, now) for topic, held in topics if not isinstance(held, Unknown)}
+
     return {
         "mailbox": mailbox,
         "deleted": _counts(found.deleted),
@@ -257,9 +262,22 @@ def _report(mailbox: str, found: Found, erased: Erased, now: datetime) -> dict[s
         "recorded_by_worker": erased.recorded_by_worker,
         "unreadable": found.holdings.unreadable,
         "unreadable_requests": found.holdings.unreadable_requests,
-        "unsearched_until": _time(now + found.temporal_holds),
-        "topics": None if found.topics is None else topics,
+        "unsearched_until": _end(found.temporal_holds, now),
+        "topics": None if found.topics is None else ends,
+        "unknown_topics": unknown,
     }
+
+
+def _until(held: Held, now: datetime) -> str:
+    if isinstance(held, Unknown):
+        return f"unknown: {held.why}"
+
+    end = _end(held, now)
+    return "FOR EVER, by its settings" if end is None else f"until {end}"
+
+
+def _end(held: timedelta | None, now: datetime) -> str | None:
+    return None if held is None else _time(now + held)
 
 
 def _counts(runs: Sequence[StoredRun]) -> dict[Kind, int]:

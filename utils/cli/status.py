@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Final, NoReturn
 
@@ -62,7 +62,7 @@ async def _watch(read: ReadStatus, as_json: bool) -> NoReturn:
 def screen(status: Status) -> RenderableType:
     """Return the status for people, in 80 columns."""
     time = Text(f"{status.at:%Y-%m-%d %H:%M:%S} UTC", style="bold")
-    parts: list[RenderableType] = [time, *_away(status.away)]
+    parts: list[RenderableType] = [time, *_away(status.away), *_unseen(status.unseen)]
 
     if status.partitions:
         parts += [Text(), _partitions(status), *_open_transactions(status)]
@@ -79,6 +79,12 @@ def _away(away: Mapping[str, str]) -> Iterator[Text]:
             yield Text(f"no worker answers ({error})", style="yellow")
         else:
             yield Text(f"{source} does not answer ({error})", style="bold red")
+
+
+def _unseen(topics: Sequence[str]) -> Iterator[Text]:
+    for topic in topics:
+        why = "it does not exist, there is no right to see it, or it has no leader"
+        yield Text(f"{topic}: no partition is seen: {why}", style="bold red")
 
 
 def _partitions(status: Status) -> Table:

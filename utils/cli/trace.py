@@ -57,7 +57,8 @@ def screen(trace: Trace) -> RenderableType:
     lines.append(trace.outcome or "not over yet, or its mailbox is not known: try --email")
 
     away = [f"{source} does not answer ({error})" for source, error in trace.away.items()]
-    warnings = [Text(line, style="bold red") for line in away]
+    unseen = [f"{topic} was not searched: it does not exist, or there is no right to see it" for topic in trace.unseen]
+    warnings = [Text(line, style="bold red") for line in (*away, *unseen)]
 
     return Group(*map(Text, lines), *warnings, Text(), _timeline(trace.moments))
 

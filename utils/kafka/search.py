@@ -5,7 +5,7 @@ Values are never read: they may hold a code.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
 
@@ -22,9 +22,16 @@ _MARGIN: Final = timedelta(minutes=15)
 _SHOWN_HEADERS: Final = ("ce_type", "ce_id")
 
 
+class Search(NamedTuple):
+    """The records found. ``unseen``: the topics that do not exist, or that there is no right to see."""
+
+    records: Sequence[TraceEvent]
+    unseen: tuple[str, ...]
+
+
 async def find_records(
     access: KafkaAccess, topics: Sequence[str], key: str, around: datetime, until: datetime
-) -> list[TraceEvent]:
+) -> Search:
     """Return the records with this key from 15 minutes before ``around`` to ``until``.
 
     Reads at most ``_MAX_RECORDS`` records. Raises ``KafkaUnavailable``.
@@ -38,7 +45,9 @@ async def find_records(
         async with temporary_consumer(access) as consumer:
             await consumer.start()
             ends = await _seek(consumer, partitions, around - _MARGIN)
-            return await _read(consumer, ends, key.encode(), until)
+            records = await _read(consumer, ends, key.encode(), until)
+
+    return Search(records, tuple(topic for topic in topics if topic not in existing))
 
 
 async def _seek(consumer: Any, partitions: Sequence[TopicPartition], since: datetime) -> dict[TopicPartition, int]:

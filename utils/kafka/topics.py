@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from consumers.ports import KafkaUnavailable
 from schemas.topics import dead_letter_topic
@@ -61,10 +61,10 @@ class TopicReport:
 
 @dataclass(frozen=True)
 class TopicState:
-    """A topic as it is."""
+    """A topic as it is. ``settings``: None without the right to see them."""
 
     partitions: int
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] | None
 
 
 def planned_topics(
@@ -149,6 +149,8 @@ async def _states(admin: Any, names: Sequence[str]) -> dict[str, TopicState]:
             if not code:
                 settings = {entry[0]: entry[1] for entry in entries}
                 states[name] = TopicState(partitions[name], settings)
+            elif for_code(code) is TopicAuthorizationFailedError:
+                states[name] = TopicState(partitions[name], None)
 
     return states
 
@@ -170,6 +172,9 @@ def differences(plan: TopicPlan, state: TopicState) -> list[str]:
     found = []
     if state.partitions != plan.partitions:
         found.append(f"{plan.name} has {state.partitions} partitions, not {plan.partitions}")
+    if state.settings is None:
+        return [*found, f"{plan.name}: no right to see its settings"]
+
     for name, actual in differing_settings(plan, state.settings).items():
         found.append(f"{plan.name}: {name} is {actual}, not {plan.settings[name]}")
 

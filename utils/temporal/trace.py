@@ -64,11 +64,12 @@ async def trace_sign_in(
     end = trace.moments[-1].at + _AFTER_THE_END if trace.outcome else datetime.now(UTC)
 
     try:
-        records = await find_records(access, topics, signin_id, start, end)
+        found = await find_records(access, topics, signin_id, start, end)
     except KafkaUnavailable as error:
         return trace.model_copy(update={"away": {"Kafka": str(error)}})
 
-    return trace.model_copy(update={"moments": _in_order([*trace.moments, *records])})
+    moments = _in_order([*trace.moments, *found.records])
+    return trace.model_copy(update={"moments": moments, "unseen": found.unseen})
 
 
 async def trace_workflows(client: Client, signin_id: str, mailbox: str | None = None) -> Trace:

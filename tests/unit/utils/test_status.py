@@ -1,4 +1,4 @@
-"""What ``signin-worker status`` makes of whoever answers in the worker's place."""
+"""What ``signin-worker status`` makes of whoever answers in the worker's place, and of topics that nobody sees."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -92,3 +92,23 @@ async def test_text_that_is_no_json_is_no_worker(monkeypatch: pytest.MonkeyPatch
         status = await read(monkeypatch, "127.0.0.1", port)
 
     assert status.away["worker"] == "InstanceUnavailable"
+
+
+async def test_a_topic_without_partitions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a missing topic would look like one without a lag."""
+    status = await read(monkeypatch, "127.0.0.1", 1, LAG)
+    assert status.unseen == ("codes",)
+
+
+async def test_without_kafka_no_topic_is_called_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of it: that Kafka is away says it all."""
+
+    async def fail(*_: object) -> NoReturn:
+        raise OSError
+
+    monkeypatch.setattr("utils.status.partition_lags", fail)
+    reader = StatusReader(KafkaAccess("k:9092"), "g", ("in",), no_temporal, "queue", "http://127.0.0.1:1")
+    status = await reader.read()
+
+    assert status.away["Kafka"] == "OSError"
+    assert status.unseen == ()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.fakes.wiring import FakeWiring
 from utils.cli import forget as command
+from utils.kafka.retention import Held
 
 NOW = datetime(2026, 11, 27, 16, 0, tzinfo=UTC)
 
@@ -21,7 +22,7 @@ def wiring(monkeypatch: pytest.MonkeyPatch) -> FakeWiring:
     async def namespace(_client: object) -> timedelta:
         return timedelta(days=7)
 
-    async def topics(_access: object, _names: object) -> dict[str, timedelta | None]:
+    async def topics(_access: object, _names: object) -> dict[str, Held]:
         return {"signin.requested.dlt": timedelta(hours=23), "signin.requested": None}
 
     monkeypatch.setattr(wiring, "temporal", connect)

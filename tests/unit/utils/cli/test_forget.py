@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from activities.addresses import parse_address
 from activities.errors import TemporalUnavailable
-from consumers.ports import KafkaUnavailable
 from tests.fakes.erasure import FakeErasure
 from tests.fakes.wiring import FakeWiring
 from utils.cli import forget as command
@@ -177,22 +176,8 @@ def test_the_report_for_programs(monkeypatch: pytest.MonkeyPatch, wiring: FakeWi
         "unreadable_requests": 3,
         "unsearched_until": "2026-12-04T16:00:00+00:00",
         "topics": {"signin.requested.dlt": "2026-11-28T15:00:00+00:00", "signin.requested": None},
+        "unknown_topics": {},
     }
-
-
-def test_a_kafka_that_is_away_does_not_stop_it(monkeypatch: pytest.MonkeyPatch, wiring: FakeWiring) -> None:
-    """What Temporal holds can be deleted all the same."""
-
-    async def away(_access: object, _names: object) -> dict[str, timedelta | None]:
-        raise KafkaUnavailable("no broker")
-
-    monkeypatch.setattr(command, "retention", away)
-    erasure = FakeErasure(OLD_RUN)
-
-    code, output = run(monkeypatch, wiring, erasure, ADA, "--yes")
-
-    assert (code, erasure.deleted) == (0, [OLD_RUN])
-    assert "Kafka does not answer" in output
 
 
 def test_the_erasure_has_one_line_in_the_audit_trail(

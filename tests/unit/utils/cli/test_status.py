@@ -83,6 +83,12 @@ def test_a_source_that_is_away_is_named_and_the_rest_is_shown(source: str, code:
     assert "ConnectError" in output and "all" in output
 
 
+def test_topics_that_nobody_sees_are_named() -> None:
+    """Without a line in the table, a missing topic would look like one without a lag."""
+    _, output = run(STATUS.model_copy(update={"partitions": (), "unseen": ("signin.requested",)}))
+    assert "signin.requested: no partition is seen" in output
+
+
 def test_a_workers_metrics_are_read() -> None:
     """The names that are read are those that a worker exports."""
     metrics = Metrics()

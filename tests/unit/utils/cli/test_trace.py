@@ -49,6 +49,14 @@ def test_the_trace_is_shown_without_kafka() -> None:
     assert "Kafka does not answer (KafkaConnectionError)" in output and "signin.succeeded" in output
 
 
+def test_topics_that_were_not_searched_are_named() -> None:
+    """Otherwise a sign-in would look like one without records there."""
+    _, output, _ = run(TRACE.model_copy(update={"unseen": ("signin.results",)}), SIGNIN_ID)
+    assert "signin.results was not searched: it does not exist, or there is no right to see it" in " ".join(
+        output.split()
+    )
+
+
 def test_an_unknown_sign_in_ends_with_66() -> None:
     """Neither Temporal nor Kafka knows it."""
     code, output, _ = run(Trace(signin_id=SIGNIN_ID), SIGNIN_ID)
