@@ -5,6 +5,7 @@ mail has been checked. The raw user agent is untrusted text and never gets here 
 """
 
 import ipaddress
+import itertools
 import json
 import math
 import re
@@ -14,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import FileSystemLoader, StrictUndefined, Template, select_autoescape
-from jinja2.exceptions import TemplateError, TemplateSyntaxError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+from jinja2.exceptions import TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import SecretStr
 
@@ -117,12 +118,12 @@ class MailTemplates:
                 raise TemplatesError(f"{language}.json or a layout: {problem}")
 
     def _problems(self, language: str) -> Iterator[str]:
-        """Render a mail for one minute and one for several, and yield what is wrong with them."""
-        for minutes, browser in ((1, "Firefox"), (9, None)):
+        """Render mails for one minute and for several, with and without a browser; yield what is wrong with them."""
+        for minutes, browser in itertools.product((1, 9), ("Firefox", None)):
             try:
                 mail = self.render(sample_mail(language, minutes, browser), SAMPLE_TIME)
-            except (TemplateError, KeyError, IndexError, ValueError) as error:
-                yield f"the mail cannot be rendered ({error}). Correct it."
+            except Exception as error:  # a template is the operator's code, and may raise anything
+                yield f"the mail cannot be rendered ({type(error).__name__}: {error}). Correct it."
                 return
 
             yield from _broken_promises(mail)
@@ -140,11 +141,19 @@ def _layouts(folders: Sequence[Path]) -> tuple[Template, Template]:
         keep_trailing_newline=True,
     )
 
+    return _layout(environment, "mail.txt.j2"), _layout(environment, "mail.html.j2")
+
+
+def _layout(environment: Environment, name: str) -> Template:
     try:
-        return environment.get_template("mail.txt.j2"), environment.get_template("mail.html.j2")
+        return environment.get_template(name)
     except TemplateSyntaxError as error:
         place = f"{error.name}, line {error.lineno}"
         raise TemplatesError(f"{place}: {error.message}. Correct it.") from None
+    except UnicodeDecodeError:
+        raise TemplatesError(f"{name}: not UTF-8. Correct it.") from None
+    except Exception as error:  # it is the operator's code, as below
+        raise TemplatesError(f"{name}: cannot be used ({type(error).__name__}: {error}). Correct it.") from None
 
 
 def _values(language: str, sentences: Mapping[str, str], mail: CodeMail, now: datetime) -> Mapping[str, Any]:
@@ -178,7 +187,7 @@ def _read(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
     for path in sorted(folder.glob("*.json")):
         try:
             sentences = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             raise TemplatesError(f"{path.name}: not valid JSON in UTF-8. Correct it.") from None
 
         if not _is_mapping_of_text(sentences):

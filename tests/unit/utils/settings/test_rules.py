@@ -101,6 +101,16 @@ def test_templates_that_no_mail_can_be_built_with_are_refused(tmp_path: Path, su
     assert problem.startswith("SIGNIN_MAIL__TEMPLATES cannot be used. de.json")
 
 
+def test_a_layout_that_cannot_be_used_is_a_wrong_setting(tmp_path: Path) -> None:
+    """Whatever the operator's code raises is said in a sentence, in every environment."""
+    (tmp_path / "mail.txt.j2").write_text("{{ code + 1 }}")
+
+    for environ in (PRODUCTION, DEVELOPMENT):
+        (problem,) = problems(environ | {"SIGNIN_MAIL__TEMPLATES": str(tmp_path)})
+        assert problem.startswith("SIGNIN_MAIL__TEMPLATES cannot be used. ar.json or a layout: ")
+        assert "TypeError" in problem
+
+
 def test_plain_http_to_siteverify_is_warned_about_in_production() -> None:
     """Plain HTTP exposes the secret, but is allowed: it may lead to a proxy on the same host."""
     (warning,) = warnings(PRODUCTION | {"SIGNIN_TURNSTILE__URL": "http://proxy:8080/siteverify"})

@@ -252,9 +252,33 @@ def _whole(greeting: str) -> dict[str, str]:
         ({"mail.html.j2": "{{ code.__class__.__mro__ }} {{ code }}"}, "cannot be rendered"),
         ({"mail.html.j2": "{{ code }}<img src=x>"}, "contains a link or loads something"),
         ({"mail.html.j2": "{% if %}"}, "mail.html.j2, line 1"),
+        ({"mail.html.j2": "{% if 1 %}" * 101 + "{% endif %}" * 101}, "mail.html.j2: cannot be used ("),
+        ({"mail.txt.j2": "{{ 1 / 0 }} {{ code }}"}, "cannot be rendered (ZeroDivisionError: division by zero)"),
+        ({"mail.txt.j2": "{{ code + 1 }}"}, "cannot be rendered (TypeError"),
+        ({"mail.txt.j2": "{% include 'mail.txt.j2' %}"}, "cannot be rendered (RecursionError"),
+        ({"mail.txt.j2": "{{ code }}{{ validity }}{{ 1 / 0 if '1' in validity and not asked_from }}"}, "division"),
+        ({"en.json": {"valid_many": "{minutes.x}"}}, "cannot be rendered (AttributeError"),
+        ({"en.json": {"valid_many": "{minutes"}}, "cannot be rendered (ValueError"),
     ],
 )
 def test_templates_that_break_a_promise_are_rejected(tmp_path: Path, files: Mapping[str, object], words: str) -> None:
     """The error is raised before the first mail, and names the file and the remedy."""
     with pytest.raises(TemplatesError, match=re.escape(words)):
         MailTemplates(folder(tmp_path, files))
+
+
+@pytest.mark.parametrize("name", ["mail.txt.j2", "mail.html.j2"])
+def test_a_layout_that_is_not_utf_8_is_rejected_by_its_name(tmp_path: Path, name: str) -> None:
+    """An editor may have saved it in Latin-1."""
+    (tmp_path / name).write_bytes("Grüße: {{ code }}".encode("latin-1"))
+
+    with pytest.raises(TemplatesError, match=f"^{re.escape(name)}: not UTF-8"):
+        MailTemplates(tmp_path)
+
+
+def test_sentences_nested_without_end_are_rejected(tmp_path: Path) -> None:
+    """The parser gives up on them with an error of its own kind."""
+    (tmp_path / "de.json").write_text("[" * 100_000)
+
+    with pytest.raises(TemplatesError, match="de.json: not valid JSON"):
+        MailTemplates(tmp_path)
