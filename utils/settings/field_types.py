@@ -5,6 +5,7 @@ No error text holds the value: it may be a secret.
 
 import os
 import re
+import ssl
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final
@@ -70,8 +71,16 @@ def _check_token(value: SecretStr) -> SecretStr:
 
 
 def _check_file(value: str) -> str:
-    if not os.access(value, os.R_OK):
+    if os.path.isdir(value) or not os.access(value, os.R_OK):
         raise ValueError("names a file that cannot be read: check its path and permissions")
+    return value
+
+
+def _check_authorities(value: str) -> str:
+    try:
+        ssl.create_default_context(cafile=_check_file(value))
+    except OSError:  # ssl's own errors are of this kind
+        raise ValueError("names a file without a certificate (PEM): put the trusted authorities into it") from None
     return value
 
 
@@ -98,6 +107,7 @@ Url = Annotated[str, AfterValidator(_check_url)]
 Sender = Annotated[str, AfterValidator(_check_sender)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
 File = Annotated[str, AfterValidator(_check_file)]
+AuthoritiesFile = Annotated[str, AfterValidator(_check_authorities)]
 Folder = Annotated[Path, AfterValidator(_check_folder)]
 
 Upper = BeforeValidator(str.upper)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from schemas.policy import LimitPolicy
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.settings.field_types import (
+    AuthoritiesFile,
     Brokers,
     BuildId,
     CommaList,
@@ -117,7 +118,7 @@ class SmtpSettings(_Section):
     """Password, if the server requires a login"""
     sender: Sender = "signin@signin-worker.test"
     """From address, optionally with a display name; required in production"""
-    cafile: File | None = None
+    cafile: AuthoritiesFile | None = None
     """File of trusted certificate authorities; the system's by default"""
     mails_per_connection: int = Field(50, ge=1)
     """Mails to send over one connection, one after the other; 1 opens a connection for each mail"""

@@ -95,7 +95,11 @@ class ConnectionPool:
         self._idle.clear()
 
     async def _open(self) -> _Connection:
-        client = self._new_client()
+        try:
+            client = self._new_client()
+        except (OSError, ValueError) as error:
+            log_failure("the certificates of the mail server's authorities cannot be used", error)
+            raise MailUnavailable from None
 
         try:
             await client.connect()

@@ -121,14 +121,12 @@ class SmtpMailer:
 
 
 def trusting(cafile: str | None) -> Reloaded[ssl.SSLContext]:
-    """Return a TLS context that follows the file of trusted authorities. Raises ``OSError`` if it cannot be used."""
-    context = Reloaded(
+    """Return a TLS context that follows the file of trusted authorities. It is loaded when it is first used."""
+    return Reloaded(
         "SMTP certificate authorities",
         [] if cafile is None else [cafile],
         lambda: ssl.create_default_context(cafile=cafile),
     )
-    context.value()
-    return context
 
 
 async def _transmit(

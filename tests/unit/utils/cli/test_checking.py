@@ -3,7 +3,8 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,21 @@ def test_check_reports_wrong_settings_as_lines_and_as_json(run: Run, monkeypatch
     code, output, _ = run("check", "--json")
     assert code == 78
     assert json.loads(output)["findings"][0]["ok"] is False
+
+
+@pytest.mark.usefixtures("environ")
+@pytest.mark.parametrize("command", [("check", "--json"), ("run",)])
+def test_authorities_that_are_none_end_every_command_with_78(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: Sequence[str]
+) -> None:
+    """The variable is named, in a finding of ``check`` and on stderr of ``run``."""
+    file = tmp_path / "authorities.pem"
+    file.write_text("no certificate")
+    monkeypatch.setenv("SIGNIN_SMTP__CAFILE", str(file))
+    code, output, errors = run(*command)
+
+    assert code == 78
+    assert "SIGNIN_SMTP__CAFILE is not valid: names a file without a certificate" in output + errors
 
 
 @pytest.mark.usefixtures("environ")

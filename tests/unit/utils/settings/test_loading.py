@@ -1,7 +1,10 @@
 """Which values of settings are accepted and which are refused."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.fakes.authority import Authority
 from tests.fakes.environments import DEVELOPMENT, KEY, OTHER_KEY, PRODUCTION, problems
 from utils.settings.environment import variables
 from utils.settings.loading import Settings, load_settings
@@ -120,12 +123,31 @@ def test_only_limits_problems_and_warnings_to_one_section() -> None:
     assert len(found) == 1
 
 
-def test_readable_files_and_ip_addresses_are_accepted() -> None:
-    """A file that can be read, and IP addresses of both versions, are accepted."""
-    environ = {"SIGNIN_SMTP__CAFILE": __file__, "SIGNIN_DNS__NAMESERVERS": "192.0.2.1,2001:db8::1"}
+def test_readable_files_and_ip_addresses_are_accepted(tmp_path: Path) -> None:
+    """A file of authorities, and IP addresses of both versions, are accepted."""
+    cafile = str(Authority(tmp_path).cafile)
+    environ = {"SIGNIN_SMTP__CAFILE": cafile, "SIGNIN_DNS__NAMESERVERS": "192.0.2.1,2001:db8::1"}
     settings = load_settings(PRODUCTION | environ)
-    assert settings.smtp.cafile == __file__
+    assert settings.smtp.cafile == cafile
     assert settings.dns.nameservers == ("192.0.2.1", "2001:db8::1")
+
+
+@pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_file_of_authorities_without_a_certificate_is_refused(tmp_path: Path, content: str) -> None:
+    """No mail could be sent with it: it is said before the start, also by ``check``."""
+    file = tmp_path / "authorities.pem"
+    file.write_text(content)
+
+    for environ in (PRODUCTION, DEVELOPMENT):
+        (problem,) = problems(environ | {"SIGNIN_SMTP__CAFILE": str(file)})
+        assert problem.startswith("SIGNIN_SMTP__CAFILE is not valid: names a file without a certificate (PEM)")
+
+
+@pytest.mark.parametrize("name", ["SMTP__CAFILE", "KAFKA__SSL_CAFILE", "KAFKA__SSL_CERTFILE", "KAFKA__SSL_KEYFILE"])
+def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
+    """A folder can be read, too, but holds no certificate: a mounted Secret is easily named instead of its file."""
+    (problem, *_) = problems(PRODUCTION | {f"SIGNIN_{name}": str(tmp_path)})
+    assert problem.startswith(f"SIGNIN_{name} is not valid: names a file that cannot be read")
 
 
 def test_settings_show_no_secret() -> None:

@@ -102,6 +102,27 @@ async def test_the_mailer_logs_in_over_tls(security: Security) -> None:
     assert [(each.encrypted, each.username) for each in server.mails] == [(True, "worker")]
 
 
+async def test_authorities_that_cannot_be_used_yet_only_delay_mails(tmp_path: Path) -> None:
+    """The file may be replaced while the worker waits for Temporal: half of it is no reason to end."""
+    server = MailServer(security="tls")
+    await server.start()
+    assert server.cafile is not None
+    file = tmp_path / "authorities.pem"
+    file.write_text("half a certifi")
+    sending = mailer(server, security="tls", cafile=file)
+
+    with pytest.raises(MailUnavailable):
+        await sending.send(mail())
+    with pytest.raises(OSError):
+        await sending.probe()
+
+    file.write_bytes(server.cafile.read_bytes())
+    await sending.send(mail())
+    await server.stop()
+
+    assert len(server.mails) == 1
+
+
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 async def test_an_unknown_certificate_is_not_trusted(security: Security) -> None:
     """The mail is not sent, and the failure is not the recipient's."""
