@@ -4,7 +4,7 @@ Each rule yields sentences. A sentence starts with the name of a variable and sa
 wrong, or what to do. It never contains a secret.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from schemas.topics import DEAD_LETTER_SUFFIX, dead_letter_topic
@@ -17,6 +17,8 @@ from utils.smtp.mail_templates import FALLBACK, SAMPLE_TIME, MailTemplates, Temp
 from utils.smtp.message import build_message, envelope_recipient, sender_address
 
 _DAY_S: Final = 86_400
+_KAFKA_LOGIN: Final = ("sasl_username", "sasl_password", "oauth_token_url", "oauth_client_id", "oauth_client_secret")
+_KAFKA_CERTIFICATES: Final = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
 _RANDOM_KEY: Final = "using a random one for this process only"
 
 
@@ -52,6 +54,7 @@ _REQUIRED_IN_PRODUCTION: Final = (
 def contradictions(settings: Settings) -> Iterator[str]:
     """Yield what cannot work in any environment."""
     yield from _missing_credentials(settings)
+    yield from _ineffective_credentials(settings)
     yield from _clashing_topics(settings)
     yield from _half_a_login(settings)
     yield from _short_horizon(settings)
@@ -62,6 +65,7 @@ def risks(settings: Settings) -> Iterator[str]:
     """Yield what production refuses and development only warns of."""
     yield from _stand_ins(settings)
     yield from _unencrypted_mail(settings)
+    yield from _unencrypted_login(settings)
     yield from _weak_challenge(settings)
     yield from _short_linger(settings)
     yield from _guessable_codes(settings)
@@ -97,6 +101,35 @@ def _missing_credentials(settings: Settings) -> Iterator[str]:
     for name in required:
         if getattr(kafka, name) is None:
             yield f"{variable_name('kafka', name)} is missing: {cause} requires it."
+
+
+def _ineffective_credentials(settings: Settings) -> Iterator[str]:
+    """Whoever sets them believes that the connection is secured."""
+    kafka = settings.kafka
+    protocol = kafka.security_protocol
+    login = [name for name in _KAFKA_LOGIN if getattr(kafka, name) is not None]
+    certificates = [name for name in _KAFKA_CERTIFICATES if getattr(kafka, name) is not None]
+
+    with_login = protocol.startswith("SASL")
+    with_tls = protocol.endswith("SSL")
+    ignored = [*([] if with_login else login), *([] if with_tls else certificates)]
+
+    if ignored:
+        names = _enumerated([variable_name("kafka", name) for name in ignored])
+        verb = "has" if len(ignored) == 1 else "have"
+        meant = "SASL_SSL" if with_login or login else "SSL"
+        yield (
+            f"SIGNIN_KAFKA__SECURITY_PROTOCOL is {protocol}, so {names} {verb} no effect: set it to {meant}, or remove "
+            f"{'that' if len(ignored) == 1 else 'those'}."
+        )
+
+    if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
+        yield "SIGNIN_KAFKA__SSL_CERTFILE is missing: SIGNIN_KAFKA__SSL_KEYFILE requires it."
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _clashing_topics(settings: Settings) -> Iterator[str]:
@@ -169,6 +202,18 @@ def _stand_ins(settings: Settings) -> Iterator[str]:
 def _unencrypted_mail(settings: Settings) -> Iterator[str]:
     if settings.smtp.security == "none":
         yield "SIGNIN_SMTP__SECURITY is none, which sends codes unencrypted: use starttls or tls in production."
+
+
+def _unencrypted_login(settings: Settings) -> Iterator[str]:
+    """SCRAM proves the password without sending it."""
+    kafka = settings.kafka
+    sent = {"PLAIN": "the password", "OAUTHBEARER": "access tokens"}.get(kafka.sasl_mechanism)
+
+    if kafka.security_protocol == "SASL_PLAINTEXT" and sent is not None:
+        yield (
+            f"SIGNIN_KAFKA__SECURITY_PROTOCOL is SASL_PLAINTEXT, which sends {sent} unencrypted: use SASL_SSL in "
+            "production."
+        )
 
 
 def _weak_challenge(settings: Settings) -> Iterator[str]:

@@ -11,6 +11,11 @@ from tests.fakes.environments import DEVELOPMENT, PRODUCTION, problems, warnings
 from utils.settings.guesses import MAX_GUESS_PROBABILITY, guess_probability
 from utils.settings.loading import load_settings
 
+PROTOCOL = "SIGNIN_KAFKA__SECURITY_PROTOCOL"
+LOGIN = {"SIGNIN_KAFKA__SASL_USERNAME": "u", "SIGNIN_KAFKA__SASL_PASSWORD": "p"}
+SCRAM = {"SIGNIN_KAFKA__SASL_MECHANISM": "scram-sha-512"}
+TOKENS = {"SIGNIN_KAFKA__OAUTH_CLIENT_SECRET": "s"}
+
 
 def test_all_missing_settings_are_reported_at_once() -> None:
     """An empty environment is refused with every variable that production requires, and what to set it to."""
@@ -76,6 +81,25 @@ def test_unsafe_settings_are_refused_in_production_and_warned_about_in_developme
             },
             "SIGNIN_KAFKA__OAUTH_CLIENT_ID",
         ),
+        (
+            LOGIN,
+            f"{PROTOCOL} is PLAINTEXT, so SIGNIN_KAFKA__SASL_USERNAME and SIGNIN_KAFKA__SASL_PASSWORD have no effect",
+        ),
+        ({PROTOCOL: "ssl"} | LOGIN, f"{PROTOCOL} is SSL, so SIGNIN_KAFKA__SASL_USERNAME and "),
+        (TOKENS, f"{PROTOCOL} is PLAINTEXT, so SIGNIN_KAFKA__OAUTH_CLIENT_SECRET has no effect: set it to SASL_SSL"),
+        (
+            {"SIGNIN_KAFKA__SSL_CAFILE": __file__},
+            f"{PROTOCOL} is PLAINTEXT, so SIGNIN_KAFKA__SSL_CAFILE has no effect: ",
+        ),
+        (
+            SCRAM | LOGIN | {PROTOCOL: "sasl_plaintext", "SIGNIN_KAFKA__SSL_CAFILE": __file__},
+            f"{PROTOCOL} is SASL_PLAINTEXT, so SIGNIN_KAFKA__SSL_CAFILE has no effect: set it to SASL_SSL",
+        ),
+        (
+            LOGIN | {"SIGNIN_KAFKA__SSL_CERTFILE": __file__, "SIGNIN_KAFKA__SSL_KEYFILE": __file__},
+            f"{PROTOCOL} is PLAINTEXT, so SIGNIN_KAFKA__SASL_USERNAME, SIGNIN_KAFKA__SASL_PASSWORD, ",
+        ),
+        ({PROTOCOL: "ssl", "SIGNIN_KAFKA__SSL_KEYFILE": __file__}, "SIGNIN_KAFKA__SSL_CERTFILE is missing: "),
         ({"SIGNIN_SMTP__USERNAME": "u"}, "SIGNIN_SMTP__USERNAME and SIGNIN_SMTP__PASSWORD"),
         ({"SIGNIN_REPLAY_HORIZON_S": "599"}, "SIGNIN_REPLAY_HORIZON_S is too short"),
         ({"SIGNIN_KAFKA__SUBMITTED_TOPIC": "signin.requested"}, "SIGNIN_KAFKA__REQUESTED_TOPIC"),
@@ -89,6 +113,40 @@ def test_contradictory_settings_are_refused_in_every_environment(more: dict[str,
     for environ in (PRODUCTION | more, PRODUCTION | DEVELOPMENT | more):
         (problem,) = problems(environ)
         assert problem.startswith(first_words)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        LOGIN,
+        TOKENS
+        | {
+            "SIGNIN_KAFKA__SASL_MECHANISM": "oauthbearer",
+            "SIGNIN_KAFKA__OAUTH_TOKEN_URL": "https://issuer.example/token",
+            "SIGNIN_KAFKA__OAUTH_CLIENT_ID": "c",
+        },
+    ],
+    ids=["PLAIN", "OAUTHBEARER"],
+)
+def test_a_login_to_kafka_in_clear_is_refused_in_production(login: dict[str, str]) -> None:
+    """PLAIN sends the password itself, and OAUTHBEARER a token that anyone can use. Development warns."""
+    environ = PRODUCTION | login | {PROTOCOL: "sasl_plaintext"}
+    (problem,) = problems(environ)
+
+    assert problem.startswith(f"{PROTOCOL} is SASL_PLAINTEXT, which sends ")
+    assert problem in warnings(environ | DEVELOPMENT)
+
+
+def test_scram_proves_the_password_without_sending_it() -> None:
+    """It is accepted on a connection without TLS, as no login at all is."""
+    settings = load_settings(PRODUCTION | LOGIN | SCRAM | {PROTOCOL: "sasl_plaintext"})
+    assert settings.kafka.sasl_mechanism == "SCRAM-SHA-512"
+
+
+def test_an_invalid_protocol_is_the_only_problem_of_a_login() -> None:
+    """Whether the login has an effect depends on what was meant."""
+    (problem,) = problems(PRODUCTION | LOGIN | {PROTOCOL: "tls"})
+    assert problem.startswith(f"{PROTOCOL} is not valid")
 
 
 @pytest.mark.parametrize("subject", ["Your\N{LINE SEPARATOR}code", "Your\rcode", "Your \ud800 code"])
