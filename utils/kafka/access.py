@@ -110,6 +110,6 @@ class KafkaAccess:
 
         context = ssl.create_default_context(cafile=self.cafile)
         if self.certfile is not None:
-            context.load_cert_chain(self.certfile, self.keyfile)
+            context.load_cert_chain(self.certfile, self.keyfile, password=lambda: "")  # else OpenSSL asks a person
 
         return context

@@ -1,10 +1,18 @@
 """How the worker logs in to Kafka."""
 
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from aiokafka.client import AIOKafkaClient
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from consumers.ports import KafkaMisconfigured
 from deploy.local.servers.certificates import loopback_certificate
@@ -59,6 +67,28 @@ def test_a_certificate_file_that_cannot_be_used_is_a_matter_of_configuration(
 
     with pytest.raises(KafkaMisconfigured, match=str(broken)):
         KafkaAccess("b:9092", "SSL", **files).options()
+
+
+def test_a_key_with_a_pass_phrase_is_refused_without_a_question(tmp_path: Path) -> None:
+    """OpenSSL would ask on the terminal, and stop the event loop until somebody answers."""
+    _, certificate = loopback_certificate(tmp_path)
+    key = load_pem_private_key((tmp_path / "key.pem").read_bytes(), password=None)
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"phrase")))
+    build = f"KafkaAccess('b:9092', 'SSL', certfile={str(certificate)!r}, keyfile={str(locked)!r}).options()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", f"from utils.kafka.access import KafkaAccess; {build}"],
+        input="phrase\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,  # without a terminal, OpenSSL asks on stdin
+    )
+
+    assert "pass phrase" not in ended.stderr
+    assert f"KafkaMisconfigured: the certificates ({certificate}, {locked}) can't be used" in ended.stderr
 
 
 class Client:
