@@ -13,7 +13,7 @@ _GRPC: Final = "grpc"
 
 
 def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
-    """Return the tracing that the variables ask for, or None. Raises ``SettingsError`` for an unsupported protocol."""
+    """Return the tracing that the variables ask for, or None. Raises ``SettingsError`` if they cannot be used."""
     if not _is_wanted(environ):
         return None
 
@@ -23,7 +23,10 @@ def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
 
     from utils.tracing import Tracing, grpc_exporter, http_exporter
 
-    return Tracing(grpc_exporter() if protocol == _GRPC else http_exporter())
+    try:
+        return Tracing(grpc_exporter() if protocol == _GRPC else http_exporter())
+    except Exception as error:  # OpenTelemetry reads its variables itself, and raises errors of many kinds
+        raise SettingsError([f"OTEL_* cannot be used ({type(error).__name__}: {error}): correct them."]) from None
 
 
 def _is_wanted(environ: Mapping[str, str]) -> bool:

@@ -48,6 +48,29 @@ def test_tracing_is_off_by_default_and_where_it_is_disabled(environ: Mapping[str
     assert load_tracing(environ) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "protocol"),
+    [
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/", "grpc"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "grpc"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1", "http/protobuf"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many", "http/protobuf"),
+    ],
+)
+def test_values_that_opentelemetry_cannot_use_are_wrong_settings(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, protocol: str
+) -> None:
+    """OpenTelemetry reads its variables itself, and raises errors of many kinds."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    environ = endpoint | {name: value}
+    for each, text in environ.items():
+        monkeypatch.setenv(each, text)
+
+    with pytest.raises(SettingsError, match=r"^OTEL_\* cannot be used \("):
+        load_tracing(environ)
+
+
 class GrpcCollector:
     """A collector that receives spans by OTLP over gRPC."""
 
