@@ -55,7 +55,7 @@ class KafkaSettings(_Section):
     bootstrap_servers: Brokers = ("localhost:9092",)
     """One or more brokers, as host:port"""
     security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], Upper] = "PLAINTEXT"
-    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"""
+    """PLAINTEXT, SSL, SASL_PLAINTEXT (in production only with SCRAM) or SASL_SSL"""
     sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], Upper] = "PLAIN"
     """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"""
     sasl_username: str | None = None
