@@ -15,6 +15,7 @@ from utils.cli.rich_output import print_verdict
 from utils.cli.terminal import Json
 from utils.logs import configure_logging
 from utils.settings.loading import SettingsError
+from utils.settings.tracing import load_tracing
 from utils.wiring import Wire
 
 
@@ -33,8 +34,20 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         raise typer.Exit(os.EX_CONFIG) from None
 
     configure_logging(format=wiring.settings.log.format, level="critical", stream=sys.stderr)
-    known = settings_findings(wiring.settings, wiring.warnings)
+    known = [*settings_findings(wiring.settings, wiring.warnings), *_tracing_findings()]
     raise typer.Exit(uvloop.run(run_probes(probes(wiring), as_json=as_json, known=known)))
+
+
+def _tracing_findings() -> list[Finding]:
+    """Report variables that OpenTelemetry cannot use: ``run`` does not start with them."""
+    try:
+        tracing = load_tracing(os.environ)
+    except SettingsError as error:
+        return [Finding("settings", False, problem, exit_code=os.EX_CONFIG) for problem in error.problems]
+
+    if tracing is not None:
+        tracing.close()
+    return []
 
 
 async def run_probes(probes: Sequence[Probe], *, as_json: bool, known: Sequence[Finding] = ()) -> int:

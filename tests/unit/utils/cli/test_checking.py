@@ -113,6 +113,19 @@ def test_check_names_every_dependency_that_is_away(run: Run) -> None:
     assert "code keys: c2, c1" in report["findings"][0]["text"]
 
 
+@pytest.mark.usefixtures("environ")
+def test_check_reports_what_opentelemetry_cannot_use_and_goes_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``run`` would end with 78, so ``check`` says so, beside what it finds of the dependencies."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    code, output, _ = run("check", "--json")
+    failed = [finding for finding in json.loads(output)["findings"] if not finding["ok"]]
+
+    assert code == 78
+    assert [finding["name"] for finding in failed][:2] == ["settings", "Kafka"]
+    assert failed[0]["text"].startswith("OTEL_* cannot be used")
+
+
 def test_check_help_documents_every_setting(run: Run) -> None:
     """The help lists the settings, and Temporal's own variables."""
     code, output, _ = run("check", "--help")
