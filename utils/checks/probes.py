@@ -23,6 +23,7 @@ from utils.checks.smtp import check_mail_server
 from utils.checks.temporal import NO_DEPLOYMENT, check_release, check_rights, check_task_queues
 from utils.settings.guesses import MAX_GUESS_PROBABILITY
 from utils.settings.loading import Settings
+from utils.smtp.mail_templates import TemplatesError
 from utils.temporal.client import TemporalSettingsError
 from utils.temporal.namespace import shows_mailboxes
 from utils.temporal.releases import Releases
@@ -119,7 +120,14 @@ async def _namespace(settings: Settings, client: Client, problem: str | None) ->
 async def check_smtp(wiring: Wiring) -> list[Finding]:
     """Check that the mail server lets us log in. Sends nothing."""
     smtp = wiring.settings.smtp
-    return [await check_mail_server(wiring.mailer(), f"{smtp.host}:{smtp.port}")]
+
+    try:
+        mailer = wiring.mailer()
+    except TemplatesError as error:  # they have changed since the settings were read
+        text = f"SIGNIN_MAIL__TEMPLATES cannot be used. {error}"
+        return [Finding.failed("SMTP", text, "see docs/mail.md.", os.EX_CONFIG)]
+
+    return [await check_mail_server(mailer, f"{smtp.host}:{smtp.port}")]
 
 
 async def check_turnstile(wiring: Wiring) -> list[Finding]:

@@ -22,6 +22,7 @@ from consumers.ports import KafkaUnavailable
 from utils.endpoints import CannotListen, InstanceUnavailable
 from utils.settings.environment import Variable, variables
 from utils.settings.loading import Settings, SettingsError
+from utils.smtp.mail_templates import TemplatesError
 from utils.temporal.client import TemporalSettingsError
 from utils.version import NAME, own_version
 from utils.wiring import Wire, Wiring
@@ -65,6 +66,8 @@ def run_command(work: Coroutine[Any, Any, _Result], listening: str = "SIGNIN_HTT
         return uvloop.run(work)
     except SettingsError as error:
         end_command(os.EX_CONFIG, *error.problems)
+    except TemplatesError as error:
+        end_command(os.EX_CONFIG, f"SIGNIN_MAIL__TEMPLATES cannot be used. {error}")
     except TemporalSettingsError as error:
         end_command(os.EX_CONFIG, f"{error}: correct the variables TEMPORAL_* or the profile.")
     except CannotListen:

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -216,6 +217,16 @@ async def test_the_mail_server_is_checked_without_a_mail(mail_server: MailServer
 
     assert the("SMTP", await check_smtp(wired)).ok
     assert (mail_server.connections, mail_server.mails) == (1, [])
+
+
+async def test_a_layout_that_breaks_after_the_settings_were_read_is_a_wrong_setting(tmp_path: Path) -> None:
+    """The other checks go on."""
+    wired = wiring(MAIL__TEMPLATES=tmp_path)
+    (tmp_path / "mail.txt.j2").write_text("{% if %}")
+    found = the("SMTP", await check_smtp(wired))
+
+    assert (found.ok, found.exit_code) == (False, 78)
+    assert "SIGNIN_MAIL__TEMPLATES cannot be used. mail.txt.j2, line 1" in found.text
 
 
 async def test_siteverify_tells_whether_the_secret_is_right(siteverify: SiteverifyServer) -> None:

@@ -1,6 +1,25 @@
-"""The help on settings."""
+"""How a command fails, and the help on settings."""
 
-from utils.cli.terminal import settings_table
+import os
+
+import pytest
+import typer
+
+from utils.cli.terminal import run_command, settings_table
+from utils.smtp.mail_templates import TemplatesError
+
+
+def test_a_layout_that_breaks_while_the_worker_waits_ends_it_with_78(capsys: pytest.CaptureFixture[str]) -> None:
+    """The mailer is built only when Temporal answers, which may be long after the settings were read."""
+
+    async def build_mailer() -> None:
+        raise TemplatesError("mail.txt.j2: not UTF-8. Correct it.")
+
+    with pytest.raises(typer.Exit) as ended:
+        run_command(build_mailer())
+
+    assert ended.value.exit_code == os.EX_CONFIG
+    assert capsys.readouterr().err == "SIGNIN_MAIL__TEMPLATES cannot be used. mail.txt.j2: not UTF-8. Correct it.\n"
 
 
 def test_the_settings_table_has_defaults_and_files() -> None:
