@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from consumers.outcomes import Rejected
@@ -55,11 +55,12 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
     """Return the record's headers unchanged, and then those that say where it came from and why.
 
     A record that was put back keeps its first origin and its first failure, and counts
-    one more attempt.
+    one more attempt. The headers that are added have a bounded size, whatever the record
+    came with.
     """
     before = _dlt_headers(record.headers)
     origin = _first_origin(before, record.topic)
-    failed_at = before.get(DltHeader.FAILED_AT) if origin else None
+    failed_at = _instant(before.get(DltHeader.FAILED_AT, "")) if origin else None
     attempts = 1 + _attempts(before) if origin else 1
 
     own = {
@@ -68,7 +69,7 @@ def dead_letter_headers(record: Record, rejected: Rejected, group: str, now: dat
         DltHeader.GROUP: group,
         DltHeader.ERROR: rejected.error,
         DltHeader.REASON: rejected.reason,
-        DltHeader.FAILED_AT: failed_at or now.isoformat().replace("+00:00", "Z"),
+        DltHeader.FAILED_AT: (failed_at or now).isoformat().replace("+00:00", "Z"),
         DltHeader.ATTEMPTS: str(attempts),
     }
     kept = [(name, value) for name, value in record.headers if name not in _DLT_NAMES]
@@ -154,10 +155,9 @@ def _number(text: str) -> int | None:
 
 
 def _instant(text: str) -> datetime | None:
-    """Return the time with its zone. Without a zone, a text names no instant."""
+    """Return the time in UTC. Without a zone, a text names no instant."""
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.astimezone(UTC) if instant.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-
-    return instant if instant.tzinfo is not None else None

@@ -65,6 +65,23 @@ def test_an_incomplete_or_foreign_origin_is_replaced(
     assert headers["dlt-attempts"] == b"1"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"9" * (9 << 20), b"2026-11-23T09:00:00.125000Z"),
+        (b"yesterday", b"2026-11-23T09:00:00.125000Z"),
+        (b"2026-11-22T09:00:00", b"2026-11-23T09:00:00.125000Z"),
+        (b"0001-01-01T00:00:00+23:59", b"2026-11-23T09:00:00.125000Z"),
+        (b"2026-11-22T09:00:00." + b"1" * 1_000 + b"Z", b"2026-11-22T09:00:00.111111Z"),
+        (b"2026-11-22T09:00:00+00:00:30", b"2026-11-22T08:59:30Z"),
+    ],
+    ids=["9 MiB of digits", "no time", "no zone", "no time in UTC", "a long fraction", "seconds in the zone"],
+)
+def test_the_time_of_the_first_failure_is_written_anew(before: bytes, after: bytes) -> None:
+    """An emitter may have written it: kept as it is, a long one would make every form of the letter too large."""
+    assert rejected_again([*OWN_HEADERS, ("dlt-failed-at", before)])["dlt-failed-at"] == after
+
+
 def test_attempts_that_are_not_a_number_count_as_one() -> None:
     """The origin is complete, so there was one attempt before."""
     assert rejected_again([*OWN_HEADERS, ("dlt-attempts", b"many")])["dlt-attempts"] == b"2"
