@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
+HEADER_BYTES: Final = 150
+"""What a header takes in memory beside its name and its value, as measured: a tuple and two objects."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -38,6 +41,15 @@ def record_time(milliseconds: int) -> datetime | None:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
         return None
+
+
+def record_size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    """Return approximately what a record of these parts takes in memory, in bytes."""
+    size = len(key or b"") + len(value or b"")
+    for name, text in headers:
+        size += HEADER_BYTES + len(name) + len(text or b"")
+
+    return size
 
 
 class KafkaUnavailable(Exception):
@@ -117,8 +129,7 @@ class Record:
     @property
     def size(self) -> int:
         """Approximate size in memory, in bytes."""
-        headers = sum(len(name) + len(value or b"") for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        return record_size(self.key, self.value, self.headers)
 
 
 class AssignmentListener(Protocol):

@@ -21,11 +21,17 @@ _WITHIN_S: Final = 10.0
 _TRY_AGAIN_S: Final = 0.1
 
 
-def batch(values: Sequence[bytes], *, compression: int = 0, headers: Sequence[tuple[str, bytes]] = ()) -> bytes:
-    """Return a batch of records without keys. ``compression``: Kafka's number of the codec, 0 for none."""
+def batch(
+    values: Sequence[bytes],
+    *,
+    compression: int = 0,
+    headers: Sequence[tuple[str, bytes]] = (),
+    key: bytes | None = None,
+) -> bytes:
+    """Return a batch of records with the same key and headers. ``compression``: Kafka's number of the codec."""
     builder = DefaultRecordBatchBuilder(2, compression, 0, -1, -1, 0, 1 << 30)
     for offset, value in enumerate(values):
-        builder.append(offset, int(time.time() * 1_000), None, value, list(headers))
+        builder.append(offset, int(time.time() * 1_000), key, value, list(headers))
 
     return bytes(builder.build())
 

@@ -16,6 +16,7 @@ from aiokafka.errors import LeaderNotAvailableError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 
+from consumers.ports import record_size
 from utils.kafka.clients import send_aside
 
 # RecordBatch: base offset (8 bytes), length of what follows (4), leader epoch (4), magic (1), CRC (4), attributes (2),
@@ -69,7 +70,7 @@ class _Answer(NamedTuple):
 
 
 class ReadLimits(NamedTuple):
-    """How much is decoded at a time. One record more than ``size`` bytes may hold is taken all the same."""
+    """How much is decoded at a time. ``size``: bytes in memory. The record that exceeds it is taken all the same."""
 
     records: int
     size: int
@@ -124,7 +125,7 @@ def decode(
     try:
         for record in batches:
             records.append(record)
-            size += len(record.value or b"")
+            size += record_size(record.key, record.value, record.headers)
             if len(records) >= limits.records or size >= limits.size:
                 break
     except MemoryError:

@@ -15,10 +15,12 @@ from aiokafka import codec
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.record import default_records, legacy_records
 
+from consumers.ports import record_size
+
 MAX_DECOMPRESSED_BYTES: Final = 16 * 1024 * 1024
 """Of one batch, in bytes."""
 MAX_POLL_BYTES: Final = 4 * 1024 * 1024
-"""Of the values that one poll takes from one partition. The record that exceeds it is taken."""
+"""Of the records that one poll takes from one partition, in memory. The record that exceeds it is taken."""
 
 _NO_FILE: Final = -1
 _XERIAL_HEADER_BYTES: Final = 16
@@ -62,7 +64,7 @@ def _take_records(self: Any, max_records: int | None = None) -> list[Any]:
     size = 0
     for record in self._partition_records:
         taken.append(record)
-        size += len(record.value or b"")
+        size += record_size(record.key, record.value, record.headers)
         if len(taken) == max_records or size >= MAX_POLL_BYTES:
             self._update_position()
             return taken

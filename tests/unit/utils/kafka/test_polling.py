@@ -1,6 +1,7 @@
 """A poll loses no record beside a batch that can't be decoded, whatever happens meanwhile."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -12,10 +13,11 @@ from tests.fakes.prefetching_consumer import P0, P1, FakeClient, PrefetchingCons
 from tests.fakes.raw_batches import GZIP, batch, partly_readable_batch, unreadable_batch
 from utils.kafka.batches import ReadLimits, decode, headers
 from utils.kafka.codecs import MAX_DECOMPRESSED_BYTES, MAX_POLL_BYTES, bound_decompression
-from utils.kafka.polling import Poller
+from utils.kafka.polling import Poller, as_record
 
 GOOD = b"{}"
 ALL = ReadLimits(500, 1 << 30)
+LARGE_PARTS = ["value", "key", "one header", "many headers"]
 
 
 @pytest.fixture
@@ -37,6 +39,20 @@ async def poll(consumer: PrefetchingConsumer, max_records: int = 500) -> Sequenc
     """Let the broker answer, and poll once."""
     consumer.prefetch()
     return await Poller(consumer, 1 << 20).poll(10, max_records)
+
+
+def large_batch(part: str) -> bytes:
+    """Return a batch of one record that takes more memory than one poll may, because of this part of it."""
+    large = b"x" * (8 << 20)
+    match part:
+        case "value":
+            return batch([large], compression=GZIP)
+        case "key":
+            return batch([GOOD], compression=GZIP, key=large)
+        case "one header":
+            return batch([GOOD], compression=GZIP, headers=[("a", large)])
+        case _:
+            return batch([GOOD], compression=GZIP, headers=[("a", b"xy")] * 40_000)
 
 
 def spans(records: Sequence[Record]) -> list[tuple[int, int]]:
@@ -124,19 +140,44 @@ async def test_an_error_of_the_coordinator_is_raised_where_nothing_is_read(
     assert consumer._subscription.fetcher_idle_time > 0
 
 
-async def test_one_poll_takes_a_bounded_number_of_bytes(client: FakeClient, consumer: PrefetchingConsumer) -> None:
-    """Twenty values of 8 MiB travel in 165 kB; a poll holds one of them at a time, and all are read."""
-    large = batch([b"x" * (8 << 20)], compression=GZIP)
+@pytest.mark.parametrize("part", LARGE_PARTS)
+async def test_one_poll_takes_a_bounded_number_of_bytes(
+    client: FakeClient, consumer: PrefetchingConsumer, part: str
+) -> None:
+    """Twenty records of 8 MiB travel in 165 kB; a poll holds one of them at a time, and all are read."""
+    large = large_batch(part)
     for number in range(20):
         client.add(P0, number, 1, large)
 
-    offsets: list[int] = []
-    while len(offsets) < 20:
+    for number in range(20):
         records = await poll(consumer)
-        assert sum(record.size for record in records) < MAX_POLL_BYTES + MAX_DECOMPRESSED_BYTES
-        offsets += [record.offset for record in records]
+        assert [record.offset for record in records] == [number]
+        assert records[0].size < MAX_POLL_BYTES + MAX_DECOMPRESSED_BYTES
 
-    assert offsets == list(range(20))
+
+@pytest.mark.parametrize("part", LARGE_PARTS)
+def test_reading_one_by_one_takes_a_bounded_number_of_bytes(part: str) -> None:
+    """Of twenty records of 8 MiB, the first one is decoded."""
+    large = large_batch(part)
+    data = b"".join(at(large, number) for number in range(20))
+
+    found = decode(P0, data, 0, ReadLimits(500, MAX_POLL_BYTES), 20)
+
+    assert [record.offset for record in found.records] == [0]
+    assert found.next_offset == 1
+
+
+def test_headers_take_no_more_memory_than_the_size_of_their_record_says() -> None:
+    """Twenty thousand headers of a few bytes each are mostly objects."""
+    data = batch([GOOD], headers=[(f"name-{number}", b"%d" % number) for number in range(20_000)])
+
+    tracemalloc.start()
+    [found] = decode(P0, data, 0, ALL, 1).records
+    record = as_record(found)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held <= record.size <= 1.5 * held
 
 
 async def test_a_limit_of_records_holds_while_reading_one_by_one(
