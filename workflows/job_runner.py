@@ -68,11 +68,13 @@ class JobRunner:
             accepted = await self._try_mail(job)
         except FailureError as error:
             if failure_type(error) == _MAIL_REFUSED:
-                self._mailbox.on_mail_refused(job.signin_id, job.attempt, _refused_at(error))
+                at = _answered_at(_refused_at(error), asked_at, job)
+                self._mailbox.on_mail_refused(job.signin_id, job.attempt, at)
             else:
                 self._mailbox.on_mail_failed(job.signin_id, job.attempt, workflow.now())
         else:
-            self._mailbox.on_mail_accepted(job.signin_id, job.attempt, max(accepted.at, asked_at))
+            at = _answered_at(accepted.at, asked_at, job)
+            self._mailbox.on_mail_accepted(job.signin_id, job.attempt, at)
 
     async def _try_mail(self, job: SendMail) -> MailAccepted:
         """Run the activity.
@@ -120,6 +122,14 @@ def _priority(job: SendMail) -> Priority:
     if job.trusted:
         return _TRUSTED_PRIORITY
     return _GIVEN_UP_PRIORITY if job.was_given_up else _NORMAL_PRIORITY
+
+
+def _answered_at(at: datetime, asked_at: datetime, job: SendMail) -> datetime:
+    """Return when the mail server answered: by the mailing worker's clock, but while the mail was under way.
+
+    History holds both limits before the answer, so a task that is done again decides the same.
+    """
+    return max(asked_at, min(at, job.until))
 
 
 def _refused_at(error: FailureError) -> datetime:
