@@ -45,7 +45,7 @@ def parse_address(text: str) -> Address | None:
     if domain is None:
         return None
 
-    account = local.translate(_ASCII_LOWER)
+    account = _lower_ascii(local)
     mailbox = _without_tag(_fold(local))
 
     return Address(
@@ -78,6 +78,11 @@ def _valid_domain(given: str, local: str) -> str | None:
         return None
 
     return valid.ascii_domain.lower()
+
+
+def _lower_ascii(local: str) -> str:
+    # NFC again: J with a caron is two characters, j with a caron is one.
+    return unicodedata.normalize("NFC", local.translate(_ASCII_LOWER))
 
 
 def _fold(local: str) -> str:

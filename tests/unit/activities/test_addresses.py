@@ -46,6 +46,11 @@ def test_blanks_and_one_trailing_dot_are_dropped() -> None:
         ("Ada@x.test", "ada@x.test"),
         ("ada@X.TEST", "ada@x.test"),
         ("ada@bücher.test", "ada@xn--bcher-kva.test"),
+        ("J\u030can@x.test", "\u01f0an@x.test"),
+        ("H\u0331an@x.test", "\u1e96an@x.test"),
+        ("T\u0308an@x.test", "\u1e97an@x.test"),
+        ("W\u030aan@x.test", "\u1e98an@x.test"),
+        ("Y\u030aan@x.test", "\u1e99an@x.test"),
     ],
 )
 def test_spellings_of_one_address_share_an_account(one: str, other: str) -> None:
