@@ -169,6 +169,8 @@ async def test_a_signal_that_nobody_can_have_written_names_nothing(stage: Stage)
     """An operator's typing error does not stop the search, and finds no request."""
     await stage.open_sign_in()
     await stage.mailbox().signal("open_or_resend", {"signin_id": "' OR WorkflowId != '"})
+    await stage.mailbox().signal("reject")
+    await stage.mailbox().signal("reject", None)
 
     holdings = await listed(stage, "request", "mailbox")
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ValidationError
-from temporalio.api.common.v1 import Payload
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionMessage
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -22,10 +20,9 @@ from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable, UnknownKey
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow, needs_operator
-from schemas.fields import SignInId
 from schemas.signals import SignInInput
 from utils.temporal.client import RPC_TIMEOUT
-from utils.temporal.histories import read_history
+from utils.temporal.histories import named_sign_in, read_history
 from utils.temporal.payload_codec import CorruptPayload
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
@@ -48,12 +45,6 @@ _LOOK_AGAIN_S: Final = 0.5
 
 BelongsTo = Callable[[str], bool]
 """Tells whether mail to an address lands in the mailbox."""
-
-
-class _Naming(BaseModel):
-    """What all messages that name a sign-in have in common, those of newer releases included."""
-
-    signin_id: SignInId
 
 
 @dataclass(frozen=True)
@@ -168,19 +159,11 @@ class TemporalErasure:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED
         ]
 
-        found: set[str] = set()
+        found: set[str | None] = set()
         for signal in signals:
             if signal.signal_name in _NAMING_SIGNALS:
-                found.update(await self._named(signal.input.payloads))
-        return frozenset(found)
-
-    async def _named(self, payloads: Sequence[Payload]) -> frozenset[str]:
-        """Return the sign-in that a message names, none if nobody can have written it: its workflow dropped it, too."""
-        try:
-            message: _Naming = await self._decoded(payloads, _Naming)
-        except ValidationError:
-            return frozenset()
-        return frozenset({message.signin_id})
+                found.add(await named_sign_in(self._client.data_converter, signal.input.payloads))
+        return frozenset(filter(None, found))
 
     async def _requests(self, sign_ins: frozenset[str]) -> list[StoredRun]:
         """Return all attempts of these sign-ins."""

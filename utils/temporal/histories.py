@@ -5,15 +5,20 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RawValue
+from temporalio.converter import DataConverter
 
+from schemas.fields import SignInId
 from utils.temporal.client import RPC_TIMEOUT
 
 _LOCAL_ACTIVITY_MARKER: Final = "core_local_activity"
+_JSON: Final = b"json/plain"
 
 
 class EndedActivity(NamedTuple):
@@ -26,10 +31,17 @@ class EndedActivity(NamedTuple):
 
 
 class LocalActivity(NamedTuple):
-    """A local activity. ``error`` is the class of its error, None if it succeeded."""
+    """A local activity, which is tried once. ``error`` is the class of its error, None if it succeeded."""
 
     name: str
     error: str | None
+    tries: int = 1
+
+
+class _Naming(BaseModel):
+    """What all signals of a mailbox have in common, those of newer releases included."""
+
+    signin_id: SignInId
 
 
 class Activities:
@@ -90,6 +102,24 @@ async def read_runs(
     async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'"):
         if since is None or run.close_time is None or run.close_time >= since:
             yield await read_history(client.get_workflow_handle(workflow_id, run_id=run.run_id))
+
+
+async def named_sign_in(converter: DataConverter, arguments: Sequence[Payload]) -> str | None:
+    """Return the sign-in that a signal names, None if no release can have written it: its mailbox dropped it, too.
+
+    Like the mailbox, read the first argument only. Raises ``UnknownKey`` or ``CorruptPayload``.
+    """
+    if not arguments:
+        return None
+
+    (first,) = await converter.decode(arguments[:1], [RawValue])
+    if first.payload.metadata.get("encoding") != _JSON:
+        return None
+
+    try:
+        return _Naming.model_validate_json(first.payload.data).signin_id
+    except ValidationError:
+        return None
 
 
 def local_activity(event: HistoryEvent) -> LocalActivity | None:

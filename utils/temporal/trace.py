@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -24,27 +24,25 @@ from schemas.status import Trace, TraceEvent
 from schemas.tasks import MailToSend, Publication, Published
 from utils.kafka.access import KafkaAccess
 from utils.kafka.search import find_records
-from utils.temporal.histories import Activities, EndedActivity, event_time, local_activity, read_history, read_runs
-from utils.temporal.local_results import LocalResults
-from workflows.names import (
-    OPEN_OR_RESEND_SIGNAL,
-    REFUSE_RESEND_SIGNAL,
-    REJECT_SIGNAL,
-    SUBMIT_SIGNAL,
-    mailbox_workflow_id,
-    sign_in_workflow_id,
+from utils.temporal.histories import (
+    Activities,
+    EndedActivity,
+    LocalActivity,
+    event_time,
+    local_activity,
+    named_sign_in,
+    read_history,
+    read_runs,
 )
+from utils.temporal.local_results import LocalResults
+from workflows.inbox import MESSAGES
+from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 
 _MAX_ATTEMPTS: Final = 20
 _AFTER_THE_END: Final = timedelta(minutes=5)
 _WITHOUT_A_START: Final = timedelta(hours=1)
+_OF_ANOTHER_RELEASE: Final = "a message of another release"
 _RESULT_DETAILS: Final = ("reason", "attempt", "attempts_left", "retry_after_s")
-_SIGNALS: Final[dict[str, type[Challenge | Refusal | Rejection | Submission]]] = {
-    OPEN_OR_RESEND_SIGNAL: Challenge,
-    REFUSE_RESEND_SIGNAL: Refusal,
-    REJECT_SIGNAL: Rejection,
-    SUBMIT_SIGNAL: Submission,
-}
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Workflow = Literal["request", "mailbox"]
@@ -123,9 +121,10 @@ class _TraceReader:
                 return
             raise
 
-        activities = Activities(history)
-        for event in history:
-            await self._read_request_event(event, attempt, activities)
+        try:
+            await self._read_attempt(history, attempt)
+        except UnknownKey:
+            self._add(history[0], "request", "a request under a payload key that was dropped", attempt=attempt)
 
     async def read_mailbox(self, mailbox: str | None) -> None:
         """Read what the runs of the mailbox hold about this sign-in. ``mailbox`` is used if no request named one."""
@@ -141,17 +140,29 @@ class _TraceReader:
                 self._add(history[0], "mailbox", "a run under a payload key that was dropped")
         self._add_local_results()
 
+    async def _read_attempt(self, history: Sequence[HistoryEvent], attempt: int) -> None:
+        activities = Activities(history)
+        for event in history:
+            try:
+                await self._read_request_event(event, attempt, activities)
+            except ValidationError:
+                self._add(event, "request", _OF_ANOTHER_RELEASE, attempt=attempt)
+
     async def _read_run(self, history: Sequence[HistoryEvent]) -> None:
         activities = Activities(history)
         for event in history:
-            await self._read_mailbox_event(event, activities)
+            try:
+                await self._read_mailbox_event(event, activities)
+            except ValidationError:
+                self._add(event, "mailbox", _OF_ANOTHER_RELEASE)
 
     async def _read_request_event(self, event: HistoryEvent, attempt: int, activities: Activities) -> None:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 await self._add_request_start(event, attempt)
             case EventType.EVENT_TYPE_MARKER_RECORDED:
-                self._add_local_activity(event, attempt)
+                if activity := local_activity(event):
+                    self._add_end(event, "request", activity, attempt=attempt)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
                 await self._add_request_outcome(event, attempt)
             case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED | EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
@@ -191,13 +202,12 @@ class _TraceReader:
 
     async def _add_signal(self, event: HistoryEvent) -> None:
         signal = event.workflow_execution_signaled_event_attributes
-        kind = _SIGNALS.get(signal.signal_name)
-        if kind is None:
+        kind = MESSAGES.get(signal.signal_name)
+        arguments = signal.input.payloads[:1]
+        if kind is None or await named_sign_in(self._client.data_converter, arguments) != self._signin_id:
             return
 
-        message = await self._decoded(signal.input.payloads, kind)
-        if message.signin_id != self._signin_id:
-            return
+        message = await self._decoded(arguments, kind)
 
         match message:
             case Challenge():
@@ -229,7 +239,9 @@ class _TraceReader:
             self._local_results.add_mail(mail.attempt)
             self._add_end(event, workflow, activity, attempt=mail.attempt)
 
-    def _add_end(self, event: HistoryEvent, workflow: _Workflow, activity: EndedActivity, **details: int) -> None:
+    def _add_end(
+        self, event: HistoryEvent, workflow: _Workflow, activity: EndedActivity | LocalActivity, **details: int
+    ) -> None:
         tries = {"tries": activity.tries} if activity.tries > 1 else {}
 
         if activity.error is None:
@@ -257,16 +269,6 @@ class _TraceReader:
 
         if result.type in TERMINAL_TYPES:
             self._outcome = result.type
-
-    def _add_local_activity(self, event: HistoryEvent, attempt: int) -> None:
-        activity = local_activity(event)
-        if activity is None:
-            return
-
-        if activity.error is None:
-            self._add(event, "request", f"{activity.name} done", attempt=attempt)
-        else:
-            self._add(event, "request", f"{activity.name} failed", attempt=attempt, error=activity.error)
 
     async def _add_local_publication(self, event: HistoryEvent) -> None:
         """Note what a local activity published. Another run may hold the submission that it answers."""

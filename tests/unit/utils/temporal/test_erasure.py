@@ -5,9 +5,15 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.contrib.pydantic import pydantic_data_converter
 
 from utils.temporal.erasure import TemporalErasure
+from workflows.names import REJECT_SIGNAL
 
 
 class FakeClient:
@@ -38,3 +44,61 @@ async def test_twenty_sign_ins_are_asked_for_at_once() -> None:
     assert len(client.queries) == 3
     assert client.queries[0].startswith("WorkflowId STARTS_WITH 'signin/sign-in-0/' OR WorkflowId STARTS_WITH ")
     assert {run.sign_in for run in found} == sign_ins
+
+
+class FakeMailbox:
+    """Lists one run of a mailbox, which was sent one signal."""
+
+    data_converter = pydantic_data_converter
+
+    def __init__(self, *arguments: Payload) -> None:
+        self._event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+        signal = self._event.workflow_execution_signaled_event_attributes
+        signal.signal_name = REJECT_SIGNAL
+        signal.input.payloads.extend(arguments)
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        """Yield the run, and no request."""
+        if "mailbox/" in query:
+            yield SimpleNamespace(
+                id="mailbox/m",
+                run_id="r",
+                status=WorkflowExecutionStatus.RUNNING,
+                start_time=datetime(2026, 11, 27, tzinfo=UTC),
+            )
+
+    def get_workflow_handle(self, _: str, *, run_id: str) -> Any:
+        """Return a handle that yields the signal."""
+
+        async def events(**_: Any) -> AsyncIterator[HistoryEvent]:
+            yield self._event
+
+        return SimpleNamespace(fetch_history_events=events)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [Payload(metadata={"encoding": b"binary/null"})],
+        [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
+        [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
+        [Payload(metadata={"encoding": b"json/plain"}, data=b"[]")],
+        [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")] * 2,
+    ],
+)
+async def test_a_mistaken_signal_does_not_protect_its_mailbox_from_erasure(arguments: list[Payload]) -> None:
+    """An operator mistyped it. The run is found, so it can be deleted, and the signal names no request."""
+    found = await TemporalErasure(cast(Client, FakeMailbox(*arguments))).find("m")
+
+    assert [(run.kind, run.sign_ins, run.is_readable) for run in found.runs] == [("mailbox", frozenset(), True)]
+
+
+async def test_a_signal_of_a_newer_release_names_its_request() -> None:
+    """Each release's messages name their sign-in, whatever else they hold."""
+    newer = Payload(
+        metadata={"encoding": b"json/plain"}, data=b'{"format": 2, "signin_id": "%s", "new": 1}' % (b"s" * 22)
+    )
+    found = await TemporalErasure(cast(Client, FakeMailbox(newer))).find("m")
+
+    assert [run.sign_ins for run in found.runs] == [frozenset({"s" * 22})]

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
-from temporalio.api.common.v1 import Payloads
+import pytest
+from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionSignaledEventAttributes
 from temporalio.client import Client
@@ -41,11 +42,16 @@ class Run(NamedTuple):
 
 
 class FakeServer:
-    """Lists the runs of a mailbox. ``read`` names those whose history was read."""
+    """Lists the runs of a mailbox. ``read`` names those whose history was read.
 
-    def __init__(self, *runs: Run) -> None:
+    ``mistaken`` signals came to each run before its submission. ``sign_in_format`` is that of the request.
+    """
+
+    def __init__(self, *runs: Run, mistaken: tuple[HistoryEvent, ...] = (), sign_in_format: int = 1) -> None:
         self.data_converter = converter("new")
         self.read: list[str] = []
+        self._mistaken = mistaken
+        self._sign_in_format = sign_in_format
         self._runs = {run.submission_id: run for run in runs}
 
     async def list_workflows(self, _: str) -> AsyncIterator[Any]:
@@ -59,21 +65,23 @@ class FakeServer:
         async def events(**_: Any) -> AsyncIterator[HistoryEvent]:
             if run_id is not None:
                 self.read.append(run_id)
+                for mistaken in self._mistaken:
+                    yield mistaken
                 yield await signal(self._runs[run_id])
             elif workflow_id.endswith("/1"):
-                yield await request()
+                yield await request(self._sign_in_format)
             else:
                 raise RPCError("no", RPCStatusCode.NOT_FOUND, b"")
 
         return SimpleNamespace(fetch_history_events=events)
 
 
-async def request() -> HistoryEvent:
+async def request(format: int) -> HistoryEvent:
     """Return the first event of a request, three days after the start."""
     asked = SignInRequested.model_validate(
         {"signin_id": SIGN_IN, "email": "ada@example.com", "requested_at": START + 3 * DAY}
     )
-    content = SignInInput(request=asked, born_at=START + 3 * DAY, policy=Policy())
+    content = SignInInput(request=asked, born_at=START + 3 * DAY, policy=Policy()).model_copy(update={"format": format})
     event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
     event.event_time.FromDatetime(START + 3 * DAY)
     event.workflow_execution_started_event_attributes.input.payloads.extend(await converter("new").encode([content]))
@@ -119,5 +127,75 @@ async def test_a_run_under_a_dropped_key_does_not_hide_the_others() -> None:
     assert [moment.what for moment in trace.moments] == [
         "a run under a payload key that was dropped",
         "request taken",
+        "code submitted",
+    ]
+
+
+def raw_signal(*arguments: Payload, name: str = SUBMIT_SIGNAL) -> HistoryEvent:
+    """Return the event of a signal of any shape."""
+    event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    event.event_time.FromDatetime(START + 3 * DAY)
+    event.workflow_execution_signaled_event_attributes.signal_name = name
+    event.workflow_execution_signaled_event_attributes.input.payloads.extend(arguments)
+    return event
+
+
+def json_payload(data: bytes) -> Payload:
+    """Return a payload as an operator's command line makes one."""
+    return Payload(metadata={"encoding": b"json/plain"}, data=data)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [Payload(metadata={"encoding": b"binary/null"})],
+        [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
+        [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
+        [json_payload(b"{}")],
+        [json_payload(b"[]")],
+        [json_payload(b"no JSON")],
+        [json_payload(b"{}"), json_payload(b"{}")],
+    ],
+)
+async def test_a_signal_that_names_no_sign_in_is_left_out(arguments: list[Payload]) -> None:
+    """An operator mistyped it. What else the run holds is shown."""
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    server = FakeServer(own, mistaken=(raw_signal(*arguments), raw_signal(*arguments, name="nonsense")))
+    trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == ["request taken", "code submitted"]
+
+
+async def test_a_signal_of_another_release_is_named() -> None:
+    """Its shape is unknown here, but it says whose it is: those about other sign-ins are left out."""
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    newer = [json_payload(b'{"format": 2, "signin_id": "%s"}' % sign_in.encode()) for sign_in in (SIGN_IN, "t" * 22)]
+    server = FakeServer(own, mistaken=tuple(raw_signal(payload) for payload in newer))
+    trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == [
+        "request taken",
+        "a message of another release",
+        "code submitted",
+    ]
+
+
+async def test_a_request_of_another_release_does_not_hide_the_mailbox() -> None:
+    """While releases run side by side, an operator may have either of them."""
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    trace = await trace_workflows(cast(Client, FakeServer(own, sign_in_format=2)), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == ["a message of another release", "code submitted"]
+
+
+async def test_a_request_under_a_dropped_key_does_not_hide_the_mailbox() -> None:
+    """It is named, like a run of the mailbox."""
+    server = FakeServer(Run(START + 3 * DAY, None, "newer", "submission-of-day-3"))
+    server.data_converter = converter("newer")
+    trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == [
+        "a request under a payload key that was dropped",
         "code submitted",
     ]
