@@ -24,7 +24,7 @@ INBOUND: Final[Mapping[str, type[BaseModel]]] = {
 OUTBOUND: Final[Mapping[str, type[BaseModel]]] = {
     kind.model_fields["type"].default: kind for kind in get_args(get_args(Result)[0])
 }
-VERSION: Final = "0.1.0"
+VERSION: Final = "1.0.0"
 """Version of the contract: major for breaking changes, minor for additions, patch for wording."""
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
