@@ -16,7 +16,6 @@ from typing import Final, NamedTuple, Protocol
 
 HEADER_BYTES: Final = 150
 """What a header takes in memory beside its name and its value, as measured: a tuple and two objects."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Headers = Sequence[tuple[str, bytes | None]]
