@@ -35,6 +35,7 @@ from utils.temporal.histories import (
     read_runs,
 )
 from utils.temporal.local_results import LocalResults
+from utils.temporal.payload_codec import CorruptPayload
 from workflows.inbox import MESSAGES
 from workflows.names import mailbox_workflow_id, sign_in_workflow_id
 
@@ -123,8 +124,8 @@ class _TraceReader:
 
         try:
             await self._read_attempt(history, attempt)
-        except UnknownKey:
-            self._add(history[0], "request", "a request under a payload key that was dropped", attempt=attempt)
+        except (UnknownKey, CorruptPayload):
+            self._add(history[0], "request", "a request that no payload key here decrypts", attempt=attempt)
 
     async def read_mailbox(self, mailbox: str | None) -> None:
         """Read what the runs of the mailbox hold about this sign-in. ``mailbox`` is used if no request named one."""
@@ -136,8 +137,8 @@ class _TraceReader:
         async for history in read_runs(self._client, mailbox_workflow_id(self._mailbox), since):
             try:
                 await self._read_run(history)
-            except UnknownKey:
-                self._add(history[0], "mailbox", "a run under a payload key that was dropped")
+            except (UnknownKey, CorruptPayload):
+                self._add(history[0], "mailbox", "a run that no payload key here decrypts")
         self._add_local_results()
 
     async def _read_attempt(self, history: Sequence[HistoryEvent], attempt: int) -> None:

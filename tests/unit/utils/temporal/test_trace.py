@@ -125,7 +125,7 @@ async def test_a_run_under_a_dropped_key_does_not_hide_the_others() -> None:
     trace = await trace_workflows(cast(Client, FakeServer(unreadable, own)), SIGN_IN, "mailbox")
 
     assert [moment.what for moment in trace.moments] == [
-        "a run under a payload key that was dropped",
+        "a run that no payload key here decrypts",
         "request taken",
         "code submitted",
     ]
@@ -189,13 +189,17 @@ async def test_a_request_of_another_release_does_not_hide_the_mailbox() -> None:
     assert [moment.what for moment in trace.moments] == ["a message of another release", "code submitted"]
 
 
-async def test_a_request_under_a_dropped_key_does_not_hide_the_mailbox() -> None:
-    """It is named, like a run of the mailbox."""
-    server = FakeServer(Run(START + 3 * DAY, None, "newer", "submission-of-day-3"))
-    server.data_converter = converter("newer")
+@pytest.mark.parametrize("key", [("newer", bytes(32)), ("new", b"n" * 32)], ids=["dropped", "replaced"])
+async def test_what_no_key_decrypts_does_not_hide_the_rest(key: tuple[str, bytes]) -> None:
+    """A request is named, and so is a run of the mailbox. One that came unencrypted is shown."""
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    mistaken = raw_signal(json_payload(b'{"signin_id": "%s"}' % SIGN_IN.encode()))
+    server = FakeServer(own, mistaken=(mistaken,))
+    server.data_converter = replace(pydantic_data_converter, payload_codec=EncryptionCodec(dict([key])))
     trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
 
     assert [moment.what for moment in trace.moments] == [
-        "a request under a payload key that was dropped",
-        "code submitted",
+        "a request that no payload key here decrypts",
+        "a message of another release",
+        "a run that no payload key here decrypts",
     ]
