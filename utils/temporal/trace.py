@@ -47,7 +47,7 @@ _RESULT_DETAILS: Final = ("reason", "attempt", "attempts_left", "retry_after_s")
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Workflow = Literal["request", "mailbox"]
-_Where = Literal["Kafka", "request", "mailbox"]
+_Where = Literal["Kafka", _Workflow]
 
 
 async def trace_sign_in(
@@ -261,8 +261,7 @@ class _TraceReader:
         result = published.result
         members = {name: getattr(result, name, None) for name in _RESULT_DETAILS}
         details: dict[str, str | int] = {name: value for name, value in members.items() if value is not None}
-        if tries > 1:
-            details["tries"] = tries
+        details |= {"tries": tries} if tries > 1 else {}
 
         what = f"decided {result.type}"
         self._events.append(TraceEvent(at=result.occurred_at, where=workflow, what=what, details=details))
