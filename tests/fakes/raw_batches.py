@@ -15,8 +15,11 @@ from aiokafka.record.util import calc_crc32c
 
 GZIP: Final = 1
 _PLACEHOLDER: Final = "????"
+_LENGTH_OFFSET: Final = 8
+_AFTER_LENGTH: Final = 12
 _CRC_OFFSET: Final = 17
 _ATTRIBUTES_OFFSET: Final = 21
+_RECORDS_OFFSET: Final = 61
 _WITHIN_S: Final = 10.0
 _TRY_AGAIN_S: Final = 0.1
 
@@ -36,6 +39,15 @@ def batch(
     return bytes(builder.build())
 
 
+def compressed_batch(records: bytes) -> bytes:
+    """Return a batch of one record that claims to hold these bytes, compressed with gzip."""
+    whole = batch([b""], compression=GZIP)
+    data = whole[:_RECORDS_OFFSET] + records
+    length = struct.pack(">i", len(data) - _AFTER_LENGTH)
+
+    return _sealed(data[:_LENGTH_OFFSET] + length + data[_AFTER_LENGTH:])
+
+
 def unreadable_batch(values: Sequence[bytes]) -> bytes:
     """Return a batch that brokers take and aiokafka can't decode: the name of its header is not UTF-8."""
     return partly_readable_batch([], values)
@@ -48,9 +60,12 @@ def partly_readable_batch(readable: Sequence[bytes], unreadable: Sequence[bytes]
         headers = [] if offset < len(readable) else [(_PLACEHOLDER, b"")]
         builder.append(offset, int(time.time() * 1_000), None, value, headers)
 
-    data = bytes(builder.build()).replace(_PLACEHOLDER.encode(), b"\xff" * len(_PLACEHOLDER))
-    crc = struct.pack(">I", calc_crc32c(data[_ATTRIBUTES_OFFSET:]))
+    return _sealed(bytes(builder.build()).replace(_PLACEHOLDER.encode(), b"\xff" * len(_PLACEHOLDER)))
 
+
+def _sealed(data: bytes) -> bytes:
+    """Return the batch with the checksum that it should have."""
+    crc = struct.pack(">I", calc_crc32c(data[_ATTRIBUTES_OFFSET:]))
     return data[:_CRC_OFFSET] + crc + data[_ATTRIBUTES_OFFSET:]
 
 

@@ -1,7 +1,7 @@
 """Decompression with a bound, in place of aiokafka's own.
 
 A broker limits the bytes that are sent, not what they expand to: a batch of 10 kB can hold 10 MB of one repeated byte,
-and one of 1 MB a gigabyte.
+and one of 1 MB a gigabyte. Or it holds one record with seven million empty headers, which take half a gigabyte.
 """
 
 import struct
@@ -21,10 +21,21 @@ MAX_DECOMPRESSED_BYTES: Final = 16 * 1024 * 1024
 """Of one batch, in bytes."""
 MAX_POLL_BYTES: Final = 4 * 1024 * 1024
 """Of the records that one poll takes from one partition, in memory. The record that exceeds it is taken."""
+MAX_HEADERS: Final = 10_000
+"""Of one record, in a batch that is so large that more could take too much memory."""
 
+_HEADERS_COUNT_FROM: Final = 1024 * 1024  # bytes: what brokers take uncompressed, by default
+_VARINT_BYTES: Final = 10
+_SMALLEST_RECORD: Final = 6  # bytes
+_SMALLEST_HEADER: Final = 2
 _NO_FILE: Final = -1
 _XERIAL_HEADER_BYTES: Final = 16
 _LENGTH: Final = struct.Struct(">i")
+
+
+class TooManyHeaders(Exception):
+    """Raised when a batch cannot be decoded because one of its records has too many headers."""
+
 
 DecompressInto = Callable[[Any, Any], int]
 """Decompresses into a buffer and returns the size. Raises ``cramjam.DecompressionError`` if the buffer is too small."""
@@ -33,9 +44,10 @@ DecompressInto = Callable[[Any, Any], int]
 def bound_decompression() -> None:
     """Make all clients of aiokafka in this process use the decoders below. Calling it again changes nothing."""
     for module in _users_of_codecs():
+        has_headers = module.__name__.endswith(".default_records")
         for name, decode in _DECODERS.items():
             if hasattr(module, name):
-                setattr(module, name, decode)
+                setattr(module, name, _counting_headers(decode) if has_headers else decode)
 
     FetchResult.getall = _take_records
 
@@ -83,6 +95,67 @@ def _decoder(decompress_into: DecompressInto) -> Callable[[Any], bytes]:
         return buffer[:size]
 
     return decode
+
+
+def _counting_headers(decode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def decode_and_count(payload: Any) -> bytes:
+        records = decode(payload)
+        if len(records) > _HEADERS_COUNT_FROM:
+            _count_headers(records)
+
+        return records
+
+    return decode_and_count
+
+
+def _count_headers(records: bytes) -> None:
+    """Count the headers of large records before aiokafka makes objects of them. Raises ``TooManyHeaders``.
+
+    What is damaged is left to aiokafka.
+    """
+    start = 0
+    try:
+        while start < len(records):
+            length, start = _varint(records, start)
+            if length < _SMALLEST_RECORD:
+                return
+            if length > _SMALLEST_HEADER * MAX_HEADERS and _number_of_headers(records, start) > MAX_HEADERS:
+                raise TooManyHeaders
+            start += length
+    except IndexError:
+        return
+
+
+def _number_of_headers(records: bytes, start: int) -> int:
+    """Read it from a record without its length. Raises ``IndexError``.
+
+    A record: attributes (1 byte), timestamp, offset, key and value with their lengths, number of headers, headers
+    (https://kafka.apache.org/documentation/#record).
+    """
+    _, place = _varint(records, start + 1)
+    _, place = _varint(records, place)
+    for _ in ("key", "value"):
+        size, place = _varint(records, place)
+        place += max(size, 0)
+
+    count, _ = _varint(records, place)
+    return count
+
+
+def _varint(data: bytes, start: int) -> tuple[int, int]:
+    """Return a number of at most 64 bits, and where it ends. Raises ``IndexError`` if there is none."""
+    byte = data[start]
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), start + 1
+
+    number = 0
+    for place in range(start, start + _VARINT_BYTES):
+        byte = data[place]
+        number |= (byte & 0x7F) << 7 * (place - start)
+        if not byte & 0x80:
+            return (number >> 1) ^ -(number & 1), place + 1
+
+    raise IndexError("a number without an end")
 
 
 def _reserved() -> mmap:

@@ -5,13 +5,14 @@ import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cramjam
 import pytest
 from aiokafka import TopicPartition, codec
 
 from deploy.local.places import PROJECT
-from tests.fakes.raw_batches import batch
+from tests.fakes.raw_batches import batch, compressed_batch
 from utils.kafka.batches import Fetched, ReadLimits, decode
 from utils.kafka.codecs import MAX_DECOMPRESSED_BYTES, bound_decompression
 
@@ -62,6 +63,40 @@ def test_a_compressed_batch_is_read(compression: int) -> None:
 
     assert fetched.unreadable is None
     assert [record.value for record in fetched.records] == [b"one", b"two" * 100_000]
+
+
+@CODECS
+def test_a_record_of_countless_headers_is_unreadable(compression: int) -> None:
+    """Two million empty ones travel in a few kilobytes, and would take 120 MB. None of them becomes an object."""
+    data = batch([b"value"], headers=[("", b"")] * 2_000_000, compression=compression)
+    tracemalloc.start()
+    fetched = decode(PLACE, data, 0, ReadLimits(500, 1 << 30), 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert fetched.unreadable is not None
+    assert fetched.unreadable.error == "TooManyHeaders"
+    assert peak < 8 << 20
+
+
+@CODECS
+@pytest.mark.parametrize(
+    "part", [{"key": b"k" * 1_000}, {"headers": [("name", b"text")] * 200}], ids=["keys", "headers"]
+)
+def test_large_batches_are_read(compression: int, part: dict[str, Any]) -> None:
+    """Their records' headers are counted, one record after another."""
+    data = batch([b"value"] * 2_000, compression=compression, **part)
+
+    assert len(decode(PLACE, data, 0, ReadLimits(2_000, 1 << 30), 2_000).records) == 2_000
+
+
+@pytest.mark.parametrize("filling", [b"\xff", b"\x00", b"\x01", b"\x02\x00"])
+def test_a_large_batch_without_a_record_is_unreadable_soon(filling: bytes) -> None:
+    """No number in it has an end, or no record has a length, or each has a negative one."""
+    data = compressed_batch(codec.gzip_encode(filling * (2 << 20)))
+    fetched = decode(PLACE, data, 0, ReadLimits(500, 1 << 30), 1)
+
+    assert fetched.unreadable is not None
 
 
 @CODECS
