@@ -16,6 +16,8 @@ from tests.simulation.mutants import find_all, mutated
 from tests.simulation.report import Tally, write_run
 from tests.simulation.verdicts import Verdict, run_seeds
 
+_WRITTEN_EVERY: Final = 5_000  # seeds
+
 HALVES: Final = {"consumer": "tests.simulation.consumer.half", "workflows": "tests.simulation.workflows.half"}
 
 
@@ -72,7 +74,7 @@ def _tell(console: Console, verdict: Verdict, whole: bool) -> int:
 
 
 def _run(console: Console, half: str, arguments: argparse.Namespace) -> int:
-    """Run seeds until one shows a violation."""
+    """Run seeds until one shows a violation. The figures are written on the way, so a run may be cut off."""
     processes = 1 if arguments.mutant else arguments.processes
     began = time.perf_counter()
     tally = Tally()
@@ -82,6 +84,8 @@ def _run(console: Console, half: str, arguments: argparse.Namespace) -> int:
         if verdict.violations:
             found.append(verdict)
             break
+        if arguments.write and tally.seeds % _WRITTEN_EVERY == 0:
+            write_run(half, tally, time.perf_counter() - began, processes)
 
     took_s = time.perf_counter() - began
     console.print(_coverage(tally))

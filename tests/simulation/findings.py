@@ -112,4 +112,12 @@ FINDINGS: Final = (
         "task, which rejects, too; a new mailbox publishes that.",
         "A local try of a hand-over is refused when its message was decided more than half a minute ago.",
     ),
+    Finding(
+        "workflows",
+        "A mail that arrived is told as failed by a run that is full",
+        "seed 20125",
+        "A run with more events than it may have waits for a mail; the mail server's answer comes, and no worker until "
+        "the code has expired. The run's last task replaces it before it takes the answer in.",
+        "None: such a run ends whatever is in flight, and the code is of no use any more. ADR 30 says so now.",
+    ),
 )

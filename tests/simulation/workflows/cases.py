@@ -9,6 +9,7 @@ from schemas.policy import Policy
 from schemas.results import TERMINAL_TYPES, CodeSent, OtpRejected
 from schemas.signals import Challenge, Submission
 from tests.simulation.workflows.ledger import Ledger, MailAnswer, Mailed, Published, Signalled, SignIn, first_times
+from workflows.names import mailbox_workflow_id
 
 
 @dataclass
@@ -73,8 +74,17 @@ class Case:
 
     @cached_property
     def answered(self) -> dict[int, datetime]:
-        """When the mails were accepted of which history knows."""
-        return {attempt: one.accepted_at for attempt, one in self.answers.items()}
+        """When the mails were accepted of which history knows.
+
+        A run that is full beyond all limits may end without taking in what came with its last task (ADR 30).
+        """
+        mailbox = mailbox_workflow_id(self.story.mailbox or "")
+        cuts = [cut for cut in self.ledger.cut_short if cut.mailbox == mailbox]
+        return {
+            attempt: one.accepted_at
+            for attempt, one in self.answers.items()
+            if not any(cut.since <= one.at <= cut.at for cut in cuts)
+        }
 
     @cached_property
     def attempts(self) -> dict[int, Signalled]:

@@ -85,12 +85,22 @@ class Typed:
     code: str
 
 
+class Cut(NamedTuple):
+    """The end of a mailbox's run that had to end, whatever was in flight.
+
+    Its last task was told what had come after ``since``, and may not have taken it in.
+    """
+
+    mailbox: str
+    since: float
+    at: float
+
+
 @dataclass
 class Ledger:
     """Everything that happened outside of the workflows, in order.
 
     ``clearings``: when history held that an operator's update was recorded; nothing may be cleared before.
-    ``cut_short``: mailboxes whose run had to end, whatever was in flight, and when it did.
     """
 
     sign_ins: dict[str, SignIn] = field(default_factory=dict)
@@ -100,7 +110,7 @@ class Ledger:
     compared: list[Compared] = field(default_factory=list)
     answers: list[MailAnswer] = field(default_factory=list)
     clearings: list[float] = field(default_factory=list)
-    cut_short: list[tuple[str, float]] = field(default_factory=list)
+    cut_short: list[Cut] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
 
     def results_of(self, signin_id: str) -> Sequence[Published]:

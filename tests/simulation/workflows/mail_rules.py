@@ -52,7 +52,7 @@ def no_mail_twice(case: Case) -> Iterator[str]:
     mailbox = mailbox_workflow_id(case.story.mailbox or "")
     for attempt, answer in case.answers.items():
         again = [one.began_at for one in case.mails if one.task.attempt == attempt and one.began_at > answer.at]
-        cuts = [at for name, at in case.ledger.cut_short if name == mailbox and at >= answer.at]
+        cuts = [cut.at for cut in case.ledger.cut_short if cut.mailbox == mailbox and cut.at >= answer.at]
         if again and not any(at <= again[0] for at in cuts):
             yield f"the mail of attempt {attempt} was sent again at {again[0]:.3f}"
 

@@ -62,6 +62,8 @@ class Run:
     began_at: float = 0.0
     ended_at: float = 0.0
     last_task_at: float = 0.0
+    last_task_began_at: float = 0.0
+    task_before_began_at: float = 0.0
     full_at: float | None = None
     late_tasks: int = 0
     result: Payload | None = None

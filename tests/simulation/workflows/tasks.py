@@ -44,6 +44,7 @@ class Task:
         self.commands: list[WorkflowCommand] = []
         self.markers = 0
         self.is_over = False
+        self.began_at = temporal.agenda.now
 
         self._temporal = temporal
         self._length = run.length + 2

@@ -144,6 +144,7 @@ class Temporal:
         run.attempt = 0
         task.is_over = True
         run.last_task_at = self.agenda.now
+        run.task_before_began_at, run.last_task_began_at = run.last_task_began_at, task.began_at
         run.release = run.release or task.worker.release
         run.length += 3 + task.markers
         run.pending = run.pending[task.told :]

@@ -21,7 +21,7 @@ from tests.simulation.workflows.agenda import Agenda, Endless
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
 from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.knobs import Knobs
-from tests.simulation.workflows.ledger import Ledger, MailAnswer, Signalled
+from tests.simulation.workflows.ledger import Cut, Ledger, MailAnswer, Signalled
 from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.outside import Outside
 from tests.simulation.workflows.run_rules import judge_runs
@@ -101,7 +101,7 @@ class World:
         limit = self.agenda.now + _MAX_DAYS * _DAY_S
         self.agenda.run(limit)
         full = [run for run in self.temporal.runs if run.length >= run_limits.LAST_EVENTS]
-        self.ledger.cut_short = [(run.workflow_id, run.ended_at) for run in full]
+        self.ledger.cut_short = [Cut(run.workflow_id, run.task_before_began_at, run.ended_at) for run in full]
         judged = judge(self.ledger, self.policy, self.temporal.runs)
         violations = [*self.temporal.violations, *self._replay(), *judge_runs(self.temporal.runs), *judged]
         for worker in self.temporal.workers:
