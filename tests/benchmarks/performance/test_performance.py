@@ -28,6 +28,7 @@ from tests.benchmarks.performance.report import write
 from tests.benchmarks.performance.rounds import Rounds
 from tests.benchmarks.performance.scaling import Load, leave_waiting
 from tests.benchmarks.performance.world import QuickMailServer
+from tests.faults.versions import commit
 
 P1, P3 = (next(target for target in TARGETS if target.name == name) for name in ("P1", "P3"))
 
@@ -187,7 +188,7 @@ def test_each_figure_names_the_machine_it_was_measured_on(monkeypatch: pytest.Mo
     document = tmp_path / "performance.md"
 
     assert document.read_text().count(f"{first['cores']} cores ({first['cpu']})") == 1
-
+    assert f"commit {commit()}, Kafka" in document.read_text()
     monkeypatch.setattr(report, "machine", lambda: {**first, "cpu": "another", "cores": 64})
     write({"P3": Figure([0.8])}, {}, {}, tmp_path)
 
