@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 
@@ -82,6 +83,27 @@ async def test_a_form_posted_twice_is_one_submission(person: Person, worker: Fak
 
     first, again, other = (event["submission_id"] for event in worker.emitted("otp.submitted"))
     assert first == again != other
+
+
+@pytest.mark.parametrize("settings", [{"max_codes": 1, "verdict_within_s": 20}], indirect=True)
+async def test_two_clicks_on_the_last_code(person: Person, worker: FakeWorker) -> None:
+    """The right code as the last try signs in, also if the form is posted again before its result is there."""
+    await person.request_code()
+    worker.is_slow = True
+
+    async def click() -> httpx.Response:
+        return await person.client.post(person.page.url.path, data={"form": person.form, "code": CODE})
+
+    async def is_emitted() -> bool:
+        return bool(worker.emitted("otp.submitted"))
+
+    first = asyncio.create_task(click())
+    await eventually(is_emitted, "the code is emitted", within_s=20)
+    again = asyncio.create_task(click())
+    await asyncio.wait([again], timeout=0.2)
+    worker.publish()
+
+    assert ['action="/sign-out"' in answer.text for answer in await asyncio.gather(first, again)] == [True, True]
 
 
 async def test_a_request_posted_twice_is_one_request(person: Person, worker: FakeWorker) -> None:

@@ -137,6 +137,8 @@ class Pages:
             sign_in.notice = "no_code"
         elif self._sign_ins.state(sign_in) == "waiting":
             await self._submit(sign_in, submission_id, code)
+        elif submission_id in sign_in.submissions:  # the last code, posted twice: its result may be on its way
+            await sign_in.wait_for_result(self._settings.verdict_within_s)
 
         return _see_other(f"/code/{sign_in.handle}")
 
