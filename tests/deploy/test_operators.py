@@ -122,6 +122,17 @@ def test_a_release_that_does_not_read_scales_by_backlog(chart: Chart) -> None:
     assert {each["workerDeploymentBuildId"] for each in _triggers(older, "temporal")} == {"sha-111111111111"}
 
 
+def test_a_scaler_that_is_blind_keeps_the_pods_that_the_values_name(chart: Chart) -> None:
+    """Each Deployment falls back to the number that it would have without a scaler: readers, workers, this release."""
+    changes = {"replicas": 4, "consumerReplicas": 2}
+    without = chart.render("everything", changes | {"keda": {"enabled": False}})
+    fixed = {each["metadata"]["name"]: each["spec"]["replicas"] for each in of_kind(without, "Deployment")}
+    scaled = of_kind(chart.render("everything", changes), "ScaledObject")
+
+    assert sorted(fixed.values()) == [1, 2, 2, 4]
+    assert {each["metadata"]["name"]: each["spec"]["fallback"]["replicas"] for each in scaled} == fixed
+
+
 def test_readers_scale_by_lag_and_workers_by_backlog(chart: Chart) -> None:
     """Each trigger names what the worker uses: its group, topics, queues and its own release."""
     scaled = {each["metadata"]["name"]: each for each in of_kind(chart.render("everything"), "ScaledObject")}

@@ -78,6 +78,15 @@ def test_two_releases_need_a_worker_deployment(chart: Chart) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["sign-in", ""])
+def test_strimzis_user_is_the_one_that_logs_in(chart: Chart, name: str) -> None:
+    """Else Kafka would refuse the login, and no line of the log would say that two values differ."""
+    login = {"settings": {"SIGNIN_KAFKA__SASL_USERNAME": None if name else "somebody"}}
+    refusal = _refused(chart, {"strimzi": {"cluster": "signin", "user": {"enabled": True, "name": name}}} | login)
+    assert "SIGNIN_KAFKA__SASL_USERNAME" in refusal
+    assert name or "signin-worker" in refusal
+
+
 def test_topics_are_made_by_one_or_the_other(chart: Chart) -> None:
     """A Job and Strimzi would fight over them."""
     changes = {"strimzi": {"cluster": "signin", "topics": {"enabled": True}}}
