@@ -189,3 +189,33 @@ def test_each_environment_gets_its_own_values() -> None:
         step = next(step for step in job["steps"] if "deploy/helm/roll-out.sh" in step.get("run", ""))
         assert (job["environment"], step["env"]["ENVIRONMENT"]) == (name, name)
         assert (PROJECT / "deploy" / "helm" / f"{name}.yaml").is_file()
+
+
+def test_packages_are_looked_up_before_they_are_installed() -> None:
+    """A runner's list of packages is as old as its image: what it names may have been replaced on the mirror since."""
+    steps = [
+        step.get("run", "") for file in _FILES for job in _jobs(file.stem).values() for step in job.get("steps", [])
+    ]
+    installing = [step for step in steps if "apt-get install" in step]
+
+    assert installing
+    assert [step for step in installing if "apt-get update" not in step.partition("apt-get install")[0]] == []
+
+
+def test_the_job_that_has_promtool_runs_all_that_needs_it() -> None:
+    """All other jobs skip these tests: the stories of every rule, and that a wrong rule fails them."""
+    steps = [step.get("run", "") for step in _jobs("ci")["monitoring"]["steps"]]
+    (installed,) = (place for place, step in enumerate(steps) if "prometheus" in step and "apt-get install" in step)
+
+    assert [step for step in steps[installed:] if "pytest tests/unit/deploy/test_alerts.py" in step]
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_a_roll_out_has_the_time_to_go_back(name: str) -> None:
+    """It waits for the new release, then for both its halves once it reads; the job must not end before the way back."""
+    waited = re.findall(
+        r"rollout status .* --timeout (\d+)m", (PROJECT / "deploy" / "helm" / "roll-out.sh").read_text()
+    )
+    (minutes,) = map(int, waited)
+
+    assert _jobs("roll-out")[name]["timeout-minutes"] >= 3 * minutes + 10
