@@ -66,6 +66,14 @@ def test_commands_of_temporal_exist(line: str) -> None:
     assert [word for word in words if word.startswith("--") and f"{word} " not in shown] == []
 
 
+def test_one_pod_without_a_log_hides_no_other() -> None:
+    """Where kubectl reads several pods, it ends at the first that is pending or, asked for the log before, never ended."""
+    lines = [line for line in _lines() if line.startswith("kubectl logs --selector ")]
+
+    assert any("--previous" in line for line in lines)
+    assert [line for line in lines if "--ignore-errors" not in line] == []
+
+
 def test_log_lines_are_written_by_the_worker() -> None:
     """Every log line that the runbook quotes is in the sources."""
     quoted = {each for each in _inline() if not each.startswith((*_PROGRAMS, "--")) and each[0].isalpha()}
