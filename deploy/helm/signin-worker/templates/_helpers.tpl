@@ -52,6 +52,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- first $images -}}
 {{- end -}}
 
+{{/* The pods of a release that serve workflows: its own number, which may be 0, or that of all. Takes (list . RELEASE). */}}
+{{- define "signin-worker.replicas" -}}
+{{- $own := (index . 1).replicas -}}
+{{- include "signin-worker.text" (kindIs "invalid" $own | ternary (index . 0).Values.replicas $own) -}}
+{{- end -}}
+
 {{/* The port of an address or URL, or the default. Takes (list ADDRESS DEFAULT). */}}
 {{- define "signin-worker.port" -}}
 {{- $address := regexReplaceAll "^[a-z]+://" (index . 0) "" | trim -}}
