@@ -178,6 +178,22 @@ async def test_a_broker_that_is_away(person: Person, worker: FakeWorker) -> None
     assert person.is_signed_in
 
 
+@pytest.mark.parametrize("settings", [{"max_codes": 1}], indirect=True)
+async def test_a_code_that_is_posted_again_after_an_outage_is_a_try(person: Person, worker: FakeWorker) -> None:
+    """The same form again, by the back button, emits the same submission: the worker counts it, and so does the page."""
+    await person.request_code()
+    posted = {"form": person.form, "code": "00000000"}
+    path = person.page.url.path
+
+    worker.is_down = True
+    person.page = await person.client.post(path, data=posted)
+    assert "wrong on our side" in person.notice
+
+    worker.is_down = False
+    person.page = await person.client.post(path, data=posted)
+    assert "start again" in person.notice
+
+
 async def test_a_late_success_signs_in(person: Person, worker: FakeWorker) -> None:
     """A verdict that comes after the page stopped waiting counts when the page is opened again."""
     await person.request_code()

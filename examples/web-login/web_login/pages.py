@@ -188,16 +188,17 @@ class Pages:
         sign_in.resend_at_s = time.monotonic() + self._settings.resend_after_s
 
     async def _submit(self, sign_in: SignIn, submission_id: str, code: str) -> None:
-        is_new = submission_id not in sign_in.submissions
+        is_new = submission_id not in sign_in.tries
         sign_in.submissions.add(submission_id)
-        sign_in.tries += is_new
+        sign_in.tries.add(submission_id)
         try:
             await self._emitter.emit(events.submitted(sign_in.id, submission_id, sign_in.email, code))
         except EmitError:
-            sign_in.tries -= is_new
+            sign_in.tries -= {submission_id} if is_new else set()
             sign_in.notice = "unavailable"
             return
 
+        sign_in.tries.add(submission_id)  # a second click may have failed meanwhile
         await sign_in.wait_for_result(self._settings.verdict_within_s)
         sign_in.notice = "not_the_code"
 

@@ -45,7 +45,7 @@ class SignIn:
     handle: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     attempts: int = 0
     resend_at_s: float = 0
-    tries: int = 0
+    tries: set[str] = field(default_factory=set)  # submissions that Kafka took, as far as we know
     submissions: set[str] = field(default_factory=set)
     used_forms: set[str] = field(default_factory=set)
     notice: Notice = ""
@@ -137,7 +137,7 @@ class SignIns:
         if sign_in.rejected:
             return sign_in.rejected
 
-        if sign_in.tries >= self._max_codes:
+        if len(sign_in.tries) >= self._max_codes:
             return "too_many_codes"
         return "expired" if self.remaining_s(sign_in) <= 0 else "waiting"
 
