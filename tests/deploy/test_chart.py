@@ -296,13 +296,3 @@ def test_the_chart_has_the_projects_version() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
     assert (about["version"], about["appVersion"]) == (version, version)
-
-
-def test_a_release_can_have_no_pods(chart: Chart) -> None:
-    """Zero is a number of pods, too: whoever stops a bad release by it must not get the usual three."""
-    releases = {"second": {"image": IMAGE, "reads": False, "replicas": 0}}
-    pods = {
-        each["metadata"]["name"]: each["spec"]["replicas"]
-        for each in of_kind(chart.render("minimal", {"releases": releases}), "Deployment")
-    }
-    assert pods == {"signin-worker-first": 3, "signin-worker-second": 0}

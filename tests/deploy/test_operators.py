@@ -8,7 +8,7 @@ import yaml
 
 from deploy.local.places import PROJECT
 from deploy.prometheus.runbook import documentation_url
-from tests.deploy.chart import CHART, Chart, Manifest, of_kind, only
+from tests.deploy.chart import CHART, IMAGE, Chart, Manifest, of_kind, only
 from utils.checks.kafka import topic_uses
 from utils.kafka.topics import planned_topics
 from workflows.names import mail_task_queue, mailbox_task_queue
@@ -131,6 +131,16 @@ def test_a_scaler_that_is_blind_keeps_the_pods_that_the_values_name(chart: Chart
 
     assert sorted(fixed.values()) == [1, 2, 2, 4]
     assert {each["metadata"]["name"]: each["spec"]["fallback"]["replicas"] for each in scaled} == fixed
+
+
+def test_a_release_can_have_no_pods(chart: Chart) -> None:
+    """Zero is a number of pods, too: whoever stops a bad release by it must not get the usual three."""
+    releases = {"second": {"image": IMAGE, "reads": False, "replicas": 0}}
+    pods = {
+        each["metadata"]["name"]: each["spec"]["replicas"]
+        for each in of_kind(chart.render("minimal", {"releases": releases}), "Deployment")
+    }
+    assert pods == {"signin-worker-first": 3, "signin-worker-second": 0}
 
 
 def test_readers_scale_by_lag_and_workers_by_backlog(chart: Chart) -> None:
