@@ -219,3 +219,14 @@ def test_a_roll_out_has_the_time_to_go_back(name: str) -> None:
     (minutes,) = map(int, waited)
 
     assert _jobs("roll-out")[name]["timeout-minutes"] >= 3 * minutes + 10
+
+
+def test_tests_of_the_wheel_read_no_sources() -> None:
+    """The job deletes the sources, so it leaves out the folders whose tests walk them. No other test may."""
+    (command,) = (step["run"] for step in _jobs("ci")["wheel"]["steps"] if "pytest" in step.get("run", ""))
+    left_out = tuple(re.findall(r"--ignore (\S+)", command))
+    tests = {str(path.relative_to(PROJECT)): path.read_text() for path in (PROJECT / "tests").rglob("test_*.py")}
+    walking = [name for name, text in tests.items() if re.search(r"^from tests\.structure", text, re.MULTILINE)]
+
+    assert walking
+    assert [name for name in walking if not name.startswith(left_out)] == []

@@ -11,10 +11,6 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from consumers.gateway.error_table import (
-    BUSY_WORKFLOW_TEXT,
-    MESSAGE_SIZE_TEXT,
-    SEARCH_ATTRIBUTE_TEXT,
-    SIGNAL_LIMIT_TEXT,
     is_missing_workflow,
     needs_operator,
     translate,
@@ -27,9 +23,7 @@ from consumers.outcomes import (
     Throttled,
     Unreachable,
 )
-from deploy.local.places import PROJECT
 from tests.fakes.rpc_errors import rpc_error
-from tests.structure.sources import product
 
 BUSY = ResourceExhaustedFailure(cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW)
 TOO_MANY = ResourceExhaustedFailure(cause=ResourceExhaustedCause.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT)
@@ -125,19 +119,3 @@ def test_permissions_and_the_namespace_need_an_operator() -> None:
     assert not needs_operator(MISSING_WORKFLOW)
     assert not needs_operator(rpc_error(RPCStatusCode.UNAVAILABLE))
     assert not needs_operator(RuntimeError())
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        SIGNAL_LIMIT_TEXT,
-        MESSAGE_SIZE_TEXT,
-        SEARCH_ATTRIBUTE_TEXT,
-        BUSY_WORKFLOW_TEXT,
-        "temporalio.api.errordetails",
-    ],
-)
-def test_only_the_table_looks_at_texts_and_details(text: str) -> None:
-    """No other product module names a text of Temporal's server, or a detail of its errors."""
-    places = [path.relative_to(PROJECT).as_posix() for path in product() if text in path.read_text().lower()]
-    assert places == ["consumers/gateway/error_table.py"]
