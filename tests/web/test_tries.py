@@ -46,7 +46,7 @@ async def test_two_clicks_on_the_last_code(person: Person, worker: FakeWorker) -
 
 @pytest.mark.parametrize("settings", [{"max_codes": 1}], indirect=True)
 async def test_a_code_that_is_posted_again_after_an_outage_is_a_try(person: Person, worker: FakeWorker) -> None:
-    """The same form again, by the back button, emits the same submission: the worker counts it, and so does the page."""
+    """The same form, by the back button, emits the same submission: the worker counts it, and so does the page."""
     await person.request_code()
     posted = {"form": person.form, "code": "00000000"}
     path = person.page.url.path

@@ -213,7 +213,7 @@ def test_the_job_that_has_promtool_runs_all_that_needs_it() -> None:
 
 @pytest.mark.parametrize("name", ["staging", "production"])
 def test_a_roll_out_has_the_time_to_go_back(name: str) -> None:
-    """It waits for the new release, then for both its halves once it reads; the job must not end before the way back."""
+    """It waits for the new release, then for both its halves once it reads; the job must outlast the way back."""
     waited = re.findall(
         r"rollout status .* --timeout (\d+)m", (PROJECT / "deploy" / "helm" / "roll-out.sh").read_text()
     )
