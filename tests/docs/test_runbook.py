@@ -67,7 +67,7 @@ def test_commands_of_temporal_exist(line: str) -> None:
 
 
 def test_one_pod_without_a_log_hides_no_other() -> None:
-    """Where kubectl reads several pods, it ends at the first that is pending or, asked for the log before, never ended."""
+    """Of several pods, kubectl ends at the first that is pending or, asked for the log before, has never ended."""
     lines = [line for line in _lines() if line.startswith("kubectl logs --selector ")]
 
     assert any("--previous" in line for line in lines)

@@ -222,6 +222,13 @@ def test_a_roll_out_has_the_time_to_go_back(name: str) -> None:
     assert _jobs("roll-out")[name]["timeout-minutes"] >= 3 * minutes + 10
 
 
+def test_the_wheel_is_tested_by_as_many_processes_as_the_sources() -> None:
+    """One process after the other would take longer than the job may."""
+    (step,) = (step["run"] for step in _jobs("ci")["wheel"]["steps"] if "pytest" in step.get("run", ""))
+    (options,) = re.findall(r"--numprocesses.*?(?= --cov)", (PROJECT / "Makefile").read_text())
+    assert options in " ".join(step.replace("\\\n", " ").split())
+
+
 def test_tests_of_the_wheel_read_no_sources() -> None:
     """The job deletes the sources, so it leaves out the tests that walk or break them. No other test may read them."""
     (command,) = (step["run"] for step in _jobs("ci")["wheel"]["steps"] if "pytest" in step.get("run", ""))
