@@ -1,5 +1,6 @@
 """What docs/kubernetes.md shows is accepted as it stands."""
 
+import re
 from typing import Any, Final
 
 import kubernetes_validate
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from deploy.local.places import PROJECT
-from tests.deploy.chart import Chart, container, only
+from tests.deploy.chart import CHART, Chart, container, only
 from tests.docs.documents import blocks
 
 _PAGE: Final = PROJECT / "docs" / "kubernetes.md"
@@ -49,3 +50,27 @@ def test_the_notes_promote_only_a_first_release(chart: Chart, reads: bool) -> No
 
     assert "exec deployment/signin-worker-first -- signin-worker check" in notes
     assert ("release promote" in notes) is not reads
+
+
+def test_copied_figures_are_those_that_were_measured() -> None:
+    """The values and their page repeat what one sign-in costs, and are written by hand: a new measurement changes them."""
+    rate = _found(r"Each handles (\d+) sign-ins per second", "capacity")
+    cpu_ms = round(float(_found(r"\| CPU ms, worker and consumer \| [^|]+\| ([\d.]+)", "performance")))
+    tasks = _found(r"\| workflow tasks \| [^|]+\| (\d+)", "performance")
+    memory = _found(r"\| resident memory of the worker, MiB \| [^|]+\| (\d+)", "performance")
+    figures = (
+        f"{rate} sign-ins a second",
+        f"{cpu_ms} ms",
+        f"{tasks} workflow tasks",
+        f"{memory} MiB under steady load",
+    )
+
+    for page in (CHART / "values.yaml", PROJECT / "docs" / "kubernetes.md"):
+        text = re.sub(r"\s+(# )?", " ", page.read_text())
+        assert [figure for figure in figures if figure not in text] == [], page.name
+
+
+def _found(pattern: str, page: str) -> str:
+    found = re.search(pattern, (PROJECT / "docs" / f"{page}.md").read_text())
+    assert found
+    return found[1]
