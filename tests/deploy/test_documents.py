@@ -53,7 +53,7 @@ def test_the_notes_promote_only_a_first_release(chart: Chart, reads: bool) -> No
 
 
 def test_copied_figures_are_those_that_were_measured() -> None:
-    """The values and their page repeat what one sign-in costs, and are written by hand: a new measurement changes them."""
+    """The values and their page repeat by hand what one sign-in costs, so a new measurement changes them, too."""
     rate = _found(r"Each handles (\d+) sign-ins per second", "capacity")
     cpu_ms = round(float(_found(r"\| CPU ms, worker and consumer \| [^|]+\| ([\d.]+)", "performance")))
     tasks = _found(r"\| workflow tasks \| [^|]+\| (\d+)", "performance")
