@@ -124,7 +124,7 @@ FINDINGS: Final = (
         "consumer",
         "A consumer was rebuilt a second time within 63 seconds",
         "seed 14421",
-        "It stalls and is rebuilt; a minute later another partition stalls, it is rebuilt again, and ends 13 s after that.",
+        "It stalls and is rebuilt; a minute later another partition stalls, it is rebuilt again, and ends 13 s later.",
         "None yet: whether the worker or the oracle is wrong is not known.",
     ),
 )
