@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import pytest
 import uvloop
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from hypothesis import settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -20,6 +21,9 @@ from deploy.local.servers.temporal import LocalTemporal
 from deploy.local.topics import Topics
 from tests.fakes.time_skipping import time_skipping_server
 
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no defect
+settings.load_profile("untimed")
 
 S = TypeVar("S", Kafka, Temporal)
 

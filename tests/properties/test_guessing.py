@@ -77,7 +77,7 @@ class Siege:
         return compares
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(schedule=_schedules)
 def test_no_schedule_of_successes_buys_a_guess(schedule: list[tuple[float, Attack | Success]]) -> None:
     """In no day has an attacker more tries than the budgets of strangers and of trusted devices together."""

@@ -297,4 +297,4 @@ def _assert_networks(spends: list[Spend], limit: int) -> None:
 
 
 TestMailbox = MailboxMachine.TestCase
-TestMailbox.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestMailbox.settings = settings(max_examples=150, stateful_step_count=40)

@@ -150,7 +150,7 @@ class Both:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(_actions, min_size=3, max_size=10))
 def test_no_input_fills_a_run_or_changes_a_budget(actions: list[Action]) -> None:
     """Mails and publications take their time in the workflow and none in the model: that changes no budget."""

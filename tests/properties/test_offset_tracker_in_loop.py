@@ -261,7 +261,7 @@ async def run_scenario(steps: list[Step], poll_delay_turns: int) -> None:
     check(ledger, broker, writer)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.integers(0, 8))
 def test_any_interleaving_loses_nothing_and_keeps_the_order(steps: list[Step], poll_delay_turns: int) -> None:
     """Completions, failures, rebalances and outages may come in any order."""

@@ -125,4 +125,4 @@ class Replays(RuleBasedStateMachine):
 
 
 TestReplays = Replays.TestCase
-TestReplays.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+TestReplays.settings = settings(max_examples=100, stateful_step_count=25)

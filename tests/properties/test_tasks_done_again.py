@@ -218,6 +218,5 @@ TestDyingWorkers = DyingWorkers.TestCase
 TestDyingWorkers.settings = settings(
     max_examples=150,
     stateful_step_count=20,
-    deadline=None,
     phases=(Phase.reuse, Phase.generate),  # to shrink takes minutes
 )
