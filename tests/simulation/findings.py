@@ -120,11 +120,4 @@ FINDINGS: Final = (
         "the code has expired. The run's last task replaces it before it takes the answer in.",
         "None: such a run ends whatever is in flight, and the code is of no use any more. ADR 30 says so now.",
     ),
-    Finding(
-        "consumer",
-        "A consumer was rebuilt a second time within 63 seconds",
-        "seed 14421",
-        "It stalls and is rebuilt; a minute later another partition stalls, it is rebuilt again, and ends 13 s later.",
-        "None yet: whether the worker or the oracle is wrong is not known.",
-    ),
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.consumer.plots import make_peace
+from tests.simulation.consumer.plots import make_peace, storm
 from tests.simulation.consumer.scenes import SCENES, Scene
 from tests.simulation.consumer.world import World, child, simulate
 
@@ -17,3 +17,11 @@ def test_a_scene_holds(scene: Scene, seed: int) -> None:
         await make_peace(world)
 
     assert simulate(seed, plot).violations == []
+
+
+def test_a_worker_whose_client_died_after_all_was_read_has_not_stalled() -> None:
+    """Seed 14421: it was well for 50 s after its rebuild, so it might have been rebuilt again."""
+    result = simulate(14421, storm)
+
+    assert result.violations == []
+    assert (result.story.kinds["client broken"], result.story.kinds["consumer rebuilt"]) == (2, 1)

@@ -102,9 +102,14 @@ class World:
         """The workers that have not ended."""
         return [worker for worker in self.workers if not worker.is_over]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that can be read is done and committed."""
+        return self.oracle.is_settled(self.cluster.group.offsets)
+
     async def until_settled(self, limit_s: float) -> None:
         """Wait until everything that can be read is done and committed."""
-        await self.until(lambda: self.oracle.is_settled(self.cluster.group.offsets), limit_s)
+        await self.until(lambda: self.is_settled, limit_s)
 
     async def settle(self) -> None:
         """Give the workers the time they need, stop them, and judge what is left, unless enough was seen before."""
