@@ -9,10 +9,10 @@ import pytest
 
 from deploy.local.places import PROJECT
 
-_SEEDS: Final = {"consumer": 1_250, "workflows": 1_250}
-"""What two cores do in about a minute."""
+_SEEDS: Final = {"consumer": 2_000, "workflows": 2_000}
+"""Two cores with nothing else to do need about 40 seconds for each half."""
 
-_CHUNK: Final = 250
+_CHUNK: Final = 500
 """Fewer would spend more on imports; more would take too long where a machine is very busy."""
 
 _CHUNKS: Final = [(half, first) for half, seeds in _SEEDS.items() for first in range(0, seeds, _CHUNK)]
