@@ -25,6 +25,7 @@ from utils.kafka.access import KafkaAccess
 from utils.kafka.producer import ReliableProducer
 from utils.kafka.writers import KafkaDeadLetterWriter, ResultPublisher
 
+_TIMEOUT_S = 0.3  # silence must last as long, and a busy machine must not take as long over what succeeds
 ACCESS = KafkaAccess("127.0.0.1:1")
 EVENT = ResultEvent(
     result=SignInExpired(signin_id="rJ3hQ0m1TzC9vWcK8uYbXw", occurred_at=datetime(2026, 11, 23, tzinfo=UTC))
@@ -144,7 +145,9 @@ async def test_a_producer_that_acknowledges_nothing_is_replaced() -> None:
     """After two timeouts in a row, a new producer that can connect takes over, and pending records fail."""
     replaced: list[int] = []
     broker = ScriptedBroker(SILENCE, SILENCE)
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build, on_replaced=lambda: replaced.append(1))
+    producer = ReliableProducer(
+        ACCESS, timeout_s=_TIMEOUT_S, factory=broker.build, on_replaced=lambda: replaced.append(1)
+    )
 
     for _ in range(2):
         with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
@@ -162,7 +165,7 @@ async def test_a_producer_that_acknowledges_nothing_is_replaced() -> None:
 async def test_a_silent_producer_stays_while_no_other_can_connect(start: object) -> None:
     """Kafka is away: the old producer is as good as any, and its records may still arrive."""
     broker = ScriptedBroker(SILENCE, SILENCE, starts=[None, start])
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    producer = ReliableProducer(ACCESS, timeout_s=_TIMEOUT_S, factory=broker.build)
 
     for _ in range(2):
         with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
@@ -179,7 +182,7 @@ async def test_a_silent_producer_stays_while_no_other_can_connect(start: object)
 async def test_one_timeout_keeps_the_producer() -> None:
     """A single record may time out for a reason of its own, such as a topic that is missing."""
     broker = ScriptedBroker(SILENCE)
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    producer = ReliableProducer(ACCESS, timeout_s=_TIMEOUT_S, factory=broker.build)
     with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
         await producer.send("t", b"k", b"v")
 
@@ -214,7 +217,7 @@ async def test_a_timeout_beside_acknowledgements_keeps_the_producer() -> None:
 async def test_closing_ends_a_replacement_that_cannot_connect() -> None:
     """``close`` leaves no connection of a half-started producer open."""
     broker = ScriptedBroker(SILENCE, SILENCE, starts=[None, SILENCE])
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    producer = ReliableProducer(ACCESS, timeout_s=_TIMEOUT_S, factory=broker.build)
     for _ in range(2):
         with pytest.raises(KafkaUnavailable, match="no acknowledgement"):
             await producer.send("t", b"k", b"v")
@@ -230,7 +233,7 @@ async def test_closing_ends_a_replacement_that_cannot_connect() -> None:
 async def test_a_failed_start_leaves_nothing_open(start: object) -> None:
     """A producer that could not start is closed, and the next call starts a new one."""
     broker = ScriptedBroker(starts=[start])
-    producer = ReliableProducer(ACCESS, timeout_s=0.05, factory=broker.build)
+    producer = ReliableProducer(ACCESS, timeout_s=_TIMEOUT_S, factory=broker.build)
 
     with pytest.raises(KafkaUnavailable):
         await producer.send("t", b"k", b"v")
