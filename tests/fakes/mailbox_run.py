@@ -162,6 +162,18 @@ class MailboxRun:
         self.published += lost.published
         return lost
 
+    def freeze_task(self) -> Callable[[], None]:
+        """Do the workflow task that is due; the worker freezes before its local activities publish.
+
+        Return what happens when it thaws. By then, its task is another's.
+        """
+        frozen = self._try(())
+
+        def thaw() -> None:
+            self.published += frozen.published
+
+        return thaw
+
     def _try(
         self,
         failing: Sequence[str],

@@ -2,12 +2,14 @@
 
 A worker does a workflow task, publishes what the task decides, and dies before the task completes.
 Later it is done again: at another time, with whatever history holds by then. What was published
-must come out again in the same bytes, or a sign-in would have two verdicts.
+must come out again in the same bytes, or a sign-in would have two verdicts. Others freeze instead, and
+publish when they thaw.
 
 Verdicts and ``code_sent`` are published in the task that makes them; all else by normal activities.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hypothesis import Phase, settings
@@ -46,6 +48,7 @@ class DyingWorkers(RuleBasedStateMachine):
         otp = OtpPolicy(max_attempts=attempts, shortest_resend_s=0)
         self.people = MailboxPeople(Policy(limits=limits, otp=otp), single_batch=single_batch)
         self.accounts: dict[str, str] = {}
+        self.frozen: list[Callable[[], None]] = []
 
         self.sign_in(ADA, 0.0)
         self.people.work()
@@ -126,6 +129,22 @@ class DyingWorkers(RuleBasedStateMachine):
         That is not before it has timed out.
         """
         self.people.run.lose_task()
+        self._do_again(meanwhile, failing)
+
+    @precondition(lambda self: self.people.run.has_news)
+    @rule(meanwhile=st.lists(st.sampled_from(EVENTS), max_size=3), failing=FAILING)
+    def freeze_task(self, meanwhile: list[str], failing: tuple[str, ...]) -> None:
+        """Do the workflow task that is due, and freeze. Another worker does it again, before this one publishes."""
+        self.frozen.append(self.people.run.freeze_task())
+        self._do_again(meanwhile, failing)
+
+    @precondition(lambda self: self.frozen)
+    @rule(data=st.data())
+    def thaw(self, data: st.DataObject) -> None:
+        """Let a worker publish what it decided when it froze."""
+        self.frozen.pop(data.draw(st.integers(0, len(self.frozen) - 1)))()
+
+    def _do_again(self, meanwhile: list[str], failing: tuple[str, ...]) -> None:
         self.people.wait(WORKFLOW_TASK_TIMEOUT.total_seconds())
         for event in meanwhile:
             self._let_happen(event)
@@ -185,6 +204,8 @@ class DyingWorkers(RuleBasedStateMachine):
             self.people.wait(MINUTE_S)
 
         self.people.work()
+        for thaw in self.frozen:
+            thaw()
         self.repeats_are_equal()
         self.sign_ins_end_once()
 

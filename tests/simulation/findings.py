@@ -120,4 +120,12 @@ FINDINGS: Final = (
         "the code has expired. The run's last task replaces it before it takes the answer in.",
         "None: such a run ends whatever is in flight, and the code is of no use any more. ADR 30 says so now.",
     ),
+    Finding(
+        "workflows",
+        "A frozen worker told of a second mail after the sign-in had ended",
+        "seed 26304 of an earlier version, `tests/unit/workflows/test_frozen_workers.py`",
+        "A worker hears that a second mail was accepted, and freezes. The right code comes. Another worker does the "
+        "task again, hears of both, and publishes the success alone. The first one thaws: `signin.code_sent`.",
+        "Only a sign-in's first `signin.code_sent` is published in the task that hears of the mail.",
+    ),
 )

@@ -172,9 +172,10 @@ class Endings:
                 self._report_sent(sign_in, mail, mail.accepted_at)
 
     def _report_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
+        is_first = sign_in.sent_at is None
         sign_in.mails.remove(mail)
         sign_in.sent_at = moment_of_verdict(sign_in, at)
-        self._outbox.code_sent(sign_in, mail, at)
+        self._outbox.code_sent(sign_in, mail, at, is_first=is_first)
 
     def _finish(self, sign_in: SignIn, ending: Ending) -> None:
         """Publish the verdict.

@@ -63,6 +63,7 @@ class Outbox:
         self._pace = pace
         self._publications = 0
         self._in_flight = set[str]()
+        self._later_mails = set[str]()
         self._ready = dict.fromkeys(state.outbox)
 
     def start_publications(self, now: datetime) -> list[PublishResults]:
@@ -90,6 +91,7 @@ class Outbox:
         """Drop the results that Kafka acknowledged."""
         self._publications -= 1
         published = frozenset(publication.events)
+        self._later_mails.difference_update(event.event_id for event in publication.events)
 
         for queue in publication.queues:
             self._in_flight.discard(queue)
@@ -115,10 +117,12 @@ class Outbox:
             self._ready.pop(queue, None)
         return {queue: self._state.outbox.pop(queue) for queue in oldest}
 
-    def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime) -> None:
+    def code_sent(self, sign_in: SignIn, mail: PendingMail, at: datetime, *, is_first: bool) -> None:
         """Add that the mail server accepted an attempt's mail.
 
-        History holds the moment ``at`` and everything else in this result.
+        History holds the moment ``at`` and everything else in this result. But only the first mail of
+        a sign-in is told of before any verdict: a task that is done again, with a right code, tells of
+        no later one. So a later one is published once history holds that it is.
         """
         result = CodeSent(
             **_about(sign_in, at),
@@ -126,7 +130,9 @@ class Outbox:
             expires_at=sign_in.expires_at,
             resend_after=mail.resend_after,
         )
-        self._add(result, sign_in, traceparent=mail.traceparent)
+        event = self._add(result, sign_in, traceparent=mail.traceparent)
+        if not is_first:
+            self._later_mails.add(event.event_id)
 
     def resend_refused(
         self,
@@ -205,7 +211,7 @@ class Outbox:
         sign_in: Subject | None,
         submission: Submission | None = None,
         traceparent: str | None = None,
-    ) -> None:
+    ) -> ResultEvent:
         """Add a result.
 
         It belongs to the trace of the attempt that it answers, if any, else to its
@@ -224,9 +230,11 @@ class Outbox:
         if queue not in self._in_flight:
             self._ready[queue] = None
 
+        return event
+
     def _start(self, batch: tuple[ResultEvent, ...], now: datetime) -> PublishResults:
         is_certain = not may_be_capped(self._state.last_event_at, now)
-        is_same_again = is_certain and all(is_reproducible(event.result) for event in batch)
+        is_same_again = is_certain and all(map(self._is_reproducible, batch))
         publication = PublishResults(batch, is_same_again)
 
         self._publications += 1
@@ -234,6 +242,9 @@ class Outbox:
         for queue in publication.queues:
             del self._ready[queue]
         return publication
+
+    def _is_reproducible(self, event: ResultEvent) -> bool:
+        return is_reproducible(event.result) and event.event_id not in self._later_mails
 
     def _next_batch(self) -> tuple[ResultEvent, ...]:
         """Return the oldest results of queues that have none in flight."""

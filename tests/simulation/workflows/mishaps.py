@@ -41,11 +41,24 @@ def stop_at_expiry(world: "World", rng: random.Random) -> None:
 
 def stop_after_mail(world: "World", rng: random.Random) -> None:
     """Have no worker from the moment that a mail is accepted until its code expires. People type codes meanwhile."""
-    world.stops_after_mail = True
+    seconds = world.policy.otp.lifetime_s + rng.uniform(-5.0, 30.0)
+    world.after_mail = lambda: world.close_shop(seconds)
     people.sign_in(world, rng)
     acts = (people.type_right, people.type_wrong, people.send_again)
     for act in rng.choices(acts, k=rng.randint(1, 3)):
         world.agenda.later(rng.uniform(1.0, 20.0), partial(act, world, random.Random(rng.getrandbits(64))))
+
+
+def freeze_after_resend(world: "World", rng: random.Random) -> None:
+    """Let the worker that hears of a second mail freeze before it tells of it. Meanwhile people type the code."""
+
+    def freeze() -> None:
+        world.hire()
+        _set(world, rng, world.temporal.pauses.mood, "local_freezes", 1.0, lasts_s=0.5)
+        world.agenda.later(rng.uniform(0.5, 9.0), partial(people.type_newest, world, rng))
+
+    world.after_resend = freeze
+    people.ask_twice(world, rng)
 
 
 def stop_after_verdict(world: "World", rng: random.Random) -> None:
@@ -113,6 +126,12 @@ def freeze_before_answers(world: "World", rng: random.Random) -> None:
     """Let workers freeze just before they complete a task. Others do it again, and the frozen ones thaw later."""
     world.hire()
     _set(world, rng, world.temporal.pauses.mood, "freezes", rng.choice((0.1, 0.3)))
+
+
+def freeze_before_effects(world: "World", rng: random.Random) -> None:
+    """Let workers freeze just before they do something outside in a task. By then it is another's."""
+    world.hire()
+    _set(world, rng, world.temporal.pauses.mood, "local_freezes", rng.choice((0.1, 0.3)))
 
 
 def slow_down(world: "World", rng: random.Random) -> None:
@@ -210,12 +229,12 @@ def roll_out(world: "World", rng: random.Random) -> None:
         world.agenda.later(rng.uniform(5, 60), lambda: world.promote(former))
 
 
-def _set(world: "World", rng: random.Random, what: Any, name: str, value: float) -> None:
+def _set(world: "World", rng: random.Random, what: Any, name: str, value: float, lasts_s: float | None = None) -> None:
     """Let something go wrong for a while."""
     usual = type(what).__dataclass_fields__[name].default
     setattr(what, name, value)
     world.story.add(name.replace("_", " "), f"{value}")
-    world.agenda.later(rng.choice(_SPANS_S), lambda: setattr(what, name, usual))
+    world.agenda.later(lasts_s or rng.choice(_SPANS_S), lambda: setattr(what, name, usual))
 
 
 MISHAPS: Final[Sequence[Move]] = (
@@ -226,6 +245,7 @@ MISHAPS: Final[Sequence[Move]] = (
     stop_at_expiry,
     refuse_mails_again,
     stop_after_mail,
+    freeze_after_resend,
     stop_after_verdict,
     flood_without_kafka,
     freeze_worker,
@@ -235,6 +255,7 @@ MISHAPS: Final[Sequence[Move]] = (
     die_before_answers,
     die_before_answers,
     freeze_before_answers,
+    freeze_before_effects,
     slow_down,
     slow_locals,
     slow_work,

@@ -19,6 +19,7 @@ class Mood:
     evictions: float = 0.01
     crashes: float = 0.0
     freezes: float = 0.0
+    local_freezes: float = 0.0
 
 
 class Pauses:
@@ -39,6 +40,12 @@ class Pauses:
         if self._rng.random() < self.mood.slow_locals:
             return self._rng.uniform(0.3, 1.3)
         return self._rng.uniform(0.0005, 0.02)
+
+    def frozen_before_local(self) -> float:
+        """Return for how long a worker freezes just before a local activity does its work: 0 nearly always."""
+        if self.mood.local_freezes and self._rng.random() < self.mood.local_freezes:
+            return self._rng.choice((2.0, 11.0, 20.0, 40.0, 320.0))
+        return 0.0
 
     def before_activity(self, kind: str) -> float:
         """Return how long an activity waits for its turn."""

@@ -17,6 +17,12 @@ WORKFLOW_MUTANTS: Final = (
         "        await run_step(PublishingActivities",
     ),
     Mutant(
+        "a later mail is told of before history holds that it is",
+        f"{_RULES}/outbox.py",
+        "        return is_reproducible(event.result) and event.event_id not in self._later_mails\n",
+        "        return is_reproducible(event.result)\n",
+    ),
+    Mutant(
         "limits are cleared before history holds the update",
         "workflows/verify_otp.py",
         "        await run_durable_step(ClearingActivities.report_clearing_activity, clearing)\n"

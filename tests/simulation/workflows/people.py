@@ -45,6 +45,20 @@ def send_again(world: "World", rng: random.Random) -> None:
         world.agenda.later(pause_s, lambda: _ask_again(world, rng, story))
 
 
+def ask_twice(world: "World", rng: random.Random) -> None:
+    """Ask for a code, and once more as soon as it is allowed."""
+    story = _begin(world, rng)
+    pause_s = world.policy.limits.send_cooldown_s + rng.uniform(0, 3)
+    world.agenda.later(pause_s, lambda: _ask_again(world, rng, story))
+
+
+def type_newest(world: "World", rng: random.Random) -> None:
+    """Type the code of the mail that came last."""
+    newest = world.ledger.mails[-1]
+    story = world.ledger.sign_ins[newest.task.signin_id]
+    _submit(world, _text(rng, 16), story, newest.mail.code.get_secret_value())
+
+
 def type_right(world: "World", rng: random.Random) -> None:
     """Type the code of a mail. If none has come yet, look again in a moment."""
     story = _some_sign_in(world, rng)

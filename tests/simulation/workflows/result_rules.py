@@ -125,16 +125,16 @@ def code_sent_is_true(case: Case) -> Iterator[str]:
 def code_sent_is_not_lost(case: Case) -> Iterator[str]:
     """Check that a mail of which history knows that it was accepted before the end has its ``code_sent``.
 
-    A later attempt's waits for the verdict on a submission that came into the same task, and is dropped if that ends
-    the sign-in: which of the two was first cannot be told (ADR 27).
+    Once a mail was told of, others wait for the verdict on a submission that came into the same task, and are dropped
+    if that ends the sign-in: which of the two was first cannot be told (ADR 27).
     """
     if case.terminal is None:
         return
 
-    by_verdict = case.terminal.result.type in ("signin.succeeded", "signin.failed")
+    may_be_dropped = bool(case.code_sents) and case.terminal.result.type in ("signin.succeeded", "signin.failed")
     for attempt, accepted_at in case.answered.items():
         is_before = accepted_at + timedelta(seconds=_CLOCKS_S) < case.terminal.result.occurred_at
-        if attempt not in case.code_sents and is_before and not (attempt > 1 and by_verdict):
+        if attempt not in case.code_sents and is_before and not may_be_dropped:
             yield f"attempt {attempt} was mailed, and has no code_sent"
 
 

@@ -145,7 +145,16 @@ class Task:
             self._temporal.story.add(f"local {activity.activity_type.removesuffix('_activity')}")
             worker.later(self._temporal.pauses.small(), lambda: self._end_local(activity.seq, end, took_s))
 
-        worker.later(took_s, do)
+        def begin() -> None:
+            frozen_s = self._temporal.pauses.frozen_before_local()
+            if frozen_s:
+                worker.freeze()
+                self._temporal.agenda.later(frozen_s, worker.thaw)
+                worker.later(0.0, do)
+            else:
+                do()
+
+        worker.later(took_s, begin)
         worker.later(_LOCAL_TIMEOUT_S, lambda: self._end_local(activity.seq, timed_out_locally(), _LOCAL_TIMEOUT_S))
 
     def _end_local(self, seq: int, end: Payload | Failure, took_s: float) -> None:

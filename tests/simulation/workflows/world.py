@@ -17,7 +17,7 @@ from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflo
 from tests.simulation.halves import Result
 from tests.simulation.silence import silence
 from tests.simulation.story import Story
-from tests.simulation.workflows.agenda import Agenda, Endless
+from tests.simulation.workflows.agenda import Act, Agenda, Endless
 from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
 from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.knobs import Knobs
@@ -49,7 +49,10 @@ RELEASES: Final = {
 
 
 class World:
-    """Everything that one simulation consists of."""
+    """Everything that one simulation consists of.
+
+    ``after_mail``, ``after_resend``: done once, when history holds that a mail was accepted, or one of a later attempt.
+    """
 
     def __init__(self, rng: random.Random, told: bool, skipped: Collection[int] = frozenset()) -> None:
         self.agenda = Agenda(child(rng))
@@ -68,7 +71,8 @@ class World:
         self.moves = 0
         self.is_staffed = True
         self.is_peace = False
-        self.stops_after_mail = False
+        self.after_mail: Act | None = None
+        self.after_resend: Act | None = None
         self._promoted_at = 0.0
         self._moments: dict[str, datetime] = {}
         self._skipped = skipped
@@ -134,10 +138,7 @@ class World:
             accepted = from_payload(answer, MailAccepted)
             known = MailAnswer(self.agenda.now, mail.signin_id, mail.attempt, accepted.at)
             self.ledger.answers.append(known)
-            if self.stops_after_mail:
-                self.stops_after_mail = False
-                seconds = self.policy.otp.lifetime_s + self.rng.uniform(-5.0, 30.0)
-                self.agenda.later(0.0, lambda: self.close_shop(seconds))
+            self._go_on_after(mail)
 
     def promote(self, release: str) -> None:
         """Let new workflows begin under a release, if it has a worker. Others move to it when they can."""
@@ -173,6 +174,14 @@ class World:
                 self.temporal.accuse(f"{run.workflow_id}: a run stays with release {run.release}")
 
     # Internals
+
+    def _go_on_after(self, mail: MailToSend) -> None:
+        if self.after_mail is not None:
+            self.agenda.later(0.0, self.after_mail)
+            self.after_mail = None
+        if self.after_resend is not None and mail.attempt > 1:
+            self.agenda.later(0.0, self.after_resend)
+            self.after_resend = None
 
     def _supervise(self) -> None:
         """Start another worker some time after one has died."""
