@@ -128,4 +128,13 @@ FINDINGS: Final = (
         "task again, hears of both, and publishes the success alone. The first one thaws: `signin.code_sent`.",
         "Only a sign-in's first `signin.code_sent` is published in the task that hears of the mail.",
     ),
+    Finding(
+        "workflows",
+        "A request that nobody had worked on for hours was rejected twice",
+        "seed 680 of an earlier version, `tests/unit/workflows/rules/test_mailbox.py`",
+        "A worker hands a request over and dies. There is none for hours. The next one rejects the request in its "
+        "mailbox, which ends at once, since all this is hours ago. The request's task is done again, and a new mailbox "
+        "rejects it once more, as of another moment.",
+        "A mailbox stays for ten minutes after it heard of something, not after that happened.",
+    ),
 )

@@ -255,6 +255,7 @@ class Mailbox:
     def _catch_up(self, stamp: datetime, now: datetime) -> datetime:
         """Return the moment of a signal, after applying what was due and dropping what was a day old."""
         at = self.state.last_event_at = moment_of_signal(self.state, stamp, now)
+        self.state.last_signal_at = now
         self._endings.end_overdue(at)
         self._budgets.drop_expired(at)
         return at

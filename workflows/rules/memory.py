@@ -60,8 +60,13 @@ class Memory:
         return True
 
     def needed_until(self) -> datetime:
-        """Return until when duplicates can arrive or budgets count what was spent."""
-        last_duplicate_at = self._state.last_event_at + self.max_duplicate_age
+        """Return until when duplicates can arrive or budgets count what was spent.
+
+        Where no worker was for hours, a request whose first task is done again comes as late as the
+        signal that it had sent.
+        """
+        state = self._state
+        last_duplicate_at = max(filter(None, [state.last_event_at, state.last_signal_at])) + self.max_duplicate_age
         last_spent_at = self._budgets.last_spent_at()
         if last_spent_at is None:
             return last_duplicate_at

@@ -128,6 +128,19 @@ def test_a_mailbox_that_only_saw_unknown_sign_ins_ends_when_duplicates_cannot_co
     assert world.mailbox.is_done(world.now)
 
 
+def test_a_request_that_was_handled_hours_late_is_remembered_for_as_long_as_any(world: MailboxWorld) -> None:
+    """Its first task is done again when the workers are back, and rejects it, too. Seed 680 of the simulation."""
+    signin_id = "signin-stale-0000000001"
+    handed_over_at = world.now
+    world.wait(82_800)
+    world.sign_in(signin_id, decided_at=handed_over_at, born_at=handed_over_at)
+    world.wait(599)
+    world.run_jobs()
+
+    assert not world.mailbox.is_done(world.now)
+    assert world.next_wake_up() == timedelta(seconds=1)
+
+
 def test_a_mailbox_ends_a_day_after_its_last_mail(world: MailboxWorld) -> None:
     """It ends when its budgets remember nothing and its results are published."""
     world.sign_in()
