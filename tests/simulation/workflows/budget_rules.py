@@ -10,6 +10,7 @@ from schemas.results import OtpRejected, ResendRefused, SignInRejected
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case
 from tests.simulation.workflows.ledger import Ledger
+from workflows.names import mailbox_workflow_id
 from workflows.rules import attempts
 
 HOUR: Final = timedelta(hours=1)
@@ -63,19 +64,28 @@ def failure_windows(policy: Policy, *, is_trusted: bool) -> list[Window]:
 
 def judge_budgets(cases: Sequence[Case], ledger: Ledger, policy: Policy) -> Iterator[str]:
     """Yield what was spent beyond the limits, and what was refused within them."""
-    clearings = [_moment(at) for at in ledger.clearings]
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
         mails = mail_windows(policy, is_trusted=is_trusted)
         failures = failure_windows(policy, is_trusted=is_trusted)
 
         for mailbox, charges in _grouped(own, lambda case: case.story.mailbox, _mails).items():
-            yield from _overspent(f"mails of {mailbox}", charges, mails, clearings)
+            yield from _overspent(f"mails of {mailbox}", charges, mails, _mails_cleared(ledger, mailbox))
         for account, charges in _grouped(own, lambda case: case.story.account, _guesses).items():
-            yield from _overspent(f"failures of {account}", charges, failures, clearings)
+            yield from _overspent(f"failures of {account}", charges, failures, _failures_cleared(ledger, account))
         yield from _locked_for_nothing(own, failures, policy)
         yield from _throttled_for_nothing(own, cases, mails, policy)
-    yield from _too_many_in_a_row(cases, policy, clearings)
+    yield from _too_many_in_a_row(cases, policy, ledger)
+
+
+def _mails_cleared(ledger: Ledger, mailbox: str) -> list[datetime]:
+    own = [each for each in ledger.clearings if each.mailbox == mailbox_workflow_id(mailbox)]
+    return [_moment(each.at) for each in own if each.clearing.mails]
+
+
+def _failures_cleared(ledger: Ledger, account: str) -> list[datetime]:
+    own = [each for each in ledger.clearings if each.clearing.account == account]
+    return [_moment(each.at) for each in own if each.clearing.failures]
 
 
 def _mails(case: Case) -> Iterator[Charge]:
@@ -90,10 +100,10 @@ def _mails(case: Case) -> Iterator[Charge]:
 def _guesses(case: Case) -> Iterator[Charge]:
     """Yield the compares of a sign-in that did not succeed: a success gives its own tries back."""
     if case.terminal is None or case.terminal.result.type != "signin.succeeded":
-        yield from _compares(case)
+        yield from compares(case)
 
 
-def _compares(case: Case) -> Iterator[Charge]:
+def compares(case: Case) -> Iterator[Charge]:
     seals = {one.seal: _moment(one.at) for one in case.ledger.compared if one.signin_id == case.name}
     for signal in case.submissions.values():
         seal = getattr(signal.content, "seal", "")
@@ -133,14 +143,15 @@ def _overspent(
                     yield f"{what}: more than {window.limit} in {window.span} {network}: {last.what}"
 
 
-def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, clearings: Sequence[datetime]) -> Iterator[str]:
+def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, ledger: Ledger) -> Iterator[str]:
     """Yield compares of an account that had failed too often in a row. A day without a failure ends the row."""
     limit = policy.limits.failures_in_a_row
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
-        for account, charges in _grouped(own, lambda case: case.story.account, _compares).items():
+        for account, charges in _grouped(own, lambda case: case.story.account, compares).items():
             ends = [case.terminal for case in cases if case.story.account == account and case.terminal is not None]
             breaks = [one.result.occurred_at for one in ends if one.result.type == "signin.succeeded"]
+            clearings = _failures_cleared(ledger, account)
             charges.sort()
             for place in range(limit, len(charges)):
                 row = charges[place - limit : place + 1]
@@ -152,19 +163,28 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, clearings: Sequenc
 
 def _locked_for_nothing(cases: Sequence[Case], windows: Sequence[Window], policy: Policy) -> Iterator[str]:
     """Yield locks of accounts for which not even all submissions together would be enough."""
-    tried: defaultdict[str, list[datetime]] = defaultdict(list)
+    tried: defaultdict[str, list[tuple[datetime, Case]]] = defaultdict(list)
     for case in cases:
-        tried[case.story.account or ""] += [_queued_at(case, signal.moment) for signal in case.submissions.values()]
+        moments = [_queued_at(case, signal.moment) for signal in case.submissions.values()]
+        tried[case.story.account or ""] += [(at, case) for at in moments]
 
     enough = min([*(window.limit for window in windows), policy.limits.failures_in_a_row])
     for case in cases:
         for one in case.results:
             result = one.result
             is_locked = getattr(result, "reason", None) == "locked"
-            before = [at for at in tried[case.story.account or ""] if at <= result.occurred_at + _SLACK]
-            recent = [at for at in before if result.occurred_at - at < DAY + _SLACK]
+            before = [(at, by) for at, by in tried[case.story.account or ""] if at <= result.occurred_at + _SLACK]
+            recent = [by for at, by in before if result.occurred_at - at < DAY + _SLACK]
+            if isinstance(result, OtpRejected):
+                # Submissions have their turns: by then a success before it has given back what it had spent.
+                recent = [by for by in recent if not _has_succeeded(by, result.occurred_at - _SLACK)]
             if isinstance(result, OtpRejected | SignInRejected | ResendRefused) and is_locked and len(recent) < enough:
                 yield f"{case.name}: locked after {len(recent)} submissions of the account"
+
+
+def _has_succeeded(case: Case, by: datetime) -> bool:
+    result = None if case.terminal is None else case.terminal.result
+    return result is not None and result.type == "signin.succeeded" and result.occurred_at < by
 
 
 def _throttled_for_nothing(

@@ -25,6 +25,7 @@ from tests.simulation.workflows.workers import KEYS, PSEUDONYMS
 REQUESTED: Final = "signin.requested"
 SUBMITTED: Final = "otp.submitted"
 
+OnRead = Callable[[Record], object]
 OnOutcome = Callable[[Record, Outcome], object]
 
 
@@ -64,7 +65,13 @@ class Consumers:
     """
 
     def __init__(
-        self, agenda: Agenda, rng: random.Random, story: Story, consumers: list[Consumer], on_outcome: OnOutcome
+        self,
+        agenda: Agenda,
+        rng: random.Random,
+        story: Story,
+        consumers: list[Consumer],
+        on_read: OnRead,
+        on_outcome: OnOutcome,
     ) -> None:
         self.reading = Reading()
         self.away = False
@@ -72,6 +79,7 @@ class Consumers:
         self._rng = rng
         self._story = story
         self._consumers = consumers
+        self._on_read = on_read
         self._on_outcome = on_outcome
         self._lanes: defaultdict[str, deque[tuple[Consumer, Delivery]]] = defaultdict(deque)
         self._unread: list[Record] = []
@@ -120,6 +128,7 @@ class Consumers:
 
         consumer = self._rng.choice(self._consumers)
         delivery = consumer.read(record)
+        self._on_read(record)
         lane = self._lanes[delivery.lane]
         lane.append((consumer, delivery))
         if len(lane) == 1:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from activities.ports import CodeMail
+from schemas.limits import Clearing
 from schemas.results import Result
 from schemas.tasks import MailToSend
 from workflows.inbox import Signal
@@ -61,6 +62,14 @@ class MailAnswer(NamedTuple):
     accepted_at: datetime
 
 
+class Asked(NamedTuple):
+    """An attempt as its emitter sent it. ``is_good``: whether siteverify takes its token."""
+
+    at: float
+    ip: str | None
+    is_good: bool
+
+
 @dataclass
 class SignIn:
     """One sign-in, as its person and its emitter know it. ``account`` and ``mailbox`` are pseudonyms."""
@@ -73,6 +82,7 @@ class SignIn:
     is_trusted: bool
     attempts: int = 1
     handled_at: float | None = None
+    asked: dict[int, Asked] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,6 +93,14 @@ class Typed:
     signin_id: str
     account: str
     code: str
+
+
+class Cleared(NamedTuple):
+    """What an operator gave back. ``mailbox``: the id of the workflow that was told."""
+
+    at: float
+    mailbox: str
+    clearing: Clearing
 
 
 class Cut(NamedTuple):
@@ -101,6 +119,8 @@ class Ledger:
     """Everything that happened outside of the workflows, in order.
 
     ``clearings``: when history held that an operator's update was recorded; nothing may be cleared before.
+    ``reads``: when consumers read each submission. ``calm_since``: when a worker was started last, or all
+    else that goes wrong was ended.
     """
 
     sign_ins: dict[str, SignIn] = field(default_factory=dict)
@@ -109,9 +129,11 @@ class Ledger:
     published: list[Published] = field(default_factory=list)
     compared: list[Compared] = field(default_factory=list)
     answers: list[MailAnswer] = field(default_factory=list)
-    clearings: list[float] = field(default_factory=list)
+    clearings: list[Cleared] = field(default_factory=list)
     cut_short: list[Cut] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
+    reads: dict[str, list[float]] = field(default_factory=dict)
+    calm_since: float = 0.0
 
     def results_of(self, signin_id: str) -> Sequence[Published]:
         """Return the results of a sign-in, with repeats."""

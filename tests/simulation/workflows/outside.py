@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from activities.errors import ChallengeUnavailable, MailRefused, MailUnavailable, PublishUnavailable
 from activities.ports import CodeMail, SiteverifyAnswer
@@ -13,6 +13,10 @@ from tests.simulation.workflows.agenda import Act, Agenda
 from tests.simulation.workflows.ledger import Ledger, Mailed, Published
 
 WITHOUT_MAIL = "nomail.example"
+_LONG_AGO = datetime(2026, 11, 27, tzinfo=UTC)
+_FLAWS = (None, {"hostname": "example.net"}, {"action": "comment"}, {"cdata": "another"}, {"challenge_ts": _LONG_AGO})
+"""What is wrong with tokens that are not good. None: siteverify does not know them."""
+
 _VERDICTS = frozenset({"signin.succeeded", "otp.rejected"})
 
 
@@ -35,7 +39,10 @@ class Weather:
 
 @dataclass
 class Token:
-    """A solved challenge. ``spent_by``: the idempotency key of the call that redeemed it."""
+    """A solved challenge. ``spent_by``: the idempotency key of the call that redeemed it.
+
+    One that is not good is unknown to siteverify, or was solved on another page, for another sign-in or too long ago.
+    """
 
     signin_id: str
     solved_at: datetime
@@ -84,19 +91,16 @@ class Outside:
             raise ChallengeUnavailable
 
         solved = self.tokens.get(token)
-        is_valid = solved is not None and solved.is_good and solved.spent_by in (None, idempotency_key)
+        flaw = _FLAWS[int(token[-1], 16) % len(_FLAWS)] if solved is not None and not solved.is_good else {}
+        is_valid = solved is not None and flaw is not None and solved.spent_by in (None, idempotency_key)
         if solved is None or not is_valid:
             return SiteverifyAnswer.model_validate({"success": False, "error-codes": ["timeout-or-duplicate"]})
 
         solved.spent_by = idempotency_key
         self._maybe_die()
-        return SiteverifyAnswer(
-            success=True,
-            challenge_ts=solved.solved_at,
-            hostname="example.com",
-            action="signin",
-            cdata=solved.signin_id,
-        )
+        good = {"hostname": "example.com", "action": "signin", "cdata": solved.signin_id}
+        answer = SiteverifyAnswer(success=True, challenge_ts=solved.solved_at, **good)
+        return answer.model_copy(update=flaw)
 
     async def accept_mail(self, domain: str) -> bool:
         """Tell whether a domain takes mail."""

@@ -1,7 +1,7 @@
 """People who sign in, people who guess, and operators."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -10,11 +10,10 @@ from activities.addresses import parse_address
 from schemas.limits import Clearing
 from tests.simulation.workflows.consumers import REQUESTED, SUBMITTED
 from tests.fakes.workflow_instances import to_payload
-from tests.simulation.workflows.ledger import SignIn, Typed
+from tests.simulation.workflows.ledger import Asked, SignIn, Typed
 from tests.simulation.workflows.outside import WITHOUT_MAIL, Token
 from tests.simulation.workflows.workers import PSEUDONYMS
 from workflows.names import CLEAR_LIMITS_UPDATE, mailbox_workflow_id
-from workflows.rules.clients import network_of
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.world import World
@@ -29,7 +28,16 @@ _ADDRESSES: Final = (
     "ada+news@example.com",
     "eve@example.org",
 )
-_IPS: Final = ("192.0.2.7", "192.0.2.200", "198.51.100.9", "2001:db8:1::5", None)
+_NETWORKS: Final[Mapping[str | None, str]] = {
+    "192.0.2.7": "192.0.2.0/24",
+    "192.0.2.200": "192.0.2.0/24",
+    "198.51.100.9": "198.51.100.0/24",
+    "2001:db8:1::5": "2001:db8:1::/48",
+    None: "unknown",
+}
+"""Where people come from, and whose budget that is, as CONTRACT says it."""
+
+_IPS: Final = tuple(_NETWORKS)
 
 
 def sign_in(world: "World", rng: random.Random) -> None:
@@ -189,8 +197,8 @@ def _begin(world: "World", rng: random.Random, address: str | None = None) -> Si
         signin_id=_text(rng, 22),
         email=address,
         account=None if parsed is None else PSEUDONYMS.account(parsed),
-        mailbox=None if parsed is None else PSEUDONYMS.mailbox(parsed),
-        network=network_of(ip),
+        mailbox=None if parsed is None else _mailbox_of(address),
+        network=_NETWORKS[ip],
         is_trusted=rng.random() < 0.15,
     )
     world.ledger.sign_ins[story.signin_id] = story
@@ -215,9 +223,10 @@ def _guess_in(world: "World", rng: random.Random, story: SignIn) -> None:
 def _request(world: "World", rng: random.Random, story: SignIn, attempt: int, ip: str | None) -> None:
     now = world.agenda.datetime()
     token = _text(rng, 30)
-    world.outside.tokens[token] = Token(
-        story.signin_id, now - timedelta(seconds=rng.uniform(0, 200)), is_good=rng.random() < 0.94
-    )
+    solved_at = now - timedelta(seconds=rng.uniform(0, 200))
+    is_good = rng.random() < 0.94
+    world.outside.tokens[token] = Token(story.signin_id, solved_at, is_good)
+    story.asked[attempt] = Asked(world.agenda.now, ip, is_good)
     event: dict[str, Any] = {
         "signin_id": story.signin_id,
         "attempt": attempt,
@@ -253,7 +262,15 @@ def _some_sign_in(world: "World", rng: random.Random) -> SignIn | None:
 def _stranger(signin_id: str, email: str) -> SignIn:
     parsed = parse_address(email)
     assert parsed is not None
-    return SignIn(signin_id, email, PSEUDONYMS.account(parsed), PSEUDONYMS.mailbox(parsed), "unknown", False)
+    return SignIn(signin_id, email, PSEUDONYMS.account(parsed), _mailbox_of(email), "unknown", False)
+
+
+def _mailbox_of(email: str) -> str:
+    """Return the pseudonym of a mailbox. CONTRACT says which spellings are the same: in other case, or with a tag."""
+    local, _, domain = email.strip().lower().partition("@")
+    parsed = parse_address(f"{local.partition('+')[0]}@{domain}")
+    assert parsed is not None
+    return PSEUDONYMS.mailbox(parsed)
 
 
 def _text(rng: random.Random, length: int) -> str:

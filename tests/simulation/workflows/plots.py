@@ -55,6 +55,7 @@ def storm(world: "World", rng: random.Random) -> None:
 def make_peace(world: "World") -> None:
     """End all that goes wrong, and have a worker."""
     world.story.add("peace")
+    world.ledger.calm_since = world.agenda.now
     world.agenda.later(_AT_REST_AFTER_S, world.check_releases)
     world.temporal.pauses.mood = Mood()
     world.outside.weather = Weather()

@@ -1,6 +1,7 @@
 """One simulation from a seed: people, consumers, a model of Temporal, workers, and what befalls them."""
 
 import gc
+import json
 import random
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -10,6 +11,7 @@ from temporalio.api.common.v1 import Payload
 
 from consumers.outcomes import Ignored, Outcome
 from consumers.ports import Record
+from schemas.limits import Clearing
 from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from schemas.signals import Submission
 from schemas.tasks import MailAccepted, MailToSend
@@ -18,10 +20,10 @@ from tests.simulation.halves import Result
 from tests.simulation.silence import silence
 from tests.simulation.story import Story
 from tests.simulation.workflows.agenda import Act, Agenda, Endless
-from tests.simulation.workflows.consumers import REQUESTED, Consumer, Consumers
+from tests.simulation.workflows.consumers import REQUESTED, SUBMITTED, Consumer, Consumers
 from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.knobs import Knobs
-from tests.simulation.workflows.ledger import Cut, Ledger, MailAnswer, Signalled
+from tests.simulation.workflows.ledger import Cleared, Cut, Ledger, MailAnswer, Signalled
 from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.outside import Outside
 from tests.simulation.workflows.run_rules import judge_runs
@@ -67,7 +69,7 @@ class World:
         self.rng = child(rng)
         skews = [self.rng.uniform(-_MAX_SKEW_S, _MAX_SKEW_S) for _ in range(self.rng.randint(1, 3))]
         readers = [Consumer(self.agenda, self.client, self.policy, skew) for skew in skews]
-        self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_outcome)
+        self.consumers = Consumers(self.agenda, child(rng), self.story, readers, self._on_read, self._on_outcome)
         self.moves = 0
         self.is_staffed = True
         self.is_peace = False
@@ -86,6 +88,7 @@ class World:
         skew_s = self.rng.uniform(-_MAX_SKEW_S, _MAX_SKEW_S)
         worker = Worker(f"w{self._hired}", release, RELEASES[release], skew_s, self._around)
         self.story.add("worker starts", f"{worker.name} of release {release}")
+        self.ledger.calm_since = self.agenda.now
         self.temporal.hire(worker)
         return worker
 
@@ -132,7 +135,8 @@ class World:
     def answered(self, run: Run, kind: str, task: Payload, answer: Payload) -> None:
         """Keep that a mail was accepted, or that limits may be cleared."""
         if kind == "report_clearing_activity":
-            self.ledger.clearings.append(self.agenda.now)
+            clearing = from_payload(task, Clearing)
+            self.ledger.clearings.append(Cleared(self.agenda.now, run.workflow_id, clearing))
         if kind == "send_email_activity":
             mail = from_payload(task, MailToSend)
             accepted = from_payload(answer, MailAccepted)
@@ -193,6 +197,11 @@ class World:
                 self.staff()
 
         self.agenda.later(self.rng.choice((0.1, 0.1, 2.0, 15.0)), hire)
+
+    def _on_read(self, record: Record) -> None:
+        if record.topic == SUBMITTED:
+            submission_id = json.loads(record.value or b"")["submission_id"]
+            self.ledger.reads.setdefault(submission_id, []).append(self.agenda.now)
 
     def _on_outcome(self, record: Record, outcome: Outcome) -> None:
         story = self.ledger.sign_ins.get((record.key or b"").decode())
