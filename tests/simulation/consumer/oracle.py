@@ -2,39 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 from consumers.metrics import PartitionPosition
-from consumers.ports import Headers
 from schemas.dead_letters import DltHeader
 from schemas.topics import is_dead_letter_topic
 from tests.simulation.consumer.batches import Batch, Content
-from tests.simulation.consumer.events import SECRETS, Event
+from tests.simulation.consumer.events import SECRETS, Event, Origin
+from tests.simulation.consumer.letter_rules import Letter, Written, fits, wrong_headers
 from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.story import Story
 from tests.simulation.consumer.temporal_model import Effect, TemporalModel
 
 Place = tuple[str, int]
 """A topic and the number of a partition."""
-
-
-class Letter(NamedTuple):
-    """A dead letter as it was written."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
-@dataclass(frozen=True)
-class Written:
-    """A record at an offset, or a batch that cannot be read (``event`` is None)."""
-
-    offset: int
-    last: int
-    batch: Batch
-    event: Event | None = None
 
 
 class Oracle:
@@ -54,6 +34,7 @@ class Oracle:
         self._places: defaultdict[Effect, set[Place]] = defaultdict(set)
         self._checked: dict[Place, int] = {}
         self._letters: dict[tuple[str, int, int], list[Letter]] = {}
+        self._put_back: defaultdict[Origin, list[Written]] = defaultdict(list)
         self._late: set[tuple[str, int, int]] = set()
         self._deleted: dict[Place, list[Written]] = {}
         self._lost: set[Effect] = set()
@@ -75,6 +56,8 @@ class Oracle:
             written.append(Written(batch.base, batch.last, batch))
         for offset, event in zip(batch.offsets, events, strict=False):
             written.append(Written(offset, offset, batch, event))
+            if event.origin is not None:
+                self._put_back[event.origin].append(written[-1])
             self._places[event.effect].add((log.topic, log.number))
 
     def takes_records(self, log: PartitionLog) -> bool:
@@ -133,12 +116,12 @@ class Oracle:
         if not is_dead_letter_topic(topic):
             return
 
-        own = {name: value or b"" for name, value in content.headers if name.startswith("dlt-")}
-        place = (own[DltHeader.TOPIC].decode(), int(own[DltHeader.PARTITION]), int(own[DltHeader.OFFSET]))
+        letter = Letter(content.key, content.value, content.headers)
+        own, place = letter.own, letter.origin
         if any(secret in own.get(DltHeader.REASON, b"") for secret in SECRETS):
             self.accuse(f"{place[0]}/{place[1]}: the reason of the dead letter of {place[2]} quotes the value")
         self._story.add("dead letter", f"{place[0]}/{place[1]} {place[2]} {own[DltHeader.ERROR].decode()}")
-        self._letters.setdefault(place, []).append(Letter(content.key, content.value, content.headers))
+        self._letters.setdefault(place, []).append(letter)
 
     @property
     def letters(self) -> int:
@@ -227,7 +210,9 @@ class Oracle:
         if event is not None and event.fate == "late":
             return (*place, written.offset) in self._late
 
-        return any(self._fits(letter, written) for letter in self._letters.get((*place, written.offset), ()))
+        origin = event.origin if event is not None else None
+        letters = self._letters.get(origin or (*place, written.offset), ())
+        return any(fits(letter, written, self.max_letter_bytes) for letter in letters)
 
     def _judge_order(self, place: Place) -> None:
         """Judge that the first time of each effect follows the order of the log, by lane.
@@ -260,9 +245,13 @@ class Oracle:
                 continue
             known = [*self._written.get((topic, number), ()), *self._deleted.get((topic, number), ())]
             written = [each for each in known if each.offset == offset]
+            written += self._put_back.get((topic, number, offset), ())
             for letter in letters:
-                if not any(self._fits(letter, each) for each in written):
+                fitting = [each for each in written if fits(letter, each, self.max_letter_bytes)]
+                if not fitting:
                     self.accuse(f"{topic}/{number}: the dead letter of {offset} is not what was written there")
+                elif wrong := min((list(wrong_headers(letter, each)) for each in fitting), key=len):
+                    self.accuse(f"{topic}/{number}: the dead letter of {offset} has a wrong {', '.join(wrong)}")
 
     def _judge_late(self) -> None:
         """Judge that nothing took effect that came too late."""
@@ -276,22 +265,3 @@ class Oracle:
         """Note a violation."""
         self.violations.append(text)
         self._story.add("VIOLATION", text)
-
-    def _fits(self, letter: Letter, written: Written) -> bool:
-        """Tell whether a dead letter is the record's, whole or as short as its topic demands."""
-        limit, event = self.max_letter_bytes, written.event
-        if limit is not None and event is not None and len(event.value or b"") > limit:
-            return event.fate == "dead letter" and letter.value is None
-        return _fits(letter, written)
-
-
-def _fits(letter: Letter, written: Written) -> bool:
-    """Tell whether a dead letter has the bytes that its record has."""
-    event = written.event
-    own = dict(letter.headers)
-    if event is None:
-        return own.get(DltHeader.LAST_OFFSET) == str(written.last).encode() and letter.value is None
-
-    kept = tuple(header for header in event.headers if header[0] != DltHeader.TOPIC)
-    is_exact = (letter.key, letter.value) == (event.key, event.value)
-    return event.fate == "dead letter" and is_exact and letter.headers[: len(kept)] == kept

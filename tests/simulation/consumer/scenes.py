@@ -18,7 +18,7 @@ from tests.simulation.consumer.rebalance_scenes import (
     rebalance_with_a_hot_key,
 )
 from tests.simulation.consumer.temporal_model import Mood
-from tests.simulation.consumer.worker import INBOUND
+from tests.simulation.consumer.worker import INBOUND, Worker
 from tests.simulation.consumer.world import World, child
 from tests.simulation.consumer.writing import write
 
@@ -151,8 +151,17 @@ async def bad_deploy(world: World, rng: random.Random) -> None:
         await rebalance_while_halted(world, rng, worker)
 
     world.emitter.maker.bad_share = 0.0
-    while not worker.is_over and worker.resume():
-        await asyncio.sleep(2)
+    while not worker.is_over and worker.is_halted:
+        await _resume(world, worker)
+
+
+async def _resume(world: World, worker: Worker) -> None:
+    """Let an operator close the breaker: it counts from zero."""
+    before = world.story.kinds["dead letter"]
+    worker.resume()
+    await asyncio.sleep(3)
+    if worker.is_halted and world.story.kinds["dead letter"] < before + _LETTERS_A_MINUTE:
+        world.oracle.accuse("a breaker that was closed opens again before there are too many dead letters")
 
 
 async def late_topics(world: World, rng: random.Random) -> None:

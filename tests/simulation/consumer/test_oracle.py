@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -25,7 +26,24 @@ def submission(number: int, lane: str = "mailbox") -> Event:
     return Event(SUBMITTED_TOPIC, b"key", b"%d" % number, (), "effect", ("submit", lane, str(number)), lane)
 
 
-BAD = Event(SUBMITTED_TOPIC, b"key", b"{", (("twice", b"1"), ("twice", b"2"), ("dlt-topic", b"made up")), "dead letter")
+BAD = Event(
+    SUBMITTED_TOPIC,
+    b"key",
+    b"{",
+    (("twice", b"1"), ("twice", b"2"), ("dlt-topic", b"made up")),
+    "dead letter",
+    error="not_json",
+)
+
+WHY = {
+    "dlt-timestamp": b"0",
+    "dlt-group": b"signin-worker",
+    "dlt-error": b"not_json",
+    "dlt-reason": b"value: not_json",
+    "dlt-failed-at": b"2026-11-27T12:00:00Z",
+    "dlt-attempts": b"1",
+}
+"""Why BAD is a dead letter."""
 
 
 class Bench:
@@ -50,10 +68,11 @@ class Bench:
         for number in numbers:
             self.temporal.effects[submission(number).effect] = float(len(self.temporal.effects))
 
-    def bury(self, offset: int, headers: Headers, value: bytes | None = BAD.value) -> None:
-        """Write a dead letter."""
-        own = [("dlt-topic", SUBMITTED_TOPIC), ("dlt-partition", "0"), ("dlt-offset", str(offset)), ("dlt-error", "x")]
-        all_headers = (*headers, *((name, text.encode()) for name, text in own))
+    def bury(self, at: int, headers: Headers, value: bytes | None = BAD.value, **own: bytes) -> None:
+        """Write a dead letter. ``own``: the headers that say something else than they should."""
+        place = {"dlt-topic": SUBMITTED_TOPIC.encode(), "dlt-partition": b"0", "dlt-offset": b"%d" % at}
+        changed = {f"dlt-{name}": text for name, text in own.items()}
+        all_headers = (*headers, *(place | WHY | changed).items())
         self.oracle.on_write(dead_letter_topic(SUBMITTED_TOPIC), 0, Content(0, 0, BAD.key, value, all_headers))
 
     def commit(self, offset: int) -> Sequence[str]:
@@ -150,6 +169,46 @@ def test_a_dead_letter_with_other_bytes_is_accused(bench: Bench, headers: Header
     assert "otp.submitted/0: the dead letter of 0 is not what was written there" in bench.end()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("timestamp", b"1000"),
+        ("group", b""),
+        ("error", b"schema"),
+        ("reason", b""),
+        ("failed-at", b"yesterday"),
+        ("attempts", b"0"),
+    ],
+)
+def test_a_dead_letter_that_does_not_say_why_is_accused(bench: Bench, name: str, text: bytes) -> None:
+    """Or when, whose it is, and how often."""
+    bench.write(BAD)
+    bench.bury(0, BAD.headers[:2], BAD.value, **{name: text})
+
+    assert bench.end() == [f"otp.submitted/0: the dead letter of 0 has a wrong dlt-{name}"]
+
+
+def test_a_shortened_dead_letter_says_what_is_missing(bench: Bench) -> None:
+    """Its size and its digest."""
+    bench.oracle.max_letter_bytes = 0
+    bench.write(BAD)
+    bench.bury(0, BAD.headers[:2], None)
+
+    expected = "otp.submitted/0: the dead letter of 0 has a wrong dlt-value-size, dlt-value-sha256"
+    assert bench.end() == [expected]
+
+
+def test_a_dead_letter_that_comes_again_names_its_first_place(bench: Bench) -> None:
+    """It counts one time more, and says when it failed first."""
+    origin = (SUBMITTED_TOPIC, 7, 1)
+    before = {"dlt-timestamp": b"5", "dlt-failed-at": b"2026-11-27T11:00:00Z", "dlt-attempts": b"2"}
+    again = replace(BAD, headers=tuple(before.items()), origin=origin)
+    bench.write(again)
+    bench.bury(0, (), BAD.value, partition=b"7", offset=b"1", timestamp=b"5", attempts=b"3")
+
+    assert bench.end() == ["otp.submitted/7: the dead letter of 1 has a wrong dlt-failed-at"]
+
+
 def test_an_alarm_without_a_cause_is_accused(bench: Bench) -> None:
     """A log that went backwards is a cause."""
     bench.oracle.saw_new_log(SUBMITTED_TOPIC)
@@ -164,7 +223,7 @@ def test_an_alarm_without_a_cause_is_accused(bench: Bench) -> None:
 def test_a_reason_that_quotes_an_address_is_accused(bench: Bench, reason: bytes) -> None:
     """A dead letter may hold it in its value only."""
     bench.write(BAD)
-    bench.bury(0, (*BAD.headers[:2], ("dlt-reason", reason)))
+    bench.bury(0, BAD.headers[:2], reason=reason)
 
     assert any("quotes the value" in text for text in bench.oracle.violations) == (reason == SECRETS[0])
 

@@ -14,11 +14,12 @@ from consumers.handling.observed import Observed
 from consumers.handling.retrying import Retrying
 from consumers.intake import Delivery, Intake
 from consumers.metrics import ConsumerSnapshot, PartitionPosition
-from consumers.outcomes import Late, Outcome
+from consumers.outcomes import Ignored, Late, Outcome
 from consumers.polling.limits import ConsumerLimits
 from consumers.polling.loop import ConsumerLoop
 from consumers.polling.watchdog import ConsumerStalled
 from schemas.topics import REQUESTED_TOPIC, SUBMITTED_TOPIC, dead_letter_topic
+from tests.simulation.consumer.events import GROUP
 from tests.simulation.consumer.event_loop import SimulatedLoop
 from tests.simulation.consumer.network import Network
 from tests.simulation.consumer.oracle import Oracle
@@ -30,7 +31,6 @@ from utils.kafka.producer import MAX_DEAD_LETTER_BYTES, ReliableProducer
 from utils.kafka.source import KafkaSource
 from utils.kafka.writers import KafkaDeadLetterWriter
 
-GROUP: Final = "signin-worker"
 INBOUND: Final = (REQUESTED_TOPIC, SUBMITTED_TOPIC)
 _KEY: Final = bytes(range(32))
 
@@ -186,7 +186,7 @@ class _LateSeen:
     async def __call__(self, delivery: Delivery) -> Outcome:
         """Return the handler's outcome."""
         outcome = await self._handler(delivery)
-        if isinstance(outcome, Late):
+        if isinstance(outcome, Late | Ignored):
             record = delivery.record
             self._oracle.saw_late(record.topic, record.partition, record.offset)
 

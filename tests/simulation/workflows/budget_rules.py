@@ -104,6 +104,7 @@ def _guesses(case: Case) -> Iterator[Charge]:
 
 
 def compares(case: Case) -> Iterator[Charge]:
+    """Yield the submissions of a sign-in that were compared, as of when they count."""
     seals = {one.seal: _moment(one.at) for one in case.ledger.compared if one.signin_id == case.name}
     for signal in case.submissions.values():
         seal = getattr(signal.content, "seal", "")

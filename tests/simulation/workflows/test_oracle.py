@@ -7,6 +7,7 @@ import pytest
 
 from schemas.results import CodeSent, OtpRejected, SignInExpired, SignInFailed, SignInSucceeded
 from tests.simulation.workflows import people
+from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.ledger import Compared, Ledger, Published
 from tests.simulation.workflows.oracle import judge
 from tests.simulation.workflows.world import World
@@ -99,6 +100,18 @@ def reveal_code(ledger: Ledger) -> None:
     ledger.published[:] = [one._replace(value=value) if one is sent else one for one in ledger.published]
 
 
+def fail_the_challenge(ledger: Ledger) -> None:
+    """Let the token have been a bad one."""
+    for story in ledger.sign_ins.values():
+        story.asked[1] = story.asked[1]._replace(is_good=False)
+
+
+def end_late(ledger: Ledger) -> None:
+    """Publish the success an hour later."""
+    success = find(ledger, SignInSucceeded)
+    ledger.published[ledger.published.index(success)] = success._replace(at=3_600.0)
+
+
 def test_a_calm_visit_is_fine() -> None:
     """Somebody types a wrong code and the right one, and nothing is accused."""
     world = calm_visit()
@@ -123,6 +136,14 @@ def test_a_calm_visit_is_fine() -> None:
         (reveal_address, "an address in a result"),
         (reveal_code, "a code in a result"),
         (lambda ledger: ledger.mails.clear(), "no mail was accepted"),
+        (lambda ledger: change(ledger, CodeSent, account=None), "names the account None"),
+        (lambda ledger: change(ledger, CodeSent, resend_after=BEGINNING), "resend_after is"),
+        (lambda ledger: change(ledger, OtpRejected, reason="locked"), "locked with 1 attempts left where 2 are"),
+        (lambda ledger: change(ledger, OtpRejected, reason="locked", retry_after_s=60), "though nothing refuses it"),
+        (lambda ledger: change(ledger, OtpRejected, reason="unknown_signin"), "unknown_signin after 0:00:00"),
+        (lambda ledger: ledger.reads.clear(), "counts as read at"),
+        (fail_the_challenge, "its challenge failed"),
+        (end_late, "after its code expired"),
     ],
 )
 def test_what_must_not_be_is_accused(tamper: Callable[[Ledger], object], text: str) -> None:
