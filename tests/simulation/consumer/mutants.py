@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.sabotage.cuts import CUTS
+from tests.simulation.consumer.letter_mutants import LETTER_MUTANTS
 from tests.simulation.mutant import Mutant
 
 _POLLING: Final = "consumers/polling"
@@ -171,5 +172,6 @@ _OWN: Final = (
 
 CONSUMER_MUTANTS: Final[Sequence[Mutant]] = (
     *_OWN,
+    *LETTER_MUTANTS,
     *(Mutant(f"rule {cut.rule}: {cut.what}", cut.file, cut.old, cut.new) for cut in CUTS if cut.what not in _NOT_SEEN),
 )

@@ -7,6 +7,7 @@ from typing import Final
 from schemas.results import CodeSent, OtpRejected, ResendRefused
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case
+from tests.simulation.workflows.consumers import attempt_name, trace_of
 from tests.simulation.workflows.ledger import Ledger
 from schemas.signals import Submission
 from tests.simulation.workflows.outside import WITHOUT_MAIL
@@ -108,6 +109,18 @@ def ends_in_time(case: Case) -> Iterator[str]:
         yield f"it ended {case.terminal.at - expires_s:.1f} s after its code expired"
 
 
+def in_its_trace(case: Case) -> Iterator[str]:
+    """Check that a result is in the trace of the event that it answers, or in that of the sign-in."""
+    for one in [*case.results, *case.unknown]:
+        attempt = {"signin_id": case.name, "attempt": getattr(one.result, "attempt", 1)}
+        result = one.result
+        name = attempt_name(attempt)
+        if isinstance(result, OtpRejected) and result.reason == "unknown_signin":
+            name = result.submission_id
+        if dict(one.headers).get("traceparent") != trace_of(name):
+            yield f"{one.result.type} is not in the trace of {name}"
+
+
 def judge_waiting(ledger: Ledger) -> Iterator[str]:
     """Yield submissions that did not wait for their sign-in, though few others did, or that waited for too long."""
     first: dict[tuple[str, str], datetime] = {}
@@ -144,4 +157,5 @@ ANSWER_RULES: Final[Sequence[Callable[[Case], Iterator[str]]]] = (
     only_who_passed_is_mailed,
     read_when_it_was_read,
     ends_in_time,
+    in_its_trace,
 )

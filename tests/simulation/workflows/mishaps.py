@@ -144,6 +144,15 @@ def slow_locals(world: "World", rng: random.Random) -> None:
     _set(world, rng, world.temporal.pauses.mood, "slow_locals", rng.choice((0.2, 0.9)))
 
 
+def slow_compares(world: "World", rng: random.Random) -> None:
+    """Let compares take seconds, while more comes into a mailbox than its run may have."""
+    _set(world, rng, world.temporal.pauses.mood, "slow_locals", 0.9)
+    _set(world, rng, world.temporal.pauses.mood, "slow_work", 0.9)
+    people.visit(world, rng)
+    for after_s, act in ((4.0, people.type_wrong), (5.0, people.flood), (8.0, people.type_right)):
+        world.agenda.later(after_s, partial(act, world, random.Random(rng.getrandbits(64))))
+
+
 def slow_work(world: "World", rng: random.Random) -> None:
     """Let activities take longer than they may."""
     _set(world, rng, world.temporal.pauses.mood, "slow_work", rng.choice((0.2, 0.7)))
@@ -258,6 +267,7 @@ MISHAPS: Final[Sequence[Move]] = (
     freeze_before_effects,
     slow_down,
     slow_locals,
+    slow_compares,
     slow_work,
     lose_answers,
     evict_runs,

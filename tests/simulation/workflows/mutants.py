@@ -3,12 +3,14 @@
 from typing import Final
 
 from tests.simulation.mutant import Mutant
+from tests.simulation.workflows.answer_mutants import ANSWER_MUTANTS
 from tests.simulation.workflows.former_defects import DEFECTS_OF_ISSUE_21
 
 _RULES: Final = "workflows/rules"
 
 WORKFLOW_MUTANTS: Final = (
     *DEFECTS_OF_ISSUE_21,
+    *ANSWER_MUTANTS,
     # Results
     Mutant(
         "rejections are published by local activities",

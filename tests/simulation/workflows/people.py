@@ -123,6 +123,16 @@ def type_wrong(world: "World", rng: random.Random) -> None:
             _submit(world, _text(rng, 16), story, rng.choice(("", "x")) + f"{rng.randrange(10**8):08}")
 
 
+def type_under_one_id(world: "World", rng: random.Random) -> None:
+    """Type two wrong codes that the emitter sends under the same id: the one read first counts."""
+    story = _some_sign_in(world, rng)
+    if story is not None:
+        submission_id = _text(rng, 16)
+        for after_s in (0.0, rng.uniform(0.1, 20.0)):
+            code = f"x{rng.randrange(10**8):08}"
+            world.agenda.later(after_s, partial(_submit, world, submission_id, story, code))
+
+
 def type_for_another(world: "World", rng: random.Random) -> None:
     """Name a sign-in that is another account's, or none's."""
     story = _some_sign_in(world, rng)
@@ -170,7 +180,19 @@ def come_late(world: "World", rng: random.Random, after_s: float) -> None:
 
 def clear_limits(world: "World", rng: random.Random) -> None:
     """Give a budget back, as an operator does."""
-    parsed = parse_address(rng.choice(_ADDRESSES))
+    address = rng.choice(_ADDRESSES)
+    _clear(world, address, mails=rng.random() < 0.5, failures=rng.random() < 0.7)
+
+
+def clear_for_another(world: "World", rng: random.Random) -> None:
+    """Guess at an account before and after an operator clears the limits of another account of its mailbox."""
+    for at_s in (0.0, 8.0, 30.0):
+        world.agenda.later(at_s, lambda: _guess_in(world, rng, _begin(world, rng, "ada@example.com")))
+    world.agenda.later(25.0, lambda: _clear(world, "ada+news@example.com", mails=True, failures=True))
+
+
+def _clear(world: "World", address: str, *, mails: bool, failures: bool) -> None:
+    parsed = parse_address(address)
     assert parsed is not None
     run = world.temporal.open_run(mailbox_workflow_id(PSEUDONYMS.mailbox(parsed)))
     if run is None:
@@ -178,8 +200,8 @@ def clear_limits(world: "World", rng: random.Random) -> None:
 
     clearing = Clearing(
         account=PSEUDONYMS.account(parsed),
-        mails=rng.random() < 0.5,
-        failures=rng.random() < 0.7,
+        mails=mails,
+        failures=failures,
         operator="grace",
         masked="a***@e***.com",
     )

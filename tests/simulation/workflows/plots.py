@@ -26,7 +26,9 @@ _ACTS: Final[Mapping[people.Move, int]] = {
     people.type_wrong: 20,
     people.type_for_another: 6,
     people.type_before_asking: 8,
+    people.type_under_one_id: 4,
     people.clear_limits: 4,
+    people.clear_for_another: 1,
     people.guess: 6,
     people.flood: 1,
 }

@@ -54,9 +54,9 @@ def _alike(case: Case, cases: Sequence[Case]) -> list[Case]:
 
 
 def _accepted(case: Case) -> Iterator[Charge]:
-    """Yield the attempts of a sign-in that were not refused."""
+    """Yield the attempts of a sign-in that were not refused. One that became stale later had been charged first."""
     results = [one.result for one in case.results]
-    if any(isinstance(result, SignInRejected) for result in results):
+    if any(isinstance(result, SignInRejected) and result.reason != "stale" for result in results):
         return
 
     refusals = [result for result in results if isinstance(result, ResendRefused)]
