@@ -55,7 +55,7 @@ class Observers:
 
 @dataclass
 class Cluster:
-    """All that the brokers share."""
+    """All that the brokers share. ``old_ends``: the partitions whose leader once more says where the log ended before."""
 
     loop: asyncio.AbstractEventLoop
     rng: random.Random
@@ -65,6 +65,7 @@ class Cluster:
     nodes: Mapping[int, Node]
     topics: dict[str, int]
     troubles: dict[str, Trouble] = field(default_factory=dict)
+    old_ends: set[tuple[str, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.logs = {

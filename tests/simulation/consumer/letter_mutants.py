@@ -91,4 +91,16 @@ LETTER_MUTANTS: Final = (
         "self._seek(assignment, beginnings | committed)",
         "self._seek(assignment, committed)",
     ),
+    Mutant(
+        "one old answer about the end of a log is believed",
+        "consumers/polling/new_logs.py",
+        "_ANSWERS_NEEDED: Final = 2",
+        "_ANSWERS_NEEDED: Final = 1",
+    ),
+    Mutant(
+        "two old answers about the end of a log are believed, however long one was after the other",
+        "consumers/polling/new_logs.py",
+        "            self._doubts.pop(this_log, None)\n",
+        "            pass\n",
+    ),
 )

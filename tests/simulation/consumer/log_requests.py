@@ -105,6 +105,11 @@ class LogRequests:
 
         is_committed = request.body.isolation_level == _COMMITTED
         end = log.stable_end if is_committed else log.end
+        if not is_committed and (topic, number) in self._cluster.old_ends:
+            self._cluster.old_ends.remove((topic, number))
+            self._cluster.story.add("end of a log as it was before", f"{topic}/{number}")
+            end = log.start
+
         return (number, 0, -1, log.start if timestamp == _EARLIEST else end, *epoch)
 
     def _append(self, request: Request, topic: str, number: int, data: bytes) -> Sequence[Any]:

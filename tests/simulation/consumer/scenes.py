@@ -200,6 +200,18 @@ async def odd_heartbeats(world: World, rng: random.Random) -> None:
         world.oracle.accuse("a worker has left its group for good")
 
 
+async def old_answers(world: World, rng: random.Random) -> None:
+    """Let a broker that was frozen tell once, and later once more, where logs ended before: they are read on (rule 7)."""
+    world.hire()
+    await asyncio.sleep(1)
+    for _ in range(2):
+        await write(world, rng, 4)
+        world.emitter.end_transactions()
+        await world.until_settled(10)
+        world.cluster.old_ends.update(place for place in world.cluster.logs if place[0] in INBOUND)
+        await asyncio.sleep(rng.uniform(3, 5))
+
+
 async def failed_commits(world: World, rng: random.Random) -> None:
     """Refuse commits for a while: what was done is committed afterwards, though nothing new comes (rule 5)."""
     world.hire()
@@ -264,6 +276,7 @@ SCENES: Final[Sequence[Scene]] = (
     bad_deploy,
     failed_commits,
     late_topics,
+    old_answers,
 )
 
 
