@@ -18,6 +18,13 @@ DAY: Final = timedelta(days=1)
 _SLACK: Final = timedelta(seconds=5)
 
 
+class Clearance(NamedTuple):
+    """Budgets were given back at some moment between two."""
+
+    since: datetime
+    until: datetime
+
+
 class Charge(NamedTuple):
     """One unit of a budget, spent as of a moment.
 
@@ -30,9 +37,10 @@ class Charge(NamedTuple):
     what: str
     done_at: datetime
 
-    def is_cleared_since(self, first: "Charge", clearings: Sequence[datetime]) -> bool:
+    def is_cleared_since(self, first: "Charge", clearings: Sequence[Clearance]) -> bool:
         """Tell whether budgets may have been cleared between an earlier charge and this one."""
-        return any(first.at - _SLACK <= at <= max(self.at, self.done_at) + _SLACK for at in clearings)
+        end = max(self.at, self.done_at) + _SLACK
+        return any(first.at - _SLACK <= each.until and each.since <= end for each in clearings)
 
 
 class Window(NamedTuple):
@@ -78,14 +86,14 @@ def judge_budgets(cases: Sequence[Case], ledger: Ledger, policy: Policy) -> Iter
     yield from _too_many_in_a_row(cases, policy, ledger)
 
 
-def _mails_cleared(ledger: Ledger, mailbox: str) -> list[datetime]:
+def _mails_cleared(ledger: Ledger, mailbox: str) -> list[Clearance]:
     own = [each for each in ledger.clearings if each.mailbox == mailbox_workflow_id(mailbox)]
-    return [_moment(each.at) for each in own if each.clearing.mails]
+    return [Clearance(_moment(each.at), _moment(each.until)) for each in own if each.clearing.mails]
 
 
-def _failures_cleared(ledger: Ledger, account: str) -> list[datetime]:
+def _failures_cleared(ledger: Ledger, account: str) -> list[Clearance]:
     own = [each for each in ledger.clearings if each.clearing.account == account]
-    return [_moment(each.at) for each in own if each.clearing.failures]
+    return [Clearance(_moment(each.at), _moment(each.until)) for each in own if each.clearing.failures]
 
 
 def _mails(case: Case) -> Iterator[Charge]:
@@ -132,7 +140,7 @@ def _grouped(
 
 
 def _overspent(
-    what: str, charges: list[Charge], windows: Sequence[Window], clearings: Sequence[datetime]
+    what: str, charges: list[Charge], windows: Sequence[Window], clearings: Sequence[Clearance]
 ) -> Iterator[str]:
     """Yield where more was spent within a span than its limit. What was cleared in between does not count."""
     for window in windows:
@@ -151,7 +159,8 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, ledger: Ledger) ->
         own = [case for case in cases if case.story.is_trusted is is_trusted]
         for account, charges in _grouped(own, lambda case: case.story.account, compares).items():
             ends = [case.terminal for case in cases if case.story.account == account and case.terminal is not None]
-            breaks = [one.result.occurred_at for one in ends if one.result.type == "signin.succeeded"]
+            at = [one.result.occurred_at for one in ends if one.result.type == "signin.succeeded"]
+            breaks = [Clearance(one, one) for one in at]
             clearings = _failures_cleared(ledger, account)
             charges.sort()
             for place in range(limit, len(charges)):

@@ -96,11 +96,15 @@ class Typed:
 
 
 class Cleared(NamedTuple):
-    """What an operator gave back. ``mailbox``: the id of the workflow that was told."""
+    """What an operator gave back. ``mailbox``: the id of the workflow that was told.
+
+    History held the audit record ``at`` that time. The mailbox heard of it in a task that began ``until`` then.
+    """
 
     at: float
     mailbox: str
     clearing: Clearing
+    until: float
 
 
 class Cut(NamedTuple):

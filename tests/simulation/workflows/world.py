@@ -19,7 +19,7 @@ from tests.releases.next_release import NextSignInWorkflow, NextVerifyOTPWorkflo
 from tests.simulation.halves import Result
 from tests.simulation.silence import silence
 from tests.simulation.story import Story
-from tests.simulation.workflows.agenda import Act, Agenda, Endless
+from tests.simulation.workflows.agenda import BEGINNING, Act, Agenda, Endless
 from tests.simulation.workflows.consumers import REQUESTED, SUBMITTED, Consumer, Consumers
 from tests.fakes.workflow_instances import TaskFailed, from_payload
 from tests.simulation.workflows.knobs import Knobs
@@ -109,6 +109,7 @@ class World:
         self.agenda.run(limit)
         full = [run for run in self.temporal.runs if run.length >= run_limits.LAST_EVENTS]
         self.ledger.cut_short = [Cut(run.workflow_id, run.task_before_began_at, run.ended_at) for run in full]
+        self.ledger.clearings = [self._heard(cleared) for cleared in self.ledger.clearings]
         judged = judge(self.ledger, self.policy, self.temporal.runs)
         violations = [*self.temporal.violations, *self._replay(), *judge_runs(self.temporal.runs), *judged]
         for worker in self.temporal.workers:
@@ -136,7 +137,7 @@ class World:
         """Keep that a mail was accepted, or that limits may be cleared."""
         if kind == "report_clearing_activity":
             clearing = from_payload(task, Clearing)
-            self.ledger.clearings.append(Cleared(self.agenda.now, run.workflow_id, clearing))
+            self.ledger.clearings.append(Cleared(self.agenda.now, run.workflow_id, clearing, self.agenda.now))
         if kind == "send_email_activity":
             mail = from_payload(task, MailToSend)
             accepted = from_payload(answer, MailAccepted)
@@ -178,6 +179,14 @@ class World:
                 self.temporal.accuse(f"{run.workflow_id}: a run stays with release {run.release}")
 
     # Internals
+
+    def _heard(self, cleared: Cleared) -> Cleared:
+        """Return with it when the mailbox's next task began, of those that have completed."""
+        own = (run for run in self.temporal.runs if run.workflow_id == cleared.mailbox)
+        began = (
+            step.activation.timestamp.ToNanoseconds() / 1e9 - BEGINNING.timestamp() for run in own for step in run.steps
+        )
+        return cleared._replace(until=min((at for at in began if at >= cleared.at), default=cleared.at))
 
     def _go_on_after(self, mail: MailToSend) -> None:
         if self.after_mail is not None:
