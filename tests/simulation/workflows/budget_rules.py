@@ -173,23 +173,36 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, ledger: Ledger) ->
 
 def _locked_for_nothing(cases: Sequence[Case], windows: Sequence[Window], policy: Policy) -> Iterator[str]:
     """Yield locks of accounts for which not even all submissions together would be enough."""
-    tried: defaultdict[str, list[tuple[datetime, Case]]] = defaultdict(list)
+    tried: defaultdict[str, list[datetime]] = defaultdict(list)
     for case in cases:
-        moments = [_queued_at(case, signal.moment) for signal in case.submissions.values()]
-        tried[case.story.account or ""] += [(at, case) for at in moments]
+        tried[case.story.account or ""] += [_queued_at(case, signal.moment) for signal in case.submissions.values()]
 
     enough = min([*(window.limit for window in windows), policy.limits.failures_in_a_row])
     for case in cases:
         for one in case.results:
             result = one.result
             is_locked = getattr(result, "reason", None) == "locked"
-            before = [(at, by) for at, by in tried[case.story.account or ""] if at <= result.occurred_at + _SLACK]
-            recent = [by for at, by in before if result.occurred_at - at < DAY + _SLACK]
-            if isinstance(result, OtpRejected):
-                # Submissions have their turns: by then a success before it has given back what it had spent.
-                recent = [by for by in recent if not _has_succeeded(by, result.occurred_at - _SLACK)]
+            before = [at for at in tried[case.story.account or ""] if at <= result.occurred_at + _SLACK]
+            recent = [at for at in before if result.occurred_at - at < DAY + _SLACK]
             if isinstance(result, OtpRejected | SignInRejected | ResendRefused) and is_locked and len(recent) < enough:
                 yield f"{case.name}: locked after {len(recent)} submissions of the account"
+            if isinstance(result, OtpRejected) and is_locked and not _is_full(case, cases, result.occurred_at, windows):
+                yield f"{case.name}: locked, though successes have given enough back"
+
+
+def _is_full(case: Case, cases: Sequence[Case], at: datetime, windows: Sequence[Window]) -> bool:
+    """Tell whether an account has failed as often as it may. Submissions have their turns, so all before are judged."""
+    own = [other for other in cases if other.story.account == case.story.account]
+    failed = [other for other in own if not _has_succeeded(other, at - _SLACK)]
+    spent = [charge for other in failed for charge in compares(other) if charge.at <= at]
+    for window in windows:
+        inside = [charge for charge in spent if charge.at > at - window.span - _SLACK]
+        if window.is_by_network:
+            inside = [charge for charge in inside if charge.network == case.story.network]
+        if len(inside) >= window.limit:
+            return True
+
+    return len(spent) >= case.policy.limits.failures_in_a_row
 
 
 def _has_succeeded(case: Case, by: datetime) -> bool:
