@@ -146,11 +146,13 @@ def slow_locals(world: "World", rng: random.Random) -> None:
 
 def slow_compares(world: "World", rng: random.Random) -> None:
     """Let compares take seconds, while more comes into a mailbox than its run may have."""
-    _set(world, rng, world.temporal.pauses.mood, "slow_locals", 0.9)
-    _set(world, rng, world.temporal.pauses.mood, "slow_work", 0.9)
     people.visit(world, rng)
-    for after_s, act in ((4.0, people.type_wrong), (5.0, people.flood), (8.0, people.type_right)):
-        world.agenda.later(after_s, partial(act, world, random.Random(rng.getrandbits(64))))
+    acts = (people.type_wrong, people.flood, people.type_right, people.type_wrong, people.type_wrong)
+    for number, act in enumerate(acts):
+        world.agenda.later(4.0 + number, partial(act, world, random.Random(rng.getrandbits(64))))
+    for name in ("slow_locals", "slow_work"):
+        world.agenda.later(3.0, partial(setattr, world.temporal.pauses.mood, name, 1.0))
+        world.agenda.later(15.0, partial(setattr, world.temporal.pauses.mood, name, 0.0))
 
 
 def slow_work(world: "World", rng: random.Random) -> None:
