@@ -55,7 +55,7 @@ class Observers:
 
 @dataclass
 class Cluster:
-    """All that the brokers share. ``old_ends``: the partitions whose leader once more says where the log ended before."""
+    """All that the brokers share. ``old_ends``: the partitions whose leader once says where the log ended before."""
 
     loop: asyncio.AbstractEventLoop
     rng: random.Random

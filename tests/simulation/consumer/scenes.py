@@ -201,7 +201,7 @@ async def odd_heartbeats(world: World, rng: random.Random) -> None:
 
 
 async def old_answers(world: World, rng: random.Random) -> None:
-    """Let a broker that was frozen tell once, and later once more, where logs ended before: they are read on (rule 7)."""
+    """Let a broker that was frozen tell once, and later again, where logs ended before: they are read on (rule 7)."""
     world.hire()
     await asyncio.sleep(1)
     for _ in range(2):

@@ -153,7 +153,8 @@ ANSWER_MUTANTS: Final = (
         "a new run forgets the sign-ins that are over",
         "workflows/verify_otp.py",
         "            MailboxInput(policy=state.policy, carried=state),\n",
-        '            MailboxInput(policy=state.policy, carried=state.model_copy(update={"over": [], "turned_away": []})),\n',
+        "            MailboxInput(policy=state.policy, carried=state.model_copy(\n"
+        '                update={"over": [], "turned_away": []})),\n',
     ),
     Mutant(
         "a new run forgets the submissions that wait for their sign-in",

@@ -100,11 +100,12 @@ def read_when_it_was_read(case: Case) -> Iterator[str]:
 
 def ends_in_time(case: Case) -> Iterator[str]:
     """Check that a sign-in ends within a minute after its code expires, if nothing went wrong for a while."""
-    if case.terminal is None or case.opening is None:
+    calm_since = case.ledger.calm_since
+    if calm_since is None or case.terminal is None or case.opening is None:
         return
 
     expires_at = case.opening.moment + timedelta(seconds=case.policy.otp.lifetime_s)
-    expires_s = max((expires_at - BEGINNING).total_seconds(), case.ledger.calm_since + _AFTERMATH_S)
+    expires_s = max((expires_at - BEGINNING).total_seconds(), calm_since + _AFTERMATH_S)
     if case.terminal.at > expires_s + _PATIENCE_S:
         yield f"it ended {case.terminal.at - expires_s:.1f} s after its code expired"
 

@@ -137,7 +137,7 @@ class Ledger:
     cut_short: list[Cut] = field(default_factory=list)
     signals: list[Signalled] = field(default_factory=list)
     reads: dict[str, list[float]] = field(default_factory=dict)
-    calm_since: float = 0.0
+    calm_since: float | None = None
 
     def results_of(self, signin_id: str) -> Sequence[Published]:
         """Return the results of a sign-in, with repeats."""

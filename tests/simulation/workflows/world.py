@@ -88,7 +88,8 @@ class World:
         skew_s = self.rng.uniform(-_MAX_SKEW_S, _MAX_SKEW_S)
         worker = Worker(f"w{self._hired}", release, RELEASES[release], skew_s, self._around)
         self.story.add("worker starts", f"{worker.name} of release {release}")
-        self.ledger.calm_since = self.agenda.now
+        if self.ledger.calm_since is not None:
+            self.ledger.calm_since = self.agenda.now
         self.temporal.hire(worker)
         return worker
 
