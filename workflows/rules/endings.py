@@ -68,7 +68,7 @@ class Endings:
         )
         sign_in.refusals.append(refusal)
         if not self._submissions.are_pending(sign_in.signin_id):
-            self._report_refusals(sign_in)
+            self._outbox.refusals(sign_in)
 
     def settle(self) -> None:
         """Publish what is decided about the sign-ins: their mails, then their ends.
@@ -85,7 +85,7 @@ class Endings:
 
         ending = sign_in.ending
         if ending is None:
-            self._report_refusals(sign_in)
+            self._outbox.refusals(sign_in)
             self._report_mails(sign_in)
         elif sign_in.sent_at is not None or not self._mails.is_sending(sign_in.signin_id):
             self._finish(sign_in, ending)
@@ -139,13 +139,6 @@ class Endings:
 
         self._end(sign_in.signin_id)
         self._outbox.expired(sign_in, sign_in.expires_at)
-
-    def _report_refusals(self, sign_in: SignIn) -> None:
-        refusals = sign_in.refusals
-        sign_in.refusals = []
-        for refusal in refusals:
-            obstacle = Obstacle(refusal.reason, refusal.free_at)
-            self._outbox.resend_refused(sign_in, refusal, obstacle, refusal.at)
 
     def _report_mails(self, sign_in: SignIn) -> None:
         """Publish the mail server's answers.

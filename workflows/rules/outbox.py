@@ -134,6 +134,14 @@ class Outbox:
         if not is_first:
             self._later_mails.add(event.event_id)
 
+    def refusals(self, sign_in: SignIn, before: datetime | None = None) -> None:
+        """Add the refusals that were held, or those of them that came before a moment."""
+        held = sign_in.refusals
+        sign_in.refusals = [] if before is None else [refusal for refusal in held if refusal.at >= before]
+
+        for refusal in held[: len(held) - len(sign_in.refusals)]:
+            self.resend_refused(sign_in, refusal, Obstacle(refusal.reason, refusal.free_at), refusal.at)
+
     def resend_refused(
         self,
         sign_in: SignIn,

@@ -11,6 +11,7 @@ from schemas.mailbox import MailboxState, QueuedSubmission, SignIn, Spend, Waiti
 from schemas.signals import Submission
 from workflows.rules.budgets import Budgets
 from workflows.rules.jobs import CompareCode, compare_code
+from workflows.rules.moments import moment_of_verdict
 from workflows.rules.outbox import Outbox
 
 
@@ -97,7 +98,7 @@ class Submissions:
 
         While the account is locked, compare nothing. The charge comes first, and an account
         has one compare at a time. So submitting many codes at once cannot buy more tries
-        than there are (SECURITY S3).
+        than there are (SECURITY S3). What was refused before a submission is told before its verdict.
         """
         busy = {compare.sign_in.account for compare in self._compares.values()}
         compares: list[CompareCode] = []
@@ -107,9 +108,12 @@ class Submissions:
             sign_in = self._state.live[queued.submission.signin_id]
             if sign_in.account in busy:
                 left.append(queued)
-            elif locked_until := self._budgets.locked_until(sign_in, queued.at):
-                sign_in.judged_at = queued.at
-                self._outbox.locked(sign_in, queued.submission, locked_until, queued.at)
+                continue
+
+            self._outbox.refusals(sign_in, before=queued.at)
+            if locked_until := self._budgets.locked_until(sign_in, queued.at):
+                sign_in.judged_at = moment_of_verdict(sign_in, queued.at)
+                self._outbox.locked(sign_in, queued.submission, locked_until, sign_in.judged_at)
             else:
                 self._compares[sign_in.signin_id] = self._charge(sign_in, queued)
                 compares.append(compare_code(sign_in, queued.submission))
