@@ -98,7 +98,8 @@ class SignIn(_State):
     """One live sign-in.
 
     ``attempts`` were seen; ``charged`` are the submissions that cost a try. ``sent_at`` is when
-    the mail server accepted the last mail, ``judged_at`` the moment of the last rejected code.
+    the mail server accepted the last mail, ``judged_at`` the moment of the last rejected code. From
+    ``stale_at`` on, nobody waits for a first mail any more.
     """
 
     signin_id: str
@@ -108,7 +109,7 @@ class SignIn(_State):
     trusted: bool
     locale: str | None = None
     traceparent: str | None = None
-    born_at: datetime
+    stale_at: datetime
     otp: OtpPolicy
     nonce: str
     key_id: str

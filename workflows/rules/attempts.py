@@ -103,7 +103,7 @@ def new_sign_in(challenge: Challenge, nonce: str, key_id: str, now: datetime) ->
         trusted=challenge.trusted,
         locale=challenge.locale,
         traceparent=challenge.traceparent,
-        born_at=challenge.born_at,
+        stale_at=challenge.born_at + timedelta(seconds=challenge.policy.times.max_event_age_s),
         otp=otp,
         nonce=nonce,
         key_id=key_id,

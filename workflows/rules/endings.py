@@ -12,7 +12,7 @@ when all signals have been applied and no submission of its sign-in waits any mo
 had not heard of the mail may have published the verdict already.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from schemas.mailbox import Ending, HeldRefusal, MailboxState, PendingMail, QueuedSubmission, SignIn
 from schemas.results import Failure, RejectReason, ResendRefusal
@@ -98,7 +98,7 @@ class Endings:
 
             if self._mails.went_stale(sign_in, now):
                 self._mails.refund(sign_in)
-                self.turn_away(sign_in, Obstacle("stale"), self._stale_at(sign_in))
+                self.turn_away(sign_in, Obstacle("stale"), sign_in.stale_at)
             elif now >= sign_in.expires_at:
                 self._expire(sign_in)
 
@@ -188,9 +188,6 @@ class Endings:
 
         self._end(sign_in.signin_id)
         self._outbox.succeeded(sign_in, ending.submission, at)
-
-    def _stale_at(self, sign_in: SignIn) -> datetime:
-        return sign_in.born_at + timedelta(seconds=self._state.policy.times.max_event_age_s)
 
     def _end(self, signin_id: str) -> None:
         self._state.live.pop(signin_id, None)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from schemas.mailbox import MailboxState, PendingMail, SignIn
 from schemas.signals import Challenge
-from workflows.rules.attempts import is_stale, new_mail
+from workflows.rules.attempts import new_mail
 from workflows.rules.budgets import Budgets
 from workflows.rules.jobs import SendMail, send_mail
 
@@ -93,7 +93,7 @@ class Mails:
             return False
 
         was_tried = any(mail.tries > 0 for mail in sign_in.mails)
-        return not was_tried and is_stale(sign_in.born_at, self._state.policy, now)
+        return not was_tried and now > sign_in.stale_at
 
     def _idle(self, sign_in: SignIn) -> list[PendingMail]:
         """Return the mails that are neither in flight nor answered."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.policy import LimitPolicy, OtpPolicy, Policy
+from schemas.policy import LimitPolicy, OtpPolicy, Policy, TimePolicy
 from tests.fakes.mailbox_world import RIGHT, MailboxWorld, summary
 from workflows.rules.jobs import CompareCode, SendMail
 
@@ -242,3 +242,13 @@ def test_held_jobs_do_not_start_and_wake_nobody(world: MailboxWorld) -> None:
     assert isinstance(mail, SendMail)
     assert world.mailbox.is_sending
     assert world.mailbox.is_comparing
+
+
+def test_a_sign_in_keeps_the_age_that_its_request_may_have(world: MailboxWorld) -> None:
+    """Its mail waits while the run is full; then somebody signs in under a lower limit."""
+    signin_id = world.sign_in()
+    world.take_jobs(hold_mails=True)
+    world.wait(100)
+    world.sign_in(policy=Policy(times=TimePolicy(max_event_age_s=60)))
+
+    assert world.outcomes(signin_id) == ["signin.code_sent"]
