@@ -25,6 +25,18 @@ WORKFLOW_MUTANTS: Final = (
         "        return is_reproducible(event.result)\n",
     ),
     Mutant(
+        "a refused attempt waits for all submissions",
+        f"{_RULES}/submissions.py",
+        "            self._outbox.refusals(sign_in, before=queued.at)\n",
+        "",
+    ),
+    Mutant(
+        "a lock is told as of a moment before the mail",
+        f"{_RULES}/submissions.py",
+        "                sign_in.judged_at = moment_of_verdict(sign_in, queued.at)\n",
+        "                sign_in.judged_at = queued.at\n",
+    ),
+    Mutant(
         "limits are cleared before history holds the update",
         "workflows/verify_otp.py",
         "        await run_durable_step(ClearingActivities.report_clearing_activity, clearing)\n"
@@ -133,8 +145,8 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a locked account's codes are compared",
         f"{_RULES}/submissions.py",
-        "            elif locked_until := self._budgets.locked_until(sign_in, queued.at):\n",
-        "            elif locked_until := None:\n",
+        "            if locked_until := self._budgets.locked_until(sign_in, queued.at):\n",
+        "            if locked_until := None:\n",
     ),
     Mutant(
         "no limit an hour",

@@ -1,0 +1,36 @@
+"""Results of a sign-in come in the order of what they answer."""
+
+from schemas.policy import LimitPolicy, Policy
+from tests.fakes.mailbox_world import RIGHT, WRONG, MailboxWorld
+
+
+def test_a_refused_attempt_is_told_before_later_submissions(world: MailboxWorld) -> None:
+    """All three waited for a worker. Results come in the order of what they answer."""
+    signin_id = world.mailed_sign_in()
+    world.submit(signin_id, WRONG)
+    world.wait(2)
+    world.attempt(signin_id, 2)
+    world.wait(2)
+    world.submit(signin_id, RIGHT)
+
+    assert world.outcomes() == [
+        "signin.code_sent",
+        "otp.rejected wrong_code",
+        "signin.resend_refused throttled",
+        "signin.succeeded",
+    ]
+
+
+def test_a_lock_is_not_told_as_of_a_moment_before_the_mail() -> None:
+    """The codes were typed before the mail server accepted the mail. Seed 340 of the simulation."""
+    world = MailboxWorld(Policy(limits=LimitPolicy(failures_per_hour=1)))
+    signin_id = world.sign_in()
+    read_at = world.now
+    mail = world.take_job()
+    world.wait(8)
+    world.finish(mail)
+    world.submit(signin_id, WRONG, read_at=read_at)
+    world.submit(signin_id, WRONG, read_at=read_at)
+
+    assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code", "otp.rejected locked"]
+    assert {result.occurred_at for result in world.results()} == {world.now}
