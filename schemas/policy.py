@@ -12,6 +12,10 @@ from pydantic import ConfigDict, Field
 from schemas.fields import Message
 
 MAX_EVENT_AGE_S: Final = 300
+YEAR_S: Final = 365 * 86_400
+"""No duration is longer: a time that is too far away cannot be computed, which would end sign-ins half-way."""
+SHORTEST_TRY_S: Final = 0.1
+"""No try has less time: a timeout below a microsecond is rounded to none at all."""
 
 
 class _Part(Message):
@@ -27,7 +31,7 @@ class OtpPolicy(_Part):
     """Seconds that a code is valid (5 to 600)"""
     max_attempts: int = Field(5, ge=1, le=5)
     """Tries to enter the code of one sign-in (1 to 5)"""
-    shortest_resend_s: int = Field(60, ge=0)
+    shortest_resend_s: int = Field(60, ge=0, le=YEAR_S)
     """A code that expires in fewer seconds is not sent again"""
 
 
@@ -37,7 +41,7 @@ class LimitPolicy(_Part):
     A daily budget is at least 2, because one network may use half of it.
     """
 
-    send_cooldown_s: int = Field(60, ge=0)
+    send_cooldown_s: int = Field(60, ge=0, le=YEAR_S)
     """Seconds between two mails of one sign-in"""
     sends_per_hour: int = Field(5, ge=1)
     """Mails per mailbox and hour"""
@@ -60,18 +64,18 @@ class WaitPolicy(_Part):
     """Seconds that a submitted code waits for its sign-in to appear"""
     first_attempt_wait_s: float = Field(60, gt=0, le=600)
     """Seconds that attempts 2 and up wait for attempt 1"""
-    challenge_s: float = Field(30, gt=0, le=300)
+    challenge_s: float = Field(30, ge=SHORTEST_TRY_S, le=300)
     """Seconds to keep trying Turnstile"""
-    mail_attempt_s: float = Field(10, gt=0, le=60)
+    mail_attempt_s: float = Field(10, ge=SHORTEST_TRY_S, le=60)
     """Timeout of a single try to send a mail, in seconds"""
-    linger_s: int = Field(86_400, ge=1)
+    linger_s: int = Field(86_400, ge=1, le=YEAR_S)
     """Seconds that a mailbox stays open after its last mail or failure; budgets look back one day"""
 
 
 class TimePolicy(WaitPolicy):
     """How long the workflows wait, and how old an event may be."""
 
-    max_event_age_s: int = Field(MAX_EVENT_AGE_S, ge=1)
+    max_event_age_s: int = Field(MAX_EVENT_AGE_S, ge=1, le=YEAR_S)
 
 
 class Policy(Message):

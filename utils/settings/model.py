@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from schemas.policy import MAX_EVENT_AGE_S, LimitPolicy, OtpPolicy, Policy, TimePolicy, WaitPolicy
+from schemas.policy import MAX_EVENT_AGE_S, YEAR_S, LimitPolicy, OtpPolicy, Policy, TimePolicy, WaitPolicy
 from utils.settings.environment import DELIMITER, PREFIX
 from utils.settings.field_types import Lower
 from utils.settings.guesses import guess_probability
@@ -50,9 +50,9 @@ class Settings(BaseSettings):
     otp: OtpPolicy = Field(default_factory=OtpPolicy)
     limits: LimitSettings = Field(default_factory=LimitSettings)
     times: WaitPolicy = Field(default_factory=WaitPolicy)
-    max_event_age_s: int = Field(MAX_EVENT_AGE_S, ge=1)
+    max_event_age_s: int = Field(MAX_EVENT_AGE_S, ge=1, le=YEAR_S)
     """Seconds after which a request is stale; a submitted code is late after this plus the code's lifetime"""
-    replay_horizon_s: int = Field(86_400, ge=1)
+    replay_horizon_s: int = Field(86_400, ge=1, le=YEAR_S)
     """Seconds after which an event is ignored; at most the retention of Temporal's namespace"""
     consumer: ConsumerSettings = Field(default_factory=ConsumerSettings)
     dead_letters: DeadLetterSettings = Field(default_factory=DeadLetterSettings)

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from schemas.policy import LimitPolicy
+from schemas.policy import YEAR_S, LimitPolicy
 from schemas.topics import REQUESTED_TOPIC, RESULTS_TOPIC, SUBMITTED_TOPIC
 from utils.settings.field_types import (
     AuthoritiesFile,
@@ -147,7 +147,7 @@ class TurnstileSettings(_Section):
     """Host names of your sign-in pages; required in production"""
     action: str = "signin"
     """Action of your widget"""
-    max_token_age_s: int = Field(300, ge=1)
+    max_token_age_s: int = Field(300, ge=1, le=YEAR_S)
     """Maximum seconds since the challenge was solved; Cloudflare itself allows 300"""
 
     @property

@@ -142,7 +142,7 @@ async def test_a_retention_below_the_replay_horizon_is_a_failure(
 ) -> None:
     """A replay horizon beyond the retention is a setting to correct, as it is for ``run``."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal.address)
-    finding = the("Temporal", await check_temporal(wiring(REPLAY_HORIZON_S=10**8)))
+    finding = the("Temporal", await check_temporal(wiring(REPLAY_HORIZON_S=30_000_000)))
 
     assert (finding.ok, finding.exit_code) == (False, 78)
     assert "retention" in finding.text
