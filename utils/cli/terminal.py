@@ -108,10 +108,18 @@ def email_address(text: str) -> Address:
 
 def operator_name(given: str) -> str:
     """Return a name that the audit trail takes, by default the user's. Ends the command with 64 if none is left."""
-    name = re.sub(r"[^A-Za-z0-9_.@+-]", "_", given or getpass.getuser())[:64]
+    name = re.sub(r"[^A-Za-z0-9_.@+-]", "_", given or _user_name())[:64]
     if not name:
         end_command(os.EX_USAGE, "--operator must be a name of 1 to 64 characters.")
     return name
+
+
+def _user_name() -> str:
+    """Return the user's name, or their number: a container may run as a user that its image does not know."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError: since Python 3.13
+        return f"uid-{os.getuid()}"
 
 
 class SysexitsGroup(typer.core.TyperGroup):

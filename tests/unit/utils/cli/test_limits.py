@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import pwd
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 import pytest
 from rich.console import Console
@@ -103,6 +105,26 @@ def test_the_user_is_the_operator_by_default() -> None:
     limits = FakeLimits(REPORT)
     run(limits, "clear", "ada@example.com", "--json")
     assert limits.cleared[0][1].operator
+
+
+@pytest.mark.parametrize("unknown", [KeyError, OSError])
+def test_a_user_without_a_name_is_the_operator_by_number(
+    monkeypatch: pytest.MonkeyPatch, unknown: type[Exception]
+) -> None:
+    """A container may run as a user that its image does not know. Python raises the one error or the other."""
+
+    def look_up(uid: int) -> NoReturn:
+        raise unknown(uid)
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", look_up)
+
+    limits = FakeLimits(REPORT)
+    code, _ = run(limits, "clear", "ada@example.com")
+
+    assert code == 0
+    assert limits.cleared[0][1].operator == f"uid-{os.getuid()}"
 
 
 @pytest.mark.parametrize("command", ["show", "clear"])
