@@ -93,6 +93,10 @@ def connection_config(environ: Mapping[str, str] | None = None) -> ClientConnect
     except Exception as error:  # the SDK's own type is private
         raise TemporalSettingsError(f"Temporal's settings cannot be read: {error}") from None
 
+    key = config.get("api_key") or ""
+    if not (key.isascii() and key.isprintable()):
+        raise TemporalSettingsError("Temporal's API key is not one line of printable ASCII")
+
     config.setdefault("target_host", DEFAULT_ADDRESS)
     return config
 

@@ -49,7 +49,7 @@ class ClientRenewal:
             config = _followed(self._read_config())
             if config != self._used:
                 await self._use(config)
-        except (TemporalSettingsError, TemporalUnavailable, RPCError) as error:
+        except (TemporalSettingsError, TemporalUnavailable, RPCError, ValueError) as error:
             self._note_failure(error)
         else:
             self.is_outdated = False
@@ -58,8 +58,8 @@ class ClientRenewal:
         if config["tls"] != self._used["tls"]:
             await self._replace_connection()
         else:
+            self._client.rpc_metadata = config["rpc_metadata"] or {}  # first: it raises ``ValueError`` if it is wrong
             self._client.api_key = config["api_key"]
-            self._client.rpc_metadata = config["rpc_metadata"] or {}
 
         self._used = config
         logger.info("credentials have been replaced", extra={"credentials": self.name})

@@ -1,5 +1,6 @@
 """New credentials for a client of Temporal that is in use."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from temporalio.envconfig import ClientConnectConfig
 from temporalio.service import TLSConfig
 
 from activities.errors import TemporalUnavailable
-from utils.temporal.client import TemporalSettingsError, connect, connection_config
+from deploy.local.servers.backends import Temporal
+from utils.temporal.client import TemporalSettingsError, connect, connection_config, namespace_retention
 from utils.temporal.renewal import ClientRenewal
 
 KEYS = {"k1": b"1" * 32}
@@ -100,6 +102,24 @@ async def test_settings_that_cannot_be_read_change_nothing(caplog: pytest.LogCap
     assert not renewal.is_outdated
 
 
+async def test_metadata_that_the_sdk_refuses_changes_nothing(temporal: Temporal) -> None:
+    """The key that came with it is not used either, and calls go on. Corrected, both are used."""
+    server = Server()
+    client = await connect(KEYS, environ={"TEMPORAL_ADDRESS": temporal.address})
+    renewal = ClientRenewal(client, [], server.connect, server.read)
+    server.config = ClientConnectConfig(tls=OLD, api_key="new", rpc_metadata={"x-team-bin": "not binary"})
+    await renewal.refresh()
+
+    assert (renewal.is_outdated, client.api_key) == (True, None)
+    await namespace_retention(client)
+
+    server.config = ClientConnectConfig(tls=OLD, api_key="new", rpc_metadata={"x-team": "a"})
+    await renewal.refresh()
+
+    assert (renewal.is_outdated, client.api_key) == (False, "new")
+    await namespace_retention(client)
+
+
 async def test_another_address_is_not_followed() -> None:
     """Another server or namespace needs a restart."""
     server = Server()
@@ -129,3 +149,19 @@ def test_an_api_key_file_must_be_readable_and_the_only_source(tmp_path: Path, mo
 
     with pytest.raises(TemporalSettingsError, match="TEMPORAL_API_KEY_FILE"):
         connection_config({"TEMPORAL_API_KEY_FILE": str(file)} | more)
+
+
+@pytest.mark.parametrize("key", ["k\u00e9y", "one\ntwo", "a\0b"])
+@pytest.mark.parametrize("source", ["file", "profile", "variable"])
+def test_an_api_key_that_no_header_can_hold_is_refused(tmp_path: Path, source: str, key: str) -> None:
+    """No call can carry it, and the SDK does not say so. Refused, it ends the start, and replaces no key that works."""
+    file = tmp_path / "file"
+    file.write_text(json.dumps(key).join(["[profile.default]\napi_key=", "\n"]) if source == "profile" else key)
+    environ = {
+        "file": {"TEMPORAL_API_KEY_FILE": str(file)},
+        "profile": {"TEMPORAL_CONFIG_FILE": str(file)},
+        "variable": {"TEMPORAL_API_KEY": key},
+    }
+
+    with pytest.raises(TemporalSettingsError, match="API key"):
+        connection_config(environ[source])
