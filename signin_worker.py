@@ -1,7 +1,6 @@
 """The composition root and the command line: the one place that reads settings and composes the worker."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -38,7 +37,7 @@ from consumers.polling.loop import ConsumerLoop
 from consumers.ports import utc_now
 from schemas.policy import Policy
 from utils.cli.commands import add_commands
-from utils.cli.terminal import command_group, read_wiring, run_command
+from utils.cli.terminal import command_group, read_wiring, run_until_signal
 from utils.endpoints import build_app, serving
 from utils.kafka.producer import MAX_DEAD_LETTER_BYTES
 from utils.kafka.watch import KafkaWatch
@@ -46,11 +45,10 @@ from utils.kafka.writers import KafkaDeadLetterWriter, ResultPublisher
 from utils.logs import configure_logging
 from utils.process import (
     Service,
-    StopRequested,
     close_briefly,
+    end_on_sigterm,
     exit_now,
     reduce_garbage_collection,
-    stop_on_signals,
     supervise,
     wait_until_available,
 )
@@ -82,6 +80,7 @@ STOP_WITHIN_S: Final = 20 + ConsumerLimits.commit_timeout_s + ConsumerLimits.sto
 
 def main() -> NoReturn:
     """Run the command line and end the process."""
+    end_on_sigterm()
     try:
         command_line()()
     except SystemExit as error:
@@ -276,13 +275,7 @@ def wire(*only: str) -> Wiring:
 
 def run(context: typer.Context, role: Annotated[Role, typer.Option(help="What this process does.")] = "all") -> None:
     """Run the worker until SIGTERM."""
-    wiring = read_wiring(context)
-
-    async def until_signal() -> None:
-        with contextlib.suppress(StopRequested):
-            await run_worker(wiring, role, stop_on_signals())
-
-    run_command(until_signal())
+    run_until_signal(partial(run_worker, read_wiring(context), role))
     logger.info("stopped")
 
 

@@ -28,6 +28,15 @@ from utils.wiring import Wiring
 Run = Callable[..., tuple[int, str, str]]
 
 
+_SIGTERM_DURING_IMPORTS = """
+import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+os.kill(os.getpid(), signal.SIGTERM)
+from signin_worker import main
+main()
+"""
+
+
 @pytest.fixture
 def wiring(environ: dict[str, str]) -> Wiring:
     """Return the wiring of an environment in which nothing answers."""
@@ -89,6 +98,16 @@ def test_run_waits_for_temporal_and_stops_on_sigterm(environ: dict[str, str]) ->
 
             assert any('"stopped"' in line for line in lines)
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("run", 0), ("check", 143), ("status --watch", 143), ("topics create", 143)]
+)
+def test_a_sigterm_during_the_imports_counts(environ: dict[str, str], command: str, status: int) -> None:
+    """The image blocks it until there is a handler: ``run`` ends cleanly, and other commands at once."""
+    arguments = [sys.executable, "-c", _SIGTERM_DURING_IMPORTS, *command.split()]
+    ended = subprocess.run(arguments, cwd=PROJECT, env=os.environ | environ, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (status, b"")
 
 
 def _assert_alive_but_not_ready(url: str) -> None:

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Sequence
 
 import typer
-import uvloop
 from rich.console import Console
 
 from utils.checks.finding import Finding, Probe
 from utils.checks.probes import probes, settings_findings
 from utils.cli.rich_output import print_verdict
-from utils.cli.terminal import Json
+from utils.cli.terminal import Json, run_command
 from utils.logs import configure_logging
 from utils.settings.loading import SettingsError
 from utils.settings.tracing import load_tracing
@@ -35,7 +34,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
 
     configure_logging(format=wiring.settings.log.format, level="critical", stream=sys.stderr)
     known = [*settings_findings(wiring.settings, wiring.warnings), *_tracing_findings()]
-    raise typer.Exit(uvloop.run(run_probes(probes(wiring), as_json=as_json, known=known)))
+    raise typer.Exit(run_command(run_probes(probes(wiring), as_json=as_json, known=known)))
 
 
 def _tracing_findings() -> list[Finding]:

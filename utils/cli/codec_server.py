@@ -1,12 +1,12 @@
 """The command ``signin-worker codec-server``: lets Temporal's own tools read payloads."""
 
+import asyncio
 import logging
 
 import typer
 
-from utils.cli.terminal import read_wiring, run_command
+from utils.cli.terminal import read_wiring, run_until_signal
 from utils.endpoints import serving
-from utils.process import stop_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -16,10 +16,9 @@ def codec_server(context: typer.Context) -> None:
     wiring = read_wiring(context, "SIGNIN_KEYS__PAYLOAD", "SIGNIN_CODEC_SERVER__")
     settings = wiring.settings.codec_server
 
-    async def until_signal() -> None:
-        stop = stop_on_signals()
+    async def serve(stop: asyncio.Event) -> None:
         async with serving(wiring.codec_app(), settings.host, settings.port):
             logger.info("started", extra={"role": "codec-server"})
             await stop.wait()
 
-    run_command(until_signal(), listening="SIGNIN_CODEC_SERVER")
+    run_until_signal(serve, listening="SIGNIN_CODEC_SERVER")

@@ -6,7 +6,8 @@ import getpass
 import logging
 import os
 import re
-from collections.abc import Coroutine, Iterator
+import signal
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
@@ -20,6 +21,7 @@ from activities.addresses import Address, parse_address
 from activities.errors import TemporalUnavailable
 from consumers.ports import KafkaUnavailable
 from utils.endpoints import CannotListen, InstanceUnavailable
+from utils.process import StopRequested, stop_on_signals
 from utils.settings.environment import Variable, variables
 from utils.settings.loading import Settings, SettingsError
 from utils.smtp.mail_templates import TemplatesError
@@ -57,11 +59,31 @@ def require_account_key(wiring: Wiring) -> None:
         end_command(os.EX_CONFIG, "SIGNIN_KEYS__ACCOUNT is missing: give the workers' key, by which people are found.")
 
 
-def run_command(work: Coroutine[Any, Any, _Result], listening: str = "SIGNIN_HTTP") -> _Result:
+def run_command(work: Coroutine[Any, Any, _Result]) -> _Result:
     """Return the result of ``work``, or end the command with the exit code and the advice that its failure calls for.
 
-    ``listening`` is the prefix of the settings that say where ``work`` listens.
+    SIGTERM ends the process at once, even if it was blocked until now.
     """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    return _run(work)
+
+
+def run_until_signal(
+    serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]], listening: str = "SIGNIN_HTTP"
+) -> None:
+    """Serve until a signal sets the event, or end the command as ``run_command`` does.
+
+    ``listening`` is the prefix of the settings that say where ``serve`` listens.
+    """
+
+    async def until_signal() -> None:
+        with contextlib.suppress(StopRequested):
+            await serve(stop_on_signals())
+
+    _run(until_signal(), listening)
+
+
+def _run(work: Coroutine[Any, Any, _Result], listening: str = "") -> _Result:
     try:
         return uvloop.run(work)
     except SettingsError as error:
