@@ -24,6 +24,11 @@ _MAX_ERRORS_NAMED: Final = 3
 
 _STRUCTURED_MODE: Final = "application/cloudevents+json"
 _ERROR_POSITION: Final = re.compile(r"at line \d+ column \d+$")
+_ESCAPE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\."
+)
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,15}")
 _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}"  # version
@@ -115,6 +120,19 @@ def readable_data(record: Record) -> Any:
     return data
 
 
+def parse_json(text: bytes) -> Any:
+    """Parse strictly, but read half of a surrogate pair as U+FFFF. Raises ``ValueError``.
+
+    JavaScript and Python write such halves as escapes, and the parser refuses them. No address
+    has a U+FFFF.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        mended = _ESCAPE.sub(lambda escape: rb"\uffff" if escape["lone"] else escape[0], text)
+        return from_json(mended, allow_inf_nan=False)
+
+
 def _parse_value(record: Record) -> tuple[Any, Mapping[str, Any]]:
     """Return the event's data and the attributes of its envelope, which only structured mode has."""
     value = record.value
@@ -125,7 +143,7 @@ def _parse_value(record: Record) -> tuple[Any, Mapping[str, Any]]:
     if len(value) > MAX_VALUE_BYTES:
         raise _Rejection("too_large", f"value: more than {MAX_VALUE_BYTES} bytes")
 
-    data = _parse_json("value", value)
+    data = _parse_member("value", value)
     if not _is_structured(record.headers):
         return data, {}
     if not isinstance(data, dict):
@@ -148,15 +166,15 @@ def _data_in(envelope: Mapping[str, Any]) -> Any:
     except (TypeError, ValueError, binascii.Error):
         raise _Rejection("schema", "data_base64: not_base64") from None
 
-    return _parse_json("data_base64", decoded)
+    return _parse_member("data_base64", decoded)
 
 
-def _parse_json(field: str, text: bytes) -> Any:
+def _parse_member(field: str, text: bytes) -> Any:
     if not text:
         raise _Rejection("not_json", f"{field}: empty")
 
     try:
-        return from_json(text, allow_inf_nan=False)
+        return parse_json(text)
     except ValueError as error:
         position = _ERROR_POSITION.search(str(error))
         where = f" {position.group()}" if position else ""

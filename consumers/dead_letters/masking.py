@@ -10,10 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic_core import from_json
-
 from consumers.dead_letters.letters import DeadLetter
-from consumers.decode import MAX_VALUE_BYTES
+from consumers.decode import MAX_VALUE_BYTES, parse_json
 from consumers.ports import Headers, Record
 from schemas.dead_letters import DltHeader
 
@@ -110,7 +108,7 @@ def masked_value(record: Record) -> dict[str, Any]:
     size = {"bytes": len(value)}
     if len(value) <= MAX_VALUE_BYTES:
         try:
-            return {**size, "json": masked_json(from_json(value, allow_inf_nan=False))}
+            return {**size, "json": masked_json(parse_json(value))}
         except ValueError:
             pass
 

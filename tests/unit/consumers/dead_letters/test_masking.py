@@ -97,6 +97,11 @@ def test_secrets_under_any_name_and_of_any_type_are_masked(data: object) -> None
     assert not [secret for secret in SECRETS if secret in json.dumps(shown_of(as_value(data)))]
 
 
+def test_half_of_a_surrogate_pair_is_shown_as_a_sign() -> None:
+    """The rest of the value is shown as JSON, as it was decoded."""
+    assert shown_of(b'{"email": "\\ud83d", "attempt": 99}')["json"] == {"email": "?", "attempt": 99}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
