@@ -24,6 +24,11 @@ def _rfc3339(value: Any) -> Any:
     return _LEAP_SECOND.sub(":59", value)
 
 
+def _integer(value: Any) -> Any:
+    """Return 1 for 1.0, which JSON Schema counts as an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs an offset")
@@ -48,7 +53,7 @@ SignInId = Annotated[StrictStr, Field(pattern=SIGNIN_ID_PATTERN)]
 
 SubmissionId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{16,64}$")]
 
-Attempt = Annotated[StrictInt, Field(ge=1, le=20)]
+Attempt = Annotated[StrictInt, Field(ge=1, le=20), BeforeValidator(_integer)]
 """1 opens a sign-in; 2 and up mean "send it again"."""
 
 

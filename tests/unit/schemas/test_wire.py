@@ -69,6 +69,12 @@ def test_a_leap_second_is_accepted(at: str) -> None:
     assert requested_at.replace(microsecond=0) == datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
+def test_an_integer_may_have_a_fraction_of_zero() -> None:
+    """For JSON Schema, and in JavaScript, 2.0 is an integer."""
+    attempt = SignInRequested.model_validate(REQUEST | {"attempt": 2.0}).attempt
+    assert (attempt, type(attempt)) == (2, int)
+
+
 def test_long_client_texts_are_cut() -> None:
     """Characters after the 512th are dropped."""
     client = SignInRequested.model_validate(REQUEST | {"client": {"user_agent": "x" * 600}}).client
@@ -85,7 +91,8 @@ def test_long_client_texts_are_cut() -> None:
         {"attempt": 21},
         {"attempt": "1"},
         {"attempt": True},
-        {"attempt": 1.0},
+        {"attempt": 1.5},
+        {"attempt": 1e300},
         {"email": ""},
         {"email": "a" * 321},
         {"email": None},
