@@ -122,13 +122,13 @@ async def request_resume(host: str, port: int) -> bool:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session,
             session.post(f"http://{place}{RESUME}") as answer,
         ):
-            body = await answer.text()
+            body = await answer.read()
     except (aiohttp.ClientError, TimeoutError):
         raise InstanceUnavailable(f"nobody answers at {place}") from None
 
     try:
         return bool(json.loads(body)["resumed"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise InstanceUnavailable(f"no signin-worker with a consumer answers at {place}") from None
 
 

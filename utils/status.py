@@ -113,7 +113,7 @@ class StatusReader:
 
         try:
             return worker_page(tuple(json.loads(ready)["missing"]), metrics.decode())
-        except (ArithmeticError, LookupError, TypeError, ValueError):
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
             raise InstanceUnavailable(f"no signin-worker answers at {self._worker_url}") from None
 
 

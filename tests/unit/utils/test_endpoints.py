@@ -6,6 +6,10 @@ import socket
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from utils.endpoints import RESUME, CannotListen, InstanceUnavailable, request_resume, build_app, serving
 
@@ -99,6 +103,21 @@ async def test_a_web_page_cannot_resume_consumption(headers: dict[str, str]) -> 
 async def test_a_process_without_a_consumer_cannot_be_resumed() -> None:
     """A process without a consumer has no such endpoint, and the caller gets an error that says so."""
     async with serving(build_app(lambda: [], lambda: b""), "127.0.0.1", 0) as port:
+        with pytest.raises(InstanceUnavailable, match="no signin-worker with a consumer answers at 127.0.0.1:"):
+            await request_resume("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"\xff\xfe\xfa", b"[" * 100_000, b"", b'{"resumed": ' + b"9" * 5000]
+)
+async def test_another_server_cannot_be_resumed(body: bytes) -> None:
+    """Whatever it answers, the error says that it is no signin-worker."""
+
+    async def answer(_request: Request) -> Response:
+        return Response(body)
+
+    app = Starlette(routes=[Route(RESUME, answer, methods=["POST"])])
+    async with serving(app, "127.0.0.1", 0) as port:
         with pytest.raises(InstanceUnavailable, match="no signin-worker with a consumer answers at 127.0.0.1:"):
             await request_resume("127.0.0.1", port)
 

@@ -48,7 +48,7 @@ def foreign(ready: Any, metrics: str | bytes = "") -> AbstractAsyncContextManage
     """Serve something that is no worker."""
 
     async def readyz(_request: Request) -> Response:
-        return JSONResponse(ready)
+        return Response(ready) if isinstance(ready, bytes) else JSONResponse(ready)
 
     async def show_metrics(_request: Request) -> Response:
         return PlainTextResponse(metrics)
@@ -61,6 +61,8 @@ def foreign(ready: Any, metrics: str | bytes = "") -> AbstractAsyncContextManage
     [
         ({"error": "Not Found"}, ""),
         ([], ""),
+        (b"\xff\xfe\xfa", ""),
+        (b"[" * 100_000, ""),
         ({"missing": 5}, ""),
         ({"missing": [5]}, ""),
         ({"missing": []}, "signin_mails_total 1\n"),
