@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionMessage
 from temporalio.api.enums.v1 import EventType
@@ -20,9 +20,8 @@ from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable, UnknownKey
 from consumers.gateway.error_table import NO_CONNECTION, is_missing_workflow, needs_operator
-from schemas.signals import SignInInput
 from utils.temporal.client import RPC_TIMEOUT
-from utils.temporal.histories import named_sign_in, read_history
+from utils.temporal.histories import named_sign_in, read_history, requested_address
 from utils.temporal.payload_codec import CorruptPayload
 from workflows.names import (
     OPEN_OR_RESEND_SIGNAL,
@@ -197,19 +196,20 @@ class TemporalErasure:
         return found, unreadable
 
     async def _address(self, run: WorkflowExecution) -> str | None:
-        """Return the address of a request, empty if the request has gone meanwhile; None if its key is missing here."""
+        """Return the address of a request, None if its key is missing here.
+
+        It is empty if the request has gone meanwhile, or is an operator's mistake.
+        """
         try:
             start = await self._first_event(run)
             payloads = start.workflow_execution_started_event_attributes.input.payloads
-            request: SignInInput = await self._decoded(payloads, SignInInput)
+            return await requested_address(self._client.data_converter, payloads) or ""
         except (UnknownKey, CorruptPayload):
             return None
         except RPCError as error:
             if not is_missing_workflow(error):
                 raise
             return ""
-
-        return request.request.email
 
     async def _first_event(self, run: WorkflowExecution) -> HistoryEvent:
         handle = self._client.get_workflow_handle(run.id, run_id=run.run_id)
@@ -255,10 +255,6 @@ class TemporalErasure:
                 raise
             return False
         return True
-
-    async def _decoded(self, payloads: Any, kind: Any) -> Any:
-        (decoded,) = await self._client.data_converter.decode(payloads, [kind])
-        return decoded
 
 
 def _stored(

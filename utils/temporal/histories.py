@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from temporalio.api.common.v1 import Payload
@@ -19,6 +19,8 @@ from utils.temporal.client import RPC_TIMEOUT
 
 _LOCAL_ACTIVITY_MARKER: Final = "core_local_activity"
 _JSON: Final = b"json/plain"
+
+_Part = TypeVar("_Part", bound=BaseModel)
 
 
 class EndedActivity(NamedTuple):
@@ -42,6 +44,16 @@ class _Naming(BaseModel):
     """What all signals of a mailbox have in common, those of newer releases included."""
 
     signin_id: SignInId
+
+
+class _Request(BaseModel):
+    email: str
+
+
+class _Start(BaseModel):
+    """What the starts of all requests have in common, those of newer releases included."""
+
+    request: _Request
 
 
 class Activities:
@@ -109,6 +121,21 @@ async def named_sign_in(converter: DataConverter, arguments: Sequence[Payload]) 
 
     Like the mailbox, read the first argument only. Raises ``UnknownKey`` or ``CorruptPayload``.
     """
+    naming = await _read_first(converter, arguments, _Naming)
+    return None if naming is None else naming.signin_id
+
+
+async def requested_address(converter: DataConverter, arguments: Sequence[Payload]) -> str | None:
+    """Return the address that a request was started with, None if no release can have started it.
+
+    Raises ``UnknownKey`` or ``CorruptPayload``.
+    """
+    start = await _read_first(converter, arguments, _Start)
+    return None if start is None else start.request.email
+
+
+async def _read_first(converter: DataConverter, arguments: Sequence[Payload], part: type[_Part]) -> _Part | None:
+    """Return what the first argument has in common with those of other releases, None if it has not."""
     if not arguments:
         return None
 
@@ -117,7 +144,7 @@ async def named_sign_in(converter: DataConverter, arguments: Sequence[Payload]) 
         return None
 
     try:
-        return _Naming.model_validate_json(first.payload.data).signin_id
+        return part.model_validate_json(first.payload.data)
     except ValidationError:
         return None
 

@@ -1,6 +1,7 @@
 """How the server is asked for runs. What it answers is tested in tests/integration/test_erasure.py."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -76,17 +77,18 @@ class FakeMailbox:
         return SimpleNamespace(fetch_history_events=events)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        [Payload(metadata={"encoding": b"binary/null"})],
-        [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
-        [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
-        [Payload(metadata={"encoding": b"json/plain"}, data=b"[]")],
-        [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")] * 2,
-    ],
-)
+MISTAKES = [
+    [],
+    [Payload(metadata={"encoding": b"binary/null"})],
+    [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
+    [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
+    [Payload(metadata={"encoding": b"json/plain"}, data=b"[]")],
+    [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")] * 2,
+]
+"""Arguments that no release can have written."""
+
+
+@pytest.mark.parametrize("arguments", MISTAKES)
 async def test_a_mistaken_signal_does_not_protect_its_mailbox_from_erasure(arguments: list[Payload]) -> None:
     """An operator mistyped it. The run is found, so it can be deleted, and the signal names no request."""
     found = await TemporalErasure(cast(Client, FakeMailbox(*arguments))).find("m")
@@ -102,3 +104,57 @@ async def test_a_signal_of_a_newer_release_names_its_request() -> None:
     found = await TemporalErasure(cast(Client, FakeMailbox(newer))).find("m")
 
     assert [run.sign_ins for run in found.runs] == [frozenset({"s" * 22})]
+
+
+class FakeRequests:
+    """Lists requests, each with the arguments that it was started with."""
+
+    data_converter = pydantic_data_converter
+
+    def __init__(self, *starts: Sequence[Payload]) -> None:
+        self._starts = {f"signin/{number}/1": start for number, start in enumerate(starts)}
+
+    async def list_workflows(self, query: str) -> AsyncIterator[Any]:
+        """Yield the requests, and nothing of the mailbox."""
+        for workflow_id in self._starts if "WorkflowType" in query else ():
+            yield SimpleNamespace(
+                id=workflow_id,
+                run_id=workflow_id,
+                status=WorkflowExecutionStatus.COMPLETED,
+                start_time=datetime(2026, 11, 27, tzinfo=UTC),
+            )
+
+    def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> Any:
+        """Return a handle that yields the first event."""
+        start = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
+        start.workflow_execution_started_event_attributes.input.payloads.extend(self._starts[workflow_id])
+
+        async def events(**_: Any) -> AsyncIterator[HistoryEvent]:
+            yield start
+
+        return SimpleNamespace(fetch_history_events=events)
+
+
+def start_of(email: str) -> list[Payload]:
+    """Return the arguments of a request of a newer release."""
+    content = {"format": 99, "request": {"email": email, "new": 1}}
+    return [Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(content).encode())]
+
+
+async def test_a_request_of_another_release_is_found_by_its_address() -> None:
+    """Each release's requests hold their address, whatever else they hold: a roll-back does not stop an erasure."""
+    client = FakeRequests(start_of("ada@example.com"), start_of("bob@example.com"))
+    found = await TemporalErasure(cast(Client, client)).find("m", lambda email: email == "ada@example.com")
+
+    assert [run.workflow_id for run in found.runs] == ["signin/0/1"]
+    assert found.unreadable_requests == 0
+
+
+@pytest.mark.parametrize("arguments", MISTAKES)
+async def test_a_mistaken_request_does_not_stop_an_erasure(arguments: list[Payload]) -> None:
+    """An operator started it by hand. It holds nobody's address, and the others are found."""
+    client = FakeRequests(arguments, start_of("ada@example.com"))
+    found = await TemporalErasure(cast(Client, client)).find("m", lambda email: email == "ada@example.com")
+
+    assert [run.workflow_id for run in found.runs] == ["signin/1/1"]
+    assert found.unreadable_requests == 0
