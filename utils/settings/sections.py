@@ -94,7 +94,7 @@ class TemporalSettings(_Section):
     """What Temporal's own variables do not cover."""
 
     task_queue: str = "signin"
-    """Task queue of requests; mailboxes and mails use the same name with -mailbox and -mail appended"""
+    """Task queue of requests; mailboxes and mails append -mailbox and -mail; hard to rename (docs/upgrading.md)"""
     deployment: DeploymentName | None = None
     """Worker deployment of this worker; without one, stop one release before you start the next (docs/upgrading.md)"""
     build_id: BuildId = Field(default_factory=package_version)
