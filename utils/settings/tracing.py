@@ -30,11 +30,11 @@ def load_tracing(environ: Mapping[str, str]) -> "Tracing | None":
 
 
 def _is_wanted(environ: Mapping[str, str]) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
 
     if exporters := environ.get("OTEL_TRACES_EXPORTER"):
-        return "otlp" in exporters.split(",")
+        return "otlp" in map(str.strip, exporters.split(","))
 
     endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     return any(environ.get(endpoint) for endpoint in endpoints)

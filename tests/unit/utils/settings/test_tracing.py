@@ -28,6 +28,7 @@ ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
         {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"},
         {"OTEL_TRACES_EXPORTER": "otlp"},
         {"OTEL_TRACES_EXPORTER": "console,otlp"},
+        {"OTEL_TRACES_EXPORTER": "console, otlp"},
         ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
     ],
 )
@@ -41,7 +42,12 @@ def test_an_otlp_endpoint_or_exporter_turns_tracing_on(environ: Mapping[str, str
 
 @pytest.mark.parametrize(
     "environ",
-    [{}, ENDPOINT | {"OTEL_SDK_DISABLED": "true"}, ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"}],
+    [
+        {},
+        ENDPOINT | {"OTEL_SDK_DISABLED": "true"},
+        ENDPOINT | {"OTEL_SDK_DISABLED": " True "},
+        ENDPOINT | {"OTEL_TRACES_EXPORTER": "none"},
+    ],
 )
 def test_tracing_is_off_by_default_and_where_it_is_disabled(environ: Mapping[str, str]) -> None:
     """Without an endpoint, or with the SDK or the exporter turned off, there is no tracing."""
