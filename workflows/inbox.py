@@ -108,7 +108,7 @@ def _is_from_a_release(payload: Payload) -> bool:
 
     try:
         content = json.loads(payload.data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
     signin_id = content.get("signin_id") if isinstance(content, dict) else None

@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import (
     InitializeWorkflow,
     SignalWorkflow,
     WorkflowActivationJob,
 )
+from temporalio.common import RawValue
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from schemas.mailbox import MailboxInput
@@ -39,7 +41,7 @@ def told(name: str, *arguments: Any, start: dict[str, Any] | None = None) -> Any
         ),
         WorkflowActivationJob(
             signal_workflow=SignalWorkflow(
-                signal_name=name, input=[converter.to_payload(each) for each in arguments], originating_event_id=1
+                signal_name=name, input=converter.to_payloads(arguments), originating_event_id=1
             )
         ),
     ]
@@ -81,6 +83,15 @@ def test_a_signal_of_a_newer_release_fails_the_workflow_task(name: str, content:
 def test_what_no_release_can_have_written_is_dropped(name: str, content: Any) -> None:
     """Every message of every release names its sign-in. An operator's typing error must not block a mailbox."""
     assert told(name, content).HasField("successful")
+
+
+@pytest.mark.parametrize("name", [REFUSE_RESEND_SIGNAL, "a_typing_error"])
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[" * 100_000])
+def test_what_no_parser_reads_is_dropped(name: str, data: bytes) -> None:
+    """Not even a newer release can have written it."""
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=data)
+
+    assert told(name, RawValue(payload)).HasField("successful")
 
 
 @pytest.mark.parametrize("name", [REFUSE_RESEND_SIGNAL, "a_typing_error"])
