@@ -10,6 +10,8 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
+from consumers.polling.racing import finishes_before
+
 logger = logging.getLogger(__name__)
 
 _MIN_WAIT_S = 0.5
@@ -103,18 +105,22 @@ async def wait_until_available(
 ) -> _T:
     """Return what ``attempt`` returns, and try again while it raises ``unavailable``.
 
-    Raises ``StopRequested``.
+    Raises ``StopRequested``. An attempt that still runs then is cancelled.
     """
     wait_s = _MIN_WAIT_S
 
     while not stop.is_set():
+        attempting = asyncio.ensure_future(attempt())
         try:
-            return await attempt()
+            if await finishes_before(attempting, stop):
+                return attempting.result()
         except unavailable as error:
             logger.warning(
                 "waiting for a dependency",
                 extra={"dependency": dependency, "reason": str(error)},
             )
+        finally:
+            attempting.cancel()
 
         try:
             await asyncio.wait_for(stop.wait(), wait_s)

@@ -1,5 +1,6 @@
 """Temporal's client: how it connects, what it encrypts, and how long its namespace remembers."""
 
+import asyncio
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from utils.files import secret_file
 from utils.temporal.payload_codec import EncryptionCodec
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
+CONNECT_TIMEOUT_S: Final = 10.0
+"""The SDK has no limit: it would wait for an address that swallows packets until the kernel gives up."""
 RPC_TIMEOUT: Final = timedelta(seconds=5)
 """A frozen server answers nothing: without a limit of ours a call would take 30 s."""
 
@@ -57,7 +60,7 @@ async def connect(
 
     ``environ`` replaces the process's environment. A ``lazy`` client connects with its
     first call; any other raises ``TemporalUnavailable`` when the server does not
-    answer. Raises ``TemporalSettingsError``.
+    answer within ``CONNECT_TIMEOUT_S``. Raises ``TemporalSettingsError``.
 
     Without ``retries``, each call is made once. The SDK retries a call that is throttled or does not get through, and
     says nothing of it; whoever adapts to the server must hear of each such answer (docs/adr/0025). Workers that use
@@ -66,13 +69,14 @@ async def connect(
     config = connection_config(environ)
 
     try:
-        return await Client.connect(
-            **config,
-            data_converter=data_converter(payload_keys),
-            retry_config=_SHORT_RETRIES if retries else _ONE_TRY,
-            runtime=runtime,
-            lazy=lazy,
-        )
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await Client.connect(
+                **config,
+                data_converter=data_converter(payload_keys),
+                retry_config=_SHORT_RETRIES if retries else _ONE_TRY,
+                runtime=runtime,
+                lazy=lazy,
+            )
     except ValueError as error:
         raise TemporalSettingsError(f"Temporal's settings cannot be used: {error}") from None
     except NO_CONNECTION:

@@ -138,16 +138,19 @@ async def test_a_dependency_is_retried_until_it_is_available() -> None:
     assert answers == []
 
 
-async def test_a_stop_ends_the_wait() -> None:
-    """A process that is asked to stop waits for no dependency any longer."""
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_stop_ends_the_wait(hangs: bool) -> None:
+    """A process that is asked to stop waits for no dependency, not even where a network swallows its packets."""
     stop = asyncio.Event()
 
     async def attempt() -> None:
         stop.set()
+        if hangs:
+            await asyncio.Event().wait()
         raise Away
 
     with pytest.raises(StopRequested):
-        await wait_until_available("it", attempt, (Away,), stop)
+        await asyncio.wait_for(wait_until_available("it", attempt, (Away,), stop), 5)
 
 
 async def test_services_run_until_they_are_stopped() -> None:

@@ -1,12 +1,16 @@
 """Temporal's client, without a server and against a real one."""
 
+import asyncio
+import socket
 from datetime import timedelta
 
 import pytest
 from temporalio.service import RPCError
 
 from activities.errors import TemporalUnavailable
+from deploy.local.places import LOOPBACK
 from deploy.local.servers.backends import Temporal
+from utils.temporal import client as client_module
 from utils.temporal.client import (
     TemporalSettingsError,
     connect,
@@ -43,6 +47,16 @@ async def test_a_server_that_is_down_is_unavailable() -> None:
 
     with pytest.raises(TemporalUnavailable):
         await namespace_retention(client)
+
+
+async def test_a_server_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would wait for half a minute, and without end if the network swallows the packets."""
+    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT_S", 0.1)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        environ = {"TEMPORAL_ADDRESS": f"{LOOPBACK}:{silent.getsockname()[1]}"}
+
+        with pytest.raises(TemporalUnavailable):
+            await asyncio.wait_for(connect(KEYS, environ=environ), 5)
 
 
 async def test_without_settings_it_connects_to_the_local_server() -> None:
