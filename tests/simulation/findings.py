@@ -62,7 +62,7 @@ FINDINGS: Final = (
     Finding(
         "consumer",
         "A record that waited for the metadata of a replaced producer was noticed 10 s later",
-        "seed 2566, `tests/unit/utils/kafka/test_producer.py`",
+        "seed 2566 of an earlier version, `tests/unit/utils/kafka/test_producer.py`",
         "Dead letters come in a burst, and one is refused as too large for its batch, so their producer is replaced "
         "while another still waits for the topic's metadata. Its client is closed, which ends no such wait. The letter "
         "is in work until it times out, and a rebalance waits for what is in work.",
@@ -80,7 +80,7 @@ FINDINGS: Final = (
     Finding(
         "workflows",
         "A second mail may be left without its code_sent",
-        "seed 1359",
+        "seed 1359 of an earlier version",
         "A code is sent again and the mail is accepted; before the mailbox hears of it, all workers stop; the right "
         "code comes; a worker is back, and one task tells of both. The success is published, but not the "
         "`signin.code_sent` of the second mail.",
@@ -98,7 +98,7 @@ FINDINGS: Final = (
     Finding(
         "workflows",
         "A sign-in failed earlier than a code was rejected that came before",
-        "seed 3604",
+        "seed 3604 of an earlier version",
         "The mail server refuses the mail for good while a submission is compared; all workers stop; more submissions "
         "come; a worker is back, and rejects them. Then the sign-in fails, as of the moment of the refused mail.",
         "It fails no earlier than the last rejected code.",
@@ -115,7 +115,7 @@ FINDINGS: Final = (
     Finding(
         "workflows",
         "A mail that arrived is told as failed by a run that is full",
-        "seed 20125",
+        "seed 20125 of an earlier version",
         "A run with more events than it may have waits for a mail; the mail server's answer comes, and no worker until "
         "the code has expired. The run's last task replaces it before it takes the answer in.",
         "None: such a run ends whatever is in flight, and the code is of no use any more. ADR 30 says so now.",
@@ -136,5 +136,13 @@ FINDINGS: Final = (
         "mailbox, which ends at once, since all this is hours ago. The request's task is done again, and a new mailbox "
         "rejects it once more, as of another moment.",
         "A mailbox stays for ten minutes after it heard of something, not after that happened.",
+    ),
+    Finding(
+        "workflows",
+        "An account's lock was told as of a moment before the mail",
+        "seed 340 of an earlier version, `tests/unit/workflows/rules/test_order_of_results.py`",
+        "Codes are typed before their mail was accepted, because the consumer could not reach Temporal for seconds. "
+        "The first is wrong as of the mail; the next finds the account locked, as of when it was read.",
+        "No answer to a submission is of an earlier moment than the mail.",
     ),
 )

@@ -25,6 +25,12 @@ WORKFLOW_MUTANTS: Final = (
         "        return is_reproducible(event.result)\n",
     ),
     Mutant(
+        "a mailbox remembers from when things happened, not from when it heard of them",
+        f"{_RULES}/memory.py",
+        "max(filter(None, [state.last_event_at, state.last_signal_at]))",
+        "state.last_event_at",
+    ),
+    Mutant(
         "a refused attempt waits for all submissions",
         f"{_RULES}/submissions.py",
         "            self._outbox.refusals(sign_in, before=queued.at)\n",
