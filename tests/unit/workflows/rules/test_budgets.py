@@ -175,12 +175,18 @@ def test_one_network_cannot_lock_the_others_out(world: MailboxWorld) -> None:
 def test_too_many_failures_in_a_row_lock_until_a_day_after_the_last() -> None:
     """The lock ends by itself."""
     world = MailboxWorld(Policy(limits=LimitPolicy(failures_in_a_row=7)))
-    for _ in range(2):
-        world.submit_wrong(world.sign_in(), 5)
-
+    world.submit_wrong(world.sign_in(), 5)
+    world.run_jobs()
+    world.wait(600)
+    world.submit_wrong(world.sign_in(), 5)
     world.run_jobs()
 
     assert world.mailbox.status().failures_last_day == 7
+
+    locked = world.last_result(world.sign_in())
+
+    assert isinstance(locked, SignInRejected)
+    assert locked.retry_after_s == 86_400
 
     world.wait(86_399)
 
