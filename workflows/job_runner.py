@@ -111,7 +111,7 @@ class JobRunner:
             return
 
     async def _publish_results(self, job: PublishResults) -> None:
-        publish = run_step if job.is_reproducible else run_durable_step
+        publish = run_step if job.may_be_local else run_durable_step
         publication = Publication(events=job.events)
 
         await publish(PublishingActivities.publish_result_activity, publication)

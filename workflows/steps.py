@@ -8,7 +8,7 @@ A local activity is recorded only when its workflow task completes. If the worke
 before that, no trace of it remains: another worker decides again, later and perhaps
 differently. So a step that tells others about a decision is never local, unless history
 held the decision, and everything that is published about it, before the task began
-(``PublishResults.is_reproducible``).
+(``PublishResults.may_be_local``).
 """
 
 from collections.abc import Awaitable, Callable, Sequence

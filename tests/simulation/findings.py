@@ -145,4 +145,12 @@ FINDINGS: Final = (
         "The first is wrong as of the mail; the next finds the account locked, as of when it was read.",
         "No answer to a submission is of an earlier moment than the mail.",
     ),
+    Finding(
+        "workflows",
+        "A mail was sent after its sign-in had succeeded",
+        "seed 12008 of an earlier version, `tests/unit/workflows/test_frozen_workers.py`",
+        "One of two mails is accepted, the other waits for its turn; the right code comes. A worker publishes the "
+        "success and dies in that task. Another cancels the mail ten seconds later: it was sent meanwhile.",
+        "While another mail is on its way, the end is published once history holds that it is cancelled.",
+    ),
 )

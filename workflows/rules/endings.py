@@ -107,7 +107,7 @@ class Endings:
     def fail(self, sign_in: SignIn | Challenge | Rejection, reason: Failure, at: datetime) -> None:
         """Fail a sign-in, whatever is undecided, or the request for one."""
         self._end(sign_in.signin_id)
-        self._outbox.failed(sign_in, reason, at)
+        self._outbox.failed(sign_in, reason, at, is_mailing=self._mails.is_sending(sign_in.signin_id))
 
     def turn_away(self, sign_in: SignIn | Challenge, obstacle: Obstacle[RejectReason], at: datetime) -> None:
         """Reject attempt 1, because the mailbox does not accept it."""
@@ -187,7 +187,8 @@ class Endings:
             return
 
         self._end(sign_in.signin_id)
-        self._outbox.succeeded(sign_in, ending.submission, at)
+        is_mailing = self._mails.is_sending(sign_in.signin_id)
+        self._outbox.succeeded(sign_in, ending.submission, at, is_mailing=is_mailing)
 
     def _end(self, signin_id: str) -> None:
         self._state.live.pop(signin_id, None)

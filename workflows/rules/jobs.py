@@ -58,12 +58,12 @@ class CompareCode(_SignInJob[CodeToVerify]):
 class PublishResults:
     """Publish the oldest unacknowledged results of several sign-ins.
 
-    ``is_reproducible``: a task that is done again makes the same bytes, so a local activity may
-    publish them.
+    ``may_be_local``: a task that is done again makes the same bytes, and nothing that it decides
+    must be in history before, so a local activity may publish them.
     """
 
     events: tuple[ResultEvent, ...]
-    is_reproducible: bool
+    may_be_local: bool
 
     @property
     def signin_ids(self) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ class Outbox:
         self._pace = pace
         self._publications = 0
         self._in_flight = set[str]()
-        self._later_mails = set[str]()
+        self._durable = set[str]()
         self._ready = dict.fromkeys(state.outbox)
 
     def start_publications(self, now: datetime) -> list[PublishResults]:
@@ -91,7 +91,7 @@ class Outbox:
         """Drop the results that Kafka acknowledged."""
         self._publications -= 1
         published = frozenset(publication.events)
-        self._later_mails.difference_update(event.event_id for event in publication.events)
+        self._durable.difference_update(event.event_id for event in publication.events)
 
         for queue in publication.queues:
             self._in_flight.discard(queue)
@@ -130,9 +130,7 @@ class Outbox:
             expires_at=sign_in.expires_at,
             resend_after=mail.resend_after,
         )
-        event = self._add(result, sign_in, traceparent=mail.traceparent)
-        if not is_first:
-            self._later_mails.add(event.event_id)
+        self._add(result, sign_in, traceparent=mail.traceparent, durably=not is_first)
 
     def refusals(self, sign_in: SignIn, before: datetime | None = None) -> None:
         """Add the refusals that were held, or those of them that came before a moment."""
@@ -191,14 +189,18 @@ class Outbox:
         )
         self._add(result, None, submission, submission.traceparent)
 
-    def succeeded(self, sign_in: SignIn, submission: Submission, now: datetime) -> None:
-        """Add that the right code was submitted in time."""
-        result = SignInSucceeded(**_about(sign_in, now), submission_id=submission.submission_id)
-        self._add(result, sign_in, submission)
+    def succeeded(self, sign_in: SignIn, submission: Submission, now: datetime, *, is_mailing: bool) -> None:
+        """Add that the right code was submitted in time.
 
-    def failed(self, sign_in: Subject, reason: Failure, now: datetime) -> None:
-        """Add that a sign-in failed."""
-        self._add(SignInFailed(**_about(sign_in, now), reason=reason), sign_in)
+        While another mail of the sign-in waits for its turn (``is_mailing``), history must hold that it
+        is cancelled before anybody hears of the end.
+        """
+        result = SignInSucceeded(**_about(sign_in, now), submission_id=submission.submission_id)
+        self._add(result, sign_in, submission, durably=is_mailing)
+
+    def failed(self, sign_in: Subject, reason: Failure, now: datetime, *, is_mailing: bool) -> None:
+        """Add that a sign-in failed. For ``is_mailing``, see ``succeeded``."""
+        self._add(SignInFailed(**_about(sign_in, now), reason=reason), sign_in, durably=is_mailing)
 
     def expired(self, sign_in: SignIn, now: datetime) -> None:
         """Add that no right code was submitted in time."""
@@ -219,7 +221,8 @@ class Outbox:
         sign_in: Subject | None,
         submission: Submission | None = None,
         traceparent: str | None = None,
-    ) -> ResultEvent:
+        durably: bool = False,
+    ) -> None:
         """Add a result.
 
         It belongs to the trace of the attempt that it answers, if any, else to its
@@ -237,13 +240,12 @@ class Outbox:
         self._state.outbox.setdefault(queue, []).append(event)
         if queue not in self._in_flight:
             self._ready[queue] = None
-
-        return event
+        if durably:
+            self._durable.add(event.event_id)
 
     def _start(self, batch: tuple[ResultEvent, ...], now: datetime) -> PublishResults:
         is_certain = not may_be_capped(self._state.last_event_at, now)
-        is_same_again = is_certain and all(map(self._is_reproducible, batch))
-        publication = PublishResults(batch, is_same_again)
+        publication = PublishResults(batch, may_be_local=is_certain and all(map(self._may_be_local, batch)))
 
         self._publications += 1
         self._in_flight.update(publication.queues)
@@ -251,8 +253,8 @@ class Outbox:
             del self._ready[queue]
         return publication
 
-    def _is_reproducible(self, event: ResultEvent) -> bool:
-        return is_reproducible(event.result) and event.event_id not in self._later_mails
+    def _may_be_local(self, event: ResultEvent) -> bool:
+        return is_reproducible(event.result) and event.event_id not in self._durable
 
     def _next_batch(self) -> tuple[ResultEvent, ...]:
         """Return the oldest results of queues that have none in flight."""

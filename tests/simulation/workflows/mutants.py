@@ -21,8 +21,14 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a later mail is told of before history holds that it is",
         f"{_RULES}/outbox.py",
-        "        return is_reproducible(event.result) and event.event_id not in self._later_mails\n",
-        "        return is_reproducible(event.result)\n",
+        "durably=not is_first)",
+        "durably=False)",
+    ),
+    Mutant(
+        "a verdict is published before history holds that the other mail is cancelled",
+        f"{_RULES}/outbox.py",
+        "self._add(result, sign_in, submission, durably=is_mailing)",
+        "self._add(result, sign_in, submission)",
     ),
     Mutant(
         "a mailbox remembers from when things happened, not from when it heard of them",

@@ -56,3 +56,24 @@ def test_the_first_mail_is_told_of_in_the_same_bytes(people: MailboxPeople) -> N
 
     assert people.outcomes()[-3:] == ["signin.code_sent", "signin.succeeded", "signin.code_sent"]
     assert people.are_repeats_equal()
+
+
+def test_a_verdict_is_published_once_history_holds_that_another_mail_is_cancelled() -> None:
+    """A worker that published it and died would leave a mail to be sent after the end. Seed 12008 of the simulation."""
+    people = MailboxPeople()
+    people.sign_in()
+    people.run.do_task()
+    people.accept_mail()
+    people.work()
+    people.wait(60)
+    people.send_again()
+    people.work()
+    people.submit(people.signin_id, RIGHT)
+    people.run.lose_task()
+
+    assert people.outcomes() == ["signin.code_sent"]
+
+    people.work()
+
+    assert people.outcomes() == ["signin.code_sent", "signin.succeeded"]
+    assert people.mails_under_way() == 0
