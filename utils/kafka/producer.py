@@ -119,7 +119,7 @@ class ReliableProducer:
         except (TimeoutError, KafkaTimeoutError):  # aiokafka raises the latter when its buffer is full
             self._record.failure()
             self._replace_if_silent(producer)
-            raise KafkaUnavailable(f"no acknowledgement within {self._timeout_s:g} s") from None
+            raise KafkaUnavailable(f"no acknowledgement of {topic} within {self._timeout_s:g} s") from None
         except (KafkaError, OSError) as error:
             if acknowledgement is not None or not isinstance(error, _ABOUT_THE_RECORD):
                 self._retire(producer)
