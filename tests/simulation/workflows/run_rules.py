@@ -10,7 +10,7 @@ from workflows.names import VERIFY_OTP_WORKFLOW
 from workflows.rules import outbox
 
 _LAST_SECONDS_EVENTS: Final = 320
-"""What a run may gain within the seconds that it has for its last publications."""
+"""What a run may gain within the seconds that it has for its last publications: twice that if each holds few results."""
 
 _FEW: Final = 10
 
@@ -23,7 +23,7 @@ def judge_runs(runs: Sequence[Run]) -> Iterator[str]:
         if _carries_too_much(run):
             yield f"{run.workflow_id}: a run begins with a backlog"
         reads_one_by_one = inbox.MAX_SIGNALS_PER_BATCH < _FEW  # then each signal has a task of its own
-        if run.length > run_limits.LAST_EVENTS + _LAST_SECONDS_EVENTS and not reads_one_by_one:
+        if run.length > run_limits.LAST_EVENTS + _last_events() and not reads_one_by_one:
             yield f"{run.workflow_id}: a run of {run.length} events"
 
 
@@ -37,3 +37,7 @@ def _carries_too_much(run: Run) -> bool:
     assert carried is not None
     ended = [len(events) for queue, events in carried.outbox.items() if queue not in carried.live]
     return sum(ended) > outbox.MAX_CARRIED_RESULTS
+
+
+def _last_events() -> int:
+    return _LAST_SECONDS_EVENTS * (2 if outbox.MAX_RESULTS_PER_PUBLICATION < _FEW else 1)
