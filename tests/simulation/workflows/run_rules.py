@@ -10,7 +10,7 @@ from workflows.names import VERIFY_OTP_WORKFLOW
 from workflows.rules import outbox
 
 _LAST_SECONDS_EVENTS: Final = 320
-"""What a run may gain within the seconds that it has for its last publications: twice that if each holds few results."""
+"""What a run may gain while it waits for its last publications; twice that if each holds few results."""
 
 _FEW: Final = 10
 
