@@ -98,8 +98,8 @@ class SignIn(_State):
     """One live sign-in.
 
     ``attempts`` were seen; ``charged`` are the submissions that cost a try. ``sent_at`` is when
-    the mail server accepted the last mail, ``judged_at`` the moment of the last rejected code. From
-    ``stale_at`` on, nobody waits for a first mail any more.
+    the mail server accepted the last mail, ``judged_at`` the moment of the last code or attempt
+    that was refused. From ``stale_at`` on, nobody waits for a first mail any more.
     """
 
     signin_id: str

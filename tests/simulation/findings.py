@@ -153,4 +153,12 @@ FINDINGS: Final = (
         "success and dies in that task. Another cancels the mail ten seconds later: it was sent meanwhile.",
         "While another mail is on its way, the end is published once history holds that it is cancelled.",
     ),
+    Finding(
+        "workflows",
+        "A sign-in failed earlier than an attempt was refused that came before",
+        "seed 19574 of an earlier version, `tests/unit/workflows/rules/test_order_of_results.py`",
+        "The mail server refuses the mail for good; the worker is frozen. Another attempt comes, too early, and is "
+        "refused. Then the sign-in fails, as of the moment of the refused mail.",
+        "It fails no earlier than the last refused attempt.",
+    ),
 )

@@ -144,7 +144,7 @@ class Endings:
         """Publish the mail server's answers.
 
         A mail that is refused for good fails the sign-in, unless another was accepted or may be. That is
-        no earlier than the verdicts that were published before it.
+        no earlier than the answers that were published before it.
         """
         self._report_accepted(sign_in)
 

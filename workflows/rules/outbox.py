@@ -138,6 +138,7 @@ class Outbox:
         sign_in.refusals = [] if before is None else [refusal for refusal in held if refusal.at >= before]
 
         for refusal in held[: len(held) - len(sign_in.refusals)]:
+            sign_in.judged_at = max(refusal.at, sign_in.judged_at or refusal.at)
             self.resend_refused(sign_in, refusal, Obstacle(refusal.reason, refusal.free_at), refusal.at)
 
     def resend_refused(

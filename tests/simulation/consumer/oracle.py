@@ -158,10 +158,10 @@ class Oracle:
 
         What was written twice may have been done elsewhere.
         """
-        times = Counter(each.event.effect for all_ in self._written.values() for each in all_ if each.event is not None)
+        times = Counter(_trace(each) for all_ in self._written.values() for each in all_)
         for (topic, number), log in self._logs.items():
             for written in self._written[topic, number]:
-                is_repeated = written.event is not None and written.event.effect and times[written.event.effect] > 1
+                is_repeated = _trace(written) and times[_trace(written)] > 1
                 if not log.is_readable(written.batch):
                     continue
                 if is_repeated or not self._is_done((topic, number), written):
@@ -265,3 +265,8 @@ class Oracle:
         """Note a violation."""
         self.violations.append(text)
         self._story.add("VIOLATION", text)
+
+
+def _trace(written: Written) -> Effect | Origin | None:
+    """Return what a record leaves, wherever it was written: its effect, or where its dead letter came from first."""
+    return None if written.event is None else written.event.effect or written.event.origin

@@ -34,3 +34,18 @@ def test_a_lock_is_not_told_as_of_a_moment_before_the_mail() -> None:
 
     assert world.outcomes() == ["signin.code_sent", "otp.rejected wrong_code", "otp.rejected locked"]
     assert {result.occurred_at for result in world.results()} == {world.now}
+
+
+def test_a_sign_in_fails_no_earlier_than_a_later_attempt_was_refused(world: MailboxWorld) -> None:
+    """The mail server refused the mail before, and the mailbox hears of it after. Seed 19574 of the simulation."""
+    signin_id = world.sign_in()
+    refused_at = world.now
+    world.take_jobs()
+    world.wait(20)
+    world.attempt(signin_id, 2)
+    world.mailbox.on_mail_refused(signin_id, 1, refused_at)
+    world.mailbox.tick(world.now)
+    world.jobs.clear()
+
+    assert world.outcomes() == ["signin.resend_refused throttled", "signin.failed delivery_failed"]
+    assert {result.occurred_at for result in world.results()} == {world.now}
