@@ -177,14 +177,17 @@ def _locked_for_nothing(cases: Sequence[Case], windows: Sequence[Window], policy
     for case in cases:
         tried[case.story.account or ""] += [_queued_at(case, signal.moment) for signal in case.submissions.values()]
 
-    enough = min([*(window.limit for window in windows), policy.limits.failures_in_a_row])
+    enough = min(window.limit for window in windows)
     for case in cases:
         for one in case.results:
             result = one.result
             is_locked = getattr(result, "reason", None) == "locked"
             before = [at for at in tried[case.story.account or ""] if at <= result.occurred_at + _SLACK]
             recent = [at for at in before if result.occurred_at - at < DAY + _SLACK]
-            if isinstance(result, OtpRejected | SignInRejected | ResendRefused) and is_locked and len(recent) < enough:
+            is_for_nothing = (
+                len(recent) < enough and len(before) < policy.limits.failures_in_a_row
+            )  # that may last days
+            if isinstance(result, OtpRejected | SignInRejected | ResendRefused) and is_locked and is_for_nothing:
                 yield f"{case.name}: locked after {len(recent)} submissions of the account"
             if isinstance(result, OtpRejected) and is_locked and not _is_full(case, cases, result.occurred_at, windows):
                 yield f"{case.name}: locked, though successes have given enough back"
