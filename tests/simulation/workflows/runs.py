@@ -12,6 +12,7 @@ from temporalio.common import TypedSearchAttributes
 from tests.simulation.workflows.agenda import Entry
 from tests.fakes.workflow_instances import Beginning, Instance, Job
 from workflows import inbox
+from workflows.rules import outbox
 
 if TYPE_CHECKING:
     from tests.simulation.workflows.activity_runs import ActivityRun
@@ -81,13 +82,14 @@ class Run:
     def goes_on_too_long(self, now: float, *, is_full: bool) -> bool:
         """Tell whether the run has had ten tasks more than it should, because it is full or old.
 
-        Where signals are read one by one, it may need as many.
+        Where signals are read one by one, or results leave it few at a time, it may need as many.
         """
         if self.full_at is None and is_full:
             self.full_at = now
         is_overdue = self.full_at is not None and now - self.full_at > _LAST_JOBS_S
         self.late_tasks += is_overdue or now - self.began_at > _MAX_AGE_S
-        return self.late_tasks == _MAX_LATE_TASKS and inbox.MAX_SIGNALS_PER_BATCH > _MAX_LATE_TASKS
+        needs_few = min(inbox.MAX_SIGNALS_PER_BATCH, outbox.MAX_OVERFLOW_RESULTS) > _MAX_LATE_TASKS
+        return self.late_tasks == _MAX_LATE_TASKS and needs_few
 
     def replayed(self, workflow: type[Any], length: int | None = None) -> Instance:
         """Return an instance that was told everything again, or the first ``length`` steps.
