@@ -161,4 +161,12 @@ FINDINGS: Final = (
         "refused. Then the sign-in fails, as of the moment of the refused mail.",
         "It fails no earlier than the last refused attempt.",
     ),
+    Finding(
+        "workflows",
+        "A submission to an unknown sign-in was answered twice",
+        "seed 35618 of an earlier version, `tests/unit/workflows/rules/test_mailbox.py`",
+        "A submission is read twice, as far apart as an event may be old, by two consumers whose clocks differ by "
+        "seconds. For the second it is not too old yet, but the mailbox ended 0.8 s before.",
+        "A mailbox remembers for 5 s longer than an event may be old.",
+    ),
 )

@@ -7,6 +7,7 @@ from itertools import chain
 from schemas.mailbox import MailboxState
 from schemas.signals import Submission
 from workflows.rules.budgets import Budgets
+from workflows.rules.moments import MAX_CLOCK_AHEAD
 
 MAX_ENDED_SIGN_INS = 128
 MAX_SEEN_SUBMISSIONS = 512
@@ -76,9 +77,9 @@ class Memory:
 
     @property
     def max_duplicate_age(self) -> timedelta:
-        """How old an event may be that is delivered again."""
+        """How old an event may be that is delivered again, also through a consumer whose clock is behind."""
         policy = self._state.policy
-        return timedelta(seconds=policy.times.max_event_age_s + policy.otp.lifetime_s)
+        return timedelta(seconds=policy.times.max_event_age_s + policy.otp.lifetime_s) + MAX_CLOCK_AHEAD
 
     def _waits(self, submission: Submission) -> bool:
         """Tell whether a submission waits for its turn or for its sign-in."""

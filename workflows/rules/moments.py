@@ -11,7 +11,6 @@ from schemas.mailbox import MailboxState, SignIn
 MAX_CLOCK_AHEAD = timedelta(seconds=5)
 """A consumer whose clock is ahead by more must not take codes and budgets with it."""
 
-
 _MAX_ERROR = timedelta(seconds=1)
 """What clocks may be wrong by, and results are still published at once.
 

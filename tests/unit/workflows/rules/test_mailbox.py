@@ -116,14 +116,21 @@ def test_a_rejected_stale_request_leaves_its_submissions_without_a_result(
 def test_a_mailbox_that_only_saw_unknown_sign_ins_ends_when_duplicates_cannot_come_any_more(
     world: MailboxWorld,
 ) -> None:
-    """A duplicate can come for ten minutes, 10 s of which the submission has waited already."""
+    """A duplicate can come for ten minutes, 10 s of which the submission has waited already.
+
+    It may come 5 s later still, through a consumer whose clock is behind. Seed 35618 of the simulation.
+    """
     world.submit("signin-never-0000000001", WRONG)
     world.wait(10)
     world.run_jobs()
 
-    assert world.next_wake_up() == timedelta(seconds=590)
+    assert world.next_wake_up() == timedelta(seconds=595)
 
-    world.wait(590)
+    world.wait(594)
+
+    assert not world.mailbox.is_done(world.now)
+
+    world.wait(1)
 
     assert world.mailbox.is_done(world.now)
 
@@ -134,7 +141,7 @@ def test_a_request_that_was_handled_hours_late_is_remembered_for_as_long_as_any(
     handed_over_at = world.now
     world.wait(82_800)
     world.sign_in(signin_id, decided_at=handed_over_at, born_at=handed_over_at)
-    world.wait(599)
+    world.wait(604)
     world.run_jobs()
 
     assert not world.mailbox.is_done(world.now)
