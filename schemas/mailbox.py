@@ -138,7 +138,8 @@ class MailboxState(_State):
     Four lists keep the newest only: sign-ins that ended, sign-ins that the mailbox turned away,
     sign-ins that it was told to reject, and submissions. ``queue`` is in order of arrival.
     ``last_event_at`` is the moment of the last signal: no later signal is decided as of an earlier
-    one. ``last_signal_at`` is when that signal was applied, hours later perhaps.
+    one. ``remembers_from`` is when that signal was applied, hours later perhaps, or when the mailbox
+    was found that should have ended while nobody worked.
     """
 
     policy: Policy
@@ -153,7 +154,7 @@ class MailboxState(_State):
     queue: list[QueuedSubmission] = []
     outbox: dict[str, list[ResultEvent]] = {}
     last_event_at: datetime
-    last_signal_at: datetime | None = None
+    remembers_from: datetime | None = None
 
 
 class MailboxInput(BaseModel):

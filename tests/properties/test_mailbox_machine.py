@@ -229,6 +229,8 @@ class MailboxMachine(RuleBasedStateMachine):
         assert ended == set(self.opened)
 
         self.world.wait(2 * 86_400)
+        if not self.world.mailbox.is_done(self.world.now):
+            self.world.wait(self.world.next_wake_up().total_seconds())
 
         assert self.world.mailbox.is_done(self.world.now)
 

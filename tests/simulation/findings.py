@@ -169,4 +169,13 @@ FINDINGS: Final = (
         "seconds. For the second it is not too old yet, but the mailbox ended 0.8 s before.",
         "A mailbox remembers for 5 s longer than an event may be old.",
     ),
+    Finding(
+        "workflows",
+        "A sign-in failed in a mailbox that ended too early, and was rejected in the next one",
+        "seed 48145 of an earlier version, `tests/unit/workflows/rules/test_mailbox.py`",
+        "Request and mailbox are handled again after hours without a worker, and then there is none for minutes more. "
+        "When one comes, the mailbox has heard nothing for as long as it remembers, and ends. Only then does the "
+        "request send what it found meanwhile.",
+        "A mailbox that should have ended while nobody worked remembers for as long again.",
+    ),
 )

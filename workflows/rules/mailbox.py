@@ -176,6 +176,7 @@ class Mailbox:
         """Apply everything that is decided or due. All signals that history holds have been applied."""
         self._endings.settle()
         self._endings.end_overdue(now)
+        self._memory.prolong_if_late(now)
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """Return when ``tick`` or ``take_jobs`` has work again if nothing else happens."""
@@ -255,7 +256,7 @@ class Mailbox:
     def _catch_up(self, stamp: datetime, now: datetime) -> datetime:
         """Return the moment of a signal, after applying what was due and dropping what was a day old."""
         at = self.state.last_event_at = moment_of_signal(self.state, stamp, now)
-        self.state.last_signal_at = now
+        self.state.remembers_from = now
         self._endings.end_overdue(at)
         self._budgets.drop_expired(at)
         return at

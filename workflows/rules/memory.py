@@ -12,6 +12,7 @@ from workflows.rules.moments import MAX_CLOCK_AHEAD
 MAX_ENDED_SIGN_INS = 128
 MAX_SEEN_SUBMISSIONS = 512
 _DIGEST_CHARACTERS = 24
+_ON_TIME_WITHIN = timedelta(seconds=1)
 
 
 class Memory:
@@ -67,13 +68,23 @@ class Memory:
         signal that it had sent.
         """
         state = self._state
-        last_duplicate_at = max(filter(None, [state.last_event_at, state.last_signal_at])) + self.max_duplicate_age
+        last_duplicate_at = max(filter(None, [state.last_event_at, state.remembers_from])) + self.max_duplicate_age
         last_spent_at = self._budgets.last_spent_at()
         if last_spent_at is None:
             return last_duplicate_at
 
         linger_s = self._state.policy.times.linger_s
         return max(last_duplicate_at, last_spent_at + timedelta(seconds=linger_s))
+
+    def prolong_if_late(self, now: datetime) -> None:
+        """Remember for as long again if the mailbox should have ended by now.
+
+        No worker was there, so requests that will send something are late, too. A mailbox that only publishes an
+        overflow has heard of nothing.
+        """
+        has_heard = self._state.remembers_from is not None
+        if has_heard and now > self.needed_until() + _ON_TIME_WITHIN:
+            self._state.remembers_from = now
 
     @property
     def max_duplicate_age(self) -> timedelta:

@@ -33,8 +33,14 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a mailbox remembers from when things happened, not from when it heard of them",
         f"{_RULES}/memory.py",
-        "max(filter(None, [state.last_event_at, state.last_signal_at]))",
+        "max(filter(None, [state.last_event_at, state.remembers_from]))",
         "state.last_event_at",
+    ),
+    Mutant(
+        "a mailbox ends although nobody worked when it should have",
+        f"{_RULES}/mailbox.py",
+        "        self._memory.prolong_if_late(now)\n",
+        "",
     ),
     Mutant(
         "a refused attempt waits for all submissions",

@@ -148,6 +148,20 @@ def test_a_request_that_was_handled_hours_late_is_remembered_for_as_long_as_any(
     assert world.next_wake_up() == timedelta(seconds=1)
 
 
+def test_a_mailbox_remembers_for_longer_if_nobody_worked_when_it_was_to_end(world: MailboxWorld) -> None:
+    """Requests that are under way are as late as the mailbox is. Seed 48145 of the simulation."""
+    world.reject("signin-late-00000000001")
+    world.run_jobs()
+    world.wait(3_600)
+
+    assert not world.mailbox.is_done(world.now)
+    assert world.next_wake_up() == timedelta(seconds=605)
+
+    world.wait(605)
+
+    assert world.mailbox.is_done(world.now)
+
+
 def test_a_mailbox_ends_a_day_after_its_last_mail(world: MailboxWorld) -> None:
     """It ends when its budgets remember nothing and its results are published."""
     world.sign_in()
