@@ -55,6 +55,7 @@ class VerifyOTPWorkflow:
     @workflow.run
     async def run(self, mailbox: MailboxInput) -> None:
         """Serve the mailbox until there is nothing left to remember."""
+        has_heard_all = False
         while True:
             self._has_changed = False
             self._apply_signals()
@@ -62,8 +63,9 @@ class VerifyOTPWorkflow:
             self._cancel_jobs()
             self._update_visibility()
 
-            if self._inbox:
+            if self._inbox or (not has_heard_all and self._may_leave_jobs()):
                 await self._end_workflow_task()
+                has_heard_all = True
                 continue
             if self._is_done():
                 return
@@ -72,6 +74,7 @@ class VerifyOTPWorkflow:
 
             self._set_timer()
             await workflow.wait_condition(lambda: self._has_changed)
+            has_heard_all = False
 
     # Signals, queries, updates
 
@@ -216,6 +219,13 @@ class VerifyOTPWorkflow:
 
         is_busy = self._mailbox.is_sending or self._mailbox.is_comparing
         return self._is_ending() and not is_busy and workflow.all_handlers_finished()
+
+    def _may_leave_jobs(self) -> bool:
+        """Tell whether a new run is to do jobs again that are in flight.
+
+        They may have ended: the SDK delivers that after the signals of the same task.
+        """
+        return bool(self._jobs) and self._may_continue_as_new() and not self._run_limits.allow_last_jobs()
 
     async def _continue_as_new(self) -> None:
         """Hand everything to a new run, unless something is to be waited for first.

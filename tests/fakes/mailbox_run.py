@@ -21,7 +21,7 @@ from temporalio.bridge.proto.workflow_activation import (
 from temporalio.bridge.proto.workflow_commands import ScheduleActivity, ScheduleLocalActivity
 from temporalio.exceptions import ApplicationError, CancelledError, TimeoutError, TimeoutType
 
-from schemas.mailbox import MailboxInput
+from schemas.mailbox import MailboxInput, MailboxState
 from schemas.policy import Policy
 from schemas.results import ResultEvent
 from schemas.tasks import CodeToVerify, MailToSend, Publication, Published
@@ -62,7 +62,7 @@ class Try:
     cancelled: list[int] = field(default_factory=list)
     cancelled_activities: list[int] = field(default_factory=list)
     has_ended: bool = False
-    continues_as_new: bool = False
+    carried: MailboxState | None = None
 
 
 class MailboxRun:
@@ -220,7 +220,7 @@ class MailboxRun:
                 attempt.cancelled_activities.append(details.seq)
                 return [ended_activity(details.seq, CancelledError("cancelled"))]
             case "continue_as_new_workflow_execution":
-                attempt.continues_as_new = True
+                attempt.carried = from_payload(details.arguments[0], MailboxInput).carried
             case "complete_workflow_execution" | "fail_workflow_execution":
                 attempt.has_ended = True
         return []

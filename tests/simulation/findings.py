@@ -178,4 +178,21 @@ FINDINGS: Final = (
         "request send what it found meanwhile.",
         "A mailbox that should have ended while nobody worked remembers for as long again.",
     ),
+    Finding(
+        "workflows",
+        "A full run handed over before it had heard that a mail was accepted, which was sent again",
+        "seed 68243 of an earlier version, `tests/unit/workflows/test_runs.py`",
+        "The end of a mail and a submission are in one workflow task. The SDK delivers the submission first, and the "
+        "run hands over at once, with the mail as one in flight. A worker that died in that task had already told of "
+        "the mail: its moment is another one the second time.",
+        "A run that leaves jobs in flight first lets a workflow task end, which tells it of all that ended.",
+    ),
+    Finding(
+        "workflows",
+        "A request was too old as of a moment before codes that had been judged",
+        "seed 73735 of an earlier version, `tests/unit/workflows/rules/test_order_of_results.py`",
+        "No worker is there for minutes, and codes are typed for a sign-in whose mail nobody has sent. They are judged "
+        "first, as of when they were read. Then the request is rejected, as of when it became too old.",
+        "It is rejected no earlier than the last code that was judged.",
+    ),
 )

@@ -20,7 +20,7 @@ from schemas.signals import Challenge, Refusal, Rejection
 from workflows.rules.attempts import Obstacle
 from workflows.rules.mails import Mails
 from workflows.rules.memory import Memory
-from workflows.rules.moments import moment_of_verdict
+from workflows.rules.moments import moment_of_end, moment_of_verdict
 from workflows.rules.outbox import Outbox
 from workflows.rules.submissions import Submissions
 
@@ -98,7 +98,7 @@ class Endings:
 
             if self._mails.went_stale(sign_in, now):
                 self._mails.refund(sign_in)
-                self.turn_away(sign_in, Obstacle("stale"), sign_in.stale_at)
+                self.turn_away(sign_in, Obstacle("stale"), moment_of_end(sign_in, sign_in.stale_at))
             elif now >= sign_in.expires_at:
                 self._expire(sign_in)
 
@@ -143,15 +143,13 @@ class Endings:
     def _report_mails(self, sign_in: SignIn) -> None:
         """Publish the mail server's answers.
 
-        A mail that is refused for good fails the sign-in, unless another was accepted or may be. That is
-        no earlier than the answers that were published before it.
+        A mail that is refused for good fails the sign-in, unless another was accepted or may be.
         """
         self._report_accepted(sign_in)
 
         refused = {mail.attempt: mail.refused_at for mail in sign_in.mails if mail.refused_at}
         if refused and sign_in.sent_at is None and len(refused) == len(sign_in.mails):
-            moments = filter(None, [*refused.values(), sign_in.judged_at])
-            self.fail(sign_in, "delivery_failed", max(moments))
+            self.fail(sign_in, "delivery_failed", moment_of_end(sign_in, max(refused.values())))
             return
 
         for mail in [mail for mail in sign_in.mails if mail.attempt in refused]:

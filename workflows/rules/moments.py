@@ -34,3 +34,8 @@ def may_be_capped(moment: datetime, now: datetime) -> bool:
 def moment_of_verdict(sign_in: SignIn, at: datetime) -> datetime:
     """Return the moment of a verdict: its submission's, but not before the mail was accepted."""
     return at if sign_in.sent_at is None else max(at, sign_in.sent_at)
+
+
+def moment_of_end(sign_in: SignIn, at: datetime) -> datetime:
+    """Return the moment of an end that no submission decides, but not before the answers that were told of."""
+    return at if sign_in.judged_at is None else max(at, sign_in.judged_at)

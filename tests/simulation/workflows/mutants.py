@@ -43,6 +43,12 @@ WORKFLOW_MUTANTS: Final = (
         "",
     ),
     Mutant(
+        "a full run hands over before it has heard which jobs have ended",
+        "workflows/verify_otp.py",
+        "if self._inbox or (not has_heard_all and self._may_leave_jobs()):",
+        "if self._inbox:",
+    ),
+    Mutant(
         "a refused attempt waits for all submissions",
         f"{_RULES}/submissions.py",
         "            self._outbox.refusals(sign_in, before=queued.at)\n",
@@ -84,8 +90,14 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a sign-in fails as of its refused mail, though a later code was rejected before",
         f"{_RULES}/endings.py",
-        "            moments = filter(None, [*refused.values(), sign_in.judged_at])\n",
-        "            moments = refused.values()\n",
+        "moment_of_end(sign_in, max(refused.values()))",
+        "max(refused.values())",
+    ),
+    Mutant(
+        "a request is too old as of a moment before a code that was judged",
+        f"{_RULES}/endings.py",
+        "moment_of_end(sign_in, sign_in.stale_at)",
+        "sign_in.stale_at",
     ),
     Mutant(
         "a compare that nobody had time for is given up",

@@ -120,7 +120,9 @@ def test_a_backlog_moves_and_starts_no_other_workflow() -> None:
     backlog = Moving("mailbox/m/overflow/1", carried)
 
     publication = backlog.commands(moves=True)
-    later = backlog.commands(WorkflowActivationJob(fire_timer=FireTimer(seq=1)), moves=True, at=A_WHILE_AFTER)
+    pause = backlog.commands(WorkflowActivationJob(fire_timer=FireTimer(seq=1)), moves=True, at=A_WHILE_AFTER)
+    fired = FireTimer(seq=pause["start_timer"].seq)
+    later = backlog.commands(WorkflowActivationJob(fire_timer=fired), moves=True, at=A_WHILE_AFTER)
 
     assert "schedule_activity" in publication
     assert "start_child_workflow_execution" not in later

@@ -7,7 +7,9 @@ import pytest
 
 from tests.fakes.driven_mailbox import DrivenMailbox
 from tests.fakes.driven_people import challenge, flood, outcomes, sign_in, spent, submission
-from tests.fakes.mailbox_world import EVE, RIGHT, WRONG, summary
+from tests.fakes.mailbox_people import MailboxPeople
+from tests.fakes.mailbox_world import EVE, RIGHT, START, WRONG, summary
+from workflows import run_limits
 from workflows.run_limits import LAST_AGE, LAST_EVENTS, MAX_AGE, MAX_EVENTS
 
 SIGN_IN = "signin-000000000000001"
@@ -51,6 +53,28 @@ def test_a_flood_beside_a_mail_fills_no_run(mail_s: float) -> None:
     assert mailbox.mails == 1
 
     mailbox.close()
+
+
+def test_a_mail_that_was_accepted_when_a_full_run_hands_over_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A submission in the same workflow task is heard of first. Seed 68243 of the simulation."""
+    monkeypatch.setattr(run_limits, "LAST_EVENTS", 0)
+    people = MailboxPeople()
+    people.sign_in()
+    people.run.do_task()
+    people.wait(10)
+    people.accept_mail()
+    people.submit(people.signin_id, WRONG)
+
+    carried = people.run.do_task().carried
+    while carried is None:
+        people.wait(1)
+        carried = people.run.do_task().carried
+
+    sign_in = carried.live[people.signin_id]
+
+    assert (sign_in.sent_at, sign_in.mails) == (START + timedelta(seconds=10), [])
 
 
 def test_thousands_of_signals_that_waited_for_a_worker_are_answered_once(mailbox: DrivenMailbox) -> None:

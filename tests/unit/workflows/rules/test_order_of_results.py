@@ -1,5 +1,7 @@
 """Results of a sign-in come in the order of what they answer."""
 
+from datetime import timedelta
+
 from schemas.policy import LimitPolicy, Policy
 from tests.fakes.mailbox_world import RIGHT, WRONG, MailboxWorld
 
@@ -49,3 +51,15 @@ def test_a_sign_in_fails_no_earlier_than_a_later_attempt_was_refused(world: Mail
 
     assert world.outcomes() == ["signin.resend_refused throttled", "signin.failed delivery_failed"]
     assert {result.occurred_at for result in world.results()} == {world.now}
+
+
+def test_a_request_is_not_too_old_before_a_code_that_was_judged(world: MailboxWorld) -> None:
+    """No worker was there, and codes were typed meanwhile. Seed 73735 of the simulation."""
+    handed_over_at = world.now
+    signin_id = world.sign_in(born_at=handed_over_at - timedelta(seconds=100))
+    world.now += timedelta(seconds=250)
+    for seconds in (10, 210):
+        world.submit(signin_id, WRONG, read_at=handed_over_at + timedelta(seconds=seconds))
+
+    assert world.outcomes() == ["otp.rejected wrong_code", "otp.rejected wrong_code", "signin.rejected stale"]
+    assert [(result.occurred_at - handed_over_at).seconds for result in world.results()] == [10, 210, 210]
