@@ -1,5 +1,6 @@
 """Namespaces on a real server: creation, search attributes, and mailboxes that set them."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,16 @@ async def test_a_namespace_is_created_once_and_never_changed(client: Client) -> 
     second = await create_namespace(client, timedelta(days=1))
 
     assert (second.created, second.retention, second.added) == (False, _RETENTION, ())
+
+
+async def test_a_server_that_is_busy_with_namespaces_is_asked_again(own_server: LocalTemporal) -> None:
+    """Changes of namespaces have a low rate of their own on each server, whoever makes them."""
+    names = [f"namespace-{number}" for number in range(30)]
+    clients = [await Client.connect(own_server.address, namespace=name) for name in names]
+
+    reports = await asyncio.gather(*(create_namespace(client, _RETENTION) for client in clients))
+
+    assert [report.name for report in reports] == names
 
 
 async def test_mailboxes_set_no_search_attributes_that_the_namespace_lacks(client: Client) -> None:

@@ -15,7 +15,7 @@ import typer.core
 import uvloop
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.addresses import Address, parse_address
 from activities.errors import TemporalUnavailable
@@ -97,10 +97,17 @@ def _run(work: Coroutine[Any, Any, _Result], listening: str = "") -> _Result:
     except InstanceUnavailable as error:
         advice = "set SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT to those of an instance with a consumer."
         end_command(os.EX_UNAVAILABLE, f"{error}: {advice}")
-    except (TemporalUnavailable, RPCError):
-        end_command(os.EX_UNAVAILABLE, "Temporal or its workers do not answer: run signin-worker check.")
+    except (TemporalUnavailable, RPCError) as error:
+        reason = _status(error)
+        end_command(os.EX_UNAVAILABLE, f"Temporal or its workers do not answer ({reason}): run signin-worker check.")
     except KafkaUnavailable as error:
         end_command(os.EX_UNAVAILABLE, f"Kafka is unavailable ({error}): run signin-worker check.")
+
+
+def _status(error: BaseException) -> str:
+    """Return the status of the call that failed. The server's own text may quote an address (SECURITY S8)."""
+    cause = error.__context__ if isinstance(error, TemporalUnavailable) else error
+    return RPCStatusCode(cause.status).name if isinstance(cause, RPCError) else "no connection"
 
 
 def end_command(code: int, *sentences: str) -> NoReturn:

@@ -124,7 +124,7 @@ async def namespace_retention(client: Client) -> timedelta:
     request = DescribeNamespaceRequest(namespace=client.namespace)
 
     try:
-        answer = await client.workflow_service.describe_namespace(request, timeout=RPC_TIMEOUT)
+        answer = await client.workflow_service.describe_namespace(request, retry=True, timeout=RPC_TIMEOUT)
     except (RPCError, *NO_CONNECTION) as error:
         if needs_operator(error):
             raise

@@ -47,7 +47,7 @@ class NamespaceReport:
 async def missing_attributes(client: Client) -> frozenset[str]:
     """Return the search attributes that the namespace lacks or has with another type. Raises ``RPCError``."""
     request = ListSearchAttributesRequest(namespace=client.namespace)
-    answer = await client.operator_service.list_search_attributes(request, timeout=RPC_TIMEOUT)
+    answer = await client.operator_service.list_search_attributes(request, retry=True, timeout=RPC_TIMEOUT)
     existing = answer.custom_attributes
 
     return frozenset(name for name, kind in ATTRIBUTES.items() if existing.get(name) != kind)
@@ -76,6 +76,7 @@ async def shows_mailboxes(client: Client, wanted: Wanted) -> bool:
 async def create_namespace(client: Client, retention: timedelta) -> NamespaceReport:
     """Create the client's namespace and its search attributes where they are missing.
 
+    A server that is busy is asked again: changes of namespaces have a rate of their own, and fail if they collide.
     Raises ``TemporalUnavailable``, or ``RPCError`` where permissions are missing.
     """
     try:
@@ -97,7 +98,7 @@ async def _register(client: Client, retention: timedelta) -> bool:
     request = RegisterNamespaceRequest(namespace=client.namespace, workflow_execution_retention_period=period)
 
     try:
-        await client.workflow_service.register_namespace(request, timeout=RPC_TIMEOUT)
+        await client.workflow_service.register_namespace(request, retry=True, timeout=RPC_TIMEOUT)
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:
             raise
@@ -112,7 +113,7 @@ async def _add_attributes(client: Client) -> tuple[str, ...]:
     if missing:
         attributes = {name: ATTRIBUTES[name] for name in missing}
         request = AddSearchAttributesRequest(namespace=client.namespace, search_attributes=attributes)
-        await client.operator_service.add_search_attributes(request, timeout=RPC_TIMEOUT)
+        await client.operator_service.add_search_attributes(request, retry=True, timeout=RPC_TIMEOUT)
 
     return missing
 

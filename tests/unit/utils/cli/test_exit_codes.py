@@ -3,6 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+import typer
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.errors import TemporalUnavailable
+from tests.fakes.rpc_errors import rpc_error
+from utils.cli.terminal import run_command
 
 Run = Callable[..., tuple[int, str, str]]
 SIGNIN_ID = "rJ3hQ0m1TzC9vWcK8uYbXw"
@@ -81,7 +87,24 @@ def test_commands_for_temporal_end_with_69_while_it_is_away(
     monkeypatch.setenv("SIGNIN_KAFKA__RESULTS_TOPIC", "not a topic")
     code, output, errors = run(*arguments)
     assert (code, output) == (69, "")
-    assert errors.startswith("Temporal or its workers do not answer")
+    assert errors.startswith("Temporal or its workers do not answer (no connection)")
+
+
+def test_a_command_says_which_status_temporal_answered_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the server's answer, only that: its text may quote an address."""
+
+    async def throttled() -> None:
+        try:
+            raise rpc_error(RPCStatusCode.RESOURCE_EXHAUSTED, "too many calls for a@b.example")
+        except RPCError:
+            raise TemporalUnavailable from None
+
+    with pytest.raises(typer.Exit, match="69"):
+        run_command(throttled())
+    errors = capsys.readouterr().err
+
+    assert "do not answer (RESOURCE_EXHAUSTED)" in errors
+    assert "a@b.example" not in errors
 
 
 @pytest.mark.usefixtures("production")
