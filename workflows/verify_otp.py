@@ -63,14 +63,15 @@ class VerifyOTPWorkflow:
             self._cancel_jobs()
             self._update_visibility()
 
-            if self._inbox or (not has_heard_all and self._may_leave_jobs()):
+            if self._inbox:
                 await self._end_workflow_task()
                 has_heard_all = True
                 continue
             if self._is_done():
                 return
-            if self._may_continue_as_new():
-                await self._continue_as_new()
+            if self._may_continue_as_new() and not self._is_waiting_for_last_jobs():
+                has_heard_all = await self._continue_as_new(has_heard_all=has_heard_all)
+                continue
 
             self._set_timer()
             await workflow.wait_condition(lambda: self._has_changed)
@@ -220,26 +221,24 @@ class VerifyOTPWorkflow:
         is_busy = self._mailbox.is_sending or self._mailbox.is_comparing
         return self._is_ending() and not is_busy and workflow.all_handlers_finished()
 
-    def _may_leave_jobs(self) -> bool:
-        """Tell whether a new run is to do jobs again that are in flight.
+    def _is_waiting_for_last_jobs(self) -> bool:
+        return bool(self._jobs) and self._run_limits.allow_last_jobs()
 
-        They may have ended: the SDK delivers that after the signals of the same task.
+    async def _continue_as_new(self, *, has_heard_all: bool) -> bool:
+        """Hand everything to a new run, or do first what comes before. Return whether all that ended has been heard of.
+
+        The new run is served by the release that is current then (docs/adr/0028). It does again what is in flight,
+        such as a publication that Kafka is slow to acknowledge. That may have ended: the SDK tells of it after the
+        signals of the same workflow task.
         """
-        return bool(self._jobs) and self._may_continue_as_new() and not self._run_limits.allow_last_jobs()
-
-    async def _continue_as_new(self) -> None:
-        """Hand everything to a new run, unless something is to be waited for first.
-
-        The new run is served by the release that is current then (docs/adr/0028).
-        The new run repeats a publication that Kafka is slow to acknowledge.
-        """
-        if self._jobs and self._run_limits.allow_last_jobs():
-            return
-
         overflow = None if self._is_overflow() else self._mailbox.take_overflow(workflow.now())
         if overflow is not None:
             await self._start_overflow(overflow)
-            return
+            return False
+
+        if self._jobs and not has_heard_all:
+            await self._end_workflow_task()
+            return True
 
         self._mailbox.give_up_jobs()
         state = self._mailbox.state
@@ -267,4 +266,3 @@ class VerifyOTPWorkflow:
             task_timeout=WORKFLOW_TASK_TIMEOUT,
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
-        self._wake()

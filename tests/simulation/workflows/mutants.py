@@ -45,8 +45,8 @@ WORKFLOW_MUTANTS: Final = (
     Mutant(
         "a full run hands over before it has heard which jobs have ended",
         "workflows/verify_otp.py",
-        "if self._inbox or (not has_heard_all and self._may_leave_jobs()):",
-        "if self._inbox:",
+        "        if self._jobs and not has_heard_all:\n",
+        "        if False:\n",
     ),
     Mutant(
         "a refused attempt waits for all submissions",
