@@ -20,7 +20,7 @@ from utils.temporal.client import RPC_TIMEOUT
 _LOCAL_ACTIVITY_MARKER: Final = "core_local_activity"
 _JSON: Final = b"json/plain"
 
-_Part = TypeVar("_Part", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class EndedActivity(NamedTuple):
@@ -54,6 +54,10 @@ class _Start(BaseModel):
     """What the starts of all requests have in common, those of newer releases included."""
 
     request: _Request
+
+
+class NotOfThisRelease(Exception):
+    """Raised for a message of a shape that is unknown here: of another release, or mistyped by an operator."""
 
 
 class Activities:
@@ -121,7 +125,7 @@ async def named_sign_in(converter: DataConverter, arguments: Sequence[Payload]) 
 
     Like the mailbox, read the first argument only. Raises ``UnknownKey`` or ``CorruptPayload``.
     """
-    naming = await _read_first(converter, arguments, _Naming)
+    naming = await _common_part(converter, arguments, _Naming)
     return None if naming is None else naming.signin_id
 
 
@@ -130,11 +134,26 @@ async def requested_address(converter: DataConverter, arguments: Sequence[Payloa
 
     Raises ``UnknownKey`` or ``CorruptPayload``.
     """
-    start = await _read_first(converter, arguments, _Start)
+    start = await _common_part(converter, arguments, _Start)
     return None if start is None else start.request.email
 
 
-async def _read_first(converter: DataConverter, arguments: Sequence[Payload], part: type[_Part]) -> _Part | None:
+async def read_first(converter: DataConverter, arguments: Sequence[Payload], model: type[_Model]) -> _Model:
+    """Return the first argument. Raises ``NotOfThisRelease``, ``UnknownKey`` or ``CorruptPayload``."""
+    if not arguments:
+        raise NotOfThisRelease
+
+    try:
+        (decoded,) = await converter.decode(arguments[:1], [model])
+    except (ValueError, KeyError):  # KeyError: of another encoding than JSON
+        raise NotOfThisRelease from None
+
+    if not isinstance(decoded, model):
+        raise NotOfThisRelease
+    return decoded
+
+
+async def _common_part(converter: DataConverter, arguments: Sequence[Payload], part: type[_Model]) -> _Model | None:
     """Return what the first argument has in common with those of other releases, None if it has not."""
     if not arguments:
         return None

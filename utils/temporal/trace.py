@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -28,9 +28,11 @@ from utils.temporal.histories import (
     Activities,
     EndedActivity,
     LocalActivity,
+    NotOfThisRelease,
     event_time,
     local_activity,
     named_sign_in,
+    read_first,
     read_history,
     read_runs,
 )
@@ -79,9 +81,7 @@ async def trace_workflows(client: Client, signin_id: str, mailbox: str | None = 
         for attempt in range(1, _MAX_ATTEMPTS + 1):
             await reader.read_request(attempt)
         await reader.read_mailbox(mailbox)
-    except RPCError as error:
-        raise TemporalUnavailable from error
-    except NO_CONNECTION:
+    except (RPCError, *NO_CONNECTION):
         raise TemporalUnavailable from None
 
     return reader.trace()
@@ -146,7 +146,7 @@ class _TraceReader:
         for event in history:
             try:
                 await self._read_request_event(event, attempt, activities)
-            except ValidationError:
+            except NotOfThisRelease:
                 self._add(event, "request", _OF_ANOTHER_RELEASE, attempt=attempt)
 
     async def _read_run(self, history: Sequence[HistoryEvent]) -> None:
@@ -154,7 +154,7 @@ class _TraceReader:
         for event in history:
             try:
                 await self._read_mailbox_event(event, activities)
-            except ValidationError:
+            except NotOfThisRelease:
                 self._add(event, "mailbox", _OF_ANOTHER_RELEASE)
 
     async def _read_request_event(self, event: HistoryEvent, attempt: int, activities: Activities) -> None:
@@ -289,8 +289,7 @@ class _TraceReader:
                     self._outcome = result.type
 
     async def _decoded(self, payloads: Sequence[Payload], model: type[_Model]) -> _Model:
-        (decoded,) = await self._client.data_converter.decode(payloads, [model])
-        return decoded  # type: ignore[no-any-return]  # decode returns list[Any]
+        return await read_first(self._client.data_converter, payloads, model)
 
     def _add(self, event: HistoryEvent, where: _Where, what: str, **details: str | int) -> None:
         self._events.append(TraceEvent(at=event_time(event), where=where, what=what, details=details))

@@ -44,14 +44,22 @@ class Run(NamedTuple):
 class FakeServer:
     """Lists the runs of a mailbox. ``read`` names those whose history was read.
 
-    ``mistaken`` signals came to each run before its submission. ``sign_in_format`` is that of the request.
+    ``mistaken`` signals came to each run before its submission. ``sign_in_format`` is that of the request,
+    unless it was started with other ``arguments``.
     """
 
-    def __init__(self, *runs: Run, mistaken: tuple[HistoryEvent, ...] = (), sign_in_format: int = 1) -> None:
+    def __init__(
+        self,
+        *runs: Run,
+        mistaken: tuple[HistoryEvent, ...] = (),
+        sign_in_format: int = 1,
+        arguments: list[Payload] | None = None,
+    ) -> None:
         self.data_converter = converter("new")
         self.read: list[str] = []
         self._mistaken = mistaken
         self._sign_in_format = sign_in_format
+        self._arguments = arguments
         self._runs = {run.submission_id: run for run in runs}
 
     async def list_workflows(self, _: str) -> AsyncIterator[Any]:
@@ -69,22 +77,27 @@ class FakeServer:
                     yield mistaken
                 yield await signal(self._runs[run_id])
             elif workflow_id.endswith("/1"):
-                yield await request(self._sign_in_format)
+                yield start(await sign_in(self._sign_in_format) if self._arguments is None else self._arguments)
             else:
                 raise RPCError("no", RPCStatusCode.NOT_FOUND, b"")
 
         return SimpleNamespace(fetch_history_events=events)
 
 
-async def request(format: int) -> HistoryEvent:
-    """Return the first event of a request, three days after the start."""
+async def sign_in(format: int) -> list[Payload]:
+    """Return what a request is started with, three days after the start."""
     asked = SignInRequested.model_validate(
         {"signin_id": SIGN_IN, "email": "ada@example.com", "requested_at": START + 3 * DAY}
     )
     content = SignInInput(request=asked, born_at=START + 3 * DAY, policy=Policy()).model_copy(update={"format": format})
+    return await converter("new").encode([content])
+
+
+def start(arguments: list[Payload]) -> HistoryEvent:
+    """Return the first event of a request."""
     event = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
     event.event_time.FromDatetime(START + 3 * DAY)
-    event.workflow_execution_started_event_attributes.input.payloads.extend(await converter("new").encode([content]))
+    event.workflow_execution_started_event_attributes.input.payloads.extend(arguments)
     return event
 
 
@@ -145,19 +158,19 @@ def json_payload(data: bytes) -> Payload:
     return Payload(metadata={"encoding": b"json/plain"}, data=data)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        [Payload(metadata={"encoding": b"binary/null"})],
-        [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
-        [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
-        [json_payload(b"{}")],
-        [json_payload(b"[]")],
-        [json_payload(b"no JSON")],
-        [json_payload(b"{}"), json_payload(b"{}")],
-    ],
-)
+MISTYPED = [
+    [],
+    [Payload(metadata={"encoding": b"binary/null"})],
+    [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
+    [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
+    [json_payload(b"{}")],
+    [json_payload(b"[]")],
+    [json_payload(b"no JSON")],
+    [json_payload(b"{}"), json_payload(b"{}")],
+]
+
+
+@pytest.mark.parametrize("arguments", MISTYPED)
 async def test_a_signal_that_names_no_sign_in_is_left_out(arguments: list[Payload]) -> None:
     """An operator mistyped it. What else the run holds is shown."""
     own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
@@ -165,6 +178,15 @@ async def test_a_signal_that_names_no_sign_in_is_left_out(arguments: list[Payloa
     trace = await trace_workflows(cast(Client, server), SIGN_IN, "mailbox")
 
     assert [moment.what for moment in trace.moments] == ["request taken", "code submitted"]
+
+
+@pytest.mark.parametrize("arguments", MISTYPED)
+async def test_a_request_that_an_operator_mistyped_does_not_hide_the_mailbox(arguments: list[Payload]) -> None:
+    """Somebody started the workflow by hand."""
+    own = Run(START + 3 * DAY, None, "new", "submission-of-day-3")
+    trace = await trace_workflows(cast(Client, FakeServer(own, arguments=arguments)), SIGN_IN, "mailbox")
+
+    assert [moment.what for moment in trace.moments] == ["a message of another release", "code submitted"]
 
 
 async def test_a_signal_of_another_release_is_named() -> None:
