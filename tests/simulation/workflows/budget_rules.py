@@ -29,13 +29,14 @@ class Charge(NamedTuple):
     """One unit of a budget, spent as of a moment.
 
     ``done_at``: when it was done last. A task that begins late applies what an operator has cleared meanwhile
-    before it decides the submissions that came earlier.
+    before it decides the submissions that came earlier. Of those that waited for their request, all count as of when
+    that came: only ``done_at`` tells their order.
     """
 
     at: datetime
+    done_at: datetime
     network: str
     what: str
-    done_at: datetime
 
     def is_cleared_since(self, first: "Charge", clearings: Sequence[Clearance]) -> bool:
         """Tell whether budgets may have been cleared between an earlier charge and this one."""
@@ -102,7 +103,7 @@ def _mails(case: Case) -> Iterator[Charge]:
     for attempt, sent_at in sent.items():
         signal = case.attempts.get(attempt)
         if signal is not None:
-            yield Charge(signal.moment, case.story.network, f"{case.name} attempt {attempt}", sent_at)
+            yield Charge(signal.moment, sent_at, case.story.network, f"{case.name} attempt {attempt}")
 
 
 def _guesses(case: Case) -> Iterator[Charge]:
@@ -118,7 +119,7 @@ def compares(case: Case) -> Iterator[Charge]:
         seal = getattr(signal.content, "seal", "")
         if seal in seals:
             at = _queued_at(case, signal.moment)
-            yield Charge(at, case.story.network, f"{case.name} {seal[:6]}", seals.pop(seal))
+            yield Charge(at, seals.pop(seal), case.story.network, f"{case.name} {seal[:6]}")
 
 
 def _moment(at: float) -> datetime:

@@ -63,7 +63,7 @@ def _accepted(case: Case) -> Iterator[Charge]:
     refused = {result.attempt for result in refusals if result.reason != "undeliverable_email"}
     for attempt, signal in case.attempts.items():
         if attempt not in refused:
-            yield Charge(signal.moment, case.story.network, f"attempt {attempt}", signal.moment)
+            yield Charge(signal.moment, signal.moment, case.story.network, f"attempt {attempt}")
 
 
 def _full_until(spent: Sequence[Charge], windows: Sequence[Window], network: str) -> Iterator[datetime]:
