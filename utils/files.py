@@ -110,7 +110,7 @@ def secret_file(name: str, path: str | Path, first: str | None = None) -> Reload
 
 
 class CredentialWatch:
-    """Calls each of ``refreshers`` every ``every_s`` seconds, until it is stopped.
+    """Calls each of ``refreshers`` every ``every_s`` seconds, until it is stopped. None waits for another.
 
     Polling, because mounted secrets are replaced in many ways, and not all are reported by the kernel.
     """
@@ -122,16 +122,20 @@ class CredentialWatch:
 
     async def run(self) -> None:
         """Run until ``stop``."""
-        while not self._stopping.is_set():
+        async with asyncio.TaskGroup() as group:
             for refresh in self._refreshers:
-                await refresh()
-
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._every_s)
+                group.create_task(self._repeat(refresh))
 
     def stop(self) -> None:
         """Let ``run`` return."""
         self._stopping.set()
+
+    async def _repeat(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        while not self._stopping.is_set():
+            await refresh()
+
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._every_s)
 
 
 def _digest(paths: Sequence[Path]) -> bytes:

@@ -144,9 +144,30 @@ async def test_the_watch_looks_until_it_is_stopped() -> None:
     assert calls[:4] == ["first", "second"] * 2
 
 
+async def test_a_server_that_hangs_does_not_keep_the_others_on_old_credentials() -> None:
+    """Temporal's connection may take ten seconds to fail, and passwords of Kafka expire meanwhile."""
+    calls = 0
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def counts() -> None:
+        nonlocal calls
+        calls += 1
+
+    watch = CredentialWatch([hangs, counts], every_s=0.01)
+    running = asyncio.ensure_future(watch.run())
+    await until(lambda: calls >= 3)
+    watch.stop()
+    running.cancel()
+
+
 async def test_stopping_ends_the_wait() -> None:
     """The worker does not stop five seconds later because of it."""
-    watch = CredentialWatch([], every_s=3_600)
+    async def nothing() -> None:
+        pass
+
+    watch = CredentialWatch([nothing], every_s=3_600)
     running = asyncio.ensure_future(watch.run())
     await asyncio.sleep(0)
     watch.stop()
