@@ -138,8 +138,8 @@ class MailboxState(_State):
     Four lists keep the newest only: sign-ins that ended, sign-ins that the mailbox turned away,
     sign-ins that it was told to reject, and submissions. ``queue`` is in order of arrival.
     ``last_event_at`` is the moment of the last signal: no later signal is decided as of an earlier
-    one. ``remembers_from`` is when that signal was applied, hours later perhaps, or when the mailbox
-    was found that should have ended while nobody worked.
+    one. ``remembers_from`` is when that signal was applied, hours later perhaps, or, if the mailbox
+    ``was_prolonged`` since, when it woke after it should have ended.
     """
 
     policy: Policy
@@ -155,6 +155,7 @@ class MailboxState(_State):
     outbox: dict[str, list[ResultEvent]] = {}
     last_event_at: datetime
     remembers_from: datetime | None = None
+    was_prolonged: bool = False
 
 
 class MailboxInput(BaseModel):

@@ -123,6 +123,7 @@ class CredentialWatch:
     async def run(self) -> None:
         """Run until ``stop``."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._stopping.wait())
             for refresh in self._refreshers:
                 group.create_task(self._repeat(refresh))
 

@@ -234,7 +234,7 @@ class VerifyOTPWorkflow:
         overflow = None if self._is_overflow() else self._mailbox.take_overflow(workflow.now())
         if overflow is not None:
             await self._start_overflow(overflow)
-            return False
+            return True
 
         if self._jobs and not has_heard_all:
             await self._end_workflow_task()
@@ -266,3 +266,4 @@ class VerifyOTPWorkflow:
             task_timeout=WORKFLOW_TASK_TIMEOUT,
             parent_close_policy=ParentClosePolicy.ABANDON,
         )
+        await workflow.wait_condition(lambda: True)  # until all else that the same task delivers has been applied

@@ -98,8 +98,8 @@ def _run(work: Coroutine[Any, Any, _Result], listening: str = "") -> _Result:
         advice = "set SIGNIN_HTTP__HOST and SIGNIN_HTTP__PORT to those of an instance with a consumer."
         end_command(os.EX_UNAVAILABLE, f"{error}: {advice}")
     except (TemporalUnavailable, RPCError) as error:
-        reason = _status(error)
-        end_command(os.EX_UNAVAILABLE, f"Temporal or its workers do not answer ({reason}): run signin-worker check.")
+        what = f"No usable answer from Temporal or its workers ({_status(error)})"
+        end_command(os.EX_UNAVAILABLE, f"{what}: run signin-worker check.")
     except KafkaUnavailable as error:
         end_command(os.EX_UNAVAILABLE, f"Kafka is unavailable ({error}): run signin-worker check.")
 

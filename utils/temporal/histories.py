@@ -140,21 +140,14 @@ async def requested_address(converter: DataConverter, arguments: Sequence[Payloa
 
 async def read_first(converter: DataConverter, arguments: Sequence[Payload], model: type[_Model]) -> _Model:
     """Return the first argument. Raises ``NotOfThisRelease``, ``UnknownKey`` or ``CorruptPayload``."""
-    if not arguments:
-        raise NotOfThisRelease
-
-    try:
-        (decoded,) = await converter.decode(arguments[:1], [model])
-    except (ValueError, KeyError):  # KeyError: of another encoding than JSON
-        raise NotOfThisRelease from None
-
-    if not isinstance(decoded, model):
+    decoded = await _common_part(converter, arguments, model)
+    if decoded is None:
         raise NotOfThisRelease
     return decoded
 
 
 async def _common_part(converter: DataConverter, arguments: Sequence[Payload], part: type[_Model]) -> _Model | None:
-    """Return what the first argument has in common with those of other releases, None if it has not."""
+    """Return what the first argument says of ``part``, None if it is of another shape."""
     if not arguments:
         return None
 

@@ -130,7 +130,7 @@ class Endings:
         signin_id = sign_in.signin_id
         is_waiting = self._mails.is_sending(signin_id) or self._submissions.are_pending(signin_id)
         has_answer = any(mail.accepted_at or mail.refused_at for mail in sign_in.mails)
-        return is_waiting or has_answer or sign_in.ending is not None
+        return is_waiting or has_answer or bool(sign_in.refusals) or sign_in.ending is not None
 
     def _expire(self, sign_in: SignIn) -> None:
         if sign_in.sent_at is None:

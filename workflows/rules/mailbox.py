@@ -257,6 +257,7 @@ class Mailbox:
         """Return the moment of a signal, after applying what was due and dropping what was a day old."""
         at = self.state.last_event_at = moment_of_signal(self.state, stamp, now)
         self.state.remembers_from = now
+        self.state.was_prolonged = False
         self._endings.end_overdue(at)
         self._budgets.drop_expired(at)
         return at

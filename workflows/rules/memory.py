@@ -13,6 +13,7 @@ MAX_ENDED_SIGN_INS = 128
 MAX_SEEN_SUBMISSIONS = 512
 _DIGEST_CHARACTERS = 24
 _ON_TIME_WITHIN = timedelta(seconds=1)
+"""How late a timer may wake a mailbox whose workers are there."""
 
 
 class Memory:
@@ -77,14 +78,18 @@ class Memory:
         return max(last_duplicate_at, last_spent_at + timedelta(seconds=linger_s))
 
     def prolong_if_late(self, now: datetime) -> None:
-        """Remember for as long again if the mailbox should have ended by now.
+        """Remember for as long again, once, if the mailbox is looked at only after it should have ended.
 
-        No worker was there, so requests that will send something are late, too. A mailbox that only publishes an
-        overflow has heard of nothing.
+        If that is so because no worker was there, requests stood still, too, and send what they found only now.
+        A workflow that was started to publish an overflow was never sent a signal, and has nothing to remember.
         """
-        has_heard = self._state.remembers_from is not None
-        if has_heard and now > self.needed_until() + _ON_TIME_WITHIN:
-            self._state.remembers_from = now
+        state = self._state
+        if state.remembers_from is None or state.was_prolonged:
+            return
+
+        if now > self.needed_until() + _ON_TIME_WITHIN:
+            state.remembers_from = now
+            state.was_prolonged = True
 
     @property
     def max_duplicate_age(self) -> timedelta:

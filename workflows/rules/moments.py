@@ -37,5 +37,5 @@ def moment_of_verdict(sign_in: SignIn, at: datetime) -> datetime:
 
 
 def moment_of_end(sign_in: SignIn, at: datetime) -> datetime:
-    """Return the moment of an end that no submission decides, but not before the answers that were told of."""
+    """Return the moment of an end that no submission decides, but not before that of an earlier result."""
     return at if sign_in.judged_at is None else max(at, sign_in.judged_at)

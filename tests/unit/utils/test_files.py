@@ -158,16 +158,14 @@ async def test_a_server_that_hangs_does_not_keep_the_others_on_old_credentials()
     watch = CredentialWatch([hangs, counts], every_s=0.01)
     running = asyncio.ensure_future(watch.run())
     await until(lambda: calls >= 3)
-    watch.stop()
     running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_stopping_ends_the_wait() -> None:
     """The worker does not stop five seconds later because of it."""
-    async def nothing() -> None:
-        pass
-
-    watch = CredentialWatch([nothing], every_s=3_600)
+    watch = CredentialWatch([], every_s=3_600)
     running = asyncio.ensure_future(watch.run())
     await asyncio.sleep(0)
     watch.stop()

@@ -87,7 +87,7 @@ def test_commands_for_temporal_end_with_69_while_it_is_away(
     monkeypatch.setenv("SIGNIN_KAFKA__RESULTS_TOPIC", "not a topic")
     code, output, errors = run(*arguments)
     assert (code, output) == (69, "")
-    assert errors.startswith("Temporal or its workers do not answer (no connection)")
+    assert errors.startswith("No usable answer from Temporal or its workers (no connection)")
 
 
 def test_a_command_says_which_status_temporal_answered_with(capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +103,7 @@ def test_a_command_says_which_status_temporal_answered_with(capsys: pytest.Captu
         run_command(throttled())
     errors = capsys.readouterr().err
 
-    assert "do not answer (RESOURCE_EXHAUSTED)" in errors
+    assert "workers (RESOURCE_EXHAUSTED)" in errors
     assert "a@b.example" not in errors
 
 

@@ -163,6 +163,8 @@ MISTYPED = [
     [Payload(metadata={"encoding": b"binary/null"})],
     [Payload(metadata={"encoding": b"binary/plain"}, data=b"x")],
     [Payload(metadata={"encoding": b"binary/cbor"}, data=b"\xa1")],
+    [Payload(metadata={"encoding": b"binary/protobuf", "messageType": b"x"}, data=b"x")],
+    [Payload(metadata={"encoding": b"json/protobuf", "messageType": b"x"}, data=b"{}")],
     [json_payload(b"{}")],
     [json_payload(b"[]")],
     [json_payload(b"no JSON")],

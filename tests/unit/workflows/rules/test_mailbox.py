@@ -162,6 +162,16 @@ def test_a_mailbox_remembers_for_longer_if_nobody_worked_when_it_was_to_end(worl
     assert world.mailbox.is_done(world.now)
 
 
+def test_a_mailbox_whose_workers_are_always_late_ends(world: MailboxWorld) -> None:
+    """In a cluster that is too busy, mailboxes that stayed for ever would make it busier still."""
+    world.reject("signin-late-00000000001")
+    world.run_jobs()
+    for _ in range(2):
+        world.wait(world.next_wake_up().total_seconds() + 10)
+
+    assert world.mailbox.is_done(world.now)
+
+
 def test_a_mailbox_ends_a_day_after_its_last_mail(world: MailboxWorld) -> None:
     """It ends when its budgets remember nothing and its results are published."""
     world.sign_in()

@@ -63,3 +63,18 @@ def test_a_request_is_not_too_old_before_a_code_that_was_judged(world: MailboxWo
 
     assert world.outcomes() == ["otp.rejected wrong_code", "otp.rejected wrong_code", "signin.rejected stale"]
     assert [(result.occurred_at - handed_over_at).seconds for result in world.results()] == [10, 210, 210]
+
+
+def test_a_refused_attempt_is_told_before_the_end_by_time(world: MailboxWorld) -> None:
+    """The verdict that it waited for is heard before the next signal, as when a full run hands over."""
+    signin_id = world.mailed_sign_in()
+    world.wait(100)
+    world.submit(signin_id, WRONG)
+    compare = world.take_job()
+    world.refuse(signin_id, 2)
+    world.now += timedelta(seconds=201)
+    world.jobs.remove(compare)
+    world.mailbox.on_compared(signin_id, False)
+    world.submit("signin-other-000000001", WRONG)
+
+    assert world.outcomes(signin_id)[-2:] == ["signin.resend_refused challenge_failed", "signin.expired"]
