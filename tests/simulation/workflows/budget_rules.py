@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from schemas.policy import Policy
-from schemas.results import OtpRejected, ResendRefused, SignInRejected
+from schemas.results import OtpRejected, ResendRefused, SignInRejected, SignInSucceeded
 from tests.simulation.workflows.agenda import BEGINNING
 from tests.simulation.workflows.cases import Case
 from tests.simulation.workflows.ledger import Ledger
@@ -159,9 +159,7 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, ledger: Ledger) ->
     for is_trusted in (False, True):
         own = [case for case in cases if case.story.is_trusted is is_trusted]
         for account, charges in _grouped(own, lambda case: case.story.account, compares).items():
-            ends = [case.terminal for case in cases if case.story.account == account and case.terminal is not None]
-            at = [one.result.occurred_at for one in ends if one.result.type == "signin.succeeded"]
-            breaks = [Clearance(one, one) for one in at]
+            breaks = [each for case in cases if case.story.account == account for each in _success(case)]
             clearings = _failures_cleared(ledger, account)
             charges.sort()
             for place in range(limit, len(charges)):
@@ -170,6 +168,15 @@ def _too_many_in_a_row(cases: Sequence[Case], policy: Policy, ledger: Ledger) ->
                 has_ended = any(later.at - one.at > DAY - _SLACK for one, later in zip(row, row[1:], strict=False))
                 if not has_ended and not is_broken:
                     yield f"failures of {account}: more than {limit} in a row: {row[-1].what}"
+
+
+def _success(case: Case) -> Iterator[Clearance]:
+    """Yield when a sign-in succeeded, if it did: its result may be of the later moment at which a mail was accepted."""
+    result = None if case.terminal is None else case.terminal.result
+    if isinstance(result, SignInSucceeded):
+        signal = case.submissions.get(result.submission_id)
+        since = result.occurred_at if signal is None else _queued_at(case, signal.moment)
+        yield Clearance(min(since, result.occurred_at), result.occurred_at)
 
 
 def _locked_for_nothing(cases: Sequence[Case], windows: Sequence[Window], policy: Policy) -> Iterator[str]:
