@@ -118,7 +118,7 @@ FINDINGS: Final = (
         "seed 20125 of an earlier version",
         "A run with more events than it may have waits for a mail; the mail server's answer comes, and no worker until "
         "the code has expired. The run's last task replaces it before it takes the answer in.",
-        "None: such a run ends whatever is in flight, and the code is of no use any more. ADR 30 says so now.",
+        "The one of seed 68243, below: a run that is full takes in what has ended before it is replaced.",
     ),
     Finding(
         "workflows",
