@@ -37,18 +37,6 @@ WORKFLOW_MUTANTS: Final = (
         "state.last_event_at",
     ),
     Mutant(
-        "a mailbox ends although nobody worked when it should have",
-        f"{_RULES}/mailbox.py",
-        "        self._memory.prolong_if_late(now)\n",
-        "",
-    ),
-    Mutant(
-        "a full run hands over before it has heard which jobs have ended",
-        "workflows/verify_otp.py",
-        "        if self._jobs and not has_heard_all:\n",
-        "        if False:\n",
-    ),
-    Mutant(
         "a refused attempt waits for all submissions",
         f"{_RULES}/submissions.py",
         "            self._outbox.refusals(sign_in, before=queued.at)\n",
@@ -92,12 +80,6 @@ WORKFLOW_MUTANTS: Final = (
         f"{_RULES}/endings.py",
         "moment_of_end(sign_in, max(refused.values()))",
         "max(refused.values())",
-    ),
-    Mutant(
-        "a request is too old as of a moment before a code that was judged",
-        f"{_RULES}/endings.py",
-        "moment_of_end(sign_in, sign_in.stale_at)",
-        "sign_in.stale_at",
     ),
     Mutant(
         "a compare that nobody had time for is given up",
