@@ -25,18 +25,6 @@ WORKFLOW_MUTANTS: Final = (
         "durably=False)",
     ),
     Mutant(
-        "a verdict is published before history holds that the other mail is cancelled",
-        f"{_RULES}/outbox.py",
-        "self._add(result, sign_in, submission, durably=is_mailing)",
-        "self._add(result, sign_in, submission)",
-    ),
-    Mutant(
-        "a mailbox remembers from when things happened, not from when it heard of them",
-        f"{_RULES}/memory.py",
-        "max(filter(None, [state.last_event_at, state.remembers_from]))",
-        "state.last_event_at",
-    ),
-    Mutant(
         "a refused attempt waits for all submissions",
         f"{_RULES}/submissions.py",
         "            self._outbox.refusals(sign_in, before=queued.at)\n",
