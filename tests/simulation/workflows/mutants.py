@@ -25,12 +25,6 @@ WORKFLOW_MUTANTS: Final = (
         "durably=False)",
     ),
     Mutant(
-        "a refused attempt waits for all submissions",
-        f"{_RULES}/submissions.py",
-        "            self._outbox.refusals(sign_in, before=queued.at)\n",
-        "",
-    ),
-    Mutant(
         "a lock is told as of a moment before the mail",
         f"{_RULES}/submissions.py",
         "                sign_in.judged_at = moment_of_verdict(sign_in, queued.at)\n",
@@ -62,12 +56,6 @@ WORKFLOW_MUTANTS: Final = (
         f"{_RULES}/endings.py",
         "        if self._submissions.are_pending(sign_in.signin_id):\n            return\n\n        ending",
         "        ending",
-    ),
-    Mutant(
-        "a sign-in fails as of its refused mail, though a later code was rejected before",
-        f"{_RULES}/endings.py",
-        "moment_of_end(sign_in, max(refused.values()))",
-        "max(refused.values())",
     ),
     Mutant(
         "a compare that nobody had time for is given up",
