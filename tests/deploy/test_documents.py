@@ -55,7 +55,7 @@ def test_the_notes_promote_only_a_first_release(chart: Chart, reads: bool) -> No
 def test_copied_figures_are_those_that_were_measured() -> None:
     """The values and their page repeat by hand what one sign-in costs, so a new measurement changes them, too."""
     rate = _found(r"Each handles (\d+) sign-ins per second", "capacity")
-    cpu_ms = round(float(_found(r"\| CPU ms, worker and consumer \| [^|]+\| ([\d.]+)", "performance")))
+    cpu_ms = _found(r"with (\d+) ms per sign-in at given traffic", "capacity")
     tasks = _found(r"\| workflow tasks \| [^|]+\| (\d+)", "performance")
     memory = _found(r"\| resident memory of the worker, MiB \| [^|]+\| (\d+)", "performance")
     figures = (

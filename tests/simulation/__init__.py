@@ -1,1 +1,1 @@
-"""Every interleaving, from a seed: simulations of the consumer and of the workflows."""
+"""Random orders of events, each from a seed: simulations of the consumer and of the workflows."""

@@ -47,7 +47,8 @@ def _half(name: str) -> Half:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Every interleaving, from a seed.")
+    about = "Random orders of events, each from a seed."
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=about)
     parser.add_argument(
         "--half", choices=HALVES, help="which half; by default both, or the consumer's if one seed is told"
     )

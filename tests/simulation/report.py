@@ -17,7 +17,7 @@ PAGE: Final = PROJECT / "docs" / "simulation.md"
 
 _HALVES: Final = {"workflows": "Workflow half", "consumer": "Consumer half"}
 _HEAD: Final = """\
-# Every interleaving, from a seed
+# Random orders of events, each from a seed
 
 `make simulate ARGS="--half HALF --seeds N --write"` and `make simulate ARGS="--half HALF --mutants --write"` write this
 page and `simulation.json`; do not edit them.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _RATES: Final = (100, 1_000, 10_000)
 _BUSY: Final = 0.6
@@ -20,6 +20,8 @@ _WRITES_PER_CELL_AND_S: Final = 20_000
 _MAIL_S: Final = 0.05
 _PEAK_TO_MEAN: Final = 3
 _DAY_S: Final = 86_400
+_ON_CLUSTER: Final = "four services and PostgreSQL as in production, on one machine"
+_ON_DEV_SERVER: Final = "the dev server: do not size a cluster by it, but measure with `make bench ARGS=--cluster`"
 _HEAD: Final = """\
 # Capacity
 
@@ -36,8 +38,8 @@ _TAIL: Final = """
 ## How to read it
 
 * **Workers.** A process uses one core, because of Python's global interpreter lock. To scale, add processes; they share
-  nothing. Each handles {per} sign-ins per second at {busy} % of a core. P8 shows that three processes handle three
-  times as many.
+  nothing. Each handles {per} sign-ins per second at {busy} % of a core, with {worker} ms per sign-in at given traffic.
+  P8 projects how processes scale ([performance](performance.md#targets)).
 * **Partitions.** Two per process, so that adding or removing a process moves little. Order is kept within a partition.
   More partitions than processes cost nothing; with fewer, some processes are idle. Plan for the peak in two years:
   adding partitions later moves keys, and two events of one key may then be handled concurrently. They are idempotent,
@@ -46,16 +48,16 @@ _TAIL: Final = """
   A shard does one write at a time: about {shard} per second, at 5 ms each and half load (assumed). The number of
   shards is fixed for the life of a cluster: take the next power of two and double it. A shard also looks for tasks at
   most 20 times a second (`history.transferProcessorMaxPollRPS`), and a single sign-in makes it look six times: below
-  three sign-ins per second and shard, as here, nobody waits for that. CPU is that of the dev server including its
-  database: an upper bound for frontend, history and matching together.
+  three sign-ins per second and shard, as here, nobody waits for that. A sign-in takes {server} ms of CPU at given
+  traffic, its database included, on {server_is}.
 * **Database.** A good primary handles about {cell} such writes per second (assumed). Beyond that, run **cells**, each
   with its own Kafka cluster, Temporal cluster and workers; the service that emits the events chooses a cell by a digest
   of the canonical mailbox. Mailboxes are independent, so cells share nothing, and a failed cell affects only its own
   share of the people.
 * **Open mailboxes** are the distinct mailboxes of the last day: at most one per sign-in. History is kept for the
   lingering day and the namespace's retention.
-* **Kafka.** A plain sign-in takes two records in and two out. CPU is that of one broker with one record per batch, an
-  upper bound: at these rates, records share batches.
+* **Kafka.** A plain sign-in takes two records in and two out. CPU is that of one broker, {broker} ms per sign-in with
+  one record per batch. At these rates, records share batches, but replicas are written, too.
 * **Mail.** One per sign-in. The number of connections is the rate times the mail server's time per mail, {mail} ms here
   (assumed). Each connection sends `SIGNIN_SMTP__MAILS_PER_CONNECTION` mails. The real limit is your provider's rate;
   `SIGNIN_LIMITS__MAILS_PER_SECOND` keeps all workers below it. Mails then wait in Temporal, those for trusted devices
@@ -88,22 +90,36 @@ For who runs Temporal alone, CPU and storage cost money:
 """
 
 
-def rendered(ways: dict[str, Any], on_cluster: dict[str, Any] | None = None) -> str:
-    """Return the page, from the data of the ways in ``docs/performance.json``.
+class _SignIn(NamedTuple):
+    """What a sign-in takes: ms of CPU, calls to Temporal, bytes of history."""
 
-    ``on_cluster``: the same, measured on Temporal as it runs in production, if it was.
+    worker_ms: float
+    server_ms: float
+    broker_ms: float
+    calls: float
+    history_bytes: int
+
+
+def rendered(known: dict[str, Any]) -> str:
+    """Return the page, from the data of ``docs/performance.json``.
+
+    What was measured on Temporal as it runs in production is used if it is there.
     """
-    ours = ways["ours"]
-    per_process = round(_BUSY * 1_000 / _cpu_ms(ours, "worker"))
+    on_cluster = known.get("cluster", {}).get("ways")
+    cost = _sign_in(known["cluster"] if on_cluster else known)
     rows = [
         ("sign-ins per second", *(f"{rate:,}" for rate in _RATES)),
         ("---",) * (len(_RATES) + 1),
     ]
-    rows += [(name, *(value(ours, rate) for rate in _RATES)) for name, value in _ROWS]
+    rows += [(name, *(value(cost, rate) for rate in _RATES)) for name, value in _ROWS]
 
     tail = _TAIL.format(
-        per=per_process,
+        per=math.floor(_BUSY * 1_000 / cost.worker_ms),
         busy=round(_BUSY * 100),
+        worker=round(cost.worker_ms),
+        server=round(cost.server_ms),
+        server_is=_ON_CLUSTER if on_cluster else _ON_DEV_SERVER,
+        broker=round(cost.broker_ms),
         writes=_WRITES,
         end=_WRITES_AT_THE_END,
         shard=_WRITES_PER_SHARD_AND_S,
@@ -111,7 +127,21 @@ def rendered(ways: dict[str, Any], on_cluster: dict[str, Any] | None = None) -> 
         mail=round(_MAIL_S * 1_000),
     )
 
-    return _HEAD + _table(rows) + _cost(ours, (on_cluster or {}).get("ours")) + tail
+    return _HEAD + _table(rows) + _cost(known["ways"]["ours"], (on_cluster or {}).get("ours")) + tail
+
+
+def _sign_in(figures: dict[str, Any]) -> _SignIn:
+    """Return the costs at given traffic (P1, P2). Where these were not measured, those in a crowd, which are lower."""
+    ours = figures["ways"]["ours"]
+    at_given_traffic = {name: figures.get(name, {}).get("notes", {}).get("ours, ms") for name in ("P1", "P2")}
+
+    return _SignIn(
+        worker_ms=at_given_traffic["P2"] or _cpu_ms(ours, "worker"),
+        server_ms=at_given_traffic["P1"] or _cpu_ms(ours, "server"),
+        broker_ms=_cpu_ms(ours, "broker"),
+        calls=ours["grpc_calls"]["value"],
+        history_bytes=ours["history_bytes"],
+    )
 
 
 def _cost(ours: dict[str, Any], on_cluster: dict[str, Any] | None) -> str:
@@ -160,9 +190,9 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
-def processes(ours: dict[str, Any], rate: int) -> int:
+def processes(cpu_ms: float, rate: int) -> int:
     """Return how many workers ``rate`` sign-ins per second need: at least two."""
-    return max(2, math.ceil(rate * _cpu_ms(ours, "worker") / 1_000 / _BUSY))
+    return max(2, math.ceil(rate * cpu_ms / 1_000 / _BUSY))
 
 
 def shards(rate: int) -> int:
@@ -179,29 +209,32 @@ def _cpu_ms(ours: dict[str, Any], part: str) -> float:
     return float(ours["cpu_ms_per_signin"][part]["value"])
 
 
-def _cores(part: str) -> Any:
-    return lambda ours, rate: f"{rate * _cpu_ms(ours, part) / 1_000 / _BUSY:,.0f}"
+def _cores(cpu_ms: float, rate: int) -> str:
+    return f"{rate * cpu_ms / 1_000 / _BUSY:,.0f}"
 
 
 def _daily(rate: int) -> float:
     return rate / _PEAK_TO_MEAN * _DAY_S
 
 
-def _terabytes(ours: dict[str, Any], rate: int) -> str:
-    return f"{_daily(rate) * ours['history_bytes'] / 1e12:,.2f} TB"
+def _terabytes(cost: _SignIn, rate: int) -> str:
+    return f"{_daily(rate) * cost.history_bytes / 1e12:,.2f} TB"
 
 
 _ROWS: Final = (
-    ("worker processes, one core each", lambda ours, rate: f"{processes(ours, rate):,}"),
-    ("partitions of each inbound topic", lambda ours, rate: f"{_PARTITIONS_PER_PROCESS * processes(ours, rate):,}"),
-    ("records per second, in and out", lambda ours, rate: f"{4 * rate:,}"),
-    ("Kafka, cores (upper bound)", _cores("broker")),
-    ("Temporal, cores (upper bound)", _cores("server")),
-    ("Temporal, calls per second", lambda ours, rate: f"{ours['grpc_calls']['value'] * rate:,.0f}"),
-    ("Temporal, writes per second", lambda ours, rate: f"{(_WRITES + _WRITES_AT_THE_END) * rate:,}"),
-    ("history shards in all cells (assumed)", lambda ours, rate: f"{shards(rate):,}"),
-    ("cells, each with its own database (assumed)", lambda ours, rate: f"{_cells(rate):,}"),
-    ("open mailboxes on an average day (upper bound)", lambda ours, rate: f"{_daily(rate) / 1e6:,.1f} million"),
+    ("worker processes, one core each", lambda cost, rate: f"{processes(cost.worker_ms, rate):,}"),
+    (
+        "partitions of each inbound topic",
+        lambda cost, rate: f"{_PARTITIONS_PER_PROCESS * processes(cost.worker_ms, rate):,}",
+    ),
+    ("records per second, in and out", lambda _, rate: f"{4 * rate:,}"),
+    ("Kafka, cores", lambda cost, rate: _cores(cost.broker_ms, rate)),
+    ("Temporal with its database, cores", lambda cost, rate: _cores(cost.server_ms, rate)),
+    ("Temporal, calls per second", lambda cost, rate: f"{cost.calls * rate:,.0f}"),
+    ("Temporal, writes per second", lambda _, rate: f"{(_WRITES + _WRITES_AT_THE_END) * rate:,}"),
+    ("history shards in all cells (assumed)", lambda _, rate: f"{shards(rate):,}"),
+    ("cells, each with its own database (assumed)", lambda _, rate: f"{_cells(rate):,}"),
+    ("open mailboxes on an average day (upper bound)", lambda _, rate: f"{_daily(rate) / 1e6:,.1f} million"),
     ("history on an average day, before replication", _terabytes),
-    ("SMTP connections (assumed)", lambda ours, rate: f"{max(1, math.ceil(rate * _MAIL_S)):,}"),
+    ("SMTP connections (assumed)", lambda _, rate: f"{max(1, math.ceil(rate * _MAIL_S)):,}"),
 )

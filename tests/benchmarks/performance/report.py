@@ -61,9 +61,9 @@ that a submission never shares the workflow task of its mail. Everybody has a ma
 ways within one round. A value is the median of the rounds; the spread is their lowest and highest value.
 
 The cost of a sign-in depends on how many happen at the same time, because the server batches concurrent work: an empty
-one took 49 ms of the server's CPU at 6/s, 42 at 12/s, 36 at 24/s and 31 at 40/s. In a crowd, the floor signs in twice
-as many people per second as ours. P1 and P2 are therefore shown twice: at the same rate (80 % of the highest rate of
-ours), as with given traffic, and in a crowd.
+one took 49 ms of the server's CPU at 6/s, 42 at 12/s, 36 at 24/s and 31 at 40/s. In a crowd, the floor signs in more
+people per second than ours does (P3). P1 and P2 are therefore shown twice: at the same rate (80 % of the highest rate
+of ours), as with given traffic, and in a crowd.
 """
 _ON_WAITS: Final = """\
 Times are in ms, at shares of the highest rate of ours. The dev server has one shard, which looks for tasks at most 20
@@ -109,7 +109,7 @@ def write(
     (folder / "performance.md").write_text(rendered(known))
     if known["ways"]:
         (folder / "performance.svg").write_text(plotted(known["ways"]))
-        (folder / "capacity.md").write_text(capacity.rendered(known["ways"], known.get("cluster", {}).get("ways")))
+        (folder / "capacity.md").write_text(capacity.rendered(known))
 
 
 def rendered(known: dict[str, Any]) -> str:

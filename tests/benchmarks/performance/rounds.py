@@ -62,7 +62,7 @@ class Rounds:
 
 
 async def crowd_rounds(ways: Mapping[str, Way], rounds: Rounds, signins: int, log: Log) -> Turns:
-    """Let each way sign in ``signins`` people per round, in turn. The floor gets twice as many: it is twice as fast."""
+    """Let each way sign in ``signins`` people per round, in turn. The floor is faster, and gets twice as many."""
     for way in ways.values():
         await way.crowd(_WARMING_UP, SEATS)
 

@@ -18,7 +18,7 @@ from deploy.local.places import StackError
 from deploy.local.processes import Child
 from schemas.policy import OtpPolicy
 from tests.benchmarks.performance import __main__ as command
-from tests.benchmarks.performance import capacity, report
+from tests.benchmarks.performance import report
 from tests.benchmarks.performance.arena import Arena
 from tests.benchmarks.performance.figures import TARGETS, Figure, Waits
 from tests.benchmarks.performance.pacing import LoadResult, Seats, Visit, run_crowd
@@ -139,27 +139,6 @@ async def test_the_quick_mail_server_hands_over_the_code() -> None:
             assert await code == "12345678"
     finally:
         await server.stop()
-
-
-@pytest.mark.parametrize(("rate", "workers", "history_shards"), [(10, 2, 4), (1_000, 67, 512), (10_000, 667, 4_096)])
-def test_capacity_follows_from_the_cost_of_one_sign_in(rate: int, workers: int, history_shards: int) -> None:
-    """At 40 ms of CPU and 60 % of a core, a process handles 15 sign-ins a second; there are at least two processes."""
-    assert capacity.processes(one_way(40), rate) == workers
-    assert capacity.shards(rate) == history_shards
-    assert 6 * rate / history_shards < 20, "people would wait because of the limit of a shard"
-
-
-def test_capacity_says_what_a_million_sign_ins_cost() -> None:
-    """Actions at list price; CPU, history and, where it was measured, what the database wrote."""
-    ours = one_way(36)
-    database = {name: {"value": 200.0} for name in ("transactions", "rows_written", "wal_bytes")}
-    cpu = ours["cpu_ms_per_signin"] | {"database": {"value": 18.0}}
-    page = capacity.rendered({"ours": ours}, {"ours": ours | {"database": database, "cpu_ms_per_signin": cpu}})
-
-    assert "| 8 million | 400 |" in page
-    assert "| hours of a core, PostgreSQL | 5.0 |" in page
-    assert "| rows written | 200 million |" in page
-    assert "| on PostgreSQL | not measured yet" in capacity.rendered({"ours": ours})
 
 
 def test_a_run_keeps_the_figures_of_other_runs(tmp_path: Path) -> None:
