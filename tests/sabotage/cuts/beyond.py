@@ -12,7 +12,7 @@ CUTS: Final = (
         "workflows/rules/memory.py",
         "        _append(self._state.seen, digest, MAX_SEEN_SUBMISSIONS)\n",
         "",
-        "tests/unit/workflows/rules/test_submissions.py::test_a_duplicate_submission_costs_no_try",
+        "tests/unit/workflows/rules/test_submissions.py::test_a_submission_that_is_read_again_has_no_second_answer",
     ),
     Cut(
         3,

@@ -78,6 +78,28 @@ def test_a_code_without_a_sign_in_is_unknown_after_ten_seconds(world: MailboxWor
     assert world.outcomes() == ["otp.rejected unknown_signin"]
 
 
+def test_a_submission_that_is_read_again_has_no_second_answer() -> None:
+    """One that nobody charged is remembered, too: an unknown one, and one that the lock refused."""
+    world = MailboxWorld(GENEROUS)
+    unknown = world.submit("signin-never-0000000001", RIGHT)
+    world.wait(11)
+    world.submit("signin-never-0000000001", RIGHT, submission_id=unknown)
+    world.wait(11)
+
+    assert world.outcomes() == ["otp.rejected unknown_signin"]
+
+    for tries in (5, 3):
+        world.submit_wrong(world.mailed_sign_in(), tries)
+        world.run_jobs()
+    signin_id = world.mailed_sign_in(network=CAFE)
+    world.submit_wrong(signin_id, 2)
+    world.run_jobs()
+    refused = world.submit(signin_id, RIGHT)
+    world.submit(signin_id, RIGHT, submission_id=refused)
+
+    assert world.outcomes(signin_id)[1:] == ["otp.rejected wrong_code"] * 2 + ["otp.rejected locked"]
+
+
 def test_at_most_32_codes_wait_for_a_sign_in(world: MailboxWorld) -> None:
     """Anybody can send such codes. Further ones are answered at once; none has two answers."""
     for _ in range(MAX_WAITING):
