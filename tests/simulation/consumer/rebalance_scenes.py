@@ -9,11 +9,12 @@ from tests.simulation.consumer.cluster import Trouble
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND, Worker
 from tests.simulation.consumer.world import World
-from tests.simulation.consumer.writing import write
+from tests.simulation.consumer.writing import write, write_at_once
 
 _REBALANCE_S: Final = 8.0
 _KNOWN_BY_ID_WITHIN_S: Final = 8.0
 _LOADING: Final = 14
+_UNKNOWN_ERROR: Final = -1
 
 
 async def rebalance_with_a_hot_key(world: World, rng: random.Random) -> None:
@@ -82,6 +83,37 @@ async def new_log_under_old_work(world: World, rng: random.Random) -> None:
     for log in logs:
         world.oracle.new_log_is_known(log)
     world.temporal.mood = Mood()
+
+
+async def topic_made_again_before_its_logs_are_known(world: World, rng: random.Random) -> None:
+    """Make a topic again while nobody says where logs end. It is longer at once, so only its id tells (rule 7)."""
+    first = world.hire()
+    await asyncio.sleep(1.5)
+    await write(world, rng, 2)
+    world.emitter.end_transactions()
+    await world.until_settled(10)
+
+    world.cluster.troubles["ListOffsets"] = Trouble([_UNKNOWN_ERROR], share=1.0)
+    first.stop()
+    await world.until(lambda: first.is_over, 30)
+    await write(world, rng, 1)
+    world.emitter.end_transactions()
+    await world.until_settled(10)
+
+    topic = rng.choice(INBOUND)
+    world.cluster.replace_topic(topic)
+    logs = list(world.cluster.logs_of(topic))
+    for log in logs:
+        world.oracle.log_goes_backwards(log)
+        world.oracle.log_goes_on(log)
+    write_at_once(world, rng, 16)
+    world.emitter.end_transactions()
+    await asyncio.sleep(rng.uniform(0, 2))
+
+    world.cluster.troubles.clear()
+    await world.until(lambda: world.story.kinds["log replaced"] >= len(logs), _KNOWN_BY_ID_WITHIN_S)
+    for log in logs:
+        world.oracle.new_log_is_known(log)
 
 
 async def _rebalance(world: World) -> bool:

@@ -16,6 +16,7 @@ from tests.simulation.consumer.rebalance_scenes import (
     new_log_under_old_work,
     rebalance_while_halted,
     rebalance_with_a_hot_key,
+    topic_made_again_before_its_logs_are_known,
 )
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND, Worker
@@ -277,6 +278,7 @@ SCENES: Final[Sequence[Scene]] = (
     failed_commits,
     late_topics,
     old_answers,
+    topic_made_again_before_its_logs_are_known,
 )
 
 
