@@ -41,6 +41,7 @@ class Oracle:
         self._replaced: set[Place] = set()
         self._unjudged: set[Place] = set()
         self._closed: set[Place] = set()
+        self._done_and_left: set[tuple[Place, int]] = set()
 
     def watch(self, log: PartitionLog) -> None:
         """Judge an inbound partition."""
@@ -156,18 +157,27 @@ class Oracle:
     def judge_hand_over(self, committed: Mapping[Place, int]) -> None:
         """Judge that what was done from the first record on is committed, at a time when no worker has a partition.
 
-        What was written twice may have been done elsewhere.
+        What was written twice may have been done elsewhere, and what was done behind an undone record has to be done
+        again by whoever reads the partition next.
         """
         times = Counter(_trace(each) for all_ in self._written.values() for each in all_)
-        for (topic, number), log in self._logs.items():
-            for written in self._written[topic, number]:
+        left: set[tuple[Place, int]] = set()
+
+        for place, log in self._logs.items():
+            readable = [each for each in self._written[place] if log.is_readable(each.batch)]
+            for written in readable:
                 is_repeated = _trace(written) and times[_trace(written)] > 1
-                if not log.is_readable(written.batch):
-                    continue
-                if is_repeated or not self._is_done((topic, number), written):
+                was_left = (place, written.offset) in self._done_and_left
+                if is_repeated or was_left or not self._is_done(place, written):
                     break
-                if written.offset >= committed.get((topic, number), 0):
+                if written.offset >= committed.get(place, 0):
+                    topic, number = place
                     self.accuse(f"{topic}/{number}: {written.offset} was done, and not committed before it was left")
+
+            uncommitted = [each for each in readable if each.offset >= committed.get(place, 0)]
+            left |= {(place, each.offset) for each in uncommitted if self._is_done(place, each)}
+
+        self._done_and_left = left
 
     def done_but_for(self, lane: str) -> Callable[[], bool]:
         """Return a condition: whether all is done but for what belongs to one lane."""

@@ -240,6 +240,21 @@ def test_what_is_done_from_the_start_must_be_committed_before_it_is_handed_over(
     assert bool(bench.oracle.violations) == is_accused
 
 
+def test_what_another_worker_did_before_is_not_what_this_one_leaves(bench: Bench) -> None:
+    """Seed 3221: one leaves 1 and 2 behind an undone 0. The next does 0, and has to go before it does 1 again."""
+    bench.write(*(submission(number) for number in range(3)))
+    bench.apply(1, 2)
+    bench.oracle.judge_hand_over({PLACE: 0})
+    bench.apply(0)
+    bench.oracle.judge_hand_over({PLACE: 1})
+
+    assert not bench.oracle.violations
+
+    bench.oracle.judge_hand_over({PLACE: 0})
+
+    assert bench.oracle.violations == ["otp.submitted/0: 0 was done, and not committed before it was left"]
+
+
 @pytest.mark.parametrize(("watermark", "age_s", "accused"), [(1, 2.0, 0), (3, 2.0, 1), (1, None, 1)])
 def test_a_lag_that_is_not_exact_is_accused(bench: Bench, watermark: int, age_s: float | None, accused: int) -> None:
     """So is one without an age."""
