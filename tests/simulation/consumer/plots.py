@@ -8,6 +8,7 @@ from typing import Final
 from tests.simulation.consumer import mishaps
 from tests.simulation.consumer.network import Weather
 from tests.simulation.consumer.partition_log import PartitionLog
+from tests.simulation.consumer.rebalance_scenes import make_topic_again
 from tests.simulation.consumer.scenes import play
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND
@@ -136,11 +137,7 @@ async def _recreate(world: World, rng: random.Random, topic: str) -> None:
     """Delete a topic and create it again. It may fill at once: the worker knows it by its id."""
     if rng.random() < 0.5:
         await _begin_long_revocation(world, rng)
-    world.cluster.replace_topic(topic)
-    logs = list(world.cluster.logs_of(topic))
-    for log in logs:
-        world.oracle.log_goes_backwards(log)
-        world.oracle.log_goes_on(log)
+    logs = make_topic_again(world, topic)
 
     await _write_much(world, rng)
     await _until_noticed(world, len(logs), _KNOWN_BY_ID_WITHIN_S)

@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from tests.simulation.consumer.cluster import Trouble
+from tests.simulation.consumer.partition_log import PartitionLog
 from tests.simulation.consumer.temporal_model import Mood
 from tests.simulation.consumer.worker import INBOUND, Worker
 from tests.simulation.consumer.world import World
@@ -71,17 +73,10 @@ async def new_log_under_old_work(world: World, rng: random.Random) -> None:
     world.emitter.end_transactions()
     await asyncio.sleep(1)
 
-    topic = rng.choice(INBOUND)
-    world.cluster.replace_topic(topic)
-    logs = list(world.cluster.logs_of(topic))
-    for log in logs:
-        world.oracle.log_goes_backwards(log)
-        world.oracle.log_goes_on(log)
+    logs = make_topic_again(world, rng.choice(INBOUND))
     await write(world, rng, 8)
     world.emitter.end_transactions()
-    await world.until(lambda: world.story.kinds["log replaced"] >= len(logs), _KNOWN_BY_ID_WITHIN_S)
-    for log in logs:
-        world.oracle.new_log_is_known(log)
+    await _until_known(world, logs)
     world.temporal.mood = Mood()
 
 
@@ -100,17 +95,27 @@ async def topic_made_again_before_its_logs_are_known(world: World, rng: random.R
     world.emitter.end_transactions()
     await world.until_settled(10)
 
-    topic = rng.choice(INBOUND)
-    world.cluster.replace_topic(topic)
-    logs = list(world.cluster.logs_of(topic))
-    for log in logs:
-        world.oracle.log_goes_backwards(log)
-        world.oracle.log_goes_on(log)
+    logs = make_topic_again(world, rng.choice(INBOUND))
     write_at_once(world, rng, 16)
     world.emitter.end_transactions()
     await asyncio.sleep(rng.uniform(0, 2))
 
     world.cluster.troubles.clear()
+    await _until_known(world, logs)
+
+
+def make_topic_again(world: World, topic: str) -> list[PartitionLog]:
+    """Delete a topic and create it again. Return its logs: emitters may write to them at once."""
+    world.cluster.replace_topic(topic)
+    logs = list(world.cluster.logs_of(topic))
+    for log in logs:
+        world.oracle.log_goes_backwards(log)
+        world.oracle.log_goes_on(log)
+    return logs
+
+
+async def _until_known(world: World, logs: Sequence[PartitionLog]) -> None:
+    """Wait until the worker says of so many logs that they are other ones, and judge commits from then on."""
     await world.until(lambda: world.story.kinds["log replaced"] >= len(logs), _KNOWN_BY_ID_WITHIN_S)
     for log in logs:
         world.oracle.new_log_is_known(log)
